@@ -1,0 +1,99 @@
+// What the vectorised CPU loops share: run-time dispatch over instruction sets
+// and 16-bit conversions that compile to vector code. No torch here.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "rrelu_math.h" // ORIGINET_HD
+
+// A function marked so is compiled once per level; the loader picks the best one
+// that the processor has. cpu_dispatch_level() in module.cpp names it.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define ORIGINET_MULTIVERSION \
+  __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#define ORIGINET_MULTIVERSION_X86 1
+#else
+#define ORIGINET_MULTIVERSION
+#endif
+
+namespace originet {
+
+// The bit patterns of torch's 16-bit types. The conversions are branch-free
+// integer and float arithmetic, because the compiler does not vectorise those of
+// c10::Half and c10::BFloat16 below F16C and AVX512-BF16.
+struct HalfBits {
+  uint16_t bits;
+};
+struct BFloat16Bits {
+  uint16_t bits;
+};
+
+ORIGINET_HD uint32_t float_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+ORIGINET_HD float bits_float(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+// The arithmetic type of a stored type, and the conversions between the two.
+template <typename stored_t>
+struct Arithmetic {
+  using type = stored_t;
+  static ORIGINET_HD stored_t load(stored_t value) {
+    return value;
+  }
+  static ORIGINET_HD stored_t store(stored_t value) {
+    return value;
+  }
+};
+
+template <>
+struct Arithmetic<BFloat16Bits> {
+  using type = float;
+  static ORIGINET_HD float load(BFloat16Bits value) {
+    return bits_float(uint32_t(value.bits) << 16);
+  }
+  // Round to nearest, ties to even; NaN stays NaN.
+  static ORIGINET_HD BFloat16Bits store(float value) {
+    const uint32_t bits = float_bits(value);
+    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    return {static_cast<uint16_t>(nan ? 0x7fc0u : rounded)};
+  }
+};
+
+template <>
+struct Arithmetic<HalfBits> {
+  using type = float;
+  static ORIGINET_HD float load(HalfBits value) {
+    const uint32_t magnitude = value.bits & 0x7fffu;
+    const uint32_t sign = uint32_t(value.bits & 0x8000u) << 16;
+    // Normal and subnormal numbers alike: as a float, the shifted bits are the
+    // value divided by 2^(127 - 15). All ones in the exponent: inf or NaN.
+    const float finite = bits_float(magnitude << 13) * 0x1p112f;
+    const uint32_t special = (magnitude << 13) | 0x7f800000u;
+    return bits_float(sign | (magnitude >= 0x7c00u ? special : float_bits(finite)));
+  }
+  // Round to nearest, ties to even; overflow gives inf; NaN stays NaN.
+  static ORIGINET_HD HalfBits store(float value) {
+    const uint32_t sign = (float_bits(value) >> 16) & 0x8000u;
+    const uint32_t magnitude = float_bits(value) & 0x7fffffffu;
+    // Normal: change the exponent's bias and round at bit 13.
+    const uint32_t normal = (magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
+    // Subnormal: adding 0.5 leaves the value in units of 2^-24 in the low bits,
+    // rounded by the addition.
+    const uint32_t subnormal = float_bits(bits_float(magnitude) + 0.5f) - 0x3f000000u;
+    uint32_t result = magnitude < (113u << 23) ? subnormal : normal;
+    result = magnitude >= 0x477ff000u ? 0x7c00u : result; // 65520 and above
+    result = magnitude > 0x7f800000u ? 0x7e00u : result;
+    return {static_cast<uint16_t>(sign | result)};
+  }
+};
+
+} // namespace originet

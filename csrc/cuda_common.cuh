@@ -1,0 +1,72 @@
+// The only place that launches kernels, and the 16-byte vectors they load.
+#pragma once
+
+#include <algorithm>
+#include <climits>
+
+#include <cuda_runtime.h>
+
+#include "common.h"
+
+// A CPU-only torch does not export this one shim. Declared weak, so that one
+// library loads in a CPU-only and in a CUDA torch; current_stream() checks it.
+extern "C" __attribute__((weak)) AOTITorchError
+aoti_torch_get_current_cuda_stream(int32_t device_index, void** ret_stream);
+
+namespace originet {
+
+constexpr int kThreads = 256;    // per block
+constexpr int kVectorBytes = 16; // the widest single load or store
+
+// kCount consecutive elements, moved by one instruction.
+template <typename scalar_t, int kCount>
+struct alignas(sizeof(scalar_t) * kCount) Vector {
+  scalar_t values[kCount];
+};
+
+inline int64_t misalignment(const void* pointer) {
+  return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer) % kVectorBytes);
+}
+
+inline void check_cuda(cudaError_t error, const char* what) {
+  check(error == cudaSuccess, what, ": CUDA error: ", cudaGetErrorString(error));
+}
+
+inline cudaStream_t current_stream(int32_t device_index) {
+  check(
+      aoti_torch_get_current_cuda_stream != nullptr,
+      "originet_ext: this torch does not provide aoti_torch_get_current_cuda_stream, so the CUDA "
+      "kernels cannot run; install a CUDA build of torch >= 2.11");
+  void* stream = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_index, &stream));
+  return static_cast<cudaStream_t>(stream);
+}
+
+// Runs `kernel` with `blocks_x` x `blocks_y` blocks of kThreads threads on the
+// device of `on` and torch's current stream. No work, no launch.
+template <typename... Parameters, typename... Arguments>
+void launch(
+    const char* name,
+    const Tensor& on,
+    int64_t blocks_x,
+    int64_t blocks_y,
+    void (*kernel)(Parameters...),
+    const Arguments&... arguments) {
+  if (blocks_x <= 0 || blocks_y <= 0) {
+    return;
+  }
+  const auto device_index = on.get_device_index();
+  const torch::stable::accelerator::DeviceGuard guard(device_index);
+  // Kernels stride over what a capped grid does not cover.
+  const dim3 grid(
+      static_cast<unsigned>(std::min<int64_t>(blocks_x, INT_MAX)),
+      static_cast<unsigned>(std::min<int64_t>(blocks_y, 65535)));
+  kernel<<<grid, kThreads, 0, current_stream(device_index)>>>(arguments...);
+  check_cuda(cudaGetLastError(), name);
+}
+
+inline int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+} // namespace originet

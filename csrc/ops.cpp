@@ -1,0 +1,21 @@
+// Every op's schema. The implementations are registered at the end of the files
+// that define them, the fake, vmap and autograd rules in originet_ext/*.py.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(originet, m) {
+  // psi(x), any shape and strides
+  m.def("rrelu_forward(Tensor x, float alpha) -> Tensor");
+  m.def("rrelu_forward_(Tensor(a!) x, float alpha) -> ()");
+  // grad * psi'(x)
+  m.def("rrelu_backward(Tensor grad, Tensor x, float alpha) -> Tensor");
+  // psi(a) + psi(b), and (grad * psi'(a), grad * psi'(b))
+  m.def("rrelu_add_forward(Tensor a, Tensor b, float alpha) -> Tensor");
+  m.def("rrelu_add_backward(Tensor grad, Tensor a, Tensor b, float alpha) -> (Tensor, Tensor)");
+  // sum over k in [segments[b], segments[b + 1]) of weights[k] * frames[index[k]];
+  // frames [T, ...], index [K], weights [K], segments [B + 1] -> [B, ...].
+  // index and segments are on the CPU, so that the host can check and plan.
+  m.def("temporal_pool(Tensor frames, Tensor index, Tensor weights, Tensor segments) -> Tensor");
+  // sum over t of g(FT(t-1)) + g(FT(t)), g = abs or max(., 0);
+  // frames [T, ...], offsets [B + 1] on the CPU -> [B, ...]
+  m.def("motion_pool(Tensor frames, Tensor offsets, bool rectify) -> Tensor");
+}

@@ -1,0 +1,228 @@
+"""Builds the extension `originet_ext._C`; everything else is in pyproject.toml.
+
+torch's stable ABI needs its headers and the name of one library, so this file does not import
+torch. CUDA kernels are compiled wherever nvcc is found, with or without a GPU and for a CPU-only
+torch too (DESIGN: docs/design.md, "Build").
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pybind11
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).parent / "build_tools"))
+from backend import BUILD_TORCH, find_torch, read_torch_version  # noqa: E402
+
+ROOT = Path(__file__).parent.resolve()
+TORCH_TARGET = "0x020b000000000000"  # torch 2.11: the oldest that the library loads in
+DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0+PTX"
+WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter"]
+# The last two let selects become vector blends; neither changes a result.
+OPTIMISE = ["-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
+
+
+class BuildError(SystemExit):
+    """Ends the build with one readable line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"originet build error: {message}")
+
+
+@dataclass(frozen=True)
+class Cuda:
+    """What the build decided about CUDA; `nvcc` is None for a CPU-only build."""
+
+    decision: str
+    nvcc: Path | None = None
+    version: str = ""
+    archs: tuple[str, ...] = ()
+
+
+def find_nvcc() -> Path | None:
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    if home:
+        nvcc = Path(home) / "bin" / "nvcc"
+        return nvcc if nvcc.is_file() else None
+    found = shutil.which("nvcc")
+    return Path(found) if found else None
+
+
+def cuda_archs(nvcc: Path) -> tuple[str, ...]:
+    """The list of TORCH_CUDA_ARCH_LIST, or the default list cut to what this nvcc knows."""
+    known = set(
+        re.findall(r"sm_(\w+)", subprocess.check_output([nvcc, "--list-gpu-code"], text=True))
+    )
+    requested = os.environ.get("TORCH_CUDA_ARCH_LIST")
+    archs = []
+    for arch in re.split(r"[;,\s]+", (requested or DEFAULT_ARCHS).strip()):
+        match = re.fullmatch(r"(\d+)\.(\d+)([af]?)(\+PTX)?", arch)
+        if match is None:
+            raise BuildError(
+                f"TORCH_CUDA_ARCH_LIST: {arch!r} is not of the form 9.0, 9.0a or 9.0+PTX"
+            )
+        if match.group(1) + match.group(2) in known:
+            archs.append(arch)
+        elif requested:
+            raise BuildError(
+                f"TORCH_CUDA_ARCH_LIST: {nvcc} does not know {arch!r}; it knows {sorted(known)}"
+            )
+    return tuple(archs)
+
+
+def decide_cuda(torch_cuda: str | None) -> Cuda:
+    """Applies ORIGINET_CUDA=auto|0|1; `torch_cuda` is torch.version.cuda, None for a CPU-only torch."""
+    wish = os.environ.get("ORIGINET_CUDA", "auto")
+    if wish not in ("auto", "0", "1"):
+        raise BuildError(f"ORIGINET_CUDA must be auto, 0 or 1, got {wish!r}")
+    if wish == "0":
+        return Cuda("no because ORIGINET_CUDA=0")
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "not set"
+    nvcc = find_nvcc()
+    if nvcc is None:
+        reason = f"nvcc was not found (PATH, CUDA_HOME={home})"
+    else:
+        printed = subprocess.check_output([nvcc, "--version"], text=True)
+        match = re.search(r"release (\d+\.\d+)", printed)
+        version = match.group(1) if match else "unknown"
+        if torch_cuda is None or torch_cuda.split(".")[0] == version.split(".")[0]:
+            archs = cuda_archs(nvcc)
+            built_for = f"torch's CUDA {torch_cuda}" if torch_cuda else "a CPU-only torch"
+            return Cuda(
+                f"yes because nvcc {version} was found at {nvcc} (with {built_for})",
+                nvcc,
+                version,
+                archs,
+            )
+        reason = (
+            f"nvcc {version} ({nvcc}, CUDA_HOME={home}) and torch's CUDA {torch_cuda} differ in the "
+            "major version"
+        )
+    if wish == "1":
+        raise BuildError(f"ORIGINET_CUDA=1, but {reason}")
+    return Cuda(f"no because {reason}")
+
+
+def config_header(version: str, cuda: Cuda, torch_headers: str) -> str:
+    """The text of build_config.h, which module.cpp reports through build_info()."""
+    strings = {
+        "VERSION": version,
+        "CUDA_DECISION": cuda.decision,
+        "CUDA_ARCHS": ";".join(cuda.archs),
+        "NVCC_VERSION": cuda.version,
+        "TORCH_HEADERS": torch_headers,
+    }
+    lines = [f"#define ORIGINET_{name} {json.dumps(value)}" for name, value in strings.items()]
+    if cuda.nvcc:
+        lines.append("#define ORIGINET_WITH_CUDA")
+    return "\n".join(["#pragma once", *lines, ""])
+
+
+class NinjaBuildExt(build_ext):
+    """Compiles with ninja, so that the few files build in parallel and rebuild only when changed."""
+
+    def build_extension(self, ext: Extension) -> None:
+        import ninja
+        from ninja import ninja_syntax
+
+        torch_dir = find_torch()
+        if torch_dir is None:
+            raise BuildError(f"torch >= 2.11 was not found; run pip install {BUILD_TORCH}")
+        torch_version = read_torch_version(torch_dir)
+        cuda = decide_cuda(torch_version["cuda"])
+        print(f"originet: CUDA kernels: {cuda.decision}", file=sys.stderr, flush=True)
+
+        output = Path(self.get_ext_fullpath(ext.name)).resolve()
+        output.parent.mkdir(parents=True, exist_ok=True)
+        build_dir = Path(self.build_temp).resolve()
+        build_dir.mkdir(parents=True, exist_ok=True)
+        header = config_header(
+            self.distribution.get_version(), cuda, torch_version["__version__"] or "unknown"
+        )
+        (build_dir / "build_config.h").write_text(header)
+        with open(build_dir / "build.ninja", "w") as file:
+            self.write_rules(
+                ninja_syntax.Writer(file, width=200), output, build_dir, torch_dir, cuda
+            )
+        command = [str(Path(ninja.BIN_DIR) / "ninja"), "-C", str(build_dir)]
+        if jobs := os.environ.get("MAX_JOBS"):
+            command += ["-j", jobs]
+        try:
+            subprocess.run(command, check=True)
+        except subprocess.CalledProcessError as error:
+            raise BuildError("the compiler failed; its output is above") from error
+
+    def write_rules(self, writer, output, build_dir, torch_dir, cuda) -> None:
+        compiler = os.environ.get("CXX", "g++")
+        system = [torch_dir / "include", pybind11.get_include(), sysconfig.get_path("include")]
+        includes = [f"-isystem {shlex.quote(str(path))}" for path in system]
+        common = ["-std=c++20", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}", *includes]
+        common.append(f"-I{shlex.quote(str(build_dir))}")
+        debug = ["-g"] if self.debug else []
+        writer.variable("cxx", compiler)
+        writer.variable(
+            "cxxflags",
+            [*OPTIMISE, *WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, *common]
+            + os.environ.get("CXXFLAGS", "").split(),
+        )
+        writer.rule(
+            "cxx", "$cxx -MMD -MF $out.d $cxxflags -c $in -o $out", depfile="$out.d", deps="gcc"
+        )
+        # `--no-as-needed -ltorch`: a CUDA torch resolves the weak CUDA shims only for a library
+        # that names libtorch.so as needed.
+        library_dir = f"-L{shlex.quote(str(torch_dir / 'lib'))}"
+        needed = "--no-as-needed,-ltorch,--as-needed"
+        sources = sorted((ROOT / "csrc").glob("*.cpp"))
+        if cuda.nvcc:
+            gencode = []
+            for arch in cuda.archs:
+                number = arch.removesuffix("+PTX").replace(".", "")
+                gencode.append(f"-gencode=arch=compute_{number},code=sm_{number}")
+                if arch.endswith("+PTX"):
+                    gencode.append(f"-gencode=arch=compute_{number},code=compute_{number}")
+            writer.variable("nvcc", str(cuda.nvcc))
+            writer.variable(
+                "nvccflags",
+                [
+                    "-O3",
+                    "-Xcompiler -fPIC,-fvisibility=hidden,-Wall",
+                    f"-ccbin {compiler}",
+                    *gencode,
+                    *common,
+                ],
+            )
+            writer.rule(
+                "nvcc",
+                "$nvcc -MD -MF $out.d $nvccflags -c $in -o $out",
+                depfile="$out.d",
+                deps="gcc",
+            )
+            sources += sorted((ROOT / "csrc").glob("*.cu"))
+            # nvcc knows where its own runtime is; linked statically, no cudart is needed at run time.
+            writer.rule(
+                "link",
+                f"$nvcc -shared -cudart static -ccbin {compiler} $in -o $out {library_dir} -Xlinker {needed} -ltorch_cpu",
+            )
+        else:
+            writer.rule("link", f"$cxx -shared $in -o $out {library_dir} -Wl,{needed} -ltorch_cpu")
+        objects = []
+        for source in sources:
+            target = f"{source.name}.o"
+            rule = "nvcc" if source.suffix == ".cu" else "cxx"
+            objects += writer.build(target, rule, str(source))
+        writer.build(str(output), "link", objects)
+
+
+setup(
+    ext_modules=[Extension("originet_ext._C", sources=[])],
+    cmdclass={"build_ext": NinjaBuildExt},
+)
