@@ -1,0 +1,29 @@
+"""Fused CPU and CUDA kernels for the refined ReLU and for active imaging, as PyTorch ops.
+
+The maths is Verma et al., "Non-Linearities Improve OrigiNet based on Active Imaging for Micro
+Expression Recognition", IJCNN 2020 (arXiv:2005.07991).
+"""
+
+from originet_ext import reference
+from originet_ext._library import build_info
+from originet_ext.active_image import METHODS, active_image, temporal_pool
+from originet_ext.rrelu import (
+    FusedRReLU,
+    fused_rrelu,
+    fused_rrelu_,
+    fused_rrelu_add,
+    replace_activations,
+)
+
+__all__ = [
+    "METHODS",
+    "FusedRReLU",
+    "active_image",
+    "build_info",
+    "fused_rrelu",
+    "fused_rrelu_",
+    "fused_rrelu_add",
+    "reference",
+    "replace_activations",
+    "temporal_pool",
+]

@@ -1,0 +1,144 @@
+"""Argument checks that the fused functions and their reference share."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+METHODS = ("paper", "authors", "absolute", "rectified", "rank", "rank-simple", "learnet")
+NORMALIZATIONS = ("none", "clip", "minmax")
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def check_alpha(function: str, alpha: float) -> None:
+    """Raises ValueError unless `alpha` is finite."""
+    # Not math.isfinite, which Dynamo cannot trace for a dynamic alpha.
+    if not -math.inf < alpha < math.inf:
+        raise ValueError(f"{function}: alpha must be finite, got {alpha}")
+
+
+def check_floating(function: str, name: str, tensor: Tensor) -> None:
+    """Raises TypeError unless `tensor` is a tensor of a supported floating dtype."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{function}: {name} must be a torch.Tensor, got {type(tensor).__name__}")
+    if tensor.dtype not in FLOATING:
+        raise TypeError(
+            f"{function}: {name} must be float16, bfloat16, float32 or float64, got {tensor.dtype}"
+        )
+
+
+def check_same(function: str, a: Tensor, b: Tensor) -> None:
+    """Raises unless `a` and `b` have one shape, dtype and device."""
+    check_floating(function, "a", a)
+    check_floating(function, "b", b)
+    if a.shape != b.shape:
+        raise ValueError(
+            f"{function}: a and b must have the same shape, got {list(a.shape)} and {list(b.shape)}"
+        )
+    if a.dtype != b.dtype:
+        raise TypeError(
+            f"{function}: a and b must have the same dtype, got {a.dtype} and {b.dtype}"
+        )
+    if a.device != b.device:
+        raise ValueError(
+            f"{function}: a and b must be on the same device, got {a.device} and {b.device}"
+        )
+
+
+def check_method(function: str, method: str, normalize: str) -> None:
+    """Raises ValueError unless both names are known."""
+    if method not in METHODS:
+        raise ValueError(f"{function}: method must be one of {', '.join(METHODS)}, got {method!r}")
+    if normalize not in NORMALIZATIONS:
+        raise ValueError(
+            f"{function}: normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}"
+        )
+
+
+def unpack_clips(
+    function: str, frames: Tensor | Sequence[Tensor], offsets: Tensor | None
+) -> tuple[Tensor, list[int]]:
+    """Brings the three forms of clips into one.
+
+    Args:
+        function: name for error messages.
+        frames: one clip [T, ...], packed clips [sum T, ...] or a list of clips.
+        offsets: int64 [B + 1] for packed clips, else None.
+
+    Returns:
+        The packed frames, and where each clip begins and ends: B + 1 increasing numbers from 0
+        to sum T.
+
+    Raises:
+        TypeError: frames or offsets are of a wrong type or dtype.
+        ValueError: a wrong shape, an empty clip, or offsets that do not cut up the frames.
+    """
+    if isinstance(frames, Tensor):
+        check_frames(function, "frames", frames)
+        if offsets is None:
+            bounds = [0, len(frames)]
+        else:
+            bounds = _offset_values(function, offsets)
+    else:
+        if offsets is not None:
+            raise ValueError(f"{function}: offsets go with packed frames, not with a list of clips")
+        clips = list(frames)
+        if not clips:
+            raise ValueError(f"{function}: the list of clips is empty")
+        bounds = [0]
+        for i, clip in enumerate(clips):
+            check_frames(function, f"frames[{i}]", clip)
+            if clip.shape[1:] != clips[0].shape[1:]:
+                raise ValueError(
+                    f"{function}: frames[{i}] has frames of shape {list(clip.shape[1:])}, "
+                    f"frames[0] of {list(clips[0].shape[1:])}"
+                )
+            if clip.dtype != clips[0].dtype or clip.device != clips[0].device:
+                raise TypeError(
+                    f"{function}: frames[{i}] is {clip.dtype} on {clip.device}, "
+                    f"frames[0] {clips[0].dtype} on {clips[0].device}"
+                )
+            bounds.append(bounds[-1] + len(clip))
+        frames = torch.cat(clips)
+    if bounds[0] != 0:
+        raise ValueError(f"{function}: offsets must start at 0, got {bounds[0]}")
+    for b in range(len(bounds) - 1):
+        if bounds[b + 1] < bounds[b]:
+            raise ValueError(
+                f"{function}: offsets must not decrease, got {bounds[b + 1]} after {bounds[b]}"
+            )
+        if bounds[b + 1] == bounds[b]:
+            raise ValueError(f"{function}: clip {b} is empty")
+    if bounds[-1] != len(frames):
+        raise ValueError(
+            f"{function}: offsets must end at the number of frames, {len(frames)}, got {bounds[-1]}"
+        )
+    return frames, bounds
+
+
+def check_frames(function: str, name: str, frames: Tensor) -> None:
+    """Raises unless `frames` is [T, ...], uint8 or floating."""
+    if not isinstance(frames, Tensor):
+        raise TypeError(f"{function}: {name} must be a torch.Tensor, got {type(frames).__name__}")
+    if frames.dtype != torch.uint8 and frames.dtype not in FLOATING:
+        raise TypeError(
+            f"{function}: {name} must be uint8, float16, bfloat16, float32 or float64, "
+            f"got {frames.dtype}"
+        )
+    if frames.dim() < 2:
+        raise ValueError(
+            f"{function}: {name} must be [T, ...] with 2 dimensions or more, "
+            f"got {list(frames.shape)}"
+        )
+
+
+def _offset_values(function: str, offsets: Tensor) -> list[int]:
+    if not isinstance(offsets, Tensor) or offsets.dtype != torch.int64:
+        kind = offsets.dtype if isinstance(offsets, Tensor) else type(offsets).__name__
+        raise TypeError(f"{function}: offsets must be an int64 tensor, got {kind}")
+    if offsets.dim() != 1 or len(offsets) < 2:
+        raise ValueError(
+            f"{function}: offsets must be [B + 1] with B >= 1, got {list(offsets.shape)}"
+        )
+    return offsets.tolist()

@@ -1,0 +1,48 @@
+"""The temporal weights behind the linear active-image methods."""
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@functools.lru_cache(maxsize=1024)
+def method_weights(method: str, length: int) -> Tensor:
+    """Gives the weight of each frame of a clip under a linear method.
+
+    Args:
+        method: "paper", "authors", "rank", "rank-simple" or "learnet".
+        length: n, the number of frames, 1 or more. A clip of one frame has weight 0.
+
+    Returns:
+        [n] on the CPU, int64 where all weights are integers, else float64. Shared between
+        callers; not to be written to.
+
+    Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3), for "paper"; the authors' released
+    program for "authors"; Bilen et al., "Action Recognition with Dynamic Image Networks", for
+    "rank" and "rank-simple"; the authors' LEARNet program for "learnet".
+    """
+    n = length
+    if n == 1:
+        return torch.zeros(1, dtype=torch.int64)
+    t = np.arange(1, n + 1)
+    weights: np.ndarray
+    if method == "paper":
+        # The sum of frame differences telescopes to F_n + F_(n-1) - 2 F_1 (n = 2: F_2 - F_1).
+        weights = np.zeros(n, dtype=np.int64)
+        weights[0] = -2
+        weights[-2:] += 1
+    elif method == "authors":
+        m = t - 1
+        weights = np.maximum(m - 1, 0) - np.maximum(n - 2 - m, 0)
+    elif method == "rank-simple":
+        weights = 2 * t - n - 1
+    elif method == "rank":
+        harmonic = np.concatenate([[0.0], np.cumsum(1 / t)])  # H_0 .. H_n
+        weights = 2.0 * (n - t + 1) - (n + 1) * (harmonic[n] - harmonic[t - 1])
+    elif method == "learnet":
+        weights = np.cumsum(((2 * t - n) / t)[::-1])[::-1].copy()
+    else:
+        raise ValueError(f"method_weights: {method!r} is not a linear method")
+    return torch.from_numpy(weights)

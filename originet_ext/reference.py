@@ -1,0 +1,118 @@
+"""The public functions in plain PyTorch: same names, same signatures, same definitions.
+
+Slow and obvious. Tests hold the kernels against these functions, benchmarks take them as the eager
+baseline, and they are themselves tested at hand-computed points.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from originet_ext._checks import check_alpha, check_floating, check_method, check_same, unpack_clips
+from originet_ext._weights import method_weights
+
+# psi is 0 below this value in every dtype; the bound keeps 0 * inf out of its gradients.
+_LOWEST = -1e4
+
+
+def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
+    """Refined ReLU, as `originet_ext.fused_rrelu`, in plain PyTorch."""
+    check_floating("fused_rrelu", "x", x)
+    check_alpha("fused_rrelu", alpha)
+    # Unlike clamp, where() lets NaN through, forward and backward.
+    finite = torch.where(x < _LOWEST, _LOWEST, x)
+    finite = torch.where(x == math.inf, torch.finfo(x.dtype).max, finite)
+    leaky = torch.where(finite >= 0, finite, alpha * finite)
+    y = torch.sigmoid(finite) * (1 + leaky)
+    return torch.where(x == math.inf, x, y)
+
+
+def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
+    """Refined ReLU in place, as `originet_ext.fused_rrelu_`, in plain PyTorch."""
+    check_floating("fused_rrelu_", "x", x)
+    return x.copy_(fused_rrelu(x.clone(), alpha))
+
+
+def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
+    """psi(a) + psi(b), as `originet_ext.fused_rrelu_add`, in plain PyTorch."""
+    check_same("fused_rrelu_add", a, b)
+    return fused_rrelu(a, alpha) + fused_rrelu(b, alpha)
+
+
+def temporal_pool(
+    frames: Tensor | Sequence[Tensor], weights: Tensor, offsets: Tensor | None = None
+) -> Tensor:
+    """Weighted sum over time, as `originet_ext.temporal_pool`, in plain PyTorch."""
+    packed, bounds = unpack_clips("temporal_pool", frames, offsets)
+    if weights.dim() != 1 or len(weights) != len(packed):
+        raise ValueError(
+            f"temporal_pool: weights must be [{len(packed)}], one a frame, "
+            f"got {list(weights.shape)}"
+        )
+    sums = torch.stack([_weighted_sum(packed[s:e], weights[s:e]) for s, e in pairwise(bounds)])
+    return sums[0] if _is_single(frames, offsets) else sums
+
+
+def active_image(
+    frames: Tensor | Sequence[Tensor],
+    offsets: Tensor | None = None,
+    method: str = "paper",
+    normalize: str = "none",
+) -> Tensor:
+    """Active image, as `originet_ext.active_image`, in plain PyTorch."""
+    check_method("active_image", method, normalize)
+    packed, bounds = unpack_clips("active_image", frames, offsets)
+    clips = [packed[s:e] for s, e in pairwise(bounds)]
+    images = torch.stack([_active_image(clip, method) for clip in clips])
+    images = normalize_images(images, normalize)
+    return images[0] if _is_single(frames, offsets) else images
+
+
+def normalize_images(images: Tensor, normalize: str) -> Tensor:
+    """Maps active images to 0..255.
+
+    Args:
+        images: [B, ...] floating, any range.
+        normalize: "none", "clip" (saturate to 0..255) or "minmax" (each image linearly to 0..255;
+            an image of one value gives zeros).
+
+    Returns:
+        [B, ...] in the dtype of `images`.
+    """
+    if normalize == "none":
+        return images
+    if normalize == "clip":
+        return images.clamp(0, 255)
+    flat = images.flatten(1)
+    low = flat.amin(1, keepdim=True)
+    span = flat.amax(1, keepdim=True) - low
+    # Dividing first maps the largest value to exactly 255.
+    scaled = (flat - low) / torch.where(span > 0, span, 1) * 255
+    return scaled.reshape(images.shape)
+
+
+def _is_single(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> bool:
+    return isinstance(frames, Tensor) and offsets is None
+
+
+def _weighted_sum(clip: Tensor, weights: Tensor) -> Tensor:
+    """sum_t weights[t] * clip[t]; exact in int64 where both are integers."""
+    result = torch.float64 if clip.dtype == torch.float64 else torch.float32
+    exact = clip.dtype == torch.uint8 and not weights.is_floating_point()
+    wide = torch.int64 if exact else result
+    column = weights.to(clip.device, wide).reshape(-1, *[1] * (clip.dim() - 1))
+    return (column * clip.to(wide)).sum(0).to(result)
+
+
+def _active_image(clip: Tensor, method: str) -> Tensor:
+    if method not in ("absolute", "rectified"):
+        return _weighted_sum(clip, method_weights(method, len(clip)))
+    result = torch.float64 if clip.dtype == torch.float64 else torch.float32
+    wide = clip.to(torch.int64 if clip.dtype == torch.uint8 else result)
+    change = wide[1:] - wide[:-1]  # FT(t), Eq. (3), for t = 2..n
+    change = change.abs() if method == "absolute" else change.clamp(min=0)
+    # Eqs. (1)-(2): sum over t = 2..n of FT(t-1) + FT(t) with FT(1) = 0
+    return (change[:-1].sum(0) + change.sum(0)).to(result)
