@@ -1,5 +1,6 @@
 """Active imaging: a clip of frames summed over time into one image, in one pass over the frames."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -124,6 +125,11 @@ def _sparse_weights(method: str, bounds: list[int]) -> tuple[Tensor, Tensor, Ten
     return torch.cat(index), torch.cat(weights), torch.tensor(segments)
 
 
+def _rows(x: Tensor) -> Tensor:
+    """[N, ...] as [N, P]; not flatten(1), which gradcheck's batching does not know."""
+    return x.reshape(len(x), math.prod(x.shape[1:]))
+
+
 def _clip_of(segments: Tensor, device: torch.device) -> Tensor:
     """[K]: the clip that each term of [0, segments[-1]) belongs to."""
     clips = torch.arange(len(segments) - 1)
@@ -147,7 +153,7 @@ class _TemporalPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
         frames, index, weights, segments = ctx.saved_tensors
-        terms = grad.flatten(1)[_clip_of(segments, grad.device)]  # [K, P]
+        terms = _rows(grad)[_clip_of(segments, grad.device)]  # [K, P]
         index = index.to(grad.device)
         grad_frames = grad_weights = None
         if ctx.needs_input_grad[0]:
@@ -156,9 +162,7 @@ class _TemporalPool(torch.autograd.Function):
             grad_frames = zeros.index_add(0, index, column * terms)
             grad_frames = grad_frames.reshape(frames.shape).to(frames.dtype)
         if ctx.needs_input_grad[2]:
-            grad_weights = (
-                (frames.flatten(1)[index].to(grad.dtype) * terms).sum(1).to(weights.dtype)
-            )
+            grad_weights = (_rows(frames)[index].to(grad.dtype) * terms).sum(1).to(weights.dtype)
         return grad_frames, None, grad_weights, None
 
     @staticmethod
@@ -192,7 +196,7 @@ class _MotionPool(torch.autograd.Function):
     @staticmethod
     def slopes(frames: Tensor, offsets: Tensor, rectify: bool, dtype: torch.dtype) -> Tensor:
         """[T, P]: d(out of the frame's clip) / d(FT(t)); 0 where a clip begins."""
-        flat = frames.detach().flatten(1).to(dtype)
+        flat = _rows(frames.detach()).to(dtype)
         change = torch.cat([torch.zeros_like(flat[:1]), flat.diff(dim=0)])
         sign = (change > 0).to(dtype) if rectify else change.sign()
         # Every difference counts twice but the last one, which counts once.
@@ -206,7 +210,7 @@ class _MotionPool(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         frames, offsets = ctx.saved_tensors
         slopes = _MotionPool.slopes(frames, offsets, ctx.rectify, grad.dtype)
-        grad_change = slopes * grad.flatten(1)[_clip_of(offsets, grad.device)]
+        grad_change = slopes * _rows(grad)[_clip_of(offsets, grad.device)]
         grad_frames = grad_change - torch.cat([grad_change[1:], torch.zeros_like(grad_change[:1])])
         return grad_frames.reshape(frames.shape).to(frames.dtype), None, None
 
@@ -215,7 +219,7 @@ class _MotionPool(torch.autograd.Function):
         frames, offsets = ctx.saved_tensors
         dtype = torch.float64 if frames.dtype == torch.float64 else torch.float32
         slopes = _MotionPool.slopes(frames, offsets, ctx.rectify, dtype)
-        tangent = frames_tangent.flatten(1).to(dtype)
+        tangent = _rows(frames_tangent).to(dtype)
         change = torch.cat([torch.zeros_like(tangent[:1]), tangent.diff(dim=0)])
         sums = torch.zeros(len(offsets) - 1, change.shape[1], dtype=dtype, device=change.device)
         sums = sums.index_add(0, _clip_of(offsets, change.device), slopes * change)
