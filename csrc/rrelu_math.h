@@ -66,7 +66,8 @@ ORIGINET_HD acc_t exp2_integer(typename FloatTraits<acc_t>::bits_t n) {
   return value;
 }
 
-// exp(x) for x <= 0, within 1 ulp, subnormal results included; NaN in, NaN out.
+// exp(x) for kExpMin <= x <= 0, within 1 ulp, subnormal results included; NaN
+// in, NaN out.
 // On the host it is a polynomial without branches or calls, so that loops over
 // it vectorise; on the device it is CUDA's own function.
 template <typename acc_t>
@@ -77,7 +78,6 @@ ORIGINET_HD acc_t exp_nonpositive(acc_t x) {
   using T = FloatTraits<acc_t>;
   using bits_t = typename T::bits_t;
   constexpr acc_t kLog2E = static_cast<acc_t>(1.44269504088896340736);
-  x = x < T::kExpMin ? T::kExpMin : x;
   // x = n * ln(2) + r with integer n and |r| <= ln(2) / 2
   const acc_t shifted = x * kLog2E + T::kRoundMagic;
   const acc_t n = shifted - T::kRoundMagic;
@@ -115,34 +115,37 @@ ORIGINET_HD acc_t exp_nonpositive(acc_t x) {
 #endif
 }
 
+// |x| up to where psi and psi' have reached their limits; beyond, it would bring
+// inf * 0. One clamp and one comparison an element: with more of them, compilers
+// split the loop body into paths and compute exp once for each.
+template <typename acc_t>
+ORIGINET_HD acc_t bounded_magnitude(acc_t x) {
+  constexpr acc_t kMax = -FloatTraits<acc_t>::kExpMin;
+  const acc_t magnitude = x < acc_t(0) ? -x : x;
+  return magnitude > kMax ? kMax : magnitude;
+}
+
 // psi(x). Limits: psi(-inf) = 0, psi(+inf) = +inf, psi(0) = 0.5.
 template <typename acc_t>
 ORIGINET_HD acc_t rrelu_forward(acc_t x, acc_t alpha) {
-  // Below kExpMin psi is zero; the clamp keeps 0 * inf out of the product.
-  constexpr acc_t kMin = FloatTraits<acc_t>::kExpMin;
-  const acc_t c = x < kMin ? kMin : x;
-  const bool negative = c < acc_t(0);
-  const acc_t z = exp_nonpositive<acc_t>(negative ? c : -c);
-  const acc_t numerator =
-      (acc_t(1) + (negative ? alpha : acc_t(1)) * c) * (negative ? z : acc_t(1));
-  return numerator / (acc_t(1) + z);
+  const acc_t magnitude = bounded_magnitude(x);
+  const acc_t z = exp_nonpositive<acc_t>(-magnitude);
+  const acc_t left = (acc_t(1) - alpha * magnitude) * z;
+  const acc_t right = acc_t(1) + x;
+  return (x < acc_t(0) ? left : right) / (acc_t(1) + z);
 }
 
 // psi'(x). Limits: psi'(-inf) = 0, psi'(+inf) = 1; psi'(0) = 0.75, the right
 // derivative, because Table I puts x = 0 on the right branch.
 template <typename acc_t>
 ORIGINET_HD acc_t rrelu_derivative(acc_t x, acc_t alpha) {
-  constexpr acc_t kMin = FloatTraits<acc_t>::kExpMin;
-  acc_t c = x < kMin ? kMin : x;
-  c = c > -kMin ? -kMin : c;
-  const bool negative = c < acc_t(0);
-  const acc_t z = exp_nonpositive<acc_t>(negative ? c : -c);
-  const acc_t slope = negative ? alpha : acc_t(1);
+  const acc_t magnitude = bounded_magnitude(x);
+  const acc_t z = exp_nonpositive<acc_t>(-magnitude);
   const acc_t large = acc_t(1) / (acc_t(1) + z); // sigmoid(|x|)
-  const acc_t small = z * large;                 //                 sigmoid(-|x|)
-  const acc_t s = negative ? small : large;
-  const acc_t one_minus_s = negative ? large : small;
-  return s * (slope + one_minus_s * (acc_t(1) + slope * c));
+  const acc_t small = z * large; //                 sigmoid(-|x|)
+  const acc_t left = small * (alpha + large * (acc_t(1) - alpha * magnitude));
+  const acc_t right = large * (acc_t(1) + small * (acc_t(1) + magnitude));
+  return x < acc_t(0) ? left : right;
 }
 
 } // namespace originet

@@ -6,7 +6,7 @@ Expression Recognition", IJCNN 2020 (arXiv:2005.07991).
 
 from originet_ext import reference
 from originet_ext._library import build_info
-from originet_ext.active_image import METHODS, active_image, temporal_pool
+from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image, temporal_pool
 from originet_ext.rrelu import (
     FusedRReLU,
     fused_rrelu,
@@ -17,6 +17,7 @@ from originet_ext.rrelu import (
 
 __all__ = [
     "METHODS",
+    "NORMALIZATIONS",
     "FusedRReLU",
     "active_image",
     "build_info",

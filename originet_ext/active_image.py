@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from originet_ext._checks import METHODS, check_method, unpack_clips
+from originet_ext._checks import METHODS, NORMALIZATIONS, check_method, unpack_clips
 from originet_ext._library import ops
 from originet_ext._weights import method_weights
 from originet_ext.reference import normalize_images
 
-__all__ = ["METHODS", "active_image", "temporal_pool"]
+__all__ = ["METHODS", "NORMALIZATIONS", "active_image", "temporal_pool"]
 
 
 def active_image(
@@ -47,7 +47,8 @@ def active_image(
         offsets: int64 [B + 1], from 0, increasing, to sum T; clip b is
             frames[offsets[b]:offsets[b + 1]].
         method: one of `METHODS`.
-        normalize: "none"; "clip", saturate to 0..255; "minmax", each clip linearly to 0..255.
+        normalize: one of `NORMALIZATIONS`: "none"; "clip", saturate to 0..255; "minmax", each clip
+            linearly to 0..255.
 
     Returns:
         [...] for one clip, else [B, ...]; float64 for float64 frames, else float32. Differentiable

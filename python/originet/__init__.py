@@ -1,0 +1,1 @@
+"""Micro-expression recognition with active images and OrigiNet."""

@@ -1,0 +1,254 @@
+"""The command line, `originet`: bad input ends in one line and exit code 2."""
+
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from originet import datasets, demo, doctor, faces, loso, prepare, synth, video
+from originet.errors import InputError
+from originet.files import write_atomically
+from originet.model import VARIANTS
+from originet.train import SELECTIONS, Config
+from originet_ext import METHODS, NORMALIZATIONS, active_image
+
+app = typer.Typer(
+    help="Active images, OrigiNet and leave-one-subject-out evaluation for micro-expressions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+DEFAULTS = Config()
+
+Method = Annotated[str, typer.Option(help=f"Reading of the active image: {', '.join(METHODS)}.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:N; the GPU, if there is one, by default.")
+]
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        app()
+    except (InputError, OSError) as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(
+        "originet-demo"
+    ),
+    device: Device = None,
+) -> None:
+    """Run the whole road once: video, active images, LOSO, kernel timings, one report."""
+    start = time.perf_counter()
+    with _progress() as bars:
+        tasks = {name: bars.add_task(name, total=None) for name in demo.STAGES}
+        result = demo.run_demo(
+            out,
+            device=device,
+            progress=lambda stage, done, total: bars.update(
+                tasks[stage], completed=done, total=total
+            ),
+        )
+    _print_loso(result.loso)
+    console.print(f"Report: {result.report} ({time.perf_counter() - start:.0f} s)", soft_wrap=True)
+
+
+@app.command()
+def image(
+    source: Annotated[Path, typer.Argument(help="A video, or a folder of numbered frames.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .png, or a .npy of float32.")],
+    method: Method = DEFAULTS.method,
+    normalize: Annotated[
+        str, typer.Option(help="Map to 0..255: minmax stretches, clip saturates; or none.")
+    ] = "minmax",
+    crop_face: Annotated[bool, typer.Option("--crop-face", help="Cut out the face first.")] = False,
+    color: Annotated[bool, typer.Option("--color", help="Keep the colours.")] = False,
+) -> None:
+    """Make the active image of one clip."""
+    for option, value, known in (
+        ("--method", method, METHODS),
+        ("--normalize", normalize, NORMALIZATIONS),
+    ):
+        if value not in known:
+            raise InputError(f"{option} must be one of {', '.join(known)}, got {value!r}")
+    if out.suffix not in (".png", ".npy"):
+        raise InputError(f"{out}: the output must end in .png or .npy")
+    if out.suffix == ".png" and normalize == "none":
+        raise InputError(f"{out}: a PNG holds 0..255; use --normalize minmax or clip, or a .npy")
+    clip = video.read_clip(video.clip_frames(source), color=color)
+    if crop_face:
+        try:
+            clip = faces.crop(clip, faces.stable_box(clip))
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+    pixels = active_image(
+        torch.from_numpy(np.ascontiguousarray(clip)), method=method, normalize=normalize
+    ).numpy()
+    write_atomically(out, _encoded(pixels, out.suffix))
+    console.print(f"{out}: {len(clip)} frames, {method}, {normalize}", soft_wrap=True)
+
+
+@app.command("synth")
+def synth_command(
+    out: Annotated[Path, typer.Argument(help="A folder that does not exist yet, or an empty one.")],
+    subjects: Annotated[int, typer.Option(help="Number of faces.")] = 12,
+    clips_per_class: Annotated[int, typer.Option(help="Clips of each class and subject.")] = 3,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+) -> None:
+    """Write a semi-synthetic data set: real faces, warped by made-up expressions."""
+    with _progress() as bars:
+        synth.generate(
+            out,
+            subjects=subjects,
+            clips_per_class=clips_per_class,
+            seed=seed,
+            progress=_bar(bars, "clips"),
+        )
+    console.print(f"{out}: {len(datasets.load_dataset('synthetic', out))} clips", soft_wrap=True)
+
+
+@app.command("loso")
+def loso_command(
+    root: Annotated[Path, typer.Argument(help="The clips: <emotion>/<subject>/<clip>, or a CSV.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    dataset: Annotated[
+        str, typer.Option(help="What the root holds: folder or synthetic.")
+    ] = "folder",
+    device: Device = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = DEFAULTS.epochs,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = DEFAULTS.batch_size,
+    learning_rate: Annotated[float, typer.Option(help="Adam's step.")] = DEFAULTS.learning_rate,
+    weight_decay: Annotated[float, typer.Option(help="L2 penalty.")] = DEFAULTS.weight_decay,
+    rotation: Annotated[
+        list[int] | None, typer.Option(help="An angle of the augmentation; repeatable.")
+    ] = None,
+    equalize: Annotated[
+        bool, typer.Option(help="Add histogram-equalised training images.")
+    ] = DEFAULTS.equalize,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share of the training clips held out.")
+    ] = DEFAULTS.validation_fraction,
+    select: Annotated[
+        str, typer.Option(help=f"Weights to keep, of the best epoch or the last: {SELECTIONS}.")
+    ] = DEFAULTS.select,
+    seed: Annotated[list[int] | None, typer.Option(help="One whole run; repeatable.")] = None,
+    method: Method = DEFAULTS.method,
+    image_size: Annotated[int, typer.Option(help="Pixels.")] = DEFAULTS.image_size,
+    crop_face: Annotated[bool, typer.Option("--crop-face", help="Cut out the face first.")] = False,
+    variant: Annotated[
+        str, typer.Option(help=f"OrigiNet's variant: {VARIANTS}.")
+    ] = DEFAULTS.variant,
+) -> None:
+    """Evaluate OrigiNet by leaving one subject out; an interrupted run goes on where it was."""
+    config = Config(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        rotations=tuple(rotation or DEFAULTS.rotations),
+        equalize=equalize,
+        validation_fraction=validation_fraction,
+        select=select,
+        seeds=tuple(seed or DEFAULTS.seeds),
+        method=method,
+        image_size=image_size,
+        crop_face=crop_face,
+        variant=variant,
+    )
+    table = datasets.load_dataset(dataset, root)
+    with _progress() as bars:
+        images = prepare.active_images(
+            table,
+            method=method,
+            image_size=image_size,
+            crop_face=crop_face,
+            progress=_bar(bars, "active images"),
+        )
+        result = loso.run_loso(
+            table,
+            config=config,
+            images=images,
+            out=out,
+            device=device,
+            progress=_bar(bars, "epochs"),
+        )
+    _print_loso(result)
+    console.print(f"Results: {out}", soft_wrap=True)
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Tell what is installed, what of it works here, and why not."""
+    table = Table(show_header=False, box=None)
+    findings = doctor.diagnose()
+    for finding in findings:
+        mark = {True: "[green]ok[/]", False: "[red]broken[/]", None: ""}[finding.ok]
+        table.add_row(finding.name, escape(finding.text), mark)
+    console.print(table)
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=errors) as bars:
+        yield bars
+
+
+def _bar(bars: Progress, name: str) -> Callable[[int, int], None]:
+    task = bars.add_task(name, total=None)
+    return lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _encoded(pixels: NDArray[np.float32], suffix: str) -> bytes:
+    if suffix == ".png":
+        return cv2.imencode(".png", pixels.round().astype(np.uint8))[1].tobytes()
+    buffer = io.BytesIO()
+    np.save(buffer, pixels)
+    return buffer.getvalue()
+
+
+def _print_loso(result: loso.LosoResult) -> None:
+    title = f"Leave-one-subject-out on {result.dataset}: {len(result.clips)} clips"
+    table = Table(title=title)
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    names = {
+        "pooled_accuracy": "accuracy, pooled",
+        "fold_accuracy": "accuracy, mean of folds",
+        "uf1": "UF1",
+        "uar": "UAR",
+    }
+    for key, name in names.items():
+        spread = f" ± {result.metrics[key + '_std']:.3f}" if len(result.seeds) > 1 else ""
+        table.add_row(name, f"{result.metrics[key]:.3f}{spread}")
+    table.add_row("majority-class baseline", f"{result.majority_accuracy:.3f}")
+    console.print(table)
+    confusion = Table(title="Confusion (rows: true)")
+    for name in ("", *result.classes):
+        confusion.add_column(name, justify="right")
+    for name, row in zip(result.classes, result.confusion, strict=True):
+        confusion.add_row(name, *(str(count) for count in row))
+    console.print(confusion)
+    console.print(f"Clip list: sha256 {result.clip_list_sha256}", soft_wrap=True)

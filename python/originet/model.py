@@ -1,0 +1,229 @@
+"""OrigiNet, the whole network in this file, in the order in which an image passes through it.
+
+References:
+1. Verma, Vipparthi, Singh, "Non-Linearities Improve OrigiNet based on Active Imaging for Micro
+   Expression Recognition", IJCNN 2020, arXiv:2005.07991: Eqs. (5)-(11), Tables V and VI.
+2. The program which the authors released with it: its wiring, batch normalisation and padding are
+   the variant "authors". It differs from the paper in the fourth stage.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from originet.errors import InputError
+from originet_ext import FusedRReLU, fused_rrelu_add
+
+VARIANTS = ("paper", "authors")
+WIDTHS = (16, 32, 64, 96)  # Eq. (8), d(k) = 2^(3+k), for stages 1-3; Eq. (6) for the fourth
+FC_WIDTH = 128  # Eq. (5)
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's padding "same": the odd pixel goes to the bottom and right."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [N, C, H, W] to [N, D, ceil(H / stride), ceil(W / stride)]."""
+        bottom_right = []
+        for size, kernel, stride in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True):
+            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            bottom_right.append((total // 2, total - total // 2))
+        (top, bottom), (left, right) = bottom_right
+        return super().forward(F.pad(x, (left, right, top, bottom)))
+
+
+def _conv(in_channels: int, out_channels: int, kernel_size: int, variant: str) -> nn.Conv2d:
+    """A convolution of stride 2 with bias, padded as the variant asks."""
+    if variant == "authors":
+        return SameConv2d(in_channels, out_channels, kernel_size, stride=2)
+    # Eqs. (9)-(10): output pixel l is centred on input pixel 2l - 1, counted from 1.
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride=2, padding=kernel_size // 2)
+
+
+class HybridBlock(nn.Module):
+    """One hybrid feature block, Eq. (7): BN(act(C_small(x)) + act(C_large(x))).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_sizes: The small and the large kernel.
+        variant: "paper" or "authors", see `OrigiNet`.
+        activation: Makes the activation of both branches.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_sizes: tuple[int, int],
+        variant: str,
+        activation: Callable[[], nn.Module],
+    ) -> None:
+        super().__init__()
+        small, large = kernel_sizes
+        self.conv_small = _conv(in_channels, out_channels, small, variant)
+        self.conv_large = _conv(in_channels, out_channels, large, variant)
+        self.act = activation()
+        # The authors' program keeps Keras' defaults; Keras' momentum 0.99 is torch's 0.01.
+        eps, momentum = (1e-3, 0.01) if variant == "authors" else (1e-5, 0.1)
+        self.norm = nn.BatchNorm2d(out_channels, eps=eps, momentum=momentum)
+
+    def join(self, x: Tensor) -> Tensor:
+        """Maps [N, C, H, W] to the branches' sum before the normalisation, [N, D, H/2, W/2]."""
+        small, large = self.conv_small(x), self.conv_large(x)
+        if isinstance(self.act, FusedRReLU):
+            return fused_rrelu_add(small, large, self.act.alpha)
+        return self.act(small) + self.act(large)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [N, C, H, W] to [N, D, H/2, W/2]."""
+        return self.norm(self.join(x))
+
+
+class OrigiNet(nn.Module):
+    """OrigiNet: four hybrid stages and the augmented learning block.
+
+    Variant "paper" follows the equations: four equal stages, then two fully connected layers side
+    by side on the same features. Variant "authors" follows the released program: the small branch
+    of stage 4 reads the normalised output of stage 3, the large branch the sum *before* the
+    normalisation; the two are not added, and each feeds a fully connected layer of its own.
+
+    No activation stands between the fully connected layers and the classifier, as in both sources.
+    The softmax of Eq. (11) is part of the loss (`torch.nn.functional.cross_entropy`), so `forward`
+    returns logits.
+
+    Args:
+        num_classes: Number of classes, at least 2.
+        in_channels: Channels of the input; a grey active image is repeated to 3.
+        image_size: Height and width S of the input in pixels, at least 16.
+        variant: "paper" or "authors".
+        activation: Called without arguments once a stage; its module serves both branches. The
+            paper's ablations "Sig" and "LR" are `nn.Sigmoid` and `nn.LeakyReLU`. `FusedRReLU` is
+            the paper's refined ReLU, not `nn.RReLU` (randomized leaky ReLU).
+        kernel_sizes: The two kernels of a stage, odd. Ablations "KS-1" and "KS-2" are (1, 3) and
+            (5, 7).
+        parallel_fc: False for ablation "LFC", one fully connected layer: on the same features in
+            variant "paper" (1.09 million parameters), on the small branch of stage 4, which is
+            then the only one, in variant "authors" (932,328 parameters with 8 classes and
+            running statistics: the "0.9M" of Table VI).
+
+    Raises:
+        InputError: If an argument is outside what is described above.
+
+    Example:
+        >>> OrigiNet(num_classes=4)(torch.zeros(2, 3, 128, 128)).shape
+        torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 3,
+        image_size: int = 128,
+        variant: str = "paper",
+        activation: Callable[[], nn.Module] = FusedRReLU,
+        kernel_sizes: tuple[int, int] = (3, 5),
+        parallel_fc: bool = True,
+    ) -> None:
+        super().__init__()
+        kernel_sizes = _check_arguments(num_classes, in_channels, image_size, variant, kernel_sizes)
+        self.in_channels = in_channels
+        self.image_size = image_size
+        self.variant = variant
+
+        def block(width_in: int, width_out: int) -> HybridBlock:
+            return HybridBlock(width_in, width_out, kernel_sizes, variant, activation)
+
+        self.stage1 = block(in_channels, WIDTHS[0])
+        self.stage2 = block(WIDTHS[0], WIDTHS[1])
+        self.stage3 = block(WIDTHS[1], WIDTHS[2])
+        if variant == "paper":
+            self.stage4 = block(WIDTHS[2], WIDTHS[3])
+        else:
+            self.act4 = activation()
+            self.conv4_small = _conv(WIDTHS[2], WIDTHS[3], kernel_sizes[0], variant)
+            if parallel_fc:
+                self.conv4_large = _conv(WIDTHS[2], WIDTHS[3], kernel_sizes[1], variant)
+
+        side = -(-image_size // 16)  # four halvings, each rounded up
+        features = WIDTHS[3] * side * side
+        self.fc1 = nn.Linear(features, FC_WIDTH)
+        self.fc2 = nn.Linear(features, FC_WIDTH) if parallel_fc else None
+        self.classifier = nn.Linear(FC_WIDTH * (2 if parallel_fc else 1), num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Computes the logits.
+
+        Args:
+            x: Images [N, in_channels, S, S], floating. Training in this package feeds grey levels
+                standardised image by image (mean 0, deviation 1); no other range is assumed.
+
+        Returns:
+            Logits [N, num_classes].
+
+        Raises:
+            InputError: If the shape of `x` is another one.
+        """
+        expected = (self.in_channels, self.image_size, self.image_size)
+        if x.dim() != 4 or tuple(x.shape[1:]) != expected:
+            raise InputError(f"x must be [N, {', '.join(map(str, expected))}], got {list(x.shape)}")
+        x = self.stage2(self.stage1(x))  # [N, 16, S/2, S/2], then [N, 32, S/4, S/4]
+        if self.variant == "paper":
+            x = self.stage4(self.stage3(x)).flatten(1)  # [N, 96, S/16, S/16], flat: Eq. (6)
+            heads = [self.fc1(x)]  # [N, 128]
+            if self.fc2 is not None:
+                heads.append(self.fc2(x))
+        else:
+            joined = self.stage3.join(x)  # [N, 64, S/8, S/8]
+            small = self.act4(self.conv4_small(self.stage3.norm(joined)))  # [N, 96, S/16, S/16]
+            heads = [self.fc1(small.flatten(1))]  # [N, 128]
+            if self.fc2 is not None:
+                large = self.act4(self.conv4_large(joined))  # [N, 96, S/16, S/16]
+                heads.append(self.fc2(large.flatten(1)))
+        return self.classifier(torch.cat(heads, dim=1))  # [N, 256] to [N, num_classes]: Eq. (5)
+
+
+def parameter_count(model: nn.Module, running_statistics: bool = False) -> int:
+    """Counts the parameters of a network.
+
+    Args:
+        model: Any module.
+        running_statistics: Also count the running means and variances of the batch
+            normalisations, as Keras does in its summaries.
+
+    Returns:
+        The number of scalars.
+    """
+    count = sum(p.numel() for p in model.parameters())
+    if running_statistics:
+        count += sum(b.numel() for b in model.buffers() if b.is_floating_point())
+    return count
+
+
+def memory_mib(model: nn.Module) -> float:
+    """Memory as in Tables V and VI: 8 bytes a parameter (a weight and one optimiser slot), MiB."""
+    return parameter_count(model) * 8 / 2**20
+
+
+def _check_arguments(
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    variant: str,
+    kernel_sizes: tuple[int, int],
+) -> tuple[int, int]:
+    """Raises InputError on a bad argument; returns the kernel sizes as a tuple."""
+    if num_classes < 2:
+        raise InputError(f"num_classes must be at least 2, got {num_classes}")
+    if in_channels < 1:
+        raise InputError(f"in_channels must be at least 1, got {in_channels}")
+    if image_size < 16:
+        raise InputError(f"image_size must be at least 16, got {image_size}")
+    if variant not in VARIANTS:
+        raise InputError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    sizes = tuple(kernel_sizes)
+    if len(sizes) != 2 or any(not isinstance(k, int) or k < 1 or k % 2 == 0 for k in sizes):
+        raise InputError(f"kernel_sizes must be two odd positive integers, got {kernel_sizes!r}")
+    return sizes[0], sizes[1]

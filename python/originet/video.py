@@ -1,0 +1,257 @@
+"""Reads clips: numbered image files, or one video file.
+
+A clip is named by a tuple of paths: its image files in frame order, or one video. The number of a
+frame is the last integer in the stem of its file (`reg_EP01_5-113.jpg` is frame 113); the frames of
+a video count from 1.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from originet.errors import InputError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov")
+
+Image = NDArray[np.uint8]
+
+# FFmpeg reports a broken file on stderr as well; OpenCV reads this variable when it opens its first
+# video.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+# The bytes a file begins with, and those it must hold somewhere if it is whole. Looking for them
+# first keeps the complaints of libpng and libjpeg about a truncated file off stderr.
+_END_MARKS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
+
+# A container's frame count is an estimate; a video that ends before this share of it was cut off.
+_WHOLE_SHARE = 0.9
+
+
+def frame_number(path: str | Path) -> int:
+    """Returns the number of a frame: the last integer in the stem of its file.
+
+    Raises:
+        InputError: if the stem holds no digit.
+    """
+    numbers = re.findall(r"[0-9]+", Path(path).stem)
+    if not numbers:
+        raise InputError(f"no frame number in the file name of {path}")
+    return int(numbers[-1])
+
+
+def is_junk(path: Path) -> bool:
+    """Tells whether a file or folder is none of the user's: hidden, or left by an archiver."""
+    return path.name.startswith((".", "__"))
+
+
+def list_frames(folder: str | Path) -> tuple[str, ...]:
+    """Lists the image files of a folder, sorted by frame number; other files are ignored.
+
+    Returns:
+        The paths; empty if the folder holds no image.
+
+    Raises:
+        InputError: if an image has no number, or two have the same.
+    """
+    images: dict[int, Path] = {}
+    for path in sorted(Path(folder).iterdir()):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or is_junk(path) or not path.is_file():
+            continue
+        number = frame_number(path)
+        if number in images:
+            raise InputError(
+                f"{path.parent}: {images[number].name} and {path.name} are both frame {number}"
+            )
+        images[number] = path
+    return tuple(str(images[number]) for number in sorted(images))
+
+
+def clip_frames(path: str | Path) -> tuple[str, ...]:
+    """Turns a path given by the user into the frames of a clip.
+
+    Args:
+        path: a folder of numbered images, or a video file.
+
+    Returns:
+        The image files in frame order, or the one video file: what `read_clip` takes.
+
+    Raises:
+        InputError: if there is no such path, the folder holds no image, or the file is a single
+            image.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"no such file or folder: {path}")
+    if path.is_dir():
+        frames = list_frames(path)
+        if not frames:
+            raise InputError(f"no frames in {path}: looked for {', '.join(IMAGE_SUFFIXES)} files")
+        return frames
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise InputError(f"{path} is a single image: give a video or a folder of frames")
+    return (str(path),)
+
+
+def iter_frames(
+    frames: Sequence[str] | str | Path,
+    onset: int | None = None,
+    offset: int | None = None,
+    *,
+    color: bool = False,
+) -> Iterator[Image]:
+    """Yields the frames of a clip one by one; arguments and errors are those of `read_clip`."""
+    if isinstance(frames, str | Path):
+        frames = clip_frames(frames)
+    if not frames:
+        raise InputError("a clip needs at least one frame, got none")
+    if onset is not None and offset is not None and onset > offset:
+        raise InputError(f"onset {onset} is after offset {offset} in {frames[0]}")
+    if len(frames) == 1 and Path(frames[0]).suffix.lower() not in IMAGE_SUFFIXES:
+        images = _iter_video(frames[0], onset, offset, color)
+    else:
+        images = _iter_images(_select(frames, onset, offset), color)
+    shape: tuple[int, ...] | None = None
+    for name, image in images:
+        shape = shape or image.shape
+        if image.shape != shape:
+            raise InputError(
+                f"frame size changes at {name}: {_size(image.shape)} after {_size(shape)}"
+            )
+        yield image
+
+
+def read_clip(
+    frames: Sequence[str] | str | Path,
+    onset: int | None = None,
+    offset: int | None = None,
+    *,
+    color: bool = False,
+) -> Image:
+    """Reads a clip into memory.
+
+    Args:
+        frames: image files in frame order, or one video file (a path alone goes through
+            `clip_frames`).
+        onset: number of the first frame to read; None means the clip's first.
+        offset: number of the last frame to read, inclusive; None means the clip's last.
+        color: reads three channels in OpenCV's order (blue, green, red) in place of grey.
+
+    Returns:
+        [T, H, W] uint8, or [T, H, W, 3] uint8 with `color`.
+
+    Raises:
+        InputError: naming the file, if it is missing, empty, truncated or unreadable, if the frame
+            size changes inside the clip, or if onset and offset are reversed or outside the clip.
+    """
+    return np.stack(list(iter_frames(frames, onset, offset, color=color)))
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _select(frames: Sequence[str], onset: int | None, offset: int | None) -> Sequence[str]:
+    """Keeps the image files with onset <= number <= offset."""
+    if onset is None and offset is None:
+        return frames
+    numbers = [frame_number(path) for path in frames]
+    first, last = min(numbers), max(numbers)
+    for name, value in (("onset", onset), ("offset", offset)):
+        if value is not None and not first <= value <= last:
+            raise InputError(
+                f"{name} {value} is outside frames {first} to {last} of {Path(frames[0]).parent}"
+            )
+    low = first if onset is None else onset
+    high = last if offset is None else offset
+    selected = [path for path, number in zip(frames, numbers, strict=True) if low <= number <= high]
+    if not selected:
+        raise InputError(f"no frame numbered {low} to {high} in {Path(frames[0]).parent}")
+    return selected
+
+
+def _iter_images(frames: Sequence[str], color: bool) -> Iterator[tuple[str, Image]]:
+    for path in frames:
+        yield path, read_image(path, color=color)
+
+
+def read_image(path: str | Path, *, color: bool = False) -> Image:
+    """Reads one image file into [H, W] uint8, or [H, W, 3] uint8 (blue, green, red) with `color`.
+
+    Raises:
+        InputError: if the file is missing, empty, truncated or no image.
+    """
+    _check_file(path)
+    data = Path(path).read_bytes()
+    for start, end in _END_MARKS.items():
+        if data.startswith(start) and end not in data:
+            raise InputError(f"truncated image: {path}")
+    try:
+        with _quiet_opencv():
+            # imdecode gives None for every damaged file; imread fills the rest of a truncated JPEG
+            # with grey.
+            image = cv2.imdecode(
+                np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
+            )
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InputError(f"unreadable image: {path}")
+    return np.asarray(image, np.uint8)
+
+
+def _iter_video(
+    path: str, onset: int | None, offset: int | None, color: bool
+) -> Iterator[tuple[str, Image]]:
+    _check_file(path)
+    with _quiet_opencv():
+        # Left to choose, OpenCV would also try image sequences and readers that write to stderr.
+        capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise InputError(f"not a readable video (or a truncated one): {path}")
+        low = 1 if onset is None else onset
+        if low < 1:
+            raise InputError(f"onset {low} is outside {path}: the frames of a video count from 1")
+        count = 0
+        while offset is None or count < offset:
+            ok, image = capture.read() if count + 1 >= low else (capture.grab(), None)
+            if not ok:
+                break
+            count += 1
+            if image is not None:
+                grey = image if color else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+                yield f"frame {count} of {path}", np.asarray(grey, np.uint8)
+        if count == 0:
+            raise InputError(f"video without frames: {path}")
+        announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if offset is None and count < _WHOLE_SHARE * announced:
+            raise InputError(f"truncated video: {path} ends after {count} of {announced} frames")
+        for name, value in (("onset", low), ("offset", offset)):
+            if value is not None and value > count:
+                raise InputError(f"{name} {value} is outside {path}, which has {count} frames")
+    finally:
+        capture.release()
+
+
+def _check_file(path: str | Path) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"no such file: {path}")
+    if Path(path).stat().st_size == 0:
+        raise InputError(f"empty file (0 bytes): {path}")
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keeps OpenCV's own warnings off stderr; what went wrong is told by the exception."""
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)

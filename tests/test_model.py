@@ -1,0 +1,157 @@
+"""OrigiNet: sizes against the paper's tables, wiring against an independent composition."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from originet.errors import InputError
+from originet.model import OrigiNet, SameConv2d, memory_mib, parameter_count
+from originet_ext import FusedRReLU, fused_rrelu
+
+
+def psi(x: Tensor) -> Tensor:
+    return torch.sigmoid(x) * (1 + torch.where(x >= 0, x, 0.1 * x))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "trained", "with_statistics"),
+    [
+        ({"num_classes": 4}, 1_872_548, 1_872_548 + 416),
+        ({"num_classes": 8, "variant": "authors"}, 1_873_384, 1_873_608),
+        ({"num_classes": 8, "variant": "authors", "parallel_fc": False}, 932_104, 932_328),
+        ({"num_classes": 4, "parallel_fc": False}, 1_085_476, 1_085_476 + 416),
+        ({"num_classes": 4, "kernel_sizes": (1, 3)}, 1_662_500, 1_662_500 + 416),
+        ({"num_classes": 4, "kernel_sizes": (5, 7)}, 2_222_628, 2_222_628 + 416),
+        ({"num_classes": 4, "activation": nn.Sigmoid}, 1_872_548, 1_872_548 + 416),
+    ],
+)
+def test_parameter_count_is_the_papers(arguments: dict, trained: int, with_statistics: int) -> None:
+    model = OrigiNet(**arguments)
+    assert parameter_count(model) == trained
+    assert parameter_count(model, running_statistics=True) == with_statistics
+
+
+def test_memory_is_that_of_table_v() -> None:
+    assert memory_mib(OrigiNet(4)) == pytest.approx(14.29, abs=0.005)
+
+
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+@pytest.mark.parametrize("image_size", [16, 33, 128])
+@pytest.mark.parametrize("parallel_fc", [True, False])
+def test_forward_gives_logits(variant: str, image_size: int, parallel_fc: bool) -> None:
+    model = OrigiNet(
+        5, in_channels=1, image_size=image_size, variant=variant, parallel_fc=parallel_fc
+    )
+    logits = model.eval()(torch.randn(2, 1, image_size, image_size))
+    assert logits.shape == (2, 5)
+
+
+def test_paper_variant_is_equations_5_to_7() -> None:
+    model = OrigiNet(4, image_size=32).double().eval()
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    expected = x
+    for stage in (model.stage1, model.stage2, model.stage3, model.stage4):
+        small = F.conv2d(
+            expected, stage.conv_small.weight, stage.conv_small.bias, stride=2, padding=1
+        )
+        large = F.conv2d(
+            expected, stage.conv_large.weight, stage.conv_large.bias, stride=2, padding=2
+        )
+        expected = stage.norm(psi(small) + psi(large))
+    flat = expected.flatten(1)
+    expected = model.classifier(torch.cat([model.fc1(flat), model.fc2(flat)], dim=1))
+    torch.testing.assert_close(model(x), expected)
+
+
+def test_authors_variant_splits_stage_4() -> None:
+    model = OrigiNet(4, image_size=32, variant="authors").double().eval()
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    sums = []  # of each stage, before the normalisation
+
+    def same(conv: nn.Conv2d, source: Tensor) -> Tensor:
+        before, after = {3: (0, 1), 5: (1, 2)}[conv.kernel_size[0]]
+        padded = F.pad(source, (before, after, before, after))
+        return F.conv2d(padded, conv.weight, conv.bias, stride=2)
+
+    normed = x
+    for stage in (model.stage1, model.stage2, model.stage3):
+        sums.append(psi(same(stage.conv_small, normed)) + psi(same(stage.conv_large, normed)))
+        normed = stage.norm(sums[-1])
+    small = psi(same(model.conv4_small, normed)).flatten(1)
+    large = psi(same(model.conv4_large, sums[-1])).flatten(1)
+    expected = model.classifier(torch.cat([model.fc1(small), model.fc2(large)], dim=1))
+    torch.testing.assert_close(model(x), expected)
+    assert model.stage1.norm.eps == 1e-3
+    assert model.stage1.norm.momentum == 0.01
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
+@pytest.mark.parametrize("size", [8, 9, 16, 17])
+def test_same_padding_puts_the_odd_pixel_last(kernel_size: int, size: int) -> None:
+    conv = SameConv2d(1, 1, kernel_size, stride=2, bias=False)
+    x = torch.randn(1, 1, size, size)
+    out = conv(x)
+    assert out.shape[-1] == -(-size // 2)
+    # TensorFlow's rule, read from the window of the first output pixel.
+    before = max((out.shape[-1] - 1) * 2 + kernel_size - size, 0) // 2
+    inside = kernel_size - before
+    weight = conv.weight[0, 0, before:, before:]
+    torch.testing.assert_close(out[0, 0, 0, 0], (x[0, 0, :inside, :inside] * weight).sum())
+
+
+@pytest.mark.parametrize("activation", [nn.Sigmoid, nn.LeakyReLU, FusedRReLU])
+def test_block_joins_both_branches(activation: type[nn.Module]) -> None:
+    block = OrigiNet(4, image_size=32, activation=activation).stage1
+    x = torch.randn(2, 3, 32, 32)
+    act = activation()
+    expected = act(block.conv_small(x)) + act(block.conv_large(x))
+    torch.testing.assert_close(block.join(x), expected)
+
+
+def test_join_uses_the_modules_alpha() -> None:
+    block = OrigiNet(4, image_size=32, activation=lambda: FusedRReLU(alpha=0.5)).stage1
+    x = torch.randn(2, 3, 32, 32)
+    expected = fused_rrelu(block.conv_small(x), 0.5) + fused_rrelu(block.conv_large(x), 0.5)
+    torch.testing.assert_close(block.join(x), expected)
+
+
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+def test_gradients_reach_every_parameter(variant: str) -> None:
+    model = OrigiNet(3, image_size=32, variant=variant)
+    F.cross_entropy(model(torch.randn(4, 3, 32, 32)), torch.tensor([0, 1, 2, 0])).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_state_dict_round_trip_restores_the_output() -> None:
+    first, second = OrigiNet(3, image_size=32), OrigiNet(3, image_size=32)
+    x = torch.randn(4, 3, 32, 32)
+    first(x)  # moves the running statistics
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first.eval()(x), second.eval()(x))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
+        ({"in_channels": 0}, "in_channels must be at least 1, got 0"),
+        ({"image_size": 15}, "image_size must be at least 16, got 15"),
+        ({"variant": "other"}, "variant must be one of paper, authors, got 'other'"),
+        ({"kernel_sizes": (3,)}, "kernel_sizes must be two odd positive integers"),
+        ({"kernel_sizes": (3, 4)}, "kernel_sizes must be two odd positive integers"),
+        ({"kernel_sizes": (-1, 3)}, "kernel_sizes must be two odd positive integers"),
+        ({"kernel_sizes": (3.0, 5)}, "kernel_sizes must be two odd positive integers"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        OrigiNet(**{"num_classes": 4, **arguments})
+
+
+def test_wrong_input_shape_is_named() -> None:
+    with pytest.raises(InputError, match=r"x must be \[N, 3, 32, 32\], got \[1, 3, 16, 16\]"):
+        OrigiNet(4, image_size=32)(torch.zeros(1, 3, 16, 16))

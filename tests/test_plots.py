@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from originet import plots, timing
+from originet.errors import InputError
+from originet_ext import METHODS
+
+
+def row(provider, median_us, mode="forward", benchmark="rrelu"):
+    facts = {f: "" for f in timing.Row.__dataclass_fields__}
+    facts |= {"benchmark": benchmark, "provider": provider, "mode": mode, "median_us": median_us}
+    return timing.Row(**facts | {"shape": "1024", "dtype": "float32"})
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_active_image_grid_labels_every_image_and_keeps_its_grey_values():
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(0, 256, (8, 6), dtype=np.uint8) for name in METHODS}
+    images["frame"] = rng.integers(0, 256, (8, 6, 3), dtype=np.uint8)
+    figure = plots.active_image_grid(images, "one clip")
+    assert isinstance(figure, Figure)
+    assert figure.get_suptitle() == "one clip"
+    assert [axes.get_title() for axes in figure.axes] == [*METHODS, "frame"]
+    for axes, image in zip(figure.axes, images.values(), strict=True):
+        (drawn,) = axes.images
+        assert np.array_equal(drawn.get_array(), image)
+        assert drawn.get_clim() == (0, 255), "no stretching: pictures stay comparable"
+
+
+@pytest.mark.parametrize(
+    ("images", "match"),
+    [
+        ({}, "at least one"),
+        ({"a": np.zeros((4, 4), np.float32)}, r"'a' .* \[4, 4\] float32"),
+        ({"b": np.zeros((4, 4, 2), np.uint8)}, r"'b' .* \[4, 4, 2\] uint8"),
+        ({"c": np.zeros(4, np.uint8)}, r"'c' .* \[4\] uint8"),
+    ],
+)
+def test_active_image_grid_refuses_what_is_no_image(images, match):
+    with pytest.raises(InputError, match=match):
+        plots.active_image_grid(images, "")
+
+
+def test_confusion_matrix_writes_counts_and_colours_by_share_of_the_true_class():
+    confusion = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
+    figure = plots.confusion_matrix(confusion, ["a", "b", "c$d$"], "title")
+    (axes,) = figure.axes
+    assert texts(axes)[:3] == ["3\n75%", "1\n25%", "0\n0%"]
+    shares = [[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]]  # an absent class is no division by zero
+    assert np.array_equal(axes.images[0].get_array(), shares)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c$d$"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c$d$"]
+    assert axes.get_title() == "title" and axes.get_ylabel() == "true"
+
+
+def test_confusion_matrix_refuses_names_that_do_not_fit():
+    with pytest.raises(InputError, match=r"must be \[3, 3\], got \[2, 2\]"):
+        plots.confusion_matrix(np.eye(2, dtype=int), ["a", "b", "c"], "")
+
+
+def test_kernel_speedup_draws_eager_over_fused_and_skips_what_has_no_pair():
+    rows = [row("fused", 10.0), row("eager", 25.0), row("fused", 30.0, "full")]
+    rows += [row("eager", 15.0, "full"), row("silu", 5.0), row("fused", 1.0, "backward")]
+    (axes,) = plots.kernel_speedup(rows).axes
+    assert [bar.get_width() for bar in axes.patches] == [2.5, 0.5]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["rrelu forward\n1024 float32", "rrelu full\n1024 float32"]
+    assert "2.5x" in texts(axes)[0] and "25 µs to 10 µs" in texts(axes)[0]
+
+
+def test_kernel_speedup_needs_a_pair():
+    with pytest.raises(InputError, match="eager"):
+        plots.kernel_speedup([row("fused", 1.0), row("silu", 1.0)])
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [(0.5, "0.5 µs"), (12.345, "12.3 µs"), (999.9, "1e+03 µs"), (1500, "1.5 ms"), (2e6, "2 s")],
+)
+def test_duration_picks_the_unit(microseconds, text):
+    assert plots.duration(microseconds) == text
+
+
+def test_png_is_the_same_for_the_same_figure():
+    images = {"a$b": np.zeros((4, 4), np.uint8)}
+    first, second = (plots.png(plots.active_image_grid(images, "$")) for _ in range(2))
+    assert first == second and first.startswith(b"\x89PNG")
+
+
+def test_save_writes_the_format_of_the_ending(tmp_path):
+    figure = plots.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
+    plots.save(figure, tmp_path / "new" / "f.png")
+    plots.save(figure, tmp_path / "new" / "f.SVG")
+    assert (tmp_path / "new" / "f.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "new" / "f.SVG").read_bytes()
+    with pytest.raises(InputError, match=r"f\.txt: .* png"):
+        plots.save(figure, tmp_path / "f.txt")
+
+
+def test_save_leaves_nothing_behind_when_it_fails(tmp_path, monkeypatch):
+    figure = plots.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        plots.save(figure, tmp_path / "f.png")
+    assert list(tmp_path.iterdir()) == []

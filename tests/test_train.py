@@ -1,0 +1,247 @@
+"""Settings, the split, the training loop and prediction."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from originet.errors import InputError
+from originet.model import OrigiNet
+from originet.train import Config, fit, pick_device, predict, set_seed, split_clips, to_input
+
+SIZE = 16
+QUICK = Config(
+    epochs=6, batch_size=8, learning_rate=0.01, rotations=(0,), equalize=False, image_size=SIZE
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from threads, and on a busy machine wait for them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def tiny(num_classes: int = 2) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 5, stride=4),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(4 * 3 * 3, num_classes),
+    )
+
+
+def bars(count: int = 24, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy images of a bright upper (class 0) or lower (class 1) half."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    images = rng.integers(0, 120, (count, SIZE, SIZE))
+    for image, label in zip(images, labels, strict=True):
+        image[label * SIZE // 2 : (label + 1) * SIZE // 2] += 100
+    return images.astype(np.uint8), labels
+
+
+def train_tiny(config: Config = QUICK, seed: int = 0) -> tuple[nn.Module, list]:
+    images, labels = bars()
+    set_seed(seed)
+    model = tiny()
+    history = fit(model, images, labels, config, seed=seed, device="cpu")
+    return model, history.epochs
+
+
+def test_config_survives_json_exactly() -> None:
+    config = Config(epochs=3, learning_rate=1 / 3, rotations=(-15, 0), seeds=(1, 2), select="last")
+    values = json.loads(json.dumps(config.to_dict()))
+    assert values == config.to_dict()
+    assert Config.from_dict(values) == config
+    assert hash(Config.from_dict(values)) == hash(config)
+    assert Config.from_dict({}) == Config()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("epochs", 0, "epochs must be at least 1, got 0"),
+        ("batch_size", 2, "batch_size must be at least 3, got 2"),
+        ("learning_rate", 0.0, "learning_rate must be positive and finite, got 0.0"),
+        ("learning_rate", float("nan"), "learning_rate must be positive and finite, got nan"),
+        ("weight_decay", -1.0, "weight_decay must be at least 0"),
+        ("rotations", (), "rotations must be at least one angle"),
+        ("rotations", (0, 190), "rotations must be in -180..180"),
+        ("rotations", (0, 0), "rotations must be all different"),
+        ("validation_fraction", 1.0, r"validation_fraction must be in \[0, 1\)"),
+        ("validation_fraction", 0.0, 'above 0 with select="validation"'),
+        ("select", "test", "select must be one of .*, got 'test'"),
+        ("seeds", (), "seeds must be at least one"),
+        ("seeds", (-1,), "seeds must be at least 0"),
+        ("seeds", (1, 1), "seeds must be all different"),
+        ("method", "mean", "method must be one of"),
+        ("image_size", 8, "image_size must be at least 16"),
+        ("variant", "mine", "variant must be one of"),
+    ],
+)
+def test_config_refuses_bad_values(field: str, value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Config(**{field: value})
+
+
+def test_config_refuses_unknown_names() -> None:
+    with pytest.raises(InputError, match="unknown settings: epoch"):
+        Config.from_dict({"epoch": 3})
+
+
+def test_split_is_stratified_and_complete() -> None:
+    labels = np.repeat([0, 1, 2], [50, 25, 10])
+    training, validation = split_clips(labels, 0.2, seed=0)
+    np.testing.assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(85))
+    np.testing.assert_array_equal(np.bincount(labels[validation]), [10, 5, 2])
+    again, other = split_clips(labels, 0.2, seed=0), split_clips(labels, 0.2, seed=1)
+    np.testing.assert_array_equal(again[1], validation)
+    assert not np.array_equal(other[1], validation)
+
+
+def test_split_gives_what_rounding_left_over_to_the_largest_remainder() -> None:
+    # A fifth of 4, 3 and 3 clips is 0.8, 0.6 and 0.6; of 10 it is 2.
+    _, validation = split_clips(np.repeat([0, 1, 2], [4, 3, 3]), 0.2, seed=0)
+    assert len(validation) == 2
+    assert 0 in np.repeat([0, 1, 2], [4, 3, 3])[validation]
+
+
+def test_split_keeps_single_clips_in_training() -> None:
+    training, validation = split_clips(np.array([0, 1, 2, 2]), 0.5, seed=0)
+    assert {0, 1} <= set(training)
+    assert len(validation) == 1
+    assert len(split_clips(np.array([0, 1]), 0.9, seed=0)[1]) == 0
+
+
+def test_input_is_standardised_image_by_image() -> None:
+    images = torch.from_numpy(bars(4)[0])
+    x = to_input(images)
+    assert x.shape == (4, 3, SIZE, SIZE)
+    torch.testing.assert_close(x.mean(dim=(1, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x[:, 0].std(dim=(1, 2), correction=0), torch.ones(4))
+    assert torch.equal(x[:, 0], x[:, 2])
+    # Neither the other images nor a change of gain and offset that loses no level has a say.
+    torch.testing.assert_close(x[:1], to_input(images[:1]))
+    torch.testing.assert_close(to_input(images // 2), to_input((images // 2) * 2 + 1))
+    assert (to_input(torch.full((1, 8, 8), 7, dtype=torch.uint8)) == 0).all()
+
+
+def test_training_learns_and_predicts() -> None:
+    images, _ = bars()
+    model, epochs = train_tiny()
+    assert [record["epoch"] for record in epochs] == list(range(1, 7))
+    assert epochs[-1]["loss"] < epochs[0]["loss"]
+    probabilities = predict(model, images, device="cpu")
+    assert probabilities.shape == (24, 2)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    unseen, truth = bars(seed=1)
+    assert (predict(model, unseen, device="cpu").argmax(axis=1) == truth).mean() > 0.9
+
+
+def test_same_seed_gives_the_same_weights() -> None:
+    (first, epochs), (second, epochs_again) = train_tiny(), train_tiny()
+    other, _ = train_tiny(seed=1)
+    assert epochs == epochs_again
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(first[0].weight, other[0].weight)
+
+
+def test_validation_keeps_the_best_epoch() -> None:
+    images, labels = bars()
+    set_seed(0)
+    model = tiny()
+    history = fit(model, images, labels, QUICK, device="cpu")
+    assert len(history.validation) == 5  # a fifth of 24 clips, rounded
+    scores = [(r["validation_accuracy"], -r["validation_loss"]) for r in history.epochs]
+    assert history.selected_epoch == 1 + scores.index(max(scores))
+    kept = predict(model, images[history.validation], device="cpu")
+    right = kept.argmax(axis=1) == labels[history.validation]
+    assert right.mean() == max(scores)[0]
+    true = kept[np.arange(len(kept)), labels[history.validation]]
+    assert -np.log(true).mean() == pytest.approx(-max(scores)[1], rel=1e-5)
+
+
+def test_fixed_budget_keeps_the_last_epoch_and_may_use_all_clips() -> None:
+    images, labels = bars()
+    config = Config(**{**QUICK.to_dict(), "select": "last", "validation_fraction": 0.0})
+    history = fit(tiny(), images, labels, config, device="cpu")
+    assert history.selected_epoch == config.epochs
+    assert len(history.training) == len(images)
+    assert history.epochs[-1]["validation_loss"] is None
+
+
+@pytest.mark.parametrize("count", [2, 3, 9, 17])
+def test_no_batch_has_a_single_image(count: int) -> None:
+    images, labels = bars(count)
+    sizes: list[int] = []
+
+    def watch(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        if module.training:
+            sizes.append(len(inputs[0]))
+
+    model = OrigiNet(2, image_size=SIZE)  # its last stage is 1 x 1: one image could not train
+    model.register_forward_pre_hook(watch)
+    values = QUICK.to_dict() | {"epochs": 1, "select": "last", "validation_fraction": 0.0}
+    fit(model, images, labels, Config.from_dict(values), device="cpu")
+    assert sum(sizes) == count
+    assert min(sizes) >= 2
+    assert max(sizes) <= QUICK.batch_size
+
+
+def test_progress_is_called_every_epoch() -> None:
+    images, labels = bars()
+    calls: list[tuple[int, int]] = []
+    fit(tiny(), images, labels, QUICK, device="cpu", progress=lambda *call: calls.append(call))
+    assert calls == [(epoch, 6) for epoch in range(1, 7)]
+
+
+def test_loss_that_is_no_number_is_named() -> None:
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(float("inf")))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.scale * x.flatten(1)[:, :2]
+
+    images, labels = bars()
+    with pytest.raises(InputError, match=r"training loss became nan in epoch 1.*learning_rate"):
+        fit(Broken(), images, labels, QUICK, device="cpu")
+
+
+def test_bad_arguments_are_named() -> None:
+    images, labels = bars()
+    with pytest.raises(InputError, match=r"images must be \[N, S, S\] uint8"):
+        fit(tiny(), images.astype(np.float32), labels, QUICK, device="cpu")
+    with pytest.raises(InputError, match=r"images must be .* N at least 1"):
+        predict(tiny(), images[:0], device="cpu")
+    with pytest.raises(InputError, match=r"labels must have shape \(24,\), got \(23,\)"):
+        fit(tiny(), images, labels[1:], QUICK, device="cpu")
+    with pytest.raises(InputError, match="at least 2 training images are needed, got 1"):
+        fit(tiny(), images[:1], labels[:1], QUICK, device="cpu")
+    with pytest.raises(InputError, match="device 'nowhere' cannot be used"):
+        pick_device("nowhere")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="device 'cuda' cannot be used"):
+            pick_device("cuda")
+
+
+@pytest.mark.needs_cuda
+def test_training_works_on_the_gpu() -> None:
+    images, labels = bars()
+    set_seed(0)
+    model = OrigiNet(2, image_size=SIZE)
+    fit(model, images, labels, QUICK, device="cuda")
+    on_gpu = predict(model, images, device="cuda")
+    np.testing.assert_allclose(on_gpu, predict(model, images, device="cpu"), atol=1e-3)
+    assert (on_gpu.argmax(axis=1) == labels).mean() > 0.9
