@@ -21,11 +21,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent / "build_tools"))
-from backend import BUILD_TORCH, find_torch, read_torch_version  # noqa: E402
+from backend import BUILD_TORCH, find_torch, read_torch_version
 
 ROOT = Path(__file__).parent.resolve()
 TORCH_TARGET = "0x020b000000000000"  # torch 2.11: the oldest that the library loads in
-DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0+PTX"
+DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0"
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter"]
 # The last two let selects become vector blends; neither changes a result.
 OPTIMISE = ["-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
@@ -58,7 +58,10 @@ def find_nvcc() -> Path | None:
 
 
 def cuda_archs(nvcc: Path) -> tuple[str, ...]:
-    """The list of TORCH_CUDA_ARCH_LIST, or the default list cut to what this nvcc knows."""
+    """The list of TORCH_CUDA_ARCH_LIST, or the default list cut to what this nvcc knows.
+
+    The newest default architecture comes with PTX, which newer GPUs compile for themselves.
+    """
     known = set(
         re.findall(r"sm_(\w+)", subprocess.check_output([nvcc, "--list-gpu-code"], text=True))
     )
@@ -76,11 +79,13 @@ def cuda_archs(nvcc: Path) -> tuple[str, ...]:
             raise BuildError(
                 f"TORCH_CUDA_ARCH_LIST: {nvcc} does not know {arch!r}; it knows {sorted(known)}"
             )
+    if not requested:
+        archs[-1] += "+PTX"
     return tuple(archs)
 
 
 def decide_cuda(torch_cuda: str | None) -> Cuda:
-    """Applies ORIGINET_CUDA=auto|0|1; `torch_cuda` is torch.version.cuda, None for a CPU-only torch."""
+    """Applies ORIGINET_CUDA=auto|0|1; `torch_cuda` is None for a CPU-only torch."""
     wish = os.environ.get("ORIGINET_CUDA", "auto")
     if wish not in ("auto", "0", "1"):
         raise BuildError(f"ORIGINET_CUDA must be auto, 0 or 1, got {wish!r}")
@@ -104,8 +109,8 @@ def decide_cuda(torch_cuda: str | None) -> Cuda:
                 archs,
             )
         reason = (
-            f"nvcc {version} ({nvcc}, CUDA_HOME={home}) and torch's CUDA {torch_cuda} differ in the "
-            "major version"
+            f"nvcc {version} ({nvcc}, CUDA_HOME={home}) and torch's CUDA {torch_cuda} differ in "
+            "the major version"
         )
     if wish == "1":
         raise BuildError(f"ORIGINET_CUDA=1, but {reason}")
@@ -128,7 +133,7 @@ def config_header(version: str, cuda: Cuda, torch_headers: str) -> str:
 
 
 class NinjaBuildExt(build_ext):
-    """Compiles with ninja, so that the few files build in parallel and rebuild only when changed."""
+    """Compiles with ninja, in parallel; MAX_JOBS limits the number of compilers at a time."""
 
     def build_extension(self, ext: Extension) -> None:
         import ninja
@@ -168,11 +173,11 @@ class NinjaBuildExt(build_ext):
         common = ["-std=c++20", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}", *includes]
         common.append(f"-I{shlex.quote(str(build_dir))}")
         debug = ["-g"] if self.debug else []
+        extra = os.environ.get("CXXFLAGS", "").split()
         writer.variable("cxx", compiler)
         writer.variable(
             "cxxflags",
-            [*OPTIMISE, *WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, *common]
-            + os.environ.get("CXXFLAGS", "").split(),
+            [*OPTIMISE, *WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, *common, *extra],
         )
         writer.rule(
             "cxx", "$cxx -MMD -MF $out.d $cxxflags -c $in -o $out", depfile="$out.d", deps="gcc"
@@ -207,13 +212,11 @@ class NinjaBuildExt(build_ext):
                 deps="gcc",
             )
             sources += sorted((ROOT / "csrc").glob("*.cu"))
-            # nvcc knows where its own runtime is; linked statically, no cudart is needed at run time.
-            writer.rule(
-                "link",
-                f"$nvcc -shared -cudart static -ccbin {compiler} $in -o $out {library_dir} -Xlinker {needed} -ltorch_cpu",
-            )
+            # nvcc knows where its runtime is. Linked statically, none is needed at run time.
+            link = f"$nvcc -shared -cudart static -ccbin {compiler} $in -Xlinker {needed}"
         else:
-            writer.rule("link", f"$cxx -shared $in -o $out {library_dir} -Wl,{needed} -ltorch_cpu")
+            link = f"$cxx -shared $in -Wl,{needed}"
+        writer.rule("link", f"{link} {library_dir} -ltorch_cpu -o $out")
         objects = []
         for source in sources:
             target = f"{source.name}.o"

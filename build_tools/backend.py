@@ -4,6 +4,7 @@ The extension needs torch's headers alone, so a build in an isolated environment
 that stands in the target environment and never fetches a second one.
 """
 
+import importlib.util
 import re
 import site
 import sysconfig
@@ -34,21 +35,22 @@ def read_torch_version(torch_dir: Path) -> dict[str, str | None]:
     return found
 
 
-def find_torch() -> Path | None:
-    """Finds the package folder of a new enough torch in the interpreter's site directories.
+def candidates() -> list[Path]:
+    """Where torch may stand: what `import` finds, then the interpreter's own site directories.
 
-    Build isolation hides those from `import`, but not from `sysconfig`.
+    Build isolation hides the latter from `import`, but not from `sysconfig`.
     """
-    import importlib.util
-
-    candidates = [Path(sysconfig.get_path(key)) / "torch" for key in ("purelib", "platlib")]
-    candidates += [
-        Path(path) / "torch" for path in (*site.getsitepackages(), site.getusersitepackages())
-    ]
+    folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
     spec = importlib.util.find_spec("torch")
     if spec is not None and spec.origin is not None:
-        candidates.insert(0, Path(spec.origin).parent)
-    for torch_dir in candidates:
+        folders.insert(0, str(Path(spec.origin).parents[1]))
+    return [Path(folder) / "torch" for folder in folders]
+
+
+def find_torch() -> Path | None:
+    """Finds the package folder of an installed torch that is new enough."""
+    for torch_dir in candidates():
         if not (torch_dir / "version.py").is_file():
             continue
         version = read_torch_version(torch_dir)["__version__"] or "0.0"

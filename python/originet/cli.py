@@ -22,7 +22,7 @@ from originet import datasets, demo, doctor, faces, loso, prepare, synth, video
 from originet.errors import InputError
 from originet.files import write_atomically
 from originet.model import VARIANTS
-from originet.train import SELECTIONS, Config
+from originet.train import SELECTIONS, Config, pick_device
 from originet_ext import METHODS, NORMALIZATIONS, active_image
 
 app = typer.Typer(
@@ -61,13 +61,11 @@ def demo_command(
     """Run the whole road once: video, active images, LOSO, kernel timings, one report."""
     start = time.perf_counter()
     with _progress() as bars:
-        tasks = {name: bars.add_task(name, total=None) for name in demo.STAGES}
+        stages = {name: _bar(bars, name) for name in demo.STAGES}
         result = demo.run_demo(
             out,
             device=device,
-            progress=lambda stage, done, total: bars.update(
-                tasks[stage], completed=done, total=total
-            ),
+            progress=lambda stage, done, total: stages[stage](done, total),
         )
     _print_loso(result.loso)
     console.print(f"Report: {result.report} ({time.perf_counter() - start:.0f} s)", soft_wrap=True)
@@ -176,6 +174,8 @@ def loso_command(
         variant=variant,
     )
     table = datasets.load_dataset(dataset, root)
+    loso.check_table(table)  # before the minutes that the images may take
+    where = pick_device(device)
     with _progress() as bars:
         images = prepare.active_images(
             table,
@@ -189,7 +189,7 @@ def loso_command(
             config=config,
             images=images,
             out=out,
-            device=device,
+            device=where,
             progress=_bar(bars, "epochs"),
         )
     _print_loso(result)
@@ -211,14 +211,24 @@ def doctor_command() -> None:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
+    """Progress bars on stderr, which appear with the first sign of progress."""
     columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=errors) as bars:
+    bars = Progress(*columns, TimeElapsedColumn(), console=errors)
+    try:
         yield bars
+    finally:
+        if bars.live.is_started:
+            bars.stop()
 
 
 def _bar(bars: Progress, name: str) -> Callable[[int, int], None]:
-    task = bars.add_task(name, total=None)
-    return lambda done, total: bars.update(task, completed=done, total=total)
+    task = bars.add_task(name, total=None, visible=False)
+
+    def update(done: int, total: int) -> None:
+        bars.start()
+        bars.update(task, completed=done, total=total, visible=True)
+
+    return update
 
 
 def _encoded(pixels: NDArray[np.float32], suffix: str) -> bytes:

@@ -165,7 +165,8 @@ def run_loso(
             written, or training fails (see `originet.train.fit`).
     """
     config = Config() if config is None else config
-    subjects, classes, y_true = _check_table(table)
+    subjects, classes, y_true = check_table(table)
+    where = pick_device(device)
     if images is None:
         images = active_images(
             table,
@@ -176,7 +177,6 @@ def run_loso(
     expected = (len(table), config.image_size, config.image_size)
     if images.shape != expected or images.dtype != np.uint8:
         raise InputError(f"images must be {expected} uint8, got {images.shape} {images.dtype}")
-    where = pick_device(device)
     if model is None:
         model = _originet(config)
 
@@ -334,10 +334,21 @@ def _originet(config: Config) -> ModelFactory:
     return lambda n: OrigiNet(n, image_size=config.image_size, variant=config.variant)
 
 
-def _check_table(
+def check_table(
     table: ClipTable,
 ) -> tuple[NDArray[Any], tuple[str, ...], NDArray[np.int64]]:
-    """Checks that LOSO is possible; returns subjects [N], class names, class indices [N]."""
+    """Checks that a clip table can be evaluated by leaving subjects out.
+
+    Args:
+        table: The clips.
+
+    Returns:
+        The subject of each clip [N], the class names, sorted, and the class of each clip [N].
+
+    Raises:
+        InputError: If a column is missing, a clip stands in the table twice, there are fewer than
+            2 subjects or 2 classes, or a class occurs with a single subject.
+    """
     missing = [c for c in ("dataset", "subject", "clip", "label") if c not in table.columns]
     if missing:
         raise InputError(f"table has no column {', '.join(missing)}")

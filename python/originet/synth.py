@@ -1,7 +1,7 @@
 """Semi-synthetic clips: real faces, moved by known local warps.
 
 Micro-expression data may not be passed on, so this set stands in for it: a real face is warped
-along an onset-apex- offset profile by a displacement field that belongs to its class. It shows that
+along an onset-apex-offset profile by a displacement field that belongs to its class. It shows that
 the whole system works; it says nothing about how well it does on people, and every result made with
 it is labelled semi-synthetic.
 

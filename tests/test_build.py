@@ -1,0 +1,155 @@
+"""The compiled library, and what the build says when it cannot do what it was asked for."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import originet_ext
+from originet_ext import build_info
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = Path(originet_ext._library._C.__file__)
+needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
+needs_binutils = pytest.mark.skipif(shutil.which("readelf") is None, reason="no readelf")
+
+
+def build(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the build as far as it goes; the compilers are replaced by one that fails at once."""
+    return subprocess.run(
+        [
+            *(sys.executable, "setup.py", "-q", "build_ext"),
+            *("--build-temp", str(tmp_path / "temp"), "--build-lib", str(tmp_path / "lib")),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"CXX": "false", "MAX_JOBS": "1"} | environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def fake_torch(tmp_path: Path, version: str, cuda: str | None) -> str:
+    """A PYTHONPATH on which `torch` is a package of that version, to be looked at, not imported."""
+    package = tmp_path / "path" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "version.py").write_text(f"__version__ = '{version}'\ncuda: str | None = {cuda!r}\n")
+    return str(package.parent)
+
+
+def test_build_info_says_what_was_built():
+    info = build_info()
+    assert re.match(r"(yes|no) because ", info["cuda_decision"])
+    assert bool(info["cuda_archs"]) == info["cuda_decision"].startswith("yes")
+    assert re.match(r"2\.\d+\.\d+", info["torch_headers"])
+    assert info["version"] == "0.1.0"
+    assert info["cpu_dispatch_level"]
+
+
+@needs_binutils
+def test_library_needs_libtorch_so():
+    # Without it the weak CUDA symbol stays null in a CUDA torch, and every CUDA call would fail.
+    needed = subprocess.check_output(["readelf", "-d", LIBRARY], text=True)
+    assert "[libtorch.so]" in needed
+    assert "libcudart" not in needed
+
+
+@needs_binutils
+def test_only_the_stream_symbol_is_weak_and_no_unstable_torch_symbol_is_used():
+    symbols = subprocess.check_output(["nm", "-D", "--undefined-only", LIBRARY], text=True)
+    weak = re.findall(r" w (\S*torch\S*)", symbols)
+    strong = re.findall(r" U (\S*)", symbols)
+    cuda = bool(build_info()["cuda_archs"])
+    assert weak == (["aoti_torch_get_current_cuda_stream"] if cuda else [])
+    assert [name for name in strong if re.search(r"_ZNK?(2at|3c10|5torch)", name)] == []
+
+
+@pytest.mark.parametrize("directory", [ROOT, Path("/")])
+def test_import_works_from_the_source_tree_and_elsewhere(directory):
+    code = "import originet_ext, torch; print(float(originet_ext.fused_rrelu(torch.zeros(1))))"
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=directory, text=True)
+    assert printed == "0.5\n"
+
+
+def test_source_tree_without_library_uses_the_installed_one(tmp_path):
+    shutil.copytree(
+        ROOT / "originet_ext",
+        tmp_path / "originet_ext",
+        ignore=shutil.ignore_patterns("_C.*", "__pycache__"),
+    )
+    code = "import originet_ext; print(originet_ext._library._C.__file__)"
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True)
+    assert Path(printed.strip()).resolve() == LIBRARY.resolve()
+
+
+def test_originet_cuda_must_be_known(tmp_path):
+    result = build(tmp_path, ORIGINET_CUDA="yes")
+    assert result.returncode != 0
+    assert "ORIGINET_CUDA must be auto, 0 or 1, got 'yes'" in result.stderr
+
+
+def test_asking_for_cuda_without_nvcc_is_an_error(tmp_path):
+    result = build(tmp_path, ORIGINET_CUDA="1", CUDA_HOME=str(tmp_path))
+    assert result.returncode != 0
+    expected = f"ORIGINET_CUDA=1, but nvcc was not found (PATH, CUDA_HOME={tmp_path})"
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_nvcc_the_decision_is_no(tmp_path):
+    result = build(tmp_path, ORIGINET_CUDA="auto", CUDA_HOME=str(tmp_path))
+    assert "originet: CUDA kernels: no because nvcc was not found" in result.stderr
+    assert "the compiler failed" in result.stderr  # ours is `false`
+
+
+def test_cuda_can_be_refused(tmp_path):
+    result = build(tmp_path, ORIGINET_CUDA="0")
+    assert "originet: CUDA kernels: no because ORIGINET_CUDA=0" in result.stderr
+
+
+@needs_nvcc
+def test_nvcc_of_another_major_version_is_named(tmp_path):
+    path = fake_torch(tmp_path, "2.13.0+cu88", "8.8")
+    result = build(tmp_path, ORIGINET_CUDA="1", PYTHONPATH=path)
+    assert result.returncode != 0
+    assert re.search(r"but nvcc \d+\.\d+ .* and torch's CUDA 8\.8 differ", result.stderr)
+    result = build(tmp_path, ORIGINET_CUDA="auto", PYTHONPATH=path)
+    assert "CUDA kernels: no because nvcc" in result.stderr
+
+
+@needs_nvcc
+def test_unknown_architectures_are_named(tmp_path):
+    for archs, message in (
+        ("9.0;hopper", "'hopper' is not of the form"),
+        ("1.3", "does not know '1.3'"),
+    ):
+        result = build(tmp_path, ORIGINET_CUDA="1", TORCH_CUDA_ARCH_LIST=archs)
+        assert result.returncode != 0
+        assert message in result.stderr
+
+
+def test_backend_asks_for_torch_only_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "build_tools")
+    import backend
+
+    assert backend.get_requires_for_build_wheel() == []
+    monkeypatch.setattr(backend, "find_torch", lambda: None)
+    assert backend.get_requires_for_build_wheel() == [backend.BUILD_TORCH]
+
+
+def test_backend_passes_over_a_torch_that_is_too_old(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "build_tools")
+    import backend
+
+    def searched(version):
+        path = Path(fake_torch(tmp_path / version, version, None))
+        monkeypatch.setattr(backend, "candidates", lambda: [path / "torch"])
+        return backend.find_torch()
+
+    assert searched("2.10.1") is None
+    assert searched("2.11.0") is not None
