@@ -168,7 +168,8 @@ class NinjaBuildExt(build_ext):
 
     def write_rules(self, writer, output, build_dir, torch_dir, cuda) -> None:
         compiler = os.environ.get("CXX", "g++")
-        system = [torch_dir / "include", pybind11.get_include(), sysconfig.get_path("include")]
+        # pybind11 first: torch's include folder holds a copy that refuses the stable ABI.
+        system = [pybind11.get_include(), torch_dir / "include", sysconfig.get_path("include")]
         includes = [f"-isystem {shlex.quote(str(path))}" for path in system]
         common = ["-std=c++20", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}", *includes]
         common.append(f"-I{shlex.quote(str(build_dir))}")
