@@ -38,7 +38,9 @@ inline cudaStream_t current_stream(int32_t device_index) {
       "originet_ext: this torch does not provide aoti_torch_get_current_cuda_stream, so the CUDA "
       "kernels cannot run; install a CUDA build of torch >= 2.11");
   void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_index, &stream));
+  check(
+      aoti_torch_get_current_cuda_stream(device_index, &stream) == AOTI_TORCH_SUCCESS,
+      "originet_ext: torch has no current stream for CUDA device ", device_index);
   return static_cast<cudaStream_t>(stream);
 }
 
