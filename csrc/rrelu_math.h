@@ -142,7 +142,7 @@ ORIGINET_HD acc_t rrelu_derivative(acc_t x, acc_t alpha) {
   const acc_t magnitude = bounded_magnitude(x);
   const acc_t z = exp_nonpositive<acc_t>(-magnitude);
   const acc_t large = acc_t(1) / (acc_t(1) + z); // sigmoid(|x|)
-  const acc_t small = z * large; //                 sigmoid(-|x|)
+  const acc_t small = z * large;                 //                 sigmoid(-|x|)
   const acc_t left = small * (alpha + large * (acc_t(1) - alpha * magnitude));
   const acc_t right = large * (acc_t(1) + small * (acc_t(1) + magnitude));
   return x < acc_t(0) ? left : right;

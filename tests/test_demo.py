@@ -1,0 +1,82 @@
+"""The demonstration, and that the system learns from the semi-synthetic clips what is in them."""
+
+import numpy as np
+import pytest
+import torch
+
+from originet import bench, demo, prepare, synth
+from originet.datasets import load_dataset
+from originet.loso import run_loso
+from originet.train import Config
+
+
+@pytest.fixture
+def one_thread():
+    """Two OpenMP threads on a busy machine wait for each other more than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_semi_synthetic_loso_is_far_above_chance_and_at_chance_for_shuffled_labels(
+    tmp_path, one_thread
+):
+    clips = synth.generate(tmp_path / "clips", subjects=6, clips_per_class=2)
+    table = load_dataset("synthetic", clips)
+    config = Config(
+        epochs=12,
+        batch_size=16,
+        image_size=64,
+        rotations=(0,),
+        validation_fraction=0,
+        select="last",
+    )
+    images = prepare.active_images(table, image_size=64)
+    result = run_loso(table, config=config, images=images)
+    assert result.majority_accuracy == 0.25
+    assert result.metrics["pooled_accuracy"] > 0.6
+    assert result.semi_synthetic
+
+    labels = np.random.default_rng(0).permutation(table["label"].to_numpy())
+    shuffled = run_loso(table.assign(label=labels), config=config, images=images)
+    # 48 clips: three standard deviations above 0.25
+    assert shuffled.metrics["pooled_accuracy"] < 0.44
+
+
+def test_demo_writes_a_report_with_all_three_parts(tmp_path, monkeypatch, one_thread):
+    def few_clips(out, **arguments):
+        return generate(out, subjects=2, clips_per_class=1, **arguments)
+
+    def one_kernel(**arguments):
+        case = bench.rrelu_case((256,), providers=bench.rrelu_providers(("fused", "eager")))
+        return bench.time_case(case, budget=0.01)
+
+    generate = synth.generate
+    monkeypatch.setattr(synth, "generate", few_clips)
+    monkeypatch.setattr(bench, "bench_rrelu", one_kernel)
+    monkeypatch.setattr(bench, "bench_active_image", lambda **arguments: [])
+    monkeypatch.setattr(
+        demo, "CONFIG", Config(epochs=1, image_size=16, rotations=(0,), select="last")
+    )
+    stages = []
+    result = demo.run_demo(
+        tmp_path / "out", device="cpu", progress=lambda stage, done, total: stages.append(stage)
+    )
+    assert list(dict.fromkeys(stages)) == list(demo.STAGES[:3])
+    page = result.report.read_text()
+    for part in ("Active images of a real face video", "semi-synthetic", "Kernel speed"):
+        assert part in page
+    assert (tmp_path / "out" / "active_images.png").exists()
+    assert (tmp_path / "out" / "kernels.csv").exists()
+    # Started again, it keeps what is finished and ends with the same numbers.
+    again = demo.run_demo(tmp_path / "out", device="cpu")
+    np.testing.assert_array_equal(again.loso.y_pred, result.loso.y_pred)
+
+
+def test_carphone_pictures_are_the_face_by_every_method():
+    pictures = demo.carphone_images()
+    assert len(pictures) == 3 + 7
+    for picture in pictures.values():
+        assert picture.shape == (demo.SIDE, demo.SIDE) and picture.dtype == np.uint8
+    assert len({picture.tobytes() for picture in pictures.values()}) == len(pictures)

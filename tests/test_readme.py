@@ -1,0 +1,63 @@
+"""The README's code runs, and its files and commands are there."""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from originet import cli, synth
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+COMMANDS = [
+    line
+    for language, text in BLOCKS
+    if language == "sh"
+    for line in text.splitlines()
+    if line.startswith("originet ")
+]
+# Options which the test adds, so that a command ends in seconds: the last of two counts.
+QUICK = {
+    "synth": "--subjects 3 --clips-per-class 1",
+    "loso": "--epochs 1 --image-size 16 --rotation 0 --no-equalize",
+}
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python_blocks_run(code, capsys):
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_there_are_blocks_to_run():
+    assert len(PYTHON) == 3 and len(COMMANDS) == 4
+
+
+def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(synth.carphone_path(), "clip.mp4")
+    for command in COMMANDS:
+        words = shlex.split(command)
+        words += shlex.split(QUICK.get(words[1], ""))
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code, command
+    assert Path("active.png").exists() and Path("results/results.json").exists()
+
+
+def test_there_are_exactly_two_set_up_commands():
+    setups = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+    assert len(setups) == 2
+    assert setups[0].endswith("originet demo") and setups[1].endswith("pytest")
+
+
+def test_linked_and_named_files_exist():
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / path).exists(), path
+    for path in re.findall(r"(?:bench|tests|docs|csrc)/[\w./]*\w", README):
+        assert (ROOT / path).exists(), path
