@@ -22,17 +22,17 @@ def one_thread():
 def test_semi_synthetic_loso_is_far_above_chance_and_at_chance_for_shuffled_labels(
     tmp_path, one_thread
 ):
-    clips = synth.generate(tmp_path / "clips", subjects=6, clips_per_class=2)
+    clips = synth.generate(tmp_path / "clips", subjects=4, clips_per_class=3)
     table = load_dataset("synthetic", clips)
     config = Config(
         epochs=12,
         batch_size=16,
-        image_size=64,
+        image_size=48,
         rotations=(0,),
         validation_fraction=0,
         select="last",
     )
-    images = prepare.active_images(table, image_size=64)
+    images = prepare.active_images(table, image_size=48)
     result = run_loso(table, config=config, images=images)
     assert result.majority_accuracy == 0.25
     assert result.metrics["pooled_accuracy"] > 0.6
