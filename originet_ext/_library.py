@@ -16,14 +16,12 @@ def _use_installed_package() -> None:
     That is so in the root of a source tree, which shadows the installed package for
     `python -c "import originet_ext"`.
     """
-    try:
-        files = importlib.metadata.files("originet") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.match("originet_ext/_C.*"):
-            originet_ext.__path__[:] = [str(Path(file.locate()).parent)]
-            return
+    # The source tree may hold metadata of its own, left by a build, so look at all there are.
+    for distribution in importlib.metadata.distributions(name="originet"):
+        for file in distribution.files or []:
+            if file.match("originet_ext/_C.*"):
+                originet_ext.__path__[:] = [str(Path(file.locate()).parent)]
+                return
     raise ImportError(
         f"originet_ext has no compiled library in {originet_ext.__path__[0]} and is not "
         "installed; run `pip install .` in the source tree"

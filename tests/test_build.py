@@ -82,6 +82,10 @@ def test_source_tree_without_library_uses_the_installed_one(tmp_path):
         tmp_path / "originet_ext",
         ignore=shutil.ignore_patterns("_C.*", "__pycache__"),
     )
+    left_by_a_build = tmp_path / "originet.egg-info"
+    left_by_a_build.mkdir()
+    (left_by_a_build / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: originet\nVersion: 0\n")
+    (left_by_a_build / "SOURCES.txt").write_text("setup.py\n")
     code = "import originet_ext; print(originet_ext._library._C.__file__)"
     printed = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True)
     assert Path(printed.strip()).resolve() == LIBRARY.resolve()
