@@ -22,12 +22,8 @@ namespace originet {
 // The bit patterns of torch's 16-bit types. The conversions are branch-free
 // integer and float arithmetic, because the compiler does not vectorise those of
 // c10::Half and c10::BFloat16 below F16C and AVX512-BF16.
-struct HalfBits {
-  uint16_t bits;
-};
-struct BFloat16Bits {
-  uint16_t bits;
-};
+enum class HalfBits : uint16_t {}; // enums: loops over structs vectorise less well
+enum class BFloat16Bits : uint16_t {};
 
 ORIGINET_HD uint32_t float_bits(float value) {
   uint32_t bits;
@@ -57,14 +53,14 @@ template <>
 struct Arithmetic<BFloat16Bits> {
   using type = float;
   static ORIGINET_HD float load(BFloat16Bits value) {
-    return bits_float(uint32_t(value.bits) << 16);
+    return bits_float(static_cast<uint32_t>(value) << 16);
   }
   // Round to nearest, ties to even; NaN stays NaN.
   static ORIGINET_HD BFloat16Bits store(float value) {
     const uint32_t bits = float_bits(value);
     const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    return {static_cast<uint16_t>(nan ? 0x7fc0u : rounded)};
+    return static_cast<BFloat16Bits>(nan ? 0x7fc0u : rounded);
   }
 };
 
@@ -72,8 +68,9 @@ template <>
 struct Arithmetic<HalfBits> {
   using type = float;
   static ORIGINET_HD float load(HalfBits value) {
-    const uint32_t magnitude = value.bits & 0x7fffu;
-    const uint32_t sign = uint32_t(value.bits & 0x8000u) << 16;
+    const uint32_t bits = static_cast<uint32_t>(value);
+    const uint32_t magnitude = bits & 0x7fffu;
+    const uint32_t sign = (bits & 0x8000u) << 16;
     // Normal and subnormal numbers alike: as a float, the shifted bits are the
     // value divided by 2^(127 - 15). All ones in the exponent: inf or NaN.
     const float finite = bits_float(magnitude << 13) * 0x1p112f;
@@ -92,7 +89,7 @@ struct Arithmetic<HalfBits> {
     uint32_t result = magnitude < (113u << 23) ? subnormal : normal;
     result = magnitude >= 0x477ff000u ? 0x7c00u : result; // 65520 and above
     result = magnitude > 0x7f800000u ? 0x7e00u : result;
-    return {static_cast<uint16_t>(sign | result)};
+    return static_cast<HalfBits>(sign | result);
   }
 };
 

@@ -148,4 +148,51 @@ ORIGINET_HD acc_t rrelu_derivative(acc_t x, acc_t alpha) {
   return x < acc_t(0) ? left : right;
 }
 
+// The ops as functors over one element, for both backends.
+
+template <typename acc_t>
+struct RReluForward { // x -> psi(x)
+  static constexpr char kOp[] = "rrelu_forward";
+  static constexpr int kInputs = 1;
+  static constexpr int kOutputs = 1;
+  acc_t alpha;
+  ORIGINET_HD void operator()(const acc_t (&in)[1], acc_t (&out)[1]) const {
+    out[0] = rrelu_forward(in[0], alpha);
+  }
+};
+
+template <typename acc_t>
+struct RReluBackward { // grad, x -> grad * psi'(x)
+  static constexpr char kOp[] = "rrelu_backward";
+  static constexpr int kInputs = 2;
+  static constexpr int kOutputs = 1;
+  acc_t alpha;
+  ORIGINET_HD void operator()(const acc_t (&in)[2], acc_t (&out)[1]) const {
+    out[0] = in[0] * rrelu_derivative(in[1], alpha);
+  }
+};
+
+template <typename acc_t>
+struct RReluAddForward { // a, b -> psi(a) + psi(b)
+  static constexpr char kOp[] = "rrelu_add_forward";
+  static constexpr int kInputs = 2;
+  static constexpr int kOutputs = 1;
+  acc_t alpha;
+  ORIGINET_HD void operator()(const acc_t (&in)[2], acc_t (&out)[1]) const {
+    out[0] = rrelu_forward(in[0], alpha) + rrelu_forward(in[1], alpha);
+  }
+};
+
+template <typename acc_t>
+struct RReluAddBackward { // grad, a, b -> grad * psi'(a), grad * psi'(b)
+  static constexpr char kOp[] = "rrelu_add_backward";
+  static constexpr int kInputs = 3;
+  static constexpr int kOutputs = 2;
+  acc_t alpha;
+  ORIGINET_HD void operator()(const acc_t (&in)[3], acc_t (&out)[2]) const {
+    out[0] = in[0] * rrelu_derivative(in[1], alpha);
+    out[1] = in[0] * rrelu_derivative(in[2], alpha);
+  }
+};
+
 } // namespace originet

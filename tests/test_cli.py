@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -43,7 +44,9 @@ def write_frames(folder, count=6, size=(24, 32)):
 
 
 def test_console_script_is_installed():
-    printed = subprocess.check_output(["originet", "--help"], text=True)
+    printed = subprocess.check_output(
+        [Path(sys.executable).with_name("originet"), "--help"], text=True
+    )
     for command in ("demo", "image", "synth", "loso", "doctor"):
         assert f" {command} " in printed
 
