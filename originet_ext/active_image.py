@@ -1,5 +1,6 @@
 """Active imaging: a clip of frames summed over time into one image, in one pass over the frames."""
 
+import functools
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from originet_ext._autograd import call, kernel
 from originet_ext._checks import METHODS, NORMALIZATIONS, check_method, unpack_clips
 from originet_ext._library import ops
 from originet_ext._weights import method_weights
@@ -65,9 +67,16 @@ def active_image(
     check_method("active_image", method, normalize)
     packed, bounds = unpack_clips("active_image", frames, offsets)
     if method in ("absolute", "rectified"):
-        images = _MotionPool.apply(packed, torch.tensor(bounds), method == "rectified")
+        images = call(
+            ops.motion_pool.default,
+            _MotionPool,
+            packed,
+            torch.tensor(bounds),
+            method == "rectified",
+        )
     else:
-        images = _TemporalPool.apply(packed, *_sparse_weights(method, bounds))
+        plan = _sparse_weights(method, tuple(bounds))
+        images = call(ops.temporal_pool.default, _TemporalPool, packed, *plan)
     images = normalize_images(images, normalize)
     return images[0] if isinstance(frames, Tensor) and offsets is None else images
 
@@ -108,13 +117,13 @@ def temporal_pool(
             f"temporal_pool: weights must be on the device of frames, {packed.device}, "
             f"got {weights.device}"
         )
-    pooled = _TemporalPool.apply(
-        packed, torch.arange(len(packed)), weights.contiguous(), torch.tensor(bounds)
-    )
+    plan = (torch.arange(len(packed)), weights.contiguous(), torch.tensor(bounds))
+    pooled = call(ops.temporal_pool.default, _TemporalPool, packed, *plan)
     return pooled[0] if isinstance(frames, Tensor) and offsets is None else pooled
 
 
-def _sparse_weights(method: str, bounds: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+@functools.lru_cache(maxsize=256)
+def _sparse_weights(method: str, bounds: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """The frames with a weight other than 0 (index [K], weights [K]) and each clip's segment."""
     index, weights, segments = [], [], [0]
     for start, end in pairwise(bounds):
@@ -144,7 +153,7 @@ class _TemporalPool(torch.autograd.Function):
 
     @staticmethod
     def forward(frames: Tensor, index: Tensor, weights: Tensor, segments: Tensor) -> Tensor:
-        return ops.temporal_pool(frames, index, weights, segments)
+        return kernel(ops.temporal_pool.default, frames, index, weights, segments)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -186,7 +195,7 @@ class _MotionPool(torch.autograd.Function):
 
     @staticmethod
     def forward(frames: Tensor, offsets: Tensor, rectify: bool) -> Tensor:
-        return ops.motion_pool(frames, offsets, rectify)
+        return kernel(ops.motion_pool.default, frames, offsets, rectify)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

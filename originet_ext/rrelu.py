@@ -2,10 +2,9 @@
 
 Not `torch.nn.RReLU`, which is *randomized leaky* ReLU, another function.
 
-Two ways lead to the kernels. In eager mode an `autograd.Function` serves every order and direction
-of differentiation; `torch.library.register_autograd` alone would let forward-mode AD return zeros
-without a word. Under `torch.compile` and `torch.export` the op itself is called, with the autograd,
-fake and vmap rules registered below, because Dynamo does not trace a custom jvp.
+Every op has an `autograd.Function` for eager mode, and fake, vmap and autograd rules of its own for
+`torch.compile` and `torch.export`, because Dynamo does not trace a custom jvp. The rules alone
+would not do: with `register_autograd` only, forward-mode AD returns zeros without a word.
 """
 
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
+from originet_ext._autograd import call, kernel, may_differentiate
 from originet_ext._checks import check_alpha, check_floating, check_same
 from originet_ext._library import ops
 
@@ -50,7 +49,7 @@ def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
     """
     check_floating("fused_rrelu", "x", x)
     check_alpha("fused_rrelu", alpha)
-    return _call(ops.rrelu_forward.default, _RRelu, x, alpha)
+    return call(ops.rrelu_forward.default, _RRelu, x, alpha)
 
 
 def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
@@ -75,9 +74,9 @@ def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
     """
     check_floating("fused_rrelu_", "x", x)
     check_alpha("fused_rrelu_", alpha)
-    if torch.compiler.is_compiling() or _may_differentiate(x):
+    if torch.compiler.is_compiling() or may_differentiate(x):
         return x.copy_(fused_rrelu(x.clone(), alpha))
-    _kernel(ops.rrelu_forward_.default, x, alpha)
+    kernel(ops.rrelu_forward_.default, x, alpha)
     torch.autograd.graph.increment_version(x)
     return x
 
@@ -101,7 +100,7 @@ def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
     """
     check_same("fused_rrelu_add", a, b)
     check_alpha("fused_rrelu_add", alpha)
-    return _call(ops.rrelu_add_forward.default, _RReluAdd, a, b, alpha)
+    return call(ops.rrelu_add_forward.default, _RReluAdd, a, b, alpha)
 
 
 class FusedRReLU(nn.Module):
@@ -179,39 +178,9 @@ def replace_activations(
     return len(replacements)
 
 
-def _may_differentiate(*tensors: Any) -> bool:
-    """Whether autograd could ask for something: false means that the kernel alone is called."""
-    return (
-        (torch.is_grad_enabled() and any(x.requires_grad for x in tensors))
-        or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-    )
-
-
-def _kernel(op: Callable[..., Any], *args: Any) -> Any:
-    """Calls an op below its registered autograd rule, which would outweigh a small kernel."""
-    with torch._C._AutoDispatchBelowAutograd():
-        return op(*args)
-
-
-def _call(op: Callable[..., Any], function: Any, *args: Any) -> Any:
-    """The one road to a kernel, for the public functions and for backward.
-
-    `function` is the autograd.Function of `op`; `args` are tensors and, last, alpha.
-    """
-    if torch.compiler.is_compiling():
-        return op(*args)
-    if not _may_differentiate(*args[:-1]):
-        return _kernel(op, *args)
-    if torch._C._are_functorch_transforms_active():
-        return function.apply(*args)
-    # Function.apply binds the signature first, for functorch; that takes longer than all the rest.
-    return super(torch.autograd.Function, function).apply(*args)
-
-
 def _backward(grad: Tensor, x: Tensor, alpha: float) -> Tensor:
     """Gives grad * psi'(x), differentiable."""
-    return _call(ops.rrelu_backward.default, _RReluBackward, grad, x, alpha)
+    return call(ops.rrelu_backward.default, _RReluBackward, grad, x, alpha)
 
 
 def _second_derivative(x: Tensor, alpha: float) -> Tensor:
@@ -231,7 +200,7 @@ class _RRelu(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, alpha: float) -> Tensor:
-        return _kernel(ops.rrelu_forward.default, x, alpha)
+        return kernel(ops.rrelu_forward.default, x, alpha)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -255,7 +224,7 @@ class _RReluBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(grad: Tensor, x: Tensor, alpha: float) -> Tensor:
-        return _kernel(ops.rrelu_backward.default, grad, x, alpha)
+        return kernel(ops.rrelu_backward.default, grad, x, alpha)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -284,7 +253,7 @@ class _RReluAdd(torch.autograd.Function):
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, alpha: float) -> Tensor:
-        return _kernel(ops.rrelu_add_forward.default, a, b, alpha)
+        return kernel(ops.rrelu_add_forward.default, a, b, alpha)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -296,7 +265,7 @@ class _RReluAdd(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         a, b = ctx.saved_tensors
         if all(ctx.needs_input_grad[:2]):
-            return *_call(
+            return *call(
                 ops.rrelu_add_backward.default, _RReluAddBackward, grad, a, b, ctx.alpha
             ), None
         return (
@@ -317,7 +286,7 @@ class _RReluAddBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(grad: Tensor, a: Tensor, b: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-        return _kernel(ops.rrelu_add_backward.default, grad, a, b, alpha)
+        return kernel(ops.rrelu_add_backward.default, grad, a, b, alpha)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
