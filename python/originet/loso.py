@@ -125,9 +125,7 @@ def subject_splits(
     count = len(np.unique(groups))
     if count < 2:
         raise InputError(f"leave-one-subject-out needs at least 2 subjects, got {count}")
-    splits: Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]
-    splits = LeaveOneGroupOut().split(groups, groups=groups)
-    return splits
+    return iter(LeaveOneGroupOut().split(groups, groups=groups))
 
 
 def run_loso(
@@ -346,8 +344,8 @@ def check_table(
         The subject of each clip [N], the class names, sorted, and the class of each clip [N].
 
     Raises:
-        InputError: If a column is missing, a clip stands in the table twice, there are fewer than
-            2 subjects or 2 classes, or a class occurs with a single subject.
+        InputError: If a column is missing, a clip stands in the table twice, there are fewer
+            than 2 subjects or classes, or a class occurs with a single subject.
     """
     missing = [c for c in ("dataset", "subject", "clip", "label") if c not in table.columns]
     if missing:
@@ -390,7 +388,7 @@ def _scores(
 
 
 def _fold_seed(seed: int, subject: str) -> int:
-    """A seed of 32 bits that depends on the run's seed and the subject, on nothing else."""
+    """A seed of 32 bits that depends on the run's seed and the subject alone."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{subject}".encode()).digest()[:4], "big")
 
 
@@ -398,6 +396,4 @@ def _shifted(
     progress: Callable[[int, int], None] | None, done: int, total: int
 ) -> Callable[[int, int], None] | None:
     """A fold's progress as part of the whole run's."""
-    if progress is None:
-        return None
-    return lambda epoch, _: progress(done + epoch, total)
+    return progress and (lambda epoch, _: progress(done + epoch, total))
