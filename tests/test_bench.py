@@ -71,6 +71,14 @@ def test_rrelu_case_accepts_the_right_providers(dtype):
     assert case.calls["fused"]().dtype == dtype
 
 
+def test_no_input_of_a_case_lies_on_the_kink(monkeypatch):
+    # There eager psi has another slope; a 16-bit randn does give exact zeros.
+    monkeypatch.setattr(torch, "randn", lambda *shape, **options: torch.zeros(*shape))
+    seen = []
+    bench.rrelu_case((8,), providers={"fused": lambda x: seen.append(x) or x.sigmoid() * (1 + x)})
+    assert all((x != 0).all() for x in seen) and seen
+
+
 def test_compiled_graph_can_be_walked_more_than_once():
     case = bench.rrelu_case((64,), mode="backward", providers=bench.rrelu_providers(["compile"]))
     (first,), (second,) = case.calls["compile"](), case.calls["compile"]()
