@@ -1,0 +1,68 @@
+"""What nvcc made of the CUDA kernels, read from the library: no GPU is needed."""
+
+import importlib.metadata
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import originet_ext
+from originet_ext import build_info
+
+LIBRARY = Path(originet_ext._library._C.__file__)
+
+
+def tool(package: str, name: str) -> Path | None:
+    """A program inside an installed package of NVIDIA's."""
+    try:
+        files = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    paths = [Path(str(file.locate())) for file in files if file.name == name]
+    return next(filter(Path.is_file, paths), None)
+
+
+CUOBJDUMP = tool("nvidia-cuda-cuobjdump", "cuobjdump")
+NVDISASM = tool("nvidia-cuda-nvdisasm", "nvdisasm")
+pytestmark = [
+    pytest.mark.skipif(CUOBJDUMP is None or NVDISASM is None, reason="no cuobjdump, nvdisasm"),
+    pytest.mark.skipif(not build_info()["cuda_archs"], reason="built without CUDA kernels"),
+]
+
+
+@pytest.fixture(scope="module")
+def kernels() -> dict[str, str]:
+    """The machine code of each kernel, by mangled name, for one of the architectures inside."""
+    arch = "sm_" + re.match(r"[\d.]+", build_info()["cuda_archs"].split(";")[-1])[0].replace(
+        ".", ""
+    )
+    printed = subprocess.check_output(
+        [CUOBJDUMP, "-sass", "-arch", arch, LIBRARY],
+        env=os.environ | {"PATH": f"{NVDISASM.parent}:{os.environ['PATH']}"},
+        text=True,
+    )
+    parts = re.split(r"^\s*Function : (\S+)$", printed, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_every_kernel_is_inside_with_and_without_vectors(kernels):
+    # 4 dtypes x 4 functors, 7 type combinations of the weighted pool, 7 x 2 of the motion pool
+    assert len(kernels) == 2 * (16 + 7 + 14)
+
+
+def test_no_kernel_uses_local_memory(kernels):
+    assert [name for name, code in kernels.items() if re.search(r"\b(LDL|STL)\b", code)] == []
+
+
+def test_vector_kernels_load_and_store_16_bytes_at_a_time(kernels):
+    vector = {
+        name: code
+        for name, code in kernels.items()
+        if int(re.search(r"_kernelI.*?Li(\d+)E", name)[1]) > 1
+    }
+    assert len(vector) == len(kernels) / 2
+    for name, code in vector.items():
+        assert "LDG.E.128" in code, name
+        assert "STG.E.128" in code, name
