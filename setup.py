@@ -2,7 +2,7 @@
 
 torch's stable ABI needs its headers and the name of one library, so this file does not import
 torch. CUDA kernels are compiled wherever nvcc is found, with or without a GPU and for a CPU-only
-torch too (DESIGN: docs/design.md, "Build").
+torch too (docs/design.md, "Build").
 """
 
 import json
