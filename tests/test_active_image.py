@@ -15,7 +15,7 @@ MODULES = pytest.mark.parametrize("module", [originet_ext, reference])
 
 
 def numpy_active_image(frames: np.ndarray, method: str) -> np.ndarray:
-    """Integer methods literally as docs/design.md defines them, in int64; independent of the package."""
+    """Integer methods literally as docs/design.md says, in int64; independent of the package."""
     f = frames.astype(np.int64)
     n = len(f)
     total = np.zeros(f.shape[1:], dtype=np.int64)
