@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <sstream>
 #include <stdexcept>
-#include <string>
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -35,14 +34,17 @@ void check(bool condition, const Parts&... message) {
       SCALAR_TYPE, NAME, AT_WRAP(__VA_ARGS__), AT_FLOATING_TYPES, \
       torch::headeronly::ScalarType::Half, torch::headeronly::ScalarType::BFloat16)
 
-inline std::string shape_string(const Tensor& tensor) {
-  std::ostringstream stream;
+// A tensor's shape in a message, as [2, 3]; written only if the check fails.
+struct ShapeOf {
+  const Tensor& tensor;
+};
+
+inline std::ostream& operator<<(std::ostream& stream, const ShapeOf& shape) {
   stream << '[';
-  for (int64_t d = 0; d < tensor.dim(); ++d) {
-    stream << (d == 0 ? "" : ", ") << tensor.size(d);
+  for (int64_t d = 0; d < shape.tensor.dim(); ++d) {
+    stream << (d == 0 ? "" : ", ") << shape.tensor.size(d);
   }
-  stream << ']';
-  return stream.str();
+  return stream << ']';
 }
 
 // Whether both tensors place equal indices at equal offsets.
@@ -66,8 +68,8 @@ inline void check_same_kind(
     same_shape = tensor.size(d) == like.size(d);
   }
   check(
-      same_shape, op, ": ", name, " must have the shape of ", like_name, ", ", shape_string(like),
-      ", got ", shape_string(tensor));
+      same_shape, op, ": ", name, " must have the shape of ", like_name, ", ", ShapeOf{like},
+      ", got ", ShapeOf{tensor});
   check(
       tensor.scalar_type() == like.scalar_type(), op, ": ", name, " must have the dtype of ",
       like_name, ", ", torch::headeronly::toString(like.scalar_type()), ", got ",

@@ -30,7 +30,7 @@ inline ScalarType pooled_dtype(const Tensor& frames) {
 inline void check_frames(const char* op, const Tensor& frames) {
   check(
       frames.dim() >= 2, op, ": frames must be [T, ...] with 2 dimensions or more, got ",
-      shape_string(frames));
+      ShapeOf{frames});
 }
 
 // The values of `offsets` [B + 1] after checking that they cut [0, total) into B
@@ -92,7 +92,7 @@ inline PoolPlan plan_temporal_pool(
   const int64_t terms = index.size(0);
   check(
       weights.dim() == 1 && weights.size(0) == terms, op, ": weights must be [", terms,
-      "] like index, got ", shape_string(weights));
+      "] like index, got ", ShapeOf{weights});
   const auto* segment = check_offsets(op, "segments", segments, terms, 0);
   const auto* frame = static_cast<const int64_t*>(index.const_data_ptr());
   for (int64_t k = 0; k < terms; ++k) {
