@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 
-@functools.lru_cache(maxsize=1024)
 def method_weights(method: str, length: int) -> Tensor:
     """Gives the weight of each frame of a clip under a linear method.
 
@@ -16,16 +15,24 @@ def method_weights(method: str, length: int) -> Tensor:
         length: n, the number of frames, 1 or more. A clip of one frame has weight 0.
 
     Returns:
-        [n] on the CPU, int64 where all weights are integers, else float64. Shared between
-        callers; not to be written to.
+        [n] on the CPU, int64 where all weights are integers, else float64.
 
     Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3), for "paper"; the authors' released
     program for "authors"; Bilen et al., "Action Recognition with Dynamic Image Networks", for
     "rank" and "rank-simple"; the authors' LEARNet program for "learnet".
     """
+    return torch.from_numpy(weight_array(method, length))
+
+
+@functools.lru_cache(maxsize=1024)
+def weight_array(method: str, length: int) -> np.ndarray:
+    """The weights as an array, shared between callers; not to be written to.
+
+    An array, because a tensor would keep the mode in which it was made, such as inference mode.
+    """
     n = length
     if n == 1:
-        return torch.zeros(1, dtype=torch.int64)
+        return np.zeros(1, dtype=np.int64)
     t = np.arange(1, n + 1)
     weights: np.ndarray
     if method == "paper":
@@ -45,4 +52,4 @@ def method_weights(method: str, length: int) -> Tensor:
         weights = np.cumsum(((2 * t - n) / t)[::-1])[::-1].copy()
     else:
         raise ValueError(f"method_weights: {method!r} is not a linear method")
-    return torch.from_numpy(weights)
+    return weights

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from originet_ext._autograd import call, kernel
 from originet_ext._checks import METHODS, NORMALIZATIONS, check_method, unpack_clips
 from originet_ext._library import ops
-from originet_ext._weights import method_weights
+from originet_ext._weights import weight_array
 from originet_ext.reference import normalize_images
 
 __all__ = ["METHODS", "NORMALIZATIONS", "active_image", "temporal_pool"]
@@ -71,11 +72,11 @@ def active_image(
             ops.motion_pool.default,
             _MotionPool,
             packed,
-            torch.tensor(bounds),
+            torch.tensor(bounds, device="cpu"),
             method == "rectified",
         )
     else:
-        plan = _sparse_weights(method, tuple(bounds))
+        plan = map(torch.from_numpy, _sparse_weights(method, tuple(bounds)))
         images = call(ops.temporal_pool.default, _TemporalPool, packed, *plan)
     images = normalize_images(images, normalize)
     return images[0] if isinstance(frames, Tensor) and offsets is None else images
@@ -117,22 +118,31 @@ def temporal_pool(
             f"temporal_pool: weights must be on the device of frames, {packed.device}, "
             f"got {weights.device}"
         )
-    plan = (torch.arange(len(packed)), weights.contiguous(), torch.tensor(bounds))
+    plan = (
+        torch.arange(len(packed), device="cpu"),
+        weights.contiguous(),
+        torch.tensor(bounds, device="cpu"),
+    )
     pooled = call(ops.temporal_pool.default, _TemporalPool, packed, *plan)
     return pooled[0] if isinstance(frames, Tensor) and offsets is None else pooled
 
 
 @functools.lru_cache(maxsize=256)
-def _sparse_weights(method: str, bounds: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """The frames with a weight other than 0 (index [K], weights [K]) and each clip's segment."""
+def _sparse_weights(
+    method: str, bounds: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The frames with a weight other than 0 (index [K], weights [K]) and each clip's segment.
+
+    Arrays, because cached tensors would keep the mode in which they were made.
+    """
     index, weights, segments = [], [], [0]
     for start, end in pairwise(bounds):
-        clip_weights = method_weights(method, end - start)
-        used = clip_weights.nonzero().flatten()
+        clip_weights = weight_array(method, end - start)
+        (used,) = clip_weights.nonzero()
         index.append(used + start)
         weights.append(clip_weights[used])
         segments.append(segments[-1] + len(used))
-    return torch.cat(index), torch.cat(weights), torch.tensor(segments)
+    return np.concatenate(index), np.concatenate(weights), np.array(segments)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -142,7 +152,7 @@ def _rows(x: Tensor) -> Tensor:
 
 def _clip_of(segments: Tensor, device: torch.device) -> Tensor:
     """[K]: the clip that each term of [0, segments[-1]) belongs to."""
-    clips = torch.arange(len(segments) - 1)
+    clips = torch.arange(len(segments) - 1, device="cpu")
     return clips.repeat_interleave(segments.diff()).to(device)
 
 

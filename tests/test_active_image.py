@@ -392,3 +392,30 @@ def test_ops_called_directly_never_read_outside():
         pool(frames, good, weights, torch.tensor([0, 3]))
     with pytest.raises(RuntimeError, match=r"offsets\[1\] = 0 must exceed offsets\[0\] = 0 by 1"):
         torch.ops.originet.motion_pool(frames, torch.tensor([0, 0, 3]), False)
+
+
+# Modes of torch around a call
+
+
+@MODULES
+@pytest.mark.parametrize("method", METHODS)
+def test_a_first_call_in_inference_mode_leaves_later_gradients_alone(module, method):
+    # 77 frames: no other test has made the weights of this length
+    with torch.inference_mode():
+        module.active_image(torch.rand(77, 2, 2), method=method)
+    frames = torch.rand(77, 2, 2, requires_grad=True)
+    module.active_image(frames, method=method).sum().backward()
+    assert frames.grad.isfinite().all()
+
+
+@MODULES
+@pytest.mark.parametrize("method", METHODS)
+def test_another_default_device_does_not_matter(module, method):
+    frames = torch.rand(5, 2, 2, requires_grad=True)
+    want = module.active_image(frames, method=method)
+    with torch.device("meta"):
+        got = module.active_image(frames, method=method)
+        pooled = module.temporal_pool(frames, torch.ones(5, device="cpu"))
+        got.sum().backward()
+    assert torch.equal(got, want) and pooled.device.type == "cpu"
+    assert frames.grad.device.type == "cpu"
