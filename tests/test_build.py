@@ -1,5 +1,6 @@
 """The compiled library, and what the build says when it cannot do what it was asked for."""
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -47,7 +48,7 @@ def test_build_info_says_what_was_built():
     assert re.match(r"(yes|no) because ", info["cuda_decision"])
     assert bool(info["cuda_archs"]) == info["cuda_decision"].startswith("yes")
     assert re.match(r"2\.\d+\.\d+", info["torch_headers"])
-    assert info["version"] == "0.1.0"
+    assert info["version"] == importlib.metadata.version("originet")
     assert info["cpu_dispatch_level"]
 
 
