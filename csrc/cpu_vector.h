@@ -5,6 +5,11 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#define ORIGINET_F16C 1
+#endif
+
 #include "rrelu_math.h" // ORIGINET_HD
 
 // A function marked so is compiled once per level; the loader picks the best one
@@ -92,5 +97,37 @@ struct Arithmetic<HalfBits> {
     return static_cast<HalfBits>(sign | result);
   }
 };
+
+#ifdef ORIGINET_F16C
+inline bool has_f16c() {
+  static const bool has = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("avx");
+  return has;
+}
+
+__attribute__((target("avx,f16c"))) inline void widen_f16c(
+    const HalfBits* from, float* to, int64_t n) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    _mm256_storeu_ps(
+        to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
+  }
+  for (; i < n; ++i) {
+    to[i] = _cvtsh_ss(static_cast<uint16_t>(from[i]));
+  }
+}
+
+__attribute__((target("avx,f16c"))) inline void narrow_f16c(
+    const float* from, HalfBits* to, int64_t n) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    _mm_storeu_si128(
+        reinterpret_cast<__m128i*>(to + i),
+        _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+  }
+  for (; i < n; ++i) {
+    to[i] = static_cast<HalfBits>(_cvtss_sh(from[i], _MM_FROUND_TO_NEAREST_INT));
+  }
+}
+#endif
 
 } // namespace originet

@@ -44,12 +44,12 @@ inline cudaStream_t current_stream(int32_t device_index) {
   return static_cast<cudaStream_t>(stream);
 }
 
-// Runs `kernel` with `blocks_x` x `blocks_y` blocks of kThreads threads on the
-// device of `on` and torch's current stream. No work, no launch.
+// Runs `kernel` with `blocks_x` x `blocks_y` blocks of kThreads threads on a
+// device, in torch's current stream there. No work, no launch.
 template <typename... Parameters, typename... Arguments>
 void launch(
     const char* name,
-    const Tensor& on,
+    int32_t device_index,
     int64_t blocks_x,
     int64_t blocks_y,
     void (*kernel)(Parameters...),
@@ -57,7 +57,6 @@ void launch(
   if (blocks_x <= 0 || blocks_y <= 0) {
     return;
   }
-  const auto device_index = on.get_device_index();
   const torch::stable::accelerator::DeviceGuard guard(device_index);
   // Kernels stride over what a capped grid does not cover.
   const dim3 grid(

@@ -109,8 +109,9 @@ void launch_temporal_pool(
     const PoolPlan& plan, const Tensor& index, const Tensor& weights, const Tensor& segments) {
   auto run = [&](auto kernel, int vec) {
     launch(
-        "temporal_pool", plan.frames, ceil_div(plan.pixels, int64_t(kThreads) * vec), plan.batch,
-        kernel, pointer<stored_t>(plan.frames), pointer<int64_t>(index), pointer<acc_t>(weights),
+        "temporal_pool", plan.frames.get_device_index(),
+        ceil_div(plan.pixels, int64_t(kThreads) * vec), plan.batch, kernel,
+        pointer<stored_t>(plan.frames), pointer<int64_t>(index), pointer<acc_t>(weights),
         pointer<int64_t>(segments), static_cast<out_t*>(plan.result.mutable_data_ptr()), plan.batch,
         plan.pixels);
   };
@@ -126,8 +127,9 @@ template <typename stored_t, typename acc_t, typename out_t, bool kRectify>
 void launch_motion_pool(const PoolPlan& plan, const Tensor& offsets) {
   auto run = [&](auto kernel, int vec) {
     launch(
-        "motion_pool", plan.frames, ceil_div(plan.pixels, int64_t(kThreads) * vec), plan.batch,
-        kernel, pointer<stored_t>(plan.frames), pointer<int64_t>(offsets),
+        "motion_pool", plan.frames.get_device_index(),
+        ceil_div(plan.pixels, int64_t(kThreads) * vec), plan.batch, kernel,
+        pointer<stored_t>(plan.frames), pointer<int64_t>(offsets),
         static_cast<out_t*>(plan.result.mutable_data_ptr()), plan.batch, plan.pixels);
   };
   constexpr int kVec = kVectorBytes / sizeof(stored_t);

@@ -4,6 +4,7 @@
 
 #include "build_config.h" // written by setup.py
 #include "cpu_vector.h"
+#include "direct_call.h"
 
 #ifdef ORIGINET_WITH_CUDA
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
@@ -15,6 +16,8 @@ namespace py = pybind11;
 
 namespace originet {
 namespace {
+
+const char* direct_calls_unavailable = "";
 
 // The clone of ORIGINET_MULTIVERSION functions that this processor runs.
 const char* cpu_dispatch_level() {
@@ -49,6 +52,7 @@ py::dict build_info() {
   info["nvcc"] = ORIGINET_NVCC_VERSION;
   info["cuda_symbols_resolved"] = cuda_symbols_resolved();
   info["cpu_dispatch_level"] = cpu_dispatch_level();
+  info["direct_calls_unavailable"] = direct_calls_unavailable;
   info["compiler"] = __VERSION__;
   info["torch_headers"] = ORIGINET_TORCH_HEADERS;
   return info;
@@ -59,4 +63,5 @@ py::dict build_info() {
 
 PYBIND11_MODULE(_C, module) {
   module.def("build_info", &originet::build_info);
+  originet::direct_calls_unavailable = originet::add_direct_call(module.ptr());
 }

@@ -1,6 +1,7 @@
 // CUDA backend of the psi ops: element-wise over a dense layout as one
 // dimension, 16 bytes an access, 64-bit indices.
 #include "cuda_common.cuh"
+#include "rrelu_math.h"
 #include "rrelu_ops.h"
 
 namespace originet {
@@ -103,8 +104,10 @@ __global__ void __launch_bounds__(kThreads) elementwise_kernel(
 
 template <typename scalar_t, typename Functor>
 void launch_elementwise(
-    const Tensor& on, const Functor& functor, const Pointers<scalar_t, Functor>& pointers) {
-  const int64_t n = on.numel();
+    const Functor& functor,
+    const Pointers<scalar_t, Functor>& pointers,
+    int64_t n,
+    int32_t device_index) {
   if (n == 0) {
     return;
   }
@@ -123,44 +126,55 @@ void launch_elementwise(
     const int64_t vectors = (n - head) / kVec;
     const int64_t blocks = std::max<int64_t>(1, ceil_div(vectors, kThreads * kUnroll));
     launch(
-        Functor::kOp, on, blocks, 1, elementwise_kernel<scalar_t, kVec, Functor>, functor, pointers,
-        head, head + vectors * kVec, n);
+        Functor::kOp, device_index, blocks, 1, elementwise_kernel<scalar_t, kVec, Functor>, functor,
+        pointers, head, head + vectors * kVec, n);
   } else {
     launch(
-        Functor::kOp, on, ceil_div(n, kThreads * kUnroll), 1,
+        Functor::kOp, device_index, ceil_div(n, kThreads * kUnroll), 1,
         elementwise_kernel<scalar_t, 1, Functor>, functor, pointers, int64_t(0), n, n);
   }
 }
 
-template <typename scalar_t, typename Functor, typename In, typename Out>
-void run_typed(const In& in, const Out& out, const Functor& functor) {
-  Pointers<scalar_t, Functor> pointers;
-  for (size_t k = 0; k < in.size(); ++k) {
-    pointers.in[k] = static_cast<const scalar_t*>(in[k].const_data_ptr());
+template <typename scalar_t, template <typename, bool> class Functor>
+void run_typed(const Elements& elements, double alpha) {
+  using acc_t = typename AccType<scalar_t>::type;
+  constexpr bool kFast = sizeof(scalar_t) == 2;
+  using F = Functor<acc_t, kFast>;
+  Pointers<scalar_t, F> pointers;
+  for (int k = 0; k < F::kInputs; ++k) {
+    pointers.in[k] = static_cast<const scalar_t*>(elements.in[k]);
   }
-  for (size_t k = 0; k < out.size(); ++k) {
-    pointers.out[k] = static_cast<scalar_t*>(out[k].mutable_data_ptr());
+  for (int k = 0; k < F::kOutputs; ++k) {
+    pointers.out[k] = static_cast<scalar_t*>(elements.out[k]);
   }
-  launch_elementwise<scalar_t>(out[0], functor, pointers);
+  launch_elementwise(
+      F{Slope<acc_t, kFast>(alpha)}, pointers, elements.numel, elements.device_index);
 }
 
-struct Cuda {
-  template <template <typename> class Functor>
-  static void run(
-      const Tensors<Functor<float>::kInputs>& in,
-      const Tensors<Functor<float>::kOutputs>& out,
-      double alpha) {
-    ORIGINET_DISPATCH_FLOATING(out[0].scalar_type(), Functor<float>::kOp, [&] {
-      using acc_t = typename AccType<scalar_t>::type;
-      run_typed<scalar_t>(in, out, Functor<acc_t>{static_cast<acc_t>(alpha)});
-    });
-  }
-};
+template <template <typename, bool> class Functor>
+void run(const Elements& elements, double alpha) {
+  const auto run_as = [&]<typename scalar_t>() { run_typed<scalar_t, Functor>(elements, alpha); };
+  constexpr auto op = Functor<float, false>::kOp;
+  ORIGINET_DISPATCH_FLOATING(elements.dtype, op, [&] { run_as.template operator()<scalar_t>(); });
+}
 
 } // namespace
 
+void run_rrelu_cuda(RReluOp op, const Elements& elements, double alpha) {
+  switch (op) {
+    case RReluOp::kForward:
+      return run<RReluForward>(elements, alpha);
+    case RReluOp::kBackward:
+      return run<RReluBackward>(elements, alpha);
+    case RReluOp::kAddForward:
+      return run<RReluAddForward>(elements, alpha);
+    case RReluOp::kAddBackward:
+      return run<RReluAddBackward>(elements, alpha);
+  }
+}
+
 STABLE_TORCH_LIBRARY_IMPL(originet, CUDA, m) {
-  RReluOps<Cuda>::register_all(m);
+  RReluOps<run_rrelu_cuda>::register_all(m);
 }
 
 } // namespace originet

@@ -33,162 +33,226 @@ template <>
 struct FloatTraits<float> {
   using bits_t = uint32_t;
   static constexpr int kMantissaBits = 23;
-  static constexpr uint32_t kExponentBias = 127;
+  static constexpr bits_t kOneBits = 0x3f800000u;
+  // 2^n is applied as 2^(n + kScale) * 2^-kScale: the first factor is a normal
+  // number even where the result is subnormal.
+  static constexpr int kScale = 64;
+  static constexpr float kUnscale = 0x1p-64f;
   // Adding 1.5 * 2^23 rounds to an integer that stands in the low mantissa bits.
-  static constexpr float kRoundMagic = 12582912.0f;
+  static constexpr float kRoundMagic = 0x1.8p23f + kScale;
   static constexpr float kLn2High = 0.693359375f; // few bits: n * high is exact
   static constexpr float kLn2Low = -2.12194440e-4f;
-  // exp(kExpMin) is below half of the smallest subnormal.
-  static constexpr float kExpMin = -104.0f;
-  // Taylor remainder at |r| <= ln(2)/2: 5e-9, below 0.1 ulp.
-  static constexpr int kTaylorDegree = 7;
+  // exp(-kMagnitudeMax) * alpha * kMagnitudeMax is 0 for any |alpha| below 1e4.
+  static constexpr float kMagnitudeMax = 120.0f;
+  // q of exp(r) = 1 + r + r^2 q(r) over |r| <= ln(2) / 2, minimax in the relative
+  // error of exp: 3e-9.
+  static ORIGINET_HD float exp_tail(float r) {
+    float q = 1.3814255745e-3f;
+    q = q * r + 8.3688568647e-3f;
+    q = q * r + 4.1668402428e-2f;
+    q = q * r + 1.6666519461e-1f;
+    return q * r + 4.9999993366e-1f;
+  }
 };
 
 template <>
 struct FloatTraits<double> {
   using bits_t = uint64_t;
   static constexpr int kMantissaBits = 52;
-  static constexpr uint64_t kExponentBias = 1023;
-  static constexpr double kRoundMagic = 6755399441055744.0;
+  static constexpr bits_t kOneBits = 0x3ff0000000000000u;
+  static constexpr int kScale = 512;
+  static constexpr double kUnscale = 0x1p-512;
+  static constexpr double kRoundMagic = 0x1.8p52 + kScale;
   static constexpr double kLn2High = 6.93147180369123816490e-01;
   static constexpr double kLn2Low = 1.90821492927058770002e-10;
-  static constexpr double kExpMin = -746.0;
-  static constexpr int kTaylorDegree = 13; // remainder 4e-18
+  static constexpr double kMagnitudeMax = 780.0;
+  static ORIGINET_HD double exp_tail(double r) { // error 4e-18
+    double q = 2.4999813295163858385e-08;
+    q = q * r + 2.7630522575676159210e-07;
+    q = q * r + 2.7557588562980735497e-06;
+    q = q * r + 2.4801492390644840624e-05;
+    q = q * r + 1.9841269502584122673e-04;
+    q = q * r + 1.3888888944247114175e-03;
+    q = q * r + 8.3333333334969941548e-03;
+    q = q * r + 4.1666666666528110713e-02;
+    q = q * r + 1.6666666666666407566e-01;
+    return q * r + 5.0000000000000108254e-01;
+  }
 };
 
-// 2^n for -kExponentBias < n <= 0.
-template <typename acc_t>
-ORIGINET_HD acc_t exp2_integer(typename FloatTraits<acc_t>::bits_t n) {
-  using T = FloatTraits<acc_t>;
-  const typename T::bits_t bits = (n + T::kExponentBias) << T::kMantissaBits;
+// alpha in the arithmetic type, with what rounding it there drops: psi crosses
+// zero at x = -1/alpha and psi' near x = -1 - 1/alpha, where the last bits of
+// alpha are all that is left of a sum. kFast_ asks for the GPU's approximate
+// instructions, more than exact enough for results of 16 bits.
+template <typename acc_t_, bool kFast_ = false>
+struct Slope {
+  using acc_t = acc_t_;
+  static constexpr bool kFast = kFast_;
+
+  acc_t high, low;
+  acc_t one_plus_high, one_plus_low; // 1 + alpha
+
+  explicit Slope(double alpha)
+      : high(static_cast<acc_t>(alpha)),
+        low(static_cast<acc_t>(alpha - static_cast<double>(high))),
+        one_plus_high(static_cast<acc_t>(1 + alpha)),
+        one_plus_low(static_cast<acc_t>(alpha - (static_cast<double>(one_plus_high) - 1))) {}
+};
+
+// exp(-m) for 0 <= m <= kMagnitudeMax, within 1 ulp; a NaN may come out as
+// anything. On the host a polynomial without branches or calls, so that loops
+// over it vectorise; the GPU runs it as well.
+template <typename acc_t, bool kFast>
+struct ExpOfMinus {
   acc_t value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
+  // (1 + tail) * 2^n is the value before its last rounding; power = 2^(n + kScale).
+  acc_t tail, power;
+
+  explicit ORIGINET_HD ExpOfMinus(acc_t m) {
+    using T = FloatTraits<acc_t>;
+    typename T::bits_t n_bits, bits;
+    // -m = n * ln(2) + r with integer n and |r| <= ln(2) / 2
+    const acc_t shifted = T::kRoundMagic - m * static_cast<acc_t>(1.44269504088896340736);
+    const acc_t n = shifted - T::kRoundMagic;
+    const acc_t r = (-m - n * T::kLn2High) - n * T::kLn2Low;
+    tail = r * r * T::exp_tail(r) + r;
+    // The shift leaves n + kScale where an exponent stands.
+    memcpy(&n_bits, &shifted, sizeof(n_bits));
+    n_bits <<= T::kMantissaBits;
+    bits = T::kOneBits + n_bits;
+    memcpy(&power, &bits, sizeof(power));
+    const acc_t mantissa = acc_t(1) + tail;
+    memcpy(&bits, &mantissa, sizeof(bits));
+    bits += n_bits;
+    memcpy(&value, &bits, sizeof(value));
+    value *= T::kUnscale;
+  }
+
+  // factor * exp(-m) * 2^kScale
+  ORIGINET_HD acc_t scaled_product(acc_t factor) const {
+    return (factor + factor * tail) * power;
+  }
+};
+
+// a / b for 1 <= b <= 4, within 1 ulp.
+template <typename acc_t, bool kFast>
+ORIGINET_HD acc_t divide(acc_t a, acc_t b) {
+  return a / b;
 }
 
-// exp(x) for kExpMin <= x <= 0, within 1 ulp, subnormal results included; NaN
-// in, NaN out.
-// On the host it is a polynomial without branches or calls, so that loops over
-// it vectorise; on the device it is CUDA's own function.
-template <typename acc_t>
-ORIGINET_HD acc_t exp_nonpositive(acc_t x) {
-#ifdef __CUDACC__
-  return exp(x);
-#else
-  using T = FloatTraits<acc_t>;
-  using bits_t = typename T::bits_t;
-  constexpr acc_t kLog2E = static_cast<acc_t>(1.44269504088896340736);
-  // x = n * ln(2) + r with integer n and |r| <= ln(2) / 2
-  const acc_t shifted = x * kLog2E + T::kRoundMagic;
-  const acc_t n = shifted - T::kRoundMagic;
-  const acc_t r = (x - n * T::kLn2High) - n * T::kLn2Low;
-  // q = (exp(r) - 1 - r) / r^2 by Horner's rule over 1/k!
-  constexpr double kInverseFactorial[] = {
-      1.0,
-      1.0,
-      1.0 / 2,
-      1.0 / 6,
-      1.0 / 24,
-      1.0 / 120,
-      1.0 / 720,
-      1.0 / 5040,
-      1.0 / 40320,
-      1.0 / 362880,
-      1.0 / 3628800,
-      1.0 / 39916800,
-      1.0 / 479001600,
-      1.0 / 6227020800};
-  acc_t q = static_cast<acc_t>(kInverseFactorial[T::kTaylorDegree]);
-#pragma GCC unroll 16
-  for (int k = T::kTaylorDegree - 1; k >= 2; --k) {
-    q = q * r + static_cast<acc_t>(kInverseFactorial[k]);
+#ifdef __CUDA_ARCH__
+template <>
+struct ExpOfMinus<float, true> {
+  float value;
+
+  explicit __device__ __forceinline__ ExpOfMinus(float m) : value(__expf(-m)) {}
+
+  __device__ __forceinline__ float scaled_product(float factor) const {
+    return factor * value * 0x1p64f;
   }
-  const acc_t p = (r * r * q + r) + acc_t(1);
-  // 2^n in two factors: n reaches below the smallest normal exponent.
-  bits_t n_bits, magic_bits;
-  const acc_t magic = T::kRoundMagic;
-  memcpy(&n_bits, &shifted, sizeof(n_bits));
-  memcpy(&magic_bits, &magic, sizeof(magic_bits));
-  const bits_t n_integer = n_bits - magic_bits; // two's complement
-  const bits_t first = bits_t(0) - ((bits_t(0) - n_integer) >> 1);
-  return p * exp2_integer<acc_t>(first) * exp2_integer<acc_t>(n_integer - first);
-#endif
+};
+
+template <>
+__device__ __forceinline__ float divide<float, true>(float a, float b) {
+  return __fdividef(a, b);
 }
+
+// One Newton step on the hardware's reciprocal; the compiler's own division
+// tests for operands that cannot come here.
+template <>
+__device__ __forceinline__ float divide<float, false>(float a, float b) {
+  float reciprocal;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(b));
+  const float quotient = a * reciprocal;
+  return quotient + (a - quotient * b) * reciprocal;
+}
+#endif
 
 // |x| up to where psi and psi' have reached their limits; beyond, it would bring
 // inf * 0. One clamp and one comparison an element: with more of them, compilers
 // split the loop body into paths and compute exp once for each.
 template <typename acc_t>
 ORIGINET_HD acc_t bounded_magnitude(acc_t x) {
-  constexpr acc_t kMax = -FloatTraits<acc_t>::kExpMin;
+  constexpr acc_t kMax = FloatTraits<acc_t>::kMagnitudeMax;
   const acc_t magnitude = x < acc_t(0) ? -x : x;
   return magnitude > kMax ? kMax : magnitude;
 }
 
-// psi(x). Limits: psi(-inf) = 0, psi(+inf) = +inf, psi(0) = 0.5.
-template <typename acc_t>
-ORIGINET_HD acc_t rrelu_forward(acc_t x, acc_t alpha) {
-  const acc_t magnitude = bounded_magnitude(x);
-  const acc_t z = exp_nonpositive<acc_t>(-magnitude);
-  const acc_t left = (acc_t(1) - alpha * magnitude) * z;
-  const acc_t right = acc_t(1) + x;
-  return (x < acc_t(0) ? left : right) / (acc_t(1) + z);
+// psi(x), with m = |x| and z = exp(-m):
+//   x < 0:  (1 - alpha m) z / (1 + z)
+//   x >= 0: (1 + x) / (1 + z) = x + (1 - m z) / (1 + z), of which only the
+//           second term, at most 1, has the roundings of a quotient
+// Limits: psi(-inf) = 0, psi(+inf) = +inf, psi(0) = 0.5.
+template <typename acc_t, bool kFast>
+ORIGINET_HD acc_t rrelu_forward(acc_t x, Slope<acc_t, kFast> alpha) {
+  const acc_t m = bounded_magnitude(x);
+  const ExpOfMinus<acc_t, kFast> z(m);
+  const bool left = x < acc_t(0);
+  const acc_t factor = (acc_t(1) - alpha.high * m) - alpha.low * m;
+  const acc_t numerator = left ? z.scaled_product(factor) : acc_t(1) - m * z.value;
+  const acc_t quotient = divide<acc_t, kFast>(numerator, acc_t(1) + z.value);
+  return quotient * (left ? FloatTraits<acc_t>::kUnscale : acc_t(1)) + (left ? acc_t(0) : x);
 }
 
-// psi'(x). Limits: psi'(-inf) = 0, psi'(+inf) = 1; psi'(0) = 0.75, the right
-// derivative, because Table I puts x = 0 on the right branch.
-template <typename acc_t>
-ORIGINET_HD acc_t rrelu_derivative(acc_t x, acc_t alpha) {
-  const acc_t magnitude = bounded_magnitude(x);
-  const acc_t z = exp_nonpositive<acc_t>(-magnitude);
-  const acc_t large = acc_t(1) / (acc_t(1) + z); // sigmoid(|x|)
-  const acc_t small = z * large;                 //                 sigmoid(-|x|)
-  const acc_t left = small * (alpha + large * (acc_t(1) - alpha * magnitude));
-  const acc_t right = large * (acc_t(1) + small * (acc_t(1) + magnitude));
-  return x < acc_t(0) ? left : right;
+// psi'(x), with m = |x| and z = exp(-m):
+//   x < 0:  z (1 + alpha - alpha m + alpha z) / (1 + z)^2
+//   x >= 0: 1 + z (m - z) / (1 + z)^2
+// Limits: psi'(-inf) = 0, psi'(+inf) = 1; psi'(0) = 0.75, the right derivative,
+// because Table I puts x = 0 on the right branch.
+template <typename acc_t, bool kFast>
+ORIGINET_HD acc_t rrelu_derivative(acc_t x, Slope<acc_t, kFast> alpha) {
+  const acc_t m = bounded_magnitude(x);
+  const ExpOfMinus<acc_t, kFast> z(m);
+  const bool left = x < acc_t(0);
+  const acc_t factor = (alpha.one_plus_high - alpha.high * m) +
+                       (alpha.high * z.value + (alpha.one_plus_low - alpha.low * m));
+  const acc_t numerator = left ? z.scaled_product(factor) : z.value * (m - z.value);
+  const acc_t square = acc_t(1) + z.value * (acc_t(2) + z.value);
+  const acc_t quotient = divide<acc_t, kFast>(numerator, square);
+  return quotient * (left ? FloatTraits<acc_t>::kUnscale : acc_t(1)) + (left ? acc_t(0) : acc_t(1));
 }
 
 // The ops as functors over one element, for both backends.
 
-template <typename acc_t>
+template <typename acc_t, bool kFast = false>
 struct RReluForward { // x -> psi(x)
   static constexpr char kOp[] = "rrelu_forward";
   static constexpr int kInputs = 1;
   static constexpr int kOutputs = 1;
-  acc_t alpha;
+  Slope<acc_t, kFast> alpha;
   ORIGINET_HD void operator()(const acc_t (&in)[1], acc_t (&out)[1]) const {
     out[0] = rrelu_forward(in[0], alpha);
   }
 };
 
-template <typename acc_t>
+template <typename acc_t, bool kFast = false>
 struct RReluBackward { // grad, x -> grad * psi'(x)
   static constexpr char kOp[] = "rrelu_backward";
   static constexpr int kInputs = 2;
   static constexpr int kOutputs = 1;
-  acc_t alpha;
+  Slope<acc_t, kFast> alpha;
   ORIGINET_HD void operator()(const acc_t (&in)[2], acc_t (&out)[1]) const {
     out[0] = in[0] * rrelu_derivative(in[1], alpha);
   }
 };
 
-template <typename acc_t>
+template <typename acc_t, bool kFast = false>
 struct RReluAddForward { // a, b -> psi(a) + psi(b)
   static constexpr char kOp[] = "rrelu_add_forward";
   static constexpr int kInputs = 2;
   static constexpr int kOutputs = 1;
-  acc_t alpha;
+  Slope<acc_t, kFast> alpha;
   ORIGINET_HD void operator()(const acc_t (&in)[2], acc_t (&out)[1]) const {
     out[0] = rrelu_forward(in[0], alpha) + rrelu_forward(in[1], alpha);
   }
 };
 
-template <typename acc_t>
+template <typename acc_t, bool kFast = false>
 struct RReluAddBackward { // grad, a, b -> grad * psi'(a), grad * psi'(b)
   static constexpr char kOp[] = "rrelu_add_backward";
   static constexpr int kInputs = 3;
   static constexpr int kOutputs = 2;
-  acc_t alpha;
+  Slope<acc_t, kFast> alpha;
   ORIGINET_HD void operator()(const acc_t (&in)[3], acc_t (&out)[2]) const {
     out[0] = in[0] * rrelu_derivative(in[1], alpha);
     out[1] = in[0] * rrelu_derivative(in[2], alpha);

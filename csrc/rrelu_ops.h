@@ -1,28 +1,18 @@
 // The psi ops on the host, once for both backends: checks, allocation, layouts.
-//
-// A backend has one function,
-//     template <template <typename> class Functor>
-//     static void run(const Tensors<kInputs>& in, const Tensors<kOutputs>& out, double alpha);
-// which applies a functor of rrelu_math.h to every element of dense tensors of one
-// layout. An output may be an input.
 #pragma once
 
-#include <array>
 #include <tuple>
 
 #include "common.h"
-#include "rrelu_math.h"
+#include "rrelu_backend.h"
 
 namespace originet {
 
-template <int kCount>
-using Tensors = std::array<Tensor, kCount>;
-
-template <typename Backend>
+template <RReluBackend run>
 struct RReluOps {
   static Tensor forward(const Tensor& x, double alpha) {
     Tensor y = torch::stable::empty_like(x);
-    Backend::template run<RReluForward>({in_layout_of(x, y)}, {y}, alpha);
+    run_over(RReluOp::kForward, {in_layout_of(x, y)}, {y}, alpha);
     return y;
   }
 
@@ -31,10 +21,10 @@ struct RReluOps {
     check_no_overlap(op, "x", x);
     Tensor dense = torch::stable::empty_like(x);
     if (same_layout(x, dense)) {
-      Backend::template run<RReluForward>({x}, {x}, alpha);
+      run_over(RReluOp::kForward, {x}, {x}, alpha);
     } else {
       torch::stable::copy_(dense, x);
-      Backend::template run<RReluForward>({dense}, {dense}, alpha);
+      run_over(RReluOp::kForward, {dense}, {dense}, alpha);
       torch::stable::copy_(x, dense);
     }
   }
@@ -43,8 +33,8 @@ struct RReluOps {
     const char* op = "rrelu_backward";
     check_same_kind(op, "grad", grad, "x", x);
     Tensor grad_x = torch::stable::empty_like(x);
-    Backend::template run<RReluBackward>(
-        {in_layout_of(grad, grad_x), in_layout_of(x, grad_x)}, {grad_x}, alpha);
+    run_over(
+        RReluOp::kBackward, {in_layout_of(grad, grad_x), in_layout_of(x, grad_x)}, {grad_x}, alpha);
     return grad_x;
   }
 
@@ -52,7 +42,7 @@ struct RReluOps {
     const char* op = "rrelu_add_forward";
     check_same_kind(op, "b", b, "a", a);
     Tensor y = torch::stable::empty_like(a);
-    Backend::template run<RReluAddForward>({in_layout_of(a, y), in_layout_of(b, y)}, {y}, alpha);
+    run_over(RReluOp::kAddForward, {in_layout_of(a, y), in_layout_of(b, y)}, {y}, alpha);
     return y;
   }
 
@@ -63,7 +53,8 @@ struct RReluOps {
     check_same_kind(op, "grad", grad, "a", a);
     Tensor grad_a = torch::stable::empty_like(a);
     Tensor grad_b = torch::stable::empty_like(grad_a);
-    Backend::template run<RReluAddBackward>(
+    run_over(
+        RReluOp::kAddBackward,
         {in_layout_of(grad, grad_a), in_layout_of(a, grad_a), in_layout_of(b, grad_a)},
         {grad_a, grad_b}, alpha);
     return {grad_a, grad_b};
@@ -75,6 +66,21 @@ struct RReluOps {
     library.impl("rrelu_backward", TORCH_BOX(&RReluOps::backward));
     library.impl("rrelu_add_forward", TORCH_BOX(&RReluOps::add_forward));
     library.impl("rrelu_add_backward", TORCH_BOX(&RReluOps::add_backward));
+  }
+
+ private:
+  template <size_t kIn, size_t kOut>
+  static void run_over(
+      RReluOp op, const Tensor (&in)[kIn], const Tensor (&out)[kOut], double alpha) {
+    Elements elements{
+        {}, {}, out[0].numel(), out[0].scalar_type(), int32_t(out[0].get_device_index())};
+    for (size_t k = 0; k < kIn; ++k) {
+      elements.in[k] = in[k].const_data_ptr();
+    }
+    for (size_t k = 0; k < kOut; ++k) {
+      elements.out[k] = out[k].mutable_data_ptr();
+    }
+    run(op, elements, alpha);
   }
 };
 

@@ -33,6 +33,7 @@ if importlib.util.find_spec("originet_ext._C") is None:
 
 _C = importlib.import_module("originet_ext._C")
 ops = torch.ops.originet
+direct_call = _C.direct_call
 
 
 def build_info() -> dict[str, Any]:
@@ -43,6 +44,8 @@ def build_info() -> dict[str, Any]:
         `cuda_archs`, the compute capabilities inside ("" for none); `nvcc`, its version;
         `cuda_symbols_resolved`, whether this torch exports what the CUDA kernels call;
         `cpu_dispatch_level`, the instruction set that the CPU kernels use on this processor;
-        `compiler` and `torch_headers`, the versions at build time.
+        `direct_calls_unavailable`, why small tensors take the slower road through torch's
+        dispatcher ("" where they need not); `compiler` and `torch_headers`, the versions at
+        build time.
     """
     return _C.build_info()

@@ -15,7 +15,16 @@ from torch import Tensor, nn
 
 from originet_ext._autograd import call, kernel, may_differentiate
 from originet_ext._checks import check_alpha, check_floating, check_same
-from originet_ext._library import ops
+from originet_ext._library import direct_call, ops
+
+# The ops as csrc/rrelu_backend.h numbers them.
+_FORWARD, _BACKWARD, _ADD_FORWARD, _ADD_BACKWARD = range(4)
+_OPS = (
+    ops.rrelu_forward.default,
+    ops.rrelu_backward.default,
+    ops.rrelu_add_forward.default,
+    ops.rrelu_add_backward.default,
+)
 
 # psi'' is 0 outside of [-_SATURATED, _SATURATED] in every dtype.
 _SATURATED = 800.0
@@ -47,9 +56,12 @@ def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
     Differs from the paper: Table I's derivative for x < 0 is right only for alpha = 1; this one is
     exp(x) * (alpha * exp(x) + alpha * x + 1 + alpha) / (1 + exp(x))^2.
     """
+    # Before the checks, which take longer than a small tensor's kernel.
+    if not torch.compiler.is_compiling() and (y := direct_call(_FORWARD, alpha, x)) is not None:
+        return y
     check_floating("fused_rrelu", "x", x)
     check_alpha("fused_rrelu", alpha)
-    return call(ops.rrelu_forward.default, _RRelu, x, alpha)
+    return call(_OPS[_FORWARD], _RRelu, x, alpha)
 
 
 def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
@@ -98,9 +110,14 @@ def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
 
     Reference: Verma et al., arXiv:2005.07991, Eqs. (4), (6) and (7).
     """
+    if (
+        not torch.compiler.is_compiling()
+        and (y := direct_call(_ADD_FORWARD, alpha, a, b)) is not None
+    ):
+        return y
     check_same("fused_rrelu_add", a, b)
     check_alpha("fused_rrelu_add", alpha)
-    return call(ops.rrelu_add_forward.default, _RReluAdd, a, b, alpha)
+    return call(_OPS[_ADD_FORWARD], _RReluAdd, a, b, alpha)
 
 
 class FusedRReLU(nn.Module):
@@ -120,7 +137,7 @@ class FusedRReLU(nn.Module):
     def __init__(self, alpha: float = 0.1, inplace: bool = False) -> None:
         super().__init__()
         check_alpha("FusedRReLU", alpha)
-        self.alpha = alpha
+        self.alpha = float(alpha)
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
@@ -178,9 +195,27 @@ def replace_activations(
     return len(replacements)
 
 
+def _kernel(op: int, alpha: float, *tensors: Tensor) -> Any:
+    """Runs an op's kernel, by the shorter road where it is open."""
+    if not torch.compiler.is_compiling():
+        result = direct_call(op, alpha, *tensors)
+        if result is not None:
+            return result
+    return kernel(_OPS[op], *tensors, alpha)
+
+
+def _differentiable(op: int, function: Any, alpha: float, *tensors: Tensor) -> Any:
+    """Runs an op so that its result can be differentiated."""
+    if not torch.compiler.is_compiling():
+        result = direct_call(op, alpha, *tensors)
+        if result is not None:
+            return result
+    return call(_OPS[op], function, *tensors, alpha)
+
+
 def _backward(grad: Tensor, x: Tensor, alpha: float) -> Tensor:
     """Gives grad * psi'(x), differentiable."""
-    return call(ops.rrelu_backward.default, _RReluBackward, grad, x, alpha)
+    return _differentiable(_BACKWARD, _RReluBackward, alpha, grad, x)
 
 
 def _second_derivative(x: Tensor, alpha: float) -> Tensor:
@@ -200,7 +235,7 @@ class _RRelu(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, alpha: float) -> Tensor:
-        return kernel(ops.rrelu_forward.default, x, alpha)
+        return _kernel(_FORWARD, alpha, x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -224,7 +259,7 @@ class _RReluBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(grad: Tensor, x: Tensor, alpha: float) -> Tensor:
-        return kernel(ops.rrelu_backward.default, grad, x, alpha)
+        return _kernel(_BACKWARD, alpha, grad, x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -253,7 +288,7 @@ class _RReluAdd(torch.autograd.Function):
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, alpha: float) -> Tensor:
-        return kernel(ops.rrelu_add_forward.default, a, b, alpha)
+        return _kernel(_ADD_FORWARD, alpha, a, b)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -265,9 +300,7 @@ class _RReluAdd(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         a, b = ctx.saved_tensors
         if all(ctx.needs_input_grad[:2]):
-            return *call(
-                ops.rrelu_add_backward.default, _RReluAddBackward, grad, a, b, ctx.alpha
-            ), None
+            return *_differentiable(_ADD_BACKWARD, _RReluAddBackward, ctx.alpha, grad, a, b), None
         return (
             _backward(grad, a, ctx.alpha) if ctx.needs_input_grad[0] else None,
             _backward(grad, b, ctx.alpha) if ctx.needs_input_grad[1] else None,
@@ -286,7 +319,7 @@ class _RReluAddBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(grad: Tensor, a: Tensor, b: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-        return kernel(ops.rrelu_add_backward.default, grad, a, b, alpha)
+        return _kernel(_ADD_BACKWARD, alpha, grad, a, b)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -1,0 +1,28 @@
+// What the two roads to a psi kernel (rrelu_ops.h, direct_call.cpp) call.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <torch/headeronly/core/ScalarType.h>
+
+namespace originet {
+
+enum class RReluOp { kForward, kBackward, kAddForward, kAddBackward };
+
+// Dense tensors of one layout, dtype and device, as a kernel sees them.
+struct Elements {
+  std::array<const void*, 3> in;
+  std::array<void*, 2> out;
+  int64_t numel;
+  torch::headeronly::ScalarType dtype;
+  int32_t device_index;
+};
+
+// A backend: applies the op's functor of rrelu_math.h to every element. An output
+// may be an input.
+using RReluBackend = void(RReluOp op, const Elements& elements, double alpha);
+RReluBackend run_rrelu_cpu;
+RReluBackend run_rrelu_cuda; // only in a build with CUDA
+
+} // namespace originet
