@@ -22,13 +22,11 @@ from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent / "build_tools"))
 from backend import BUILD_TORCH, find_torch, read_torch_version
+from flags import OPTIMISE, WARNINGS
 
 ROOT = Path(__file__).parent.resolve()
 TORCH_TARGET = "0x020b000000000000"  # torch 2.11: the oldest that the library loads in
 DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0"
-WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter"]
-# The last two let selects become vector blends; neither changes a result.
-OPTIMISE = ["-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
 
 
 class BuildError(SystemExit):

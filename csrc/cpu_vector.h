@@ -3,18 +3,18 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #ifdef __x86_64__
 #include <immintrin.h>
 #define ORIGINET_F16C 1
 #endif
 
-#include "rrelu_math.h" // ORIGINET_HD
+#include "rrelu_math.h" // ORIGINET_HD, bit_cast
 
 // A function marked so is compiled once per level; the loader picks the best one
 // that the processor has. cpu_dispatch_level() in module.cpp names it.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(ORIGINET_NO_MULTIVERSION)
 #define ORIGINET_MULTIVERSION \
   __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #define ORIGINET_MULTIVERSION_X86 1
@@ -29,18 +29,6 @@ namespace originet {
 // c10::Half and c10::BFloat16 below F16C and AVX512-BF16.
 enum class HalfBits : uint16_t {}; // enums: loops over structs vectorise less well
 enum class BFloat16Bits : uint16_t {};
-
-ORIGINET_HD uint32_t float_bits(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-ORIGINET_HD float bits_float(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
 
 // The arithmetic type of a stored type, and the conversions between the two.
 template <typename stored_t>
@@ -58,11 +46,11 @@ template <>
 struct Arithmetic<BFloat16Bits> {
   using type = float;
   static ORIGINET_HD float load(BFloat16Bits value) {
-    return bits_float(static_cast<uint32_t>(value) << 16);
+    return bit_cast<float>(static_cast<uint32_t>(value) << 16);
   }
   // Round to nearest, ties to even; NaN stays NaN.
   static ORIGINET_HD BFloat16Bits store(float value) {
-    const uint32_t bits = float_bits(value);
+    const uint32_t bits = bit_cast<uint32_t>(value);
     const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
     return static_cast<BFloat16Bits>(nan ? 0x7fc0u : rounded);
@@ -78,19 +66,19 @@ struct Arithmetic<HalfBits> {
     const uint32_t sign = (bits & 0x8000u) << 16;
     // Normal and subnormal numbers alike: as a float, the shifted bits are the
     // value divided by 2^(127 - 15). All ones in the exponent: inf or NaN.
-    const float finite = bits_float(magnitude << 13) * 0x1p112f;
+    const float finite = bit_cast<float>(magnitude << 13) * 0x1p112f;
     const uint32_t special = (magnitude << 13) | 0x7f800000u;
-    return bits_float(sign | (magnitude >= 0x7c00u ? special : float_bits(finite)));
+    return bit_cast<float>(sign | (magnitude >= 0x7c00u ? special : bit_cast<uint32_t>(finite)));
   }
   // Round to nearest, ties to even; overflow gives inf; NaN stays NaN.
   static ORIGINET_HD HalfBits store(float value) {
-    const uint32_t sign = (float_bits(value) >> 16) & 0x8000u;
-    const uint32_t magnitude = float_bits(value) & 0x7fffffffu;
+    const uint32_t sign = (bit_cast<uint32_t>(value) >> 16) & 0x8000u;
+    const uint32_t magnitude = bit_cast<uint32_t>(value) & 0x7fffffffu;
     // Normal: change the exponent's bias and round at bit 13.
     const uint32_t normal = (magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
     // Subnormal: adding 0.5 leaves the value in units of 2^-24 in the low bits,
     // rounded by the addition.
-    const uint32_t subnormal = float_bits(bits_float(magnitude) + 0.5f) - 0x3f000000u;
+    const uint32_t subnormal = bit_cast<uint32_t>(bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
     uint32_t result = magnitude < (113u << 23) ? subnormal : normal;
     result = magnitude >= 0x477ff000u ? 0x7c00u : result; // 65520 and above
     result = magnitude > 0x7f800000u ? 0x7e00u : result;

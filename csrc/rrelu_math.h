@@ -14,7 +14,7 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
+#include <type_traits>
 
 #ifdef __CUDACC__
 #define ORIGINET_HD __host__ __device__ __forceinline__
@@ -26,14 +26,22 @@
 
 namespace originet {
 
+// std::bit_cast, which CUDA does not take for device code.
+template <typename to_t, typename from_t>
+ORIGINET_HD constexpr to_t bit_cast(from_t value) {
+  return __builtin_bit_cast(to_t, value);
+}
+
 template <typename acc_t>
 struct FloatTraits;
 
 template <>
 struct FloatTraits<float> {
-  using bits_t = uint32_t;
+  using bits_t = int32_t;
   static constexpr int kMantissaBits = 23;
-  static constexpr bits_t kOneBits = 0x3f800000u;
+  static constexpr bits_t kOneBits = 0x3f800000;
+  static constexpr bits_t kInfinityBits = 0x7f800000;
+  static constexpr bits_t kMagnitudeBits = 0x7fffffff;
   // 2^n is applied as 2^(n + kScale) * 2^-kScale: the first factor is a normal
   // number even where the result is subnormal.
   static constexpr int kScale = 64;
@@ -57,9 +65,11 @@ struct FloatTraits<float> {
 
 template <>
 struct FloatTraits<double> {
-  using bits_t = uint64_t;
+  using bits_t = int64_t;
   static constexpr int kMantissaBits = 52;
-  static constexpr bits_t kOneBits = 0x3ff0000000000000u;
+  static constexpr bits_t kOneBits = 0x3ff0000000000000;
+  static constexpr bits_t kInfinityBits = 0x7ff0000000000000;
+  static constexpr bits_t kMagnitudeBits = 0x7fffffffffffffff;
   static constexpr int kScale = 512;
   static constexpr double kUnscale = 0x1p-512;
   static constexpr double kRoundMagic = 0x1.8p52 + kScale;
@@ -110,22 +120,17 @@ struct ExpOfMinus {
 
   explicit ORIGINET_HD ExpOfMinus(acc_t m) {
     using T = FloatTraits<acc_t>;
-    typename T::bits_t n_bits, bits;
+    using wrapping_t = std::make_unsigned_t<typename T::bits_t>;
     // -m = n * ln(2) + r with integer n and |r| <= ln(2) / 2
     const acc_t shifted = T::kRoundMagic - m * static_cast<acc_t>(1.44269504088896340736);
     const acc_t n = shifted - T::kRoundMagic;
     const acc_t r = (-m - n * T::kLn2High) - n * T::kLn2Low;
     tail = r * r * T::exp_tail(r) + r;
     // The shift leaves n + kScale where an exponent stands.
-    memcpy(&n_bits, &shifted, sizeof(n_bits));
-    n_bits <<= T::kMantissaBits;
-    bits = T::kOneBits + n_bits;
-    memcpy(&power, &bits, sizeof(power));
-    const acc_t mantissa = acc_t(1) + tail;
-    memcpy(&bits, &mantissa, sizeof(bits));
-    bits += n_bits;
-    memcpy(&value, &bits, sizeof(value));
-    value *= T::kUnscale;
+    const wrapping_t exponent = bit_cast<wrapping_t>(shifted) << T::kMantissaBits;
+    power = bit_cast<acc_t>(exponent + wrapping_t(T::kOneBits));
+    const wrapping_t mantissa = bit_cast<wrapping_t>(acc_t(1) + tail);
+    value = bit_cast<acc_t>(exponent + mantissa) * T::kUnscale;
   }
 
   // factor * exp(-m) * 2^kScale
@@ -169,13 +174,24 @@ __device__ __forceinline__ float divide<float, false>(float a, float b) {
 #endif
 
 // |x| up to where psi and psi' have reached their limits; beyond, it would bring
-// inf * 0. One clamp and one comparison an element: with more of them, compilers
-// split the loop body into paths and compute exp once for each.
+// inf * 0. In integers, as is the NaN below: compilers split a loop body that
+// compares floats more than once into paths, and compute the exponential in each.
 template <typename acc_t>
 ORIGINET_HD acc_t bounded_magnitude(acc_t x) {
-  constexpr acc_t kMax = FloatTraits<acc_t>::kMagnitudeMax;
-  const acc_t magnitude = x < acc_t(0) ? -x : x;
-  return magnitude > kMax ? kMax : magnitude;
+  using T = FloatTraits<acc_t>;
+  constexpr auto kMax = bit_cast<typename T::bits_t>(T::kMagnitudeMax);
+  const auto bits = bit_cast<typename T::bits_t>(x) & T::kMagnitudeBits;
+  return bit_cast<acc_t>(bits < kMax ? bits : kMax); // NaN becomes kMax, too
+}
+
+// 1, but NaN where x is NaN.
+template <typename acc_t>
+ORIGINET_HD acc_t one_or_nan(acc_t x) {
+  using T = FloatTraits<acc_t>;
+  const auto bits = bit_cast<typename T::bits_t>(x) & T::kMagnitudeBits;
+  // All ones if the magnitude is above that of infinity.
+  const auto nan = (T::kInfinityBits - bits) >> (8 * sizeof(bits) - 1);
+  return bit_cast<acc_t>(T::kOneBits | nan);
 }
 
 // psi(x), with m = |x| and z = exp(-m):
@@ -209,7 +225,8 @@ ORIGINET_HD acc_t rrelu_derivative(acc_t x, Slope<acc_t, kFast> alpha) {
   const acc_t numerator = left ? z.scaled_product(factor) : z.value * (m - z.value);
   const acc_t square = acc_t(1) + z.value * (acc_t(2) + z.value);
   const acc_t quotient = divide<acc_t, kFast>(numerator, square);
-  return quotient * (left ? FloatTraits<acc_t>::kUnscale : acc_t(1)) + (left ? acc_t(0) : acc_t(1));
+  return quotient * (left ? FloatTraits<acc_t>::kUnscale : acc_t(1)) +
+         (left ? acc_t(0) : one_or_nan(x));
 }
 
 // The ops as functors over one element, for both backends.

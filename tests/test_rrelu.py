@@ -150,10 +150,14 @@ def test_float32_sweep_is_accurate(device):
     exact = x.detach().double()
     y = fused_rrelu(x)
     (grad,) = torch.autograd.grad(y.sum(), x)
-    for got, want in ((y.detach(), reference.fused_rrelu(exact)), (grad, derivative_safe(exact))):
+    # In eps, 2^-23; the absolute bounds are for the zero crossings, psi's at x = -10 and that of
+    # psi' near -11. Processors without fused multiply-add do worse there: test_cpu_levels.py.
+    for got, want, bound, floor in (
+        (y.detach(), reference.fused_rrelu(exact), 2.1, 1e-19),
+        (grad, derivative_safe(exact), 3, 1e-17),
+    ):
         error = (got.double() - want).abs()
-        # 3 ulp; near the zero crossings and among subnormals, an absolute bound.
-        assert (error <= 3 * 2**-23 * want.abs() + 1e-11).all()
+        assert (error <= bound * 2**-23 * want.abs() + floor).all()
 
 
 def derivative_safe(x: torch.Tensor) -> torch.Tensor:
