@@ -107,6 +107,18 @@ struct Slope {
         low(static_cast<acc_t>(alpha - static_cast<double>(high))),
         one_plus_high(static_cast<acc_t>(1 + alpha)),
         one_plus_low(static_cast<acc_t>(alpha - (static_cast<double>(one_plus_high) - 1))) {}
+
+  // 1 - alpha * m
+  ORIGINET_HD acc_t line(acc_t m) const {
+    const acc_t value = acc_t(1) - high * m;
+    return kFast ? value : value - low * m;
+  }
+
+  // 1 + alpha - alpha * m + alpha * z
+  ORIGINET_HD acc_t line_of_derivative(acc_t m, acc_t z) const {
+    const acc_t rest = kFast ? acc_t(0) : one_plus_low - low * m;
+    return (one_plus_high - high * m) + (high * z + rest);
+  }
 };
 
 // exp(-m) for 0 <= m <= kMagnitudeMax, within 1 ulp; a NaN may come out as
@@ -114,6 +126,7 @@ struct Slope {
 // over it vectorise; the GPU runs it as well.
 template <typename acc_t, bool kFast>
 struct ExpOfMinus {
+  static constexpr acc_t kUnscale = FloatTraits<acc_t>::kUnscale;
   acc_t value;
   // (1 + tail) * 2^n is the value before its last rounding; power = 2^(n + kScale).
   acc_t tail, power;
@@ -133,7 +146,7 @@ struct ExpOfMinus {
     value = bit_cast<acc_t>(exponent + mantissa) * T::kUnscale;
   }
 
-  // factor * exp(-m) * 2^kScale
+  // factor * exp(-m) / kUnscale
   ORIGINET_HD acc_t scaled_product(acc_t factor) const {
     return (factor + factor * tail) * power;
   }
@@ -148,12 +161,13 @@ ORIGINET_HD acc_t divide(acc_t a, acc_t b) {
 #ifdef __CUDA_ARCH__
 template <>
 struct ExpOfMinus<float, true> {
+  static constexpr float kUnscale = 1;
   float value;
 
   explicit __device__ __forceinline__ ExpOfMinus(float m) : value(__expf(-m)) {}
 
   __device__ __forceinline__ float scaled_product(float factor) const {
-    return factor * value * 0x1p64f;
+    return factor * value;
   }
 };
 
@@ -169,6 +183,16 @@ __device__ __forceinline__ float divide<float, false>(float a, float b) {
   float reciprocal;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(b));
   const float quotient = a * reciprocal;
+  return quotient + (a - quotient * b) * reciprocal;
+}
+
+template <>
+__device__ __forceinline__ double divide<double, false>(double a, double b) {
+  double reciprocal; // of 20 bits, doubled twice
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(reciprocal) : "d"(b));
+  reciprocal += reciprocal * (1 - reciprocal * b);
+  reciprocal += reciprocal * (1 - reciprocal * b);
+  const double quotient = a * reciprocal;
   return quotient + (a - quotient * b) * reciprocal;
 }
 #endif
@@ -204,10 +228,9 @@ ORIGINET_HD acc_t rrelu_forward(acc_t x, Slope<acc_t, kFast> alpha) {
   const acc_t m = bounded_magnitude(x);
   const ExpOfMinus<acc_t, kFast> z(m);
   const bool left = x < acc_t(0);
-  const acc_t factor = (acc_t(1) - alpha.high * m) - alpha.low * m;
-  const acc_t numerator = left ? z.scaled_product(factor) : acc_t(1) - m * z.value;
+  const acc_t numerator = left ? z.scaled_product(alpha.line(m)) : acc_t(1) - m * z.value;
   const acc_t quotient = divide<acc_t, kFast>(numerator, acc_t(1) + z.value);
-  return quotient * (left ? FloatTraits<acc_t>::kUnscale : acc_t(1)) + (left ? acc_t(0) : x);
+  return quotient * (left ? z.kUnscale : acc_t(1)) + (left ? acc_t(0) : x);
 }
 
 // psi'(x), with m = |x| and z = exp(-m):
@@ -220,13 +243,11 @@ ORIGINET_HD acc_t rrelu_derivative(acc_t x, Slope<acc_t, kFast> alpha) {
   const acc_t m = bounded_magnitude(x);
   const ExpOfMinus<acc_t, kFast> z(m);
   const bool left = x < acc_t(0);
-  const acc_t factor = (alpha.one_plus_high - alpha.high * m) +
-                       (alpha.high * z.value + (alpha.one_plus_low - alpha.low * m));
+  const acc_t factor = alpha.line_of_derivative(m, z.value);
   const acc_t numerator = left ? z.scaled_product(factor) : z.value * (m - z.value);
   const acc_t square = acc_t(1) + z.value * (acc_t(2) + z.value);
   const acc_t quotient = divide<acc_t, kFast>(numerator, square);
-  return quotient * (left ? FloatTraits<acc_t>::kUnscale : acc_t(1)) +
-         (left ? acc_t(0) : one_or_nan(x));
+  return quotient * (left ? z.kUnscale : acc_t(1)) + (left ? acc_t(0) : one_or_nan(x));
 }
 
 // The ops as functors over one element, for both backends.
