@@ -5,6 +5,7 @@ Expression Recognition", IJCNN 2020 (arXiv:2005.07991).
 """
 
 from originet_ext import reference
+from originet_ext._decomposition import decompositions
 from originet_ext._library import build_info
 from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image, temporal_pool
 from originet_ext.rrelu import (
@@ -21,6 +22,7 @@ __all__ = [
     "FusedRReLU",
     "active_image",
     "build_info",
+    "decompositions",
     "fused_rrelu",
     "fused_rrelu_",
     "fused_rrelu_add",

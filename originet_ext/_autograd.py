@@ -7,11 +7,14 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from originet_ext._decomposition import decompositions
+
 
 def call(op: Callable[..., Any], function: Any, *args: Any) -> Any:
     """Calls an op by the cheapest road that differentiates as far as it may be asked to.
 
-    While compiling, the op itself is traced, with its registered rules. In eager mode an
+    While compiling, the op itself is traced, with its registered rules (its decomposition for
+    ONNX, which has no such op). In eager mode an
     `autograd.Function` serves every order and direction of differentiation, and where nothing can
     ask for a derivative, the kernel is called alone.
 
@@ -24,6 +27,8 @@ def call(op: Callable[..., Any], function: Any, *args: Any) -> Any:
         What the op returns.
     """
     if torch.compiler.is_compiling():
+        if torch.onnx.is_in_onnx_export():
+            return decompositions().get(op, op)(*args)
         return op(*args)
     if not may_differentiate(*args):
         return kernel(op, *args)

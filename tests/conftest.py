@@ -1,9 +1,18 @@
 """Devices, tolerances and the one place where a missing GPU skips a test."""
 
+import importlib.metadata
 import os
 
 import pytest
 import torch
+from activations import PSI, SILU, Activation
+
+if torch.version.cuda is None and "+" not in importlib.metadata.version("torchvision"):
+    # PyPI's torchvision is a CUDA build: in a CPU-only torch its ops do not load, and its import
+    # fails for want of these two schemas, which nothing here calls.
+    _torchvision = torch.library.Library("torchvision", "FRAGMENT")
+    _torchvision.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _torchvision.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,6 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
 def device(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=[PSI, SILU], ids=["rrelu", "silu"])
+def activation(request: pytest.FixtureRequest) -> Activation:
+    """psi, and F.silu through the same test, which shows that the test is fair."""
     return request.param
 
 

@@ -1,44 +1,25 @@
-"""FusedRReLU as a module, replace_activations, and what bad arguments are answered with."""
+"""The module's arguments, and what bad arguments are answered with."""
 
-import copy
 import math
 import pickle
 
 import pytest
 import torch
-from torch import nn
 
 import originet_ext
-from originet_ext import FusedRReLU, fused_rrelu, reference, replace_activations
+from originet_ext import FusedRReLU, fused_rrelu, reference
 
 
-def test_module_behaves_like_silu(device):
-    module = FusedRReLU(alpha=0.2)
+def test_module_shows_and_uses_alpha(device):
     x = torch.randn(9, device=device)
-    torch.testing.assert_close(module(x), fused_rrelu(x, 0.2), rtol=0, atol=0)
-    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-        torch.testing.assert_close(other(x), module(x), rtol=0, atol=0)
-    assert module.state_dict() == {}
+    for module in (FusedRReLU(0.2), FusedRReLU(0.2, inplace=True)):
+        want = fused_rrelu(x, 0.2)
+        torch.testing.assert_close(module(x.clone()), want, rtol=0, atol=0)
+        other = pickle.loads(pickle.dumps(module))
+        assert repr(other) == repr(module)
+        torch.testing.assert_close(other(x.clone()), want, rtol=0, atol=0)
     assert repr(FusedRReLU()) == "FusedRReLU(alpha=0.1)"
     assert repr(FusedRReLU(0.2, inplace=True)) == "FusedRReLU(alpha=0.2, inplace=True)"
-    y = x.clone()
-    assert FusedRReLU(inplace=True)(y) is y
-
-
-def test_replace_activations_counts_shares_and_keeps_state():
-    shared = nn.ReLU()
-    model = nn.Sequential(
-        nn.Linear(2, 2), shared, nn.Sequential(nn.GELU(), shared), nn.Sigmoid()
-    ).eval()
-    keys = list(model.state_dict())
-    assert replace_activations(model) == 2
-    assert isinstance(model[1], FusedRReLU) and model[1] is model[2][1]
-    assert isinstance(model[2][0], FusedRReLU) and not model[1].training
-    assert isinstance(model[3], nn.Sigmoid)
-    assert list(model.state_dict()) == keys
-    assert replace_activations(model, old=FusedRReLU, new=nn.SiLU) == 2
-    with pytest.raises(ValueError, match="the model itself is a ReLU"):
-        replace_activations(nn.ReLU())
 
 
 # Errors
