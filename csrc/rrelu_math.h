@@ -100,13 +100,9 @@ struct Slope {
   static constexpr bool kFast = kFast_;
 
   acc_t high, low;
-  acc_t one_plus_high, one_plus_low; // 1 + alpha
 
   explicit Slope(double alpha)
-      : high(static_cast<acc_t>(alpha)),
-        low(static_cast<acc_t>(alpha - static_cast<double>(high))),
-        one_plus_high(static_cast<acc_t>(1 + alpha)),
-        one_plus_low(static_cast<acc_t>(alpha - (static_cast<double>(one_plus_high) - 1))) {}
+      : high(static_cast<acc_t>(alpha)), low(static_cast<acc_t>(alpha - double(high))) {}
 
   // 1 - alpha * m
   ORIGINET_HD acc_t line(acc_t m) const {
@@ -114,10 +110,10 @@ struct Slope {
     return kFast ? value : value - low * m;
   }
 
-  // 1 + alpha - alpha * m + alpha * z
+  // 1 + alpha * (1 - m + z)
   ORIGINET_HD acc_t line_of_derivative(acc_t m, acc_t z) const {
-    const acc_t rest = kFast ? acc_t(0) : one_plus_low - low * m;
-    return (one_plus_high - high * m) + (high * z + rest);
+    const acc_t rest = kFast ? acc_t(0) : low * (acc_t(1) - m);
+    return (acc_t(1) + high * (acc_t(1) - m)) + (high * z + rest);
   }
 };
 
@@ -234,7 +230,7 @@ ORIGINET_HD acc_t rrelu_forward(acc_t x, Slope<acc_t, kFast> alpha) {
 }
 
 // psi'(x), with m = |x| and z = exp(-m):
-//   x < 0:  z (1 + alpha - alpha m + alpha z) / (1 + z)^2
+//   x < 0:  z (1 + alpha (1 - m + z)) / (1 + z)^2
 //   x >= 0: 1 + z (m - z) / (1 + z)^2
 // Limits: psi'(-inf) = 0, psi'(+inf) = 1; psi'(0) = 0.75, the right derivative,
 // because Table I puts x = 0 on the right branch.

@@ -2,8 +2,9 @@
 // set and run there, under an emulator if need be (tests/test_cpu_levels.py).
 // Prints the largest error of psi and of psi' for each type, one name and one
 // number a line:
-//     float32, float64: max of (error - smallest subnormal) / (eps * |exact|), and
-//       the largest error where that is more than 3 ("absolute")
+//     float32, float64: max of (error - smallest subnormal) / (eps * |exact|)
+//       ("relative"), the same in units of the exact value's last place ("ulp"), and
+//       the largest error where the first is more than 3 ("absolute")
 //     float16, bfloat16: over all inputs, max of (error - 2^-24) / (eps * |exact|)
 #include <cmath>
 #include <cstdio>
@@ -33,7 +34,7 @@ real_t exact_derivative(real_t x) {
 }
 
 struct Worst {
-  double relative = 0, relative_at = 0, absolute = 0, absolute_at = 0;
+  double relative = 0, relative_at = 0, ulp = 0, ulp_at = 0, absolute = 0, absolute_at = 0;
 
   template <typename real_t>
   void take(double x, double got, real_t exact, double eps, double floor) {
@@ -43,6 +44,13 @@ struct Worst {
       relative = ratio;
       relative_at = x;
     }
+    int exponent;
+    std::frexp(static_cast<double>(exact), &exponent);
+    const double ulps = (error - floor) / std::ldexp(eps, exponent - 1);
+    if (!(error <= floor) && ratio <= 3 && !(ulps <= ulp)) {
+      ulp = ulps;
+      ulp_at = x;
+    }
     if (!(error <= floor) && !(ratio <= 3) && !(error <= absolute)) {
       absolute = error;
       absolute_at = x;
@@ -51,6 +59,7 @@ struct Worst {
 
   void print(const char* type, const char* what) const {
     std::printf("%s %s relative %.4g at %.17g\n", type, what, relative, relative_at);
+    std::printf("%s %s ulp %.4g at %.17g\n", type, what, ulp, ulp_at);
     std::printf("%s %s absolute %.4g at %.17g\n", type, what, absolute, absolute_at);
   }
 };
