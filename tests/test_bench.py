@@ -43,7 +43,7 @@ def test_time_case_takes_providers_in_turn():
     bench.time_case(case, budget=0)
     runs = [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name]
     assert runs == ["a", "b"] * (len(runs) // 2)
-    assert len(runs) >= 2 * 5, "at least five rounds after the warm-up"
+    assert len(runs) >= 2 * 4, "at least three rounds after the warm-up"
 
 
 @pytest.mark.parametrize("dtype", bench.DTYPES, ids=str)
@@ -199,17 +199,19 @@ def cases(subject, **options):
 def test_psi_jobs_cover_sizes_dtypes_modes_and_threads():
     listed = cases("rrelu", threads=[2, 1])
     assert [threads for *_, threads in listed] == sorted(threads for *_, threads in listed)
-    sizes = {1: set(), 2: set()}
+    sizes = {(threads, dtype): set() for threads in (1, 2) for dtype in bench.DTYPES}
     for names, shape, options, threads in listed:
         size = torch.Size(shape).numel() * options["dtype"].itemsize
         if options["layout"] == "contiguous":
-            sizes[threads].add(size)
+            sizes[threads, options["dtype"]].add(size)
         assert names[:2] == ["fused", "eager"] or names[:2] == ("fused", "eager")
         compiled = size in {1 << e for e in (10, 16, 20, 24, 28)} or len(shape) == 4
         assert ("compile" in names) == (threads == 2 and compiled)
         assert {"silu", "mish"} <= set(names)
-    assert sizes[2] == {1 << exponent for exponent in range(10, 29, 2)}
-    assert sizes[1] == {1 << 10, 1 << 16, 1 << 20, 1 << 24, 1 << 28}
+    for dtype in bench.DTYPES:
+        assert sizes[2, dtype] == {1 << exponent for exponent in range(10, 29, 2)}
+        largest = {1 << 28} if dtype == torch.float32 else set()
+        assert sizes[1, dtype] == {1 << 10, 1 << 16, 1 << 20, 1 << 24} | largest
     kinds = {(options["dtype"], options["mode"]) for _, _, options, _ in listed}
     assert kinds == set(itertools.product(bench.DTYPES, ("forward", "backward", "full")))
 

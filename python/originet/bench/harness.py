@@ -27,7 +27,7 @@ from originet.timing import Row, cache_sizes, environment
 Call = Callable[[], object]
 Function = Callable[[Tensor], Tensor]
 
-_MIN_ROUNDS, _MAX_ROUNDS = 5, 200
+_MIN_ROUNDS, _MAX_ROUNDS = 3, 200  # few only where a call takes long, and averages by itself
 _CPU_SAMPLE_SECONDS = 1e-3  # far above the clock's resolution
 _LAUNCHES = 100  # in a row: a tenth of what a stream's queue holds before it makes the host wait
 
@@ -103,7 +103,7 @@ def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
 
     Args:
         case: The calls to time; "clone" is added to them unless `case.bytes` is 0.
-        budget: Seconds to spend, roughly; at least five rounds are run.
+        budget: Seconds to spend, roughly; at least three rounds are run.
 
     Returns:
         One row a provider, the clone's last.

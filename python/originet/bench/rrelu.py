@@ -23,7 +23,7 @@ _OTHERS = ("silu", "mish")  # they compute something else, so there is nothing t
 _CHECKED = 1 << 18  # elements compared at either end of a large tensor
 
 _QUICK = (1 << 16, 1 << 20, 1 << 24)  # bytes of x
-# Compiling takes seconds a size, and one thread twice the time of two.
+# Compiling takes seconds a size, and one thread twice the time of two. From 64 KiB in steps of 16.
 _COARSE = (1 << 10, *_QUICK, 1 << 28, 1 << 32)
 _STAGE1 = (32, 16, 64, 64)  # an activation of OrigiNet's first stage, channels_last
 
@@ -113,8 +113,8 @@ def rrelu_jobs(
 
     x goes from 1 KiB to 256 MiB in steps of 4, on a GPU to 4 GiB as far as 24 times that is free
     there; an activation of OrigiNet's first stage at batch 32, channels_last, comes with them.
-    "compile" joins at every other size or so, and both the sizes between and "compile" are left to
-    the largest number of threads.
+    To save time, "compile" joins at every other size or so, it and the sizes between are left to
+    the largest number of threads, and fewer threads have sizes above 16 MiB in float32 only.
 
     Args:
         device: Where to run.
@@ -129,7 +129,8 @@ def rrelu_jobs(
     jobs = []
     for count, dtype in itertools.product(threads, dtypes):
         most = count == max(threads)
-        sizes = [s for s in every if s in _QUICK or (not quick and (most or s in _COARSE))]
+        some = [s for s in _COARSE if s <= max(_QUICK) or dtype == torch.float32]
+        sizes = [s for s in every if s in (_QUICK if quick else every if most else some)]
         inputs: list[tuple[tuple[int, ...], str]] = [
             ((size // dtype.itemsize,), "contiguous") for size in sizes
         ]

@@ -36,11 +36,11 @@ def tables(rows: Iterable[Row]) -> list[Table]:
         cases = groups.setdefault((row.subject, where(row)), {})
         cases.setdefault(row.case, {})[row.provider] = row
     result = []
-    order = list(_TITLES)
-    for (subject, place), cases in sorted(groups.items(), key=lambda item: order.index(item[0][0])):
+    psi_first = sorted(groups.items(), key=lambda item: item[0][0] != "rrelu")
+    for (subject, place), cases in psi_first:
         complete = [timed for timed in cases.values() if "fused" in timed]
         if complete:
-            result.append(_table(f"{_TITLES[subject]} on {place}", complete))
+            result.append(_table(f"{_TITLES.get(subject, subject)} on {place}", complete))
     return result
 
 
