@@ -168,7 +168,7 @@ def test_tables_of_other_subjects_name_the_method_and_the_memory():
         for name, size in saved.items()
     ]
     alone = make_row(benchmark="rrelu", provider="silu")
-    first, second = summary.tables([*model, image, alone])
+    first, second = summary.tables([image, *model, alone])
     assert first.lines == [["rank", "uint8", "64x8x8", "2 µs"]]
     assert "of clone" not in second.header and second.header[-1] == "kept / by eager"
     assert second.lines[0][2:] == ["8x3x4x4 channels_last", "2 µs", "1.00x", "3 MiB / 6 MiB"]
