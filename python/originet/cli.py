@@ -252,9 +252,9 @@ def bench_command(
                 rows += timed
         bench.draw_results(out, bench.read_results(out))
     for part in summary.tables(rows):
-        table = Table(*part.header, title=part.title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for column in table.columns[3:]:
-            column.justify = "right"
+        table = Table(*part.header, title=part.title, box=box.SIMPLE_HEAD, padding=0)
+        for place, column in enumerate(table.columns):
+            column.justify, column.overflow = "left" if place < 3 else "right", "fold"
         for line in part.lines:
             table.add_row(*line)
         console.print(table)
@@ -311,7 +311,7 @@ def _print_comparison(outcome: Comparison) -> None:
     """Prints what got worse; ends with exit code 1 if anything did."""
     table = Table(title="Worse than committed: time over that of ...")
     for name in ("case", "dtype", "shape", "threads", "over", "committed", "now"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row, rival, before, now in outcome.worse:
         case = (f"{row.benchmark} {row.mode}", row.dtype, f"{row.shape} {row.layout}")
         table.add_row(*case, str(row.threads), rival, f"{before:.2f}", f"{now:.2f}")
