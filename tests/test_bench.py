@@ -247,17 +247,3 @@ def test_launch_latency_and_peak_memory_on_a_gpu():
     for row in bench.time_case(case, budget=0.05):
         assert 0 < row.median_us < 1000 and row.threads == 0
         assert row.peak_bytes >= 1024 and row.l2_bytes > 0
-
-
-def test_cache_sizes_are_those_of_the_system(monkeypatch, tmp_path):
-    for index, facts in enumerate(
-        (("1", "Data", "32K"), ("1", "Instruction", "32K"), ("2", "Unified", "2048K"))
-    ):
-        folder = tmp_path / f"index{index}"
-        folder.mkdir()
-        for name, text in zip(("level", "type", "size"), facts, strict=True):
-            (folder / name).write_text(f"{text}\n")
-    monkeypatch.setattr(timing, "_CACHES", tmp_path)
-    assert timing.cache_sizes.__wrapped__(CPU) == (2 << 20, 0)
-    monkeypatch.setattr(timing, "_CACHES", tmp_path / "none")
-    assert timing.cache_sizes.__wrapped__(CPU) == (0, 0)

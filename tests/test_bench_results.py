@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 
@@ -311,23 +310,6 @@ def test_read_csv_names_the_line_that_cannot_be_read(tmp_path):
     path.write_text(path.read_text().replace("eager", "eager,extra", 1))
     with pytest.raises(InputError, match=r"rows\.csv: line 3"):
         timing.read_csv(path)
-
-
-def test_commit_is_empty_outside_a_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr(timing, "__file__", str(tmp_path / "timing.py"))
-    assert timing._commit.__wrapped__() == ""
-
-
-def test_commit_is_not_that_of_a_repository_around_an_installed_copy(monkeypatch, tmp_path):
-    identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
-    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
-    copy = tmp_path / "timing.py"
-    copy.touch()
-    monkeypatch.setattr(timing, "__file__", str(copy))
-    assert timing._commit.__wrapped__() == ""
-    subprocess.run(["git", "add", "timing.py"], cwd=tmp_path, check=True)
-    assert timing._commit.__wrapped__().endswith("-dirty")
 
 
 # The command
