@@ -1,20 +1,8 @@
-"""The active image, fused and not.
+"""The active image, fused and not, under pytest-benchmark: `pytest bench/`."""
 
-`pytest bench/` gives each provider to pytest-benchmark. As a program this file times them in
-interleaved rounds and keeps the result:
-
-    python bench/bench_active_image.py bench/results/active_image.csv
-"""
-
-from dataclasses import replace
-from pathlib import Path
-
-import cv2
 import pytest
 import torch
-import typer
 from pytest_benchmark.fixture import BenchmarkFixture
-from rich.progress import Progress
 
 from originet import bench
 
@@ -32,27 +20,3 @@ def test_active_image(
     benchmark.group = f"active image {method} {shape}"
     benchmark.extra_info["bytes"] = case.bytes
     benchmark(case.synchronous(provider))
-
-
-def main(
-    out: Path, device: str = DEVICE, quick: bool = False, threads: int = 0, commit: str = ""
-) -> None:
-    """Time the active image and add the rows to the CSV file OUT.
-
-    --threads 0 leaves torch's choice; --commit is for copies of the sources without a repository.
-    """
-    if threads:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)
-    with Progress() as bar:
-        task = bar.add_task("active image")
-        rows = bench.bench_active_image(
-            device=device,
-            quick=quick,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    bench.write_csv(out, [replace(row, commit=commit or row.commit) for row in rows])
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,20 +1,40 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one call, on a machine with nvcc, a CUDA build of torch and the
-# bench extra:
+# Everything that needs a GPU, on a machine with nvcc, a CUDA build of torch and the package's
+# dependencies:
 #
-#     bash bench/gpu_check.sh [OUT]
+#     bash bench/gpu_check.sh [OUT [PARTS]]
 #
-# builds for the GPU that is there, runs the tests with no skip for a missing GPU, runs
-# compute-sanitizer over a subset and writes the benchmark CSVs to OUT (default: bench/results).
-# Every step runs even if one before it failed; the exit code tells whether all passed.
-# BENCH_OPTIONS=--quick makes the benchmarks short.
+# OUT (default: bench/results) gets the benchmark CSVs and pictures. PARTS are some of
+#
+#     build      install the package, built for the GPU that is there
+#     tests      the kernels' tests, and all others where their packages are, with no skip for a
+#                missing GPU
+#     sanitize   compute-sanitizer over a subset of the kernel tests: memory, races, uninitialised
+#     rrelu, active-image, model   the benchmarks; "bench" is all three
+#
+# joined by commas (default: build,tests,sanitize,bench). Every step runs even if one before it
+# failed; the exit code tells whether all passed. BENCH_OPTIONS=--quick makes the benchmarks short.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "${1:-bench/results}" && cd "${1:-bench/results}" && pwd)
+parts=,${2:-build,tests,sanitize,bench},
+parts=${parts/,bench,/,rrelu,active-image,model,}
 python=${PYTHON:-python3}
 commit=${COMMIT:-$(git rev-parse --short HEAD 2>/dev/null || echo unknown)}
 read -ra options <<<"${BENCH_OPTIONS:-}"
 failed=()
+
+for part in ${parts//,/ }; do
+  case $part in
+    build | tests | sanitize | rrelu | active-image | model) ;;
+    *)
+      echo "unknown part: $part" >&2
+      exit 2
+      ;;
+  esac
+done
+
+wants() { [[ $parts == *,$1,* ]]; }
 
 step() { # step NAME COMMAND...
   local name=$1
@@ -30,29 +50,38 @@ arch=$("$python" -c 'import torch; print("%d.%d" % torch.cuda.get_device_capabil
   exit 1
 }
 export ORIGINET_CUDA=1 TORCH_CUDA_ARCH_LIST=${TORCH_CUDA_ARCH_LIST:-$arch}
-step build "$python" -m pip install -q --no-build-isolation --no-deps .
-
-export FAIL_WITHOUT_CUDA=1
-# The kernels first. The rest of the suite needs opencv-python and is left out where it is missing.
-mapfile -t kernels < <(bash .ci/kernel_tests)
-step tests "$python" -m pytest -q "${kernels[@]}"
-if "$python" -c 'import cv2, pandas, sklearn, skimage, typer' 2>/dev/null; then
-  step "all tests" "$python" -m pytest -q
+if wants build; then
+  step build "$python" -m pip install -q --no-build-isolation --no-deps .
 fi
 
-# A subset: the sanitizers slow a kernel down a hundredfold.
-subset="cuda and (match_reference or matches_reference or head_and_tail or layouts or tiles or packed)"
-for tool in memcheck racecheck initcheck; do
-  step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 \
-    "$python" -m pytest -q -x "${kernels[@]}" -k "$subset"
-done
+export FAIL_WITHOUT_CUDA=1
+mapfile -t kernels < <(bash .ci/kernel_tests)
+if wants tests; then
+  # The kernels and their machine code first: they need no more than torch and pytest.
+  step "kernel tests" "$python" -m pytest -q "${kernels[@]}"
+  step "machine code" "$python" -m pytest -q -rs tests/test_sass.py
+  if "$python" -c 'import cv2, hypothesis, pandas, skimage, sklearn, skvideo, typer'; then
+    step "all tests" "$python" -m pytest -q
+  else
+    echo "== all tests: left out, for want of the package above"
+  fi
+fi
 
-for dtype in float32 bfloat16 float16; do
-  step "bench rrelu $dtype" "$python" bench/bench_rrelu.py "$out/rrelu.csv" \
-    --device cuda --dtype "$dtype" --commit "$commit" "${options[@]}"
+if wants sanitize; then
+  # A subset: the sanitizers slow a kernel down a hundredfold.
+  subset="cuda and (match_reference or matches_reference or head_and_tail or layouts or tiles or packed)"
+  for tool in memcheck racecheck initcheck; do
+    step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 \
+      "$python" -m pytest -q -x "${kernels[@]}" -k "$subset"
+  done
+fi
+
+for subject in rrelu active-image model; do
+  if wants "$subject"; then
+    step "bench $subject" "$python" -c 'from originet.cli import main; main()' bench \
+      --device cuda --subject "$subject" --out "$out" --commit "$commit" "${options[@]}"
+  fi
 done
-step "bench active image" "$python" bench/bench_active_image.py "$out/active_image.csv" \
-  --device cuda --commit "$commit" "${options[@]}"
 
 if ((${#failed[@]})); then
   printf 'failed: %s\n' "${failed[@]}"

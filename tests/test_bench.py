@@ -1,5 +1,8 @@
+"""The benchmark cases and the harness; what is made of the results is in test_bench_results."""
+
 import dataclasses
-import subprocess
+import functools
+import itertools
 
 import pytest
 import torch
@@ -7,38 +10,14 @@ from torch import nn
 
 import originet_ext
 from originet import bench, timing
+from originet.bench import harness
 from originet.errors import InputError
 
-NAMES = ("fused", "eager", "reference", "silu")
+CPU = torch.device("cpu")
+NAMES = ("fused", "eager", "silu", "mish")
 
 
-def make_row(**changes):
-    row = timing.Row(
-        benchmark="rrelu",
-        provider="fused",
-        mode="forward",
-        device="cpu",
-        device_name="a processor",
-        dtype="float32",
-        shape="1024",
-        layout="contiguous",
-        threads=2,
-        median_us=2.0,
-        q20_us=1.5,
-        q80_us=2.5,
-        bytes=8192,
-        gbps=4.096,
-        copy_ratio=0.5,
-        torch="2.13.0",
-        cuda="",
-        originet="0.1.0",
-        commit="abc",
-        date="2026-01-01",
-    )
-    return dataclasses.replace(row, **changes)
-
-
-@pytest.mark.parametrize("mode", bench.MODES)
+@pytest.mark.parametrize("mode", ["forward", "backward", "full"])
 def test_time_case_gives_consistent_rows_for_each_provider_and_the_clone(mode):
     case = bench.rrelu_case((3, 1000), mode=mode, providers=bench.rrelu_providers(NAMES))
     rows = bench.time_case(case, budget=0.01)
@@ -52,17 +31,19 @@ def test_time_case_gives_consistent_rows_for_each_provider_and_the_clone(mode):
         assert (row.shape, row.dtype, row.mode) == ("3x1000", "float32", mode)
         assert row.device_name and row.torch == torch.__version__
         assert row.threads == torch.get_num_threads()
+        assert row.peak_bytes == row.saved_bytes == 0
+        assert (row.l2_bytes, row.l3_bytes) == timing.cache_sizes(torch.device("cpu"))
     assert clone.copy_ratio == 1
 
 
 def test_time_case_takes_providers_in_turn():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
-    case = timing.Case("x", "forward", torch.device("cpu"), torch.float32, (1,), "", 8, calls)
+    case = harness.Case("x", "forward", torch.device("cpu"), torch.float32, (1,), "", 0, calls)
     bench.time_case(case, budget=0)
     runs = [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name]
     assert runs == ["a", "b"] * (len(runs) // 2)
-    assert len(runs) >= 2 * 5, "at least five rounds after the warm-up"
+    assert len(runs) >= 2 * 4, "at least three rounds after the warm-up"
 
 
 @pytest.mark.parametrize("dtype", bench.DTYPES, ids=str)
@@ -118,7 +99,7 @@ def test_rrelu_case_refuses_a_wrong_kernel(wrong, match):
 
 
 def test_rrelu_case_checks_both_ends_of_a_large_tensor(monkeypatch):
-    monkeypatch.setattr(bench, "_CHECKED", 10)
+    monkeypatch.setattr(bench.rrelu, "_CHECKED", 10)
 
     def wrong_at_the_end(x):
         return bench.eager_rrelu(x) + (torch.arange(len(x)) == 999)
@@ -153,10 +134,17 @@ def test_active_image_case_counts_bytes_that_must_move():
         (lambda: bench.rrelu_case((4,), mode="sideways"), "mode .* 'sideways'"),
         (lambda: bench.rrelu_case((4,), layout="rows"), "layout .* 'rows'"),
         (lambda: bench.rrelu_case((4,), layout="channels_last"), r"4-d shape, got \[4\]"),
-        (lambda: bench.rrelu_providers(["mish"]), "provider .* 'mish'"),
+        (lambda: bench.rrelu_case((4,), mode="launch"), "launch needs a GPU"),
+        (lambda: bench.rrelu_providers(["rrelu"]), "provider .* 'rrelu'"),
+        (lambda: bench.model_case(1, mode="test"), "mode .* 'test'"),
+        (lambda: bench.model_case(1, layout="rows"), "layout .* 'rows'"),
+        (lambda: bench.model_case(1, providers=["mish"]), "provider .* 'mish'"),
+        (lambda: bench.jobs("psi", CPU), "subject .* 'psi'"),
+        (lambda: bench.jobs("rrelu", CPU, threads=[2, 0]), r"threads .* \[2, 0\]"),
+        (lambda: bench.dtype("int8"), "dtype .* 'int8'"),
         (lambda: bench.active_image_case((4, 8, 8), method="sum"), "method .* 'sum'"),
         (lambda: bench.active_image_case((1, 8, 8)), r"shape .* \[1, 8, 8\]"),
-        (lambda: bench.saved_bytes(torch.detach, torch.ones(3)), "no gradient"),
+        (lambda: bench.saved_bytes(lambda: torch.ones(3)), "no gradient"),
     ],
 )
 def test_bad_arguments_are_named(call, match):
@@ -165,68 +153,97 @@ def test_bad_arguments_are_named(call, match):
 
 
 def test_fused_psi_keeps_its_input_alone_for_backward():
-    x = torch.randn(1000)
-    assert bench.saved_bytes(originet_ext.fused_rrelu, x) == x.nbytes
+    x = torch.randn(1000, requires_grad=True)
+    assert bench.saved_bytes(lambda: originet_ext.fused_rrelu(x)) == x.nbytes
+    assert bench.saved_bytes(lambda: originet_ext.fused_rrelu(x), exclude=[x]) == 0
     # sigmoid(x), x itself and 1 + leaky_relu(x)
-    assert bench.saved_bytes(bench.eager_rrelu, x) == 3 * x.nbytes
+    assert bench.saved_bytes(lambda: bench.eager_rrelu(x)) == 3 * x.nbytes
 
 
-def test_bench_functions_report_progress_and_cover_their_cases(monkeypatch):
-    monkeypatch.setattr(bench, "time_case", lambda case, budget: [case])
+def test_model_case_trains_every_provider_from_the_same_weights():
+    names = ["fused", "eager", "silu"]
+    case = bench.model_case(1, layout="channels_last", providers=names)
+    assert case.shape == (1, 3, 128, 128) and case.bytes == 0
+    assert case.saved["fused"] < case.saved["eager"]
+    # Stage 1 gives 16 channels of 64 x 64 images; each branch's float32 values are kept.
+    assert case.saved["fused"] > 2 * (16 * 64 * 64 * 4)
+    rows = bench.time_case(case, budget=0)
+    assert [row.provider for row in rows] == names, "a clone has no meaning here"
+    assert [row.saved_bytes for row in rows] == [case.saved[name] for name in names]
+    assert {(row.bytes, row.gbps, row.copy_ratio) for row in rows} == {(0, 0, 0)}
+
+
+def test_model_case_infers_without_gradients():
+    case = bench.model_case(1, mode="inference", providers=["fused", "eager"])
+    logits = {name: call() for name, call in case.calls.items()}
+    torch.testing.assert_close(logits["fused"], logits["eager"], rtol=1e-3, atol=1e-4)
+    assert not logits["fused"].requires_grad and not case.saved
+
+
+@pytest.mark.parametrize("mode", bench.MODEL_MODES)
+def test_model_case_refuses_a_wrong_activation(monkeypatch, mode):
+    wrong = functools.partial(originet_ext.FusedRReLU, alpha=0.2)
+    monkeypatch.setattr(bench.model, "FusedRReLU", wrong)
+    with pytest.raises(RuntimeError, match=f"OrigiNet {mode}: .* provider 'fused' is wrong"):
+        bench.model_case(2, mode=mode, providers=["fused"])
+
+
+def cases(subject, **options):
+    """The arguments of the subject's cases, with the providers' names and the threads."""
+    return [
+        (*job.prepare.args, job.prepare.keywords, job.threads)
+        for job in bench.jobs(subject, CPU, **options)
+    ]
+
+
+def test_psi_jobs_cover_sizes_dtypes_modes_and_threads():
+    listed = cases("rrelu", threads=[2, 1])
+    assert [threads for *_, threads in listed] == sorted(threads for *_, threads in listed)
+    sizes = {(threads, dtype): set() for threads in (1, 2) for dtype in bench.DTYPES}
+    for names, shape, options, threads in listed:
+        size = torch.Size(shape).numel() * options["dtype"].itemsize
+        if options["layout"] == "contiguous":
+            sizes[threads, options["dtype"]].add(size)
+        assert names[:2] == ["fused", "eager"] or names[:2] == ("fused", "eager")
+        compiled = size in {1 << e for e in (10, 16, 20, 24, 28)} or len(shape) == 4
+        assert ("compile" in names) == (threads == 2 and compiled)
+        assert {"silu", "mish"} <= set(names)
+    for dtype in bench.DTYPES:
+        assert sizes[2, dtype] == {1 << exponent for exponent in range(10, 29, 2)}
+        largest = {1 << 28} if dtype == torch.float32 else set()
+        assert sizes[1, dtype] == {1 << 10, 1 << 16, 1 << 20, 1 << 24} | largest
+    kinds = {(options["dtype"], options["mode"]) for _, _, options, _ in listed}
+    assert kinds == set(itertools.product(bench.DTYPES, ("forward", "backward", "full")))
+
+
+@pytest.mark.parametrize("subject", bench.SUBJECTS)
+def test_quick_jobs_are_among_the_full_ones(subject):
+    def kinds(quick):
+        # Without the providers, which are fewer.
+        named = cases(subject, threads=[1], quick=quick)
+        for case in named:
+            case[-2].pop("providers", None)
+        return [str(case[1:] if subject == "rrelu" else case) for case in named]
+
+    assert set(kinds(True)) < set(kinds(False))
+
+
+def test_run_jobs_sets_the_threads_reports_progress_and_puts_the_threads_back():
+    before = torch.get_num_threads()
+    jobs = bench.jobs("active-image", CPU, threads=[1, before + 1], quick=True)
+    jobs = [dataclasses.replace(job, budget=0) for job in jobs[::2]]  # the small clip
     seen = []
-    cases = bench.bench_rrelu(
-        device="cpu", quick=True, progress=lambda done, total: seen.append((done, total))
-    )
-    assert [case.mode for case in cases] == [*bench.MODES] * 3
-    assert seen == [(i, 9) for i in range(1, 10)]
-    seen.clear()
-    bench.bench_active_image(
-        device="cpu", quick=True, progress=lambda done, total: seen.append((done, total))
-    )
+    rows = bench.run_jobs(jobs, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
+    assert {row.threads for row in rows} == {1, before + 1}
+    assert torch.get_num_threads() == before
 
 
-def test_write_csv_replaces_rows_of_the_same_key_and_keeps_the_others(tmp_path):
-    path = tmp_path / "results" / "rows.csv"
-    first, other = make_row(), make_row(provider="eager", median_us=9.0)
-    bench.write_csv(path, [first, other])
-    assert bench.read_csv(path) == [first, other]
-    newer = make_row(median_us=1.0, torch="2.14.0", commit="def", date="2026-02-02")
-    elsewhere = make_row(device_name="another processor")
-    bench.write_csv(path, [newer, elsewhere])
-    assert bench.read_csv(path) == [newer, other, elsewhere]
-    assert [p.name for p in path.parent.iterdir()] == ["rows.csv"]
-
-
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", ""])
-def test_write_csv_refuses_and_spares_a_file_that_is_no_bench_table(tmp_path, text):
-    path = tmp_path / "other.csv"
-    path.write_text(text)
-    with pytest.raises(InputError, match=r"other\.csv: not a bench table"):
-        bench.write_csv(path, [make_row()])
-    assert path.read_text() == text
-
-
-def test_read_csv_names_the_line_that_cannot_be_read(tmp_path):
-    path = tmp_path / "rows.csv"
-    bench.write_csv(path, [make_row(), make_row(provider="eager")])
-    path.write_text(path.read_text().replace("eager", "eager,extra", 1))
-    with pytest.raises(InputError, match=r"rows\.csv: line 3"):
-        bench.read_csv(path)
-
-
-def test_commit_is_empty_outside_a_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr(timing, "__file__", str(tmp_path / "timing.py"))
-    assert timing._commit.__wrapped__() == ""
-
-
-def test_commit_is_not_that_of_a_repository_around_an_installed_copy(monkeypatch, tmp_path):
-    identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
-    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
-    copy = tmp_path / "timing.py"
-    copy.touch()
-    monkeypatch.setattr(timing, "__file__", str(copy))
-    assert timing._commit.__wrapped__() == ""
-    subprocess.run(["git", "add", "timing.py"], cwd=tmp_path, check=True)
-    assert timing._commit.__wrapped__().endswith("-dirty")
+@pytest.mark.needs_cuda
+def test_launch_latency_and_peak_memory_on_a_gpu():
+    case = bench.rrelu_case(
+        (256,), mode="launch", device="cuda", providers=bench.rrelu_providers(["fused"])
+    )
+    for row in bench.time_case(case, budget=0.05):
+        assert 0 < row.median_us < 1000 and row.threads == 0
+        assert row.peak_bytes >= 1024 and row.l2_bytes > 0

@@ -48,14 +48,13 @@ def test_demo_writes_a_report_with_all_three_parts(tmp_path, monkeypatch, one_th
     def few_clips(out, **arguments):
         return generate(out, subjects=2, clips_per_class=1, **arguments)
 
-    def one_kernel(**arguments):
+    def one_kernel(jobs, progress):
         case = bench.rrelu_case((256,), providers=bench.rrelu_providers(("fused", "eager")))
         return bench.time_case(case, budget=0.01)
 
     generate = synth.generate
     monkeypatch.setattr(synth, "generate", few_clips)
-    monkeypatch.setattr(bench, "bench_rrelu", one_kernel)
-    monkeypatch.setattr(bench, "bench_active_image", lambda **arguments: [])
+    monkeypatch.setattr(bench, "run_jobs", one_kernel)
     monkeypatch.setattr(
         demo, "CONFIG", Config(epochs=1, image_size=16, rotations=(0,), select="last")
     )

@@ -59,5 +59,5 @@ def test_there_are_exactly_two_set_up_commands():
 def test_linked_and_named_files_exist():
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / path).exists(), path
-    for path in re.findall(r"(?:bench|tests|docs|csrc)/[\w./]*\w", README):
+    for path in re.findall(r"(?:bench|tests|docs|csrc)/[\w./-]*\w", README):
         assert (ROOT / path).exists(), path

@@ -89,6 +89,7 @@ def make_rows():
         **{"dtype": "float32", "shape": "1024", "layout": "contiguous", "threads": 2},
         **{"bytes": 8192, "torch": "2.13.0", "cuda": "", "originet": "0.1.0"},
         **{"commit": "", "date": "2026-01-01"},
+        **dict.fromkeys(("saved_bytes", "peak_bytes", "l2_bytes", "l3_bytes"), 0),
     }
     return [
         timing.Row(

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,13 +16,14 @@ LIBRARY = Path(originet_ext._library._C.__file__)
 
 
 def tool(package: str, name: str) -> Path | None:
-    """A program inside an installed package of NVIDIA's."""
+    """A program inside an installed package of NVIDIA's, or else of the CUDA toolkit."""
     try:
         files = importlib.metadata.files(package) or []
     except importlib.metadata.PackageNotFoundError:
         return None
     paths = [Path(str(file.locate())) for file in files if file.name == name]
-    return next(filter(Path.is_file, paths), None)
+    found = shutil.which(name)
+    return next(filter(Path.is_file, paths), Path(found) if found else None)
 
 
 CUOBJDUMP = tool("nvidia-cuda-cuobjdump", "cuobjdump")

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,15 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from originet import datasets, demo, doctor, faces, loso, prepare, synth, video
+from originet import bench, datasets, demo, doctor, faces, loso, prepare, synth, timing, video
+from originet.bench import summary
+from originet.bench.compare import Comparison
 from originet.errors import InputError
 from originet.files import write_atomically
 from originet.model import VARIANTS
@@ -196,6 +200,70 @@ def loso_command(
     console.print(f"Results: {out}", soft_wrap=True)
 
 
+@app.command("bench")
+def bench_command(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for CSV files and pictures; rows are added.")
+    ] = Path("originet-bench"),
+    quick: Annotated[bool, typer.Option("--quick", help="Under a minute, a few cases.")] = False,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(bench.SUBJECTS)}; repeatable, all by default."),
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="Of psi, as in bfloat16; repeatable, all by default.")
+    ] = None,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(help="Repeatable; 1 and torch's own number by default. The model: the most."),
+    ] = None,
+    device: Device = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Report ratios worse than the committed; exit code 1.")
+    ] = False,
+    baseline: Annotated[Path, typer.Option(help="The committed results.")] = Path("bench/results"),
+    results: Annotated[
+        Path | None, typer.Option(help="Take the CSV files of this folder; measure nothing.")
+    ] = None,
+    commit: Annotated[str, typer.Option(help="Recorded where the sources are no repository.")] = "",
+) -> None:
+    """Time the kernels and OrigiNet beside eager, compiled and native functions and a clone."""
+    if compare:
+        try:  # before --out changes, which may be the same folder
+            committed = bench.read_results(baseline)
+        except InputError as error:
+            hint = "--baseline must name the bench/results of a checkout"
+            raise InputError(f"{error}; {hint}") from None
+    rows: list[timing.Row] = []
+    if results is not None:
+        rows = bench.read_results(results)
+    else:
+        where = pick_device(device)
+        dtypes = [bench.dtype(name) for name in dtype] if dtype else None
+        work = {
+            name: bench.jobs(name, where, dtypes=dtypes, threads=threads, quick=quick)
+            for name in subject or bench.SUBJECTS
+        }
+        with _progress() as bars:
+            for name, jobs in work.items():
+                timed = bench.run_jobs(jobs, _bar(bars, f"bench {name}"))
+                timed = [replace(row, commit=row.commit or commit) for row in timed]
+                bench.write_results(out, timed)  # what an interrupted run has finished is kept
+                rows += timed
+        bench.draw_results(out, bench.read_results(out))
+    for part in summary.tables(rows):
+        table = Table(*part.header, title=part.title, box=box.SIMPLE_HEAD, padding=0)
+        for place, column in enumerate(table.columns):
+            column.justify, column.overflow = "left" if place < 3 else "right", "fold"
+        for line in part.lines:
+            table.add_row(*line)
+        console.print(table)
+    if results is None:
+        console.print(f"Results: {out}", soft_wrap=True)
+    if compare:
+        _print_comparison(bench.compare(rows, committed))
+
+
 @app.command("doctor")
 def doctor_command() -> None:
     """Tell what is installed, what of it works here, and why not."""
@@ -237,6 +305,27 @@ def _encoded(pixels: NDArray[np.float32], suffix: str) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, pixels)
     return buffer.getvalue()
+
+
+def _print_comparison(outcome: Comparison) -> None:
+    """Prints what got worse; ends with exit code 1 if anything did."""
+    table = Table(title="Worse than committed: time over that of ...")
+    for name in ("case", "dtype", "shape", "threads", "over", "committed", "now"):
+        table.add_column(name, overflow="fold")
+    for row, rival, before, now in outcome.worse:
+        case = (f"{row.benchmark} {row.mode}", row.dtype, f"{row.shape} {row.layout}")
+        table.add_row(*case, str(row.threads), rival, f"{before:.2f}", f"{now:.2f}")
+    if outcome.worse:
+        console.print(table)
+    for here, there in outcome.devices:
+        console.print(f"Measured on {here}, committed on {there}", soft_wrap=True)
+    console.print(
+        f"Compared: cases {outcome.cases}, ratios {outcome.ratios}; "
+        f"worse by more than {bench.TOLERANCE:.0%}: {len(outcome.worse)}",
+        soft_wrap=True,
+    )
+    if outcome.worse:
+        raise typer.Exit(1)
 
 
 def _print_loso(result: loso.LosoResult) -> None:

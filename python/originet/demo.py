@@ -1,5 +1,6 @@
 """The demonstration: a real face video, a LOSO run, the kernels' speed, one report."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -85,14 +86,13 @@ def run_demo(
         progress=stage("training"),
     )
 
-    timings = stage("kernel timings")
-    rows = bench.bench_rrelu(
-        device=where, quick=True, progress=lambda done, total: timings(done, total + 2)
-    )
-    count = len({(row.shape, row.mode) for row in rows})
-    rows += bench.bench_active_image(
-        device=where, quick=True, progress=lambda done, total: timings(count + done, count + total)
-    )
+    threads = [torch.get_num_threads()]
+    jobs = [
+        job
+        for subject in ("rrelu", "active-image")
+        for job in bench.jobs(subject, where, threads=threads, quick=True)
+    ]
+    rows = bench.run_jobs(jobs, stage("kernel timings"))
     write_csv(out / "kernels.csv", rows)
 
     report = Report("OrigiNet demonstration")
@@ -108,12 +108,15 @@ def run_demo(
         "Grid of face pictures, one for each active-image method",
     )
     loso_section(report, loso)
-    x = torch.randn(1 << 16, device=where)
+    x = torch.randn(1 << 16, device=where, requires_grad=True)
     providers = bench.rrelu_providers(("fused", "eager", "silu"))
     bench_section(
         report,
         rows,
-        saved={name: bench.saved_bytes(call, x) / x.nbytes for name, call in providers.items()},
+        saved={
+            name: bench.saved_bytes(functools.partial(psi, x)) / x.nbytes
+            for name, psi in providers.items()
+        },
     )
     environment_section(report, where)
     path = out / "report.html"

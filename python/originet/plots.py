@@ -5,12 +5,14 @@ Names come from the user's data, so they are never read as mathematical text.
 """
 
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -21,6 +23,15 @@ from originet.files import write_atomically
 if TYPE_CHECKING:
     from originet.timing import Row
 
+# Colour, marker and line of a provider; the clone is the ceiling, not a rival.
+_PROVIDERS = {
+    "fused": ("#0072b2", "o", "-"),
+    "eager": ("#d55e00", "s", "-"),
+    "compile": ("#009e73", "^", "-"),
+    "silu": ("#cc79a7", "v", "-"),
+    "mish": ("#b8860b", "D", "-"),
+    "clone": ("#222222", "", "--"),
+}
 _BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
 
 
@@ -128,12 +139,54 @@ def kernel_speedup(rows: Sequence["Row"]) -> Figure:
     return figure
 
 
+def bandwidth(rows: Sequence["Row"], title: str) -> Figure:
+    """Draw GB/s over the bytes moved, a panel for each dtype (down) and mode (across).
+
+    The clone of as many bytes is the ceiling; vertical lines mark the caches.
+
+    Args:
+        rows: Bench rows of one device and number of threads, of which those of one-dimensional
+            inputs are drawn; the mode "launch", which moves next to nothing, is left out.
+        title: Heading of the figure.
+
+    Raises:
+        InputError: There is no such row.
+    """
+    rows = [row for row in rows if row.shape.isdecimal() and row.mode != "launch"]
+    if not rows:
+        raise InputError("rows: none is of a one-dimensional input, so there is nothing to draw")
+    dtypes, modes = (list(dict.fromkeys(getattr(r, f) for r in rows)) for f in ("dtype", "mode"))
+    figure = _figure(1.2 + 3.4 * len(modes), 0.9 + 2.5 * len(dtypes))
+    figure.suptitle(f"{title}: GB/s over bytes moved", fontsize=12, parse_math=False)
+    panels = figure.subplots(len(dtypes), len(modes), squeeze=False, sharex=True, sharey=True)
+    panels[0, 0].set(xscale="log", yscale="log")
+    panels[0, 0].set_xlim(*_limits([row.bytes for row in rows]))
+    panels[0, 0].set_ylim(*_limits([row.gbps for row in rows]))
+    for (down, dtype), (across, mode) in itertools.product(enumerate(dtypes), enumerate(modes)):
+        axes = panels[down, across]
+        _bandwidth_panel(axes, [r for r in rows if (r.dtype, r.mode) == (dtype, mode)])
+        axes.set_title(f"{dtype} {mode}", fontsize=10)
+        if across == 0:
+            axes.set_ylabel("GB/s")
+        if down == len(dtypes) - 1:
+            axes.set_xlabel("bytes moved")
+    return figure
+
+
 def duration(microseconds: float) -> str:
     """Write a time with three digits and its unit, as in "1.25 ms"."""
     for unit, size in (("s", 1e6), ("ms", 1e3)):
         if microseconds >= size:
             return f"{microseconds / size:.3g} {unit}"
     return f"{microseconds:.3g} µs"
+
+
+def size_text(size: int) -> str:
+    """Write a number of bytes as in "64 KiB"."""
+    for unit, step in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >= 1 << step:
+            return f"{size / (1 << step):.3g} {unit}"
+    return f"{size} B"
 
 
 def png(figure: Figure) -> bytes:
@@ -153,6 +206,67 @@ def save(figure: Figure, path: str | Path) -> None:
     if ending not in formats:
         raise InputError(f"{path}: the name must end in one of {', '.join(formats)}")
     write_atomically(path, _render(figure, ending))
+
+
+def _bandwidth_panel(axes: Axes, rows: Sequence["Row"]) -> None:
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        lines.setdefault(row.provider, []).append((row.bytes, row.gbps))
+    ends = {}
+    for provider, points in lines.items():
+        points.sort()
+        colour, marker, style = _PROVIDERS.get(provider, (_GREY, ".", "-"))
+        width = 2.2 if provider == "fused" else 1.3
+        axes.plot(
+            *zip(*points, strict=True), style, color=colour, marker=marker, ms=4, linewidth=width
+        )
+        ends[provider] = points[-1]
+    low, high = (math.log(limit) for limit in axes.get_ylim())
+    places = _spread([(math.log(gbps) - low) / (high - low) for _, gbps in ends.values()], 0.085)
+    for (provider, end), place in zip(ends.items(), places, strict=True):
+        colour = _PROVIDERS.get(provider, (_GREY,))[0]
+        axes.annotate(
+            provider,
+            end,
+            (1.03, place),
+            textcoords="axes fraction",
+            color=colour,
+            fontsize=8,
+            fontweight="bold" if provider == "fused" else "normal",
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6},
+            annotation_clip=False,
+        )
+    for name, size in (("L2", rows[0].l2_bytes), ("L3", rows[0].l3_bytes)) if rows else ():
+        if size:
+            axes.axvline(size, color=_GREY, linewidth=1, linestyle=":")
+            axes.text(size, math.exp(low) * 1.15, f" {name}", fontsize=8, color=_GREY)
+    axes.minorticks_off()
+    axes.set_xticks([1 << exponent for exponent in range(10, 35, 6)])
+    axes.xaxis.set_major_formatter(lambda size, _: size_text(int(size)))
+    axes.yaxis.set_major_formatter(lambda gbps, _: f"{gbps:g}")
+    axes.tick_params(labelsize=8)
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    positive = [value for value in values if value > 0]  # rounding may leave 0
+    return min(positive) / 1.6, max(positive) * 1.6
+
+
+def _spread(places: Sequence[float], gap: float) -> list[float]:
+    """Push places apart, both ways alike, until neighbours are about `gap` apart."""
+    order = sorted(range(len(places)), key=places.__getitem__)
+    spread = list(places)
+    for _ in range(100):  # for six labels a few would do
+        for lower, upper in itertools.pairwise(order):
+            missing = gap - (spread[upper] - spread[lower])
+            if missing > 0:
+                spread[lower] -= missing / 2
+                spread[upper] += missing / 2
+    return spread
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -1,0 +1,154 @@
+"""What is timed: the fused kernels beside what one would write without them.
+
+A case's results are compared with the reference before it is handed to the harness. `jobs` lists
+the cases of the subjects, `run_jobs` times them, `originet bench` is both on the command line.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+from originet import plots
+from originet.bench import summary
+from originet.bench.active_image import (
+    active_image_case,
+    active_image_jobs,
+    active_image_providers,
+    eager_active_image,
+)
+from originet.bench.compare import TOLERANCE, compare
+from originet.bench.harness import Case, Job, run_jobs, saved_bytes, time_case
+from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
+from originet.bench.rrelu import (
+    DTYPES,
+    MODES,
+    PROVIDERS,
+    eager_rrelu,
+    rrelu_case,
+    rrelu_jobs,
+    rrelu_providers,
+)
+from originet.errors import InputError
+from originet.timing import Row, read_csv, write_csv
+
+__all__ = [
+    "DTYPES",
+    "MODEL_MODES",
+    "MODEL_PROVIDERS",
+    "MODES",
+    "PROVIDERS",
+    "SUBJECTS",
+    "TOLERANCE",
+    "Case",
+    "Job",
+    "active_image_case",
+    "active_image_providers",
+    "compare",
+    "draw_results",
+    "dtype",
+    "eager_active_image",
+    "eager_rrelu",
+    "jobs",
+    "model_case",
+    "read_results",
+    "rrelu_case",
+    "rrelu_providers",
+    "run_jobs",
+    "saved_bytes",
+    "time_case",
+    "write_results",
+]
+
+SUBJECTS = ("rrelu", "active-image", "model")
+
+
+def jobs(
+    subject: str,
+    device: torch.device,
+    *,
+    dtypes: Sequence[torch.dtype] | None = None,
+    threads: Sequence[int] | None = None,
+    quick: bool = False,
+) -> list[Job]:
+    """List the cases of one subject.
+
+    Args:
+        subject: One of `SUBJECTS`.
+        device: Where to run.
+        dtypes: Of psi; all floating ones by default, float32 with `quick`.
+        threads: Counts of CPU threads; 1 and torch's present number by default.
+        quick: A few sizes and nothing compiled: seconds, not minutes.
+
+    Raises:
+        InputError: Unknown subject, or a number of threads below 1.
+    """
+    if threads is not None and min(threads, default=0) < 1:
+        raise InputError(f"threads must be at least 1, got {list(threads)}")
+    if device.type == "cuda":
+        counts = [0]
+    else:
+        counts = sorted(set(threads or (1, torch.get_num_threads())))
+    if subject == "rrelu":
+        if dtypes is None:
+            dtypes = (torch.float32,) if quick else DTYPES
+        return rrelu_jobs(device, dtypes=dtypes, threads=counts, quick=quick)
+    if subject == "active-image":
+        return active_image_jobs(device, threads=counts, quick=quick)
+    if subject == "model":
+        return model_jobs(device, threads=counts, quick=quick)
+    raise InputError(f"subject must be one of {', '.join(SUBJECTS)}, got {subject!r}")
+
+
+def dtype(name: str) -> torch.dtype:
+    """Return the dtype of a name such as "bfloat16".
+
+    Raises:
+        InputError: It is none of `DTYPES`.
+    """
+    known = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES}
+    if name not in known:
+        raise InputError(f"dtype must be one of {', '.join(known)}, got {name!r}")
+    return known[name]
+
+
+def write_results(folder: str | Path, rows: Iterable[Row]) -> None:
+    """Add rows to the CSV files of a folder, one file a subject.
+
+    Raises:
+        InputError: A file there is no table of such rows.
+    """
+    parts: dict[str, list[Row]] = {}
+    for row in rows:
+        parts.setdefault(row.subject, []).append(row)
+    for name, part in parts.items():
+        write_csv(Path(folder) / f"{name}.csv", part)
+
+
+def draw_results(folder: str | Path, rows: Iterable[Row]) -> list[Path]:
+    """Draw psi's GB/s over bytes, one picture for each device and number of threads.
+
+    Returns:
+        The pictures' paths.
+    """
+    parts: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.subject == "rrelu":
+            parts.setdefault(summary.picture_name(row), []).append(row)
+    paths = []
+    for name, part in parts.items():
+        paths.append(Path(folder) / name)
+        plots.save(plots.bandwidth(part, f"psi on {summary.where(part[0])}"), paths[-1])
+    return paths
+
+
+def read_results(folder: str | Path) -> list[Row]:
+    """Read all CSV files of a folder.
+
+    Raises:
+        InputError: There is none, or one is no table of such rows.
+    """
+    paths = sorted(Path(folder).glob("*.csv"))
+    if not paths:
+        raise InputError(f"{folder}: no benchmark results (*.csv) in this folder")
+    return [row for path in paths for row in read_csv(path)]

@@ -1,0 +1,264 @@
+"""The bench harness: how a case is timed.
+
+A `Case` holds one ready call for each provider. `time_case` runs them in rounds, each once a round
+and in turn, so that the drift of a shared machine falls on all of them alike. A clone of as many
+bytes as the case moves runs among them: for a memory-bound kernel that is the ceiling of this
+machine at this moment. Like every provider, it pays for allocating its result.
+
+On the CPU the clock is the wall clock, and repeated calls find their data in whatever cache holds
+it. On a GPU CUDA events are read around single calls, each after L2 has been overwritten; mode
+"launch" times there how long the host takes to issue a call, without waiting for the result.
+"""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from originet.errors import InputError
+from originet.timing import Row, cache_sizes, environment
+
+Call = Callable[[], object]
+Function = Callable[[Tensor], Tensor]
+
+_MIN_ROUNDS, _MAX_ROUNDS = 3, 200  # few only where a call takes long, and averages by itself
+_CPU_SAMPLE_SECONDS = 1e-3  # far above the clock's resolution
+_LAUNCHES = 100  # in a row: a tenth of what a stream's queue holds before it makes the host wait
+
+
+@dataclass(frozen=True)
+class Case:
+    """One benchmark in one mode, dtype and shape, with one call for each provider.
+
+    `bytes` is 0 for what is not bound by memory: then no clone is timed. `saved` holds what
+    autograd keeps, by provider, where it was asked.
+    """
+
+    benchmark: str
+    mode: str
+    device: torch.device
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    layout: str
+    bytes: int
+    calls: Mapping[str, Call]
+    saved: Mapping[str, int] = field(default_factory=dict)
+
+    def synchronous(self, provider: str) -> Call:
+        """Return a provider's call that ends when the work is done, for a clock on the host."""
+        call = self.calls[provider]
+        if self.device.type == "cpu":
+            return call
+
+        def call_and_wait() -> None:
+            call()
+            torch.cuda.synchronize(self.device)
+
+        return call_and_wait
+
+
+@dataclass(frozen=True)
+class Job:
+    """A case to prepare and time when its turn comes: the largest fit the device one at a time.
+
+    `threads` is 0 for a GPU; `budget` is that of `time_case`.
+    """
+
+    prepare: Callable[[], Case]
+    threads: int
+    budget: float
+
+
+def run_jobs(jobs: Sequence[Job], progress: Callable[[int, int], None] | None = None) -> list[Row]:
+    """Prepare and time jobs one after the other.
+
+    Args:
+        jobs: From `originet.bench.jobs`.
+        progress: Called as progress(done, total) after each.
+    """
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    rows: list[Row] = []
+    try:
+        for done, job in enumerate(jobs, start=1):
+            if job.threads:
+                torch.set_num_threads(job.threads)
+                cv2.setNumThreads(job.threads)
+            rows += time_case(job.prepare(), budget=job.budget)
+            if progress is not None:
+                progress(done, len(jobs))
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+    return rows
+
+
+def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
+    """Time every provider of a case, and a clone of as many bytes, in interleaved rounds.
+
+    Args:
+        case: The calls to time; "clone" is added to them unless `case.bytes` is 0.
+        budget: Seconds to spend, roughly; at least three rounds are run.
+
+    Returns:
+        One row a provider, the clone's last.
+    """
+    on_gpu = case.device.type == "cuda"
+    sample = _clock(case)
+    calls = dict(case.calls)
+    if case.bytes:
+        calls["clone"] = _clone(case.bytes, case.device)
+    peaks = {name: _first_call(call, case.device) for name, call in calls.items()}
+    repeats = {name: _repeats(call, case, sample) for name, call in calls.items()}
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    started = time.perf_counter()
+    for finished in range(_MAX_ROUNDS):
+        if finished >= _MIN_ROUNDS and time.perf_counter() - started > budget:
+            break
+        for name, call in calls.items():
+            samples[name].append(sample(call, repeats[name]))
+    microseconds = {
+        name: [float(q) for q in np.quantile(seconds, (0.5, 0.2, 0.8)) * 1e6]
+        for name, seconds in samples.items()
+    }
+    l2_bytes, l3_bytes = cache_sizes(case.device)
+    return [
+        Row(
+            benchmark=case.benchmark,
+            provider=name,
+            mode=case.mode,
+            device=case.device.type,
+            dtype=str(case.dtype).removeprefix("torch."),
+            shape="x".join(map(str, case.shape)),
+            layout=case.layout,
+            threads=0 if on_gpu else torch.get_num_threads(),
+            median_us=round(median, 3),
+            q20_us=round(q20, 3),
+            q80_us=round(q80, 3),
+            bytes=case.bytes,
+            gbps=round(case.bytes / median / 1e3, 3),
+            copy_ratio=round(microseconds["clone"][0] / median, 4) if case.bytes else 0.0,
+            saved_bytes=case.saved.get(name, 0),
+            peak_bytes=peaks[name],
+            l2_bytes=l2_bytes,
+            l3_bytes=l3_bytes,
+            **environment(case.device),
+        )
+        for name, (median, q20, q80) in microseconds.items()
+    ]
+
+
+def saved_bytes(call: Callable[[], Tensor], exclude: Iterable[Tensor] = ()) -> int:
+    """Return how many bytes autograd keeps for the backward pass of `call()`.
+
+    Each distinct storage counts once; views count with their storage.
+
+    Args:
+        call: Returns a tensor that requires gradients.
+        exclude: Tensors whose storages do not count, such as parameters.
+
+    Raises:
+        InputError: The result requires no gradient.
+    """
+    kept: list[Tensor] = []  # held, so that no address is given out twice
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = call()
+    if not result.requires_grad:
+        raise InputError("call: its result requires no gradient, so nothing is kept")
+    storages = (tensor.untyped_storage() for tensor in kept)
+    sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    for tensor in exclude:
+        sizes.pop(tensor.untyped_storage().data_ptr(), None)
+    return sum(sizes.values())
+
+
+def check_close(what: str, name: str, actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    """Raise RuntimeError unless a provider's result is as expected, to an absolute tolerance."""
+    if actual.shape != expected.shape:
+        shapes = f"shape {list(actual.shape)} in place of {list(expected.shape)}"
+        raise RuntimeError(f"{what}: provider {name!r} is wrong: {shapes}")
+    error = (actual.double() - expected.double()).abs().max().item()
+    if not error <= tolerance:  # NaN is wrong too
+        raise RuntimeError(f"{what}: provider {name!r} is wrong by {error:.3g} > {tolerance:.3g}")
+
+
+def _clock(case: Case) -> Callable[[Call, int], float]:
+    """What measures the seconds of one call, as (call, repeats)."""
+    if case.device.type == "cpu":
+        return _cpu_sample
+    if case.mode == "launch":
+        return functools.partial(_launch_sample, case.device)
+    return _CudaClock(case.device)
+
+
+def _first_call(call: Call, device: torch.device) -> int:
+    """Call once, which may compile or load a kernel, then again on a GPU to see the peak."""
+    call()
+    if device.type == "cpu":
+        return 0
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    call()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def _repeats(call: Call, case: Case, sample: Callable[[Call, int], float]) -> int:
+    if case.mode == "launch":
+        return _LAUNCHES
+    if case.device.type == "cuda":
+        return 1  # a second call in a row would find its data in L2
+    once = sample(call, 1)
+    if once < _CPU_SAMPLE_SECONDS:
+        once = min(once, sample(call, 1), sample(call, 1))
+    return max(1, round(_CPU_SAMPLE_SECONDS / max(once, 1e-7)))
+
+
+def _cpu_sample(call: Call, repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats
+
+
+def _launch_sample(device: torch.device, call: Call, repeats: int) -> float:
+    torch.cuda.synchronize(device)  # the queue is empty when the clock starts
+    return _cpu_sample(call, repeats)
+
+
+class _CudaClock:
+    """Seconds of GPU time a call, between two events, with L2 overwritten before it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        # At a few TB/s this takes a tenth of a millisecond: long enough for the host to queue the
+        # call behind it, so that small cases are not billed for the host's own launch time.
+        size = max(1 << 28, 2 * torch.cuda.get_device_properties(device).L2_cache_size)
+        self.flush = torch.empty(size, dtype=torch.uint8, device=device)
+
+    def __call__(self, call: Call, repeats: int) -> float:
+        with torch.cuda.device(self.device):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            self.flush.zero_()
+            start.record()
+            for _ in range(repeats):
+                call()
+            end.record()
+            end.synchronize()
+        return start.elapsed_time(end) * 1e-3 / repeats
+
+
+def _clone(moved: int, device: torch.device) -> Call:
+    # A clone of n bytes moves 2 n. Ones, as untouched pages of zeros all share one physical page.
+    return torch.ones(math.ceil(moved / 8), dtype=torch.float32, device=device).clone
