@@ -170,12 +170,113 @@ void* data(const DLTensor& tensor) {
   return static_cast<char*>(tensor.data) + tensor.byte_offset;
 }
 
-// direct_call(op, alpha, *tensors): the op's result, or None where it has to go
-// through the dispatcher. Arguments that the op would refuse give None as well.
-PyObject* direct_call(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  if (unavailable != nullptr) {
-    Py_RETURN_NONE;
+// Whether the tensor fills a stretch of memory, each element once, in some order of
+// its dimensions.
+bool is_dense(const DLTensor& tensor) {
+  int64_t expected = 1;
+  int32_t left = 0;
+  for (int32_t d = 0; d < tensor.ndim; ++d) {
+    left += tensor.shape[d] != 1;
+    if (tensor.shape[d] == 0) {
+      return true;
+    }
   }
+  while (left > 0) {
+    int32_t d = 0;
+    while (d < tensor.ndim && (tensor.shape[d] == 1 || tensor.strides[d] != expected)) {
+      ++d;
+    }
+    if (d == tensor.ndim) {
+      return false;
+    }
+    expected *= tensor.shape[d];
+    --left;
+  }
+  return true;
+}
+
+struct Call {
+  RReluBackend* run;
+  Elements elements;
+  DLTensor like; // the first input
+};
+
+// Describes the call of a kernel on some tensors, but for its results. 0 where it
+// has to go through the dispatcher, -1 with a Python error set.
+int prepare(PyObject* const* tensors, int count, double alpha, Call* call) {
+  if (unavailable != nullptr || !std::isfinite(alpha)) {
+    return 0;
+  }
+  DLTensor in[kMaxInputs];
+  for (int k = 0; k < count; ++k) {
+    const int plain = is_plain(tensors[k], &in[k]);
+    if (plain != 1) {
+      return plain;
+    }
+    if (k > 0 && !same_layout(in[k], in[0])) {
+      return 0;
+    }
+  }
+  const int plain_eager = is_plain_eager();
+  if (plain_eager != 1) {
+    return plain_eager;
+  }
+  call->like = in[0];
+  call->elements = {{}, {}, 1, ScalarType::Float, in[0].device.device_id};
+  if (in[0].device.device_type == kDLCPU) {
+    call->run = run_rrelu_cpu;
+#ifdef ORIGINET_WITH_CUDA
+  } else if (in[0].device.device_type == kDLCUDA) {
+    call->run = run_rrelu_cuda;
+#endif
+  } else {
+    return 0;
+  }
+  if (!scalar_type(in[0].dtype, &call->elements.dtype)) {
+    return 0;
+  }
+  for (int32_t d = 0; d < in[0].ndim; ++d) {
+    call->elements.numel *= in[0].shape[d];
+  }
+  for (int k = 0; k < count; ++k) {
+    call->elements.in[k] = data(in[k]);
+    if (call->elements.in[k] == nullptr && call->elements.numel != 0) {
+      return 0; // a tensor without storage
+    }
+  }
+  return 1;
+}
+
+// False with a Python error set.
+bool run(const Call& call, RReluOp op, double alpha) {
+  try {
+    if (call.elements.numel < kReleaseGil) {
+      call.run(op, call.elements, alpha);
+    } else {
+      struct ReleaseGil {
+        PyThreadState* state = PyEval_SaveThread();
+        ~ReleaseGil() {
+          PyEval_RestoreThread(state);
+        }
+      } const released;
+      call.run(op, call.elements, alpha);
+    }
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+    return false;
+  }
+  return true;
+}
+
+double as_finite_float(PyObject* alpha) {
+  return PyFloat_CheckExact(alpha) ? PyFloat_AS_DOUBLE(alpha) : NAN;
+}
+
+constexpr char kDirectCallDoc[] =
+    "direct_call(op, alpha, *tensors)\n\n"
+    "The op's result, or None where it has to go through the dispatcher. Arguments that the op "
+    "would refuse give None as well.";
+PyObject* direct_call(PyObject*, PyObject* const* args, Py_ssize_t count) {
   const long op = count < 3 ? -1 : PyLong_AsLong(args[0]);
   if (op < 0 || op > static_cast<long>(RReluOp::kAddBackward) ||
       count != 2 + kSignatures[op].inputs) {
@@ -183,42 +284,12 @@ PyObject* direct_call(PyObject*, PyObject* const* args, Py_ssize_t count) {
     return nullptr;
   }
   const auto [inputs, outputs] = kSignatures[op];
-  const double alpha = PyFloat_CheckExact(args[1]) ? PyFloat_AS_DOUBLE(args[1]) : NAN;
-  if (!std::isfinite(alpha)) {
-    Py_RETURN_NONE;
+  const double alpha = as_finite_float(args[1]);
+  Call call;
+  const int prepared = prepare(args + 2, inputs, alpha, &call);
+  if (prepared != 1) {
+    return prepared < 0 ? nullptr : Py_NewRef(Py_None);
   }
-  DLTensor in[kMaxInputs];
-  for (int k = 0; k < inputs; ++k) {
-    const int plain = is_plain(args[2 + k], &in[k]);
-    if (plain < 0) {
-      return nullptr;
-    }
-    if (plain == 0 || (k > 0 && !same_layout(in[k], in[0]))) {
-      Py_RETURN_NONE;
-    }
-  }
-  const int plain_eager = is_plain_eager();
-  if (plain_eager < 0) {
-    return nullptr;
-  }
-  Elements elements{{}, {}, 1, ScalarType::Float, in[0].device.device_id};
-  RReluBackend* run = in[0].device.device_type == kDLCPU ? run_rrelu_cpu : nullptr;
-#ifdef ORIGINET_WITH_CUDA
-  run = in[0].device.device_type == kDLCUDA ? run_rrelu_cuda : run;
-#endif
-  if (!plain_eager || run == nullptr || !scalar_type(in[0].dtype, &elements.dtype)) {
-    Py_RETURN_NONE;
-  }
-  for (int32_t d = 0; d < in[0].ndim; ++d) {
-    elements.numel *= in[0].shape[d];
-  }
-  for (int k = 0; k < inputs; ++k) {
-    elements.in[k] = data(in[k]);
-    if (elements.in[k] == nullptr && elements.numel != 0) {
-      Py_RETURN_NONE; // a tensor without storage
-    }
-  }
-
   Object result[kMaxOutputs];
   for (int k = 0; k < outputs; ++k) {
     DLTensor out;
@@ -227,31 +298,42 @@ PyObject* direct_call(PyObject*, PyObject* const* args, Py_ssize_t count) {
         torch_api.exchange->dltensor_from_py_object_no_sync(result[k].get(), &out) != 0) {
       return nullptr;
     }
-    if (!same_layout(out, in[0])) {
+    if (!same_layout(out, call.like)) {
       Py_RETURN_NONE; // the input is not dense
     }
-    elements.out[k] = data(out);
+    call.elements.out[k] = data(out);
   }
-  try {
-    if (elements.numel < kReleaseGil) {
-      run(static_cast<RReluOp>(op), elements, alpha);
-    } else {
-      struct ReleaseGil {
-        PyThreadState* state = PyEval_SaveThread();
-        ~ReleaseGil() {
-          PyEval_RestoreThread(state);
-        }
-      } const released;
-      run(static_cast<RReluOp>(op), elements, alpha);
-    }
-  } catch (const std::exception& error) {
-    PyErr_SetString(PyExc_RuntimeError, error.what());
+  if (!run(call, static_cast<RReluOp>(op), alpha)) {
     return nullptr;
   }
   return outputs == 1 ? result[0].release() : PyTuple_Pack(2, result[0].get(), result[1].get());
 }
 
+constexpr char kDirectCallInPlaceDoc[] =
+    "direct_call_(alpha, x)\n\n"
+    "psi in place: whether it was done. The version counter of x stays as it is.";
+PyObject* direct_call_in_place(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count != 2) {
+    PyErr_SetString(PyExc_TypeError, "direct_call_(alpha, x): takes two arguments");
+    return nullptr;
+  }
+  const double alpha = as_finite_float(args[0]);
+  Call call;
+  const int prepared = prepare(args + 1, 1, alpha, &call);
+  if (prepared < 0) {
+    return nullptr;
+  }
+  if (prepared == 0 || !is_dense(call.like)) {
+    Py_RETURN_FALSE;
+  }
+  call.elements.out[0] = data(call.like);
+  return run(call, RReluOp::kForward, alpha) ? Py_NewRef(Py_True) : nullptr;
+}
+
 PyObject* lookup(PyObject* module, std::initializer_list<const char*> path) {
+  if (PyErr_Occurred() != nullptr) {
+    return nullptr; // an earlier one failed
+  }
   Object found(Py_NewRef(module));
   for (const char* name : path) {
     found.reset(PyObject_GetAttrString(found.get(), name));
@@ -293,19 +375,22 @@ const char* look_up_torch() {
   return nullptr;
 }
 
-PyMethodDef method = {
-    "direct_call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(direct_call)),
-    METH_FASTCALL,
-    "direct_call(op, alpha, *tensors) -> the op's result, or None if it must be dispatched"};
+template <typename Function>
+PyCFunction as_method(Function function) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef methods[] = {
+    {"direct_call", as_method(direct_call), METH_FASTCALL, kDirectCallDoc},
+    {"direct_call_", as_method(direct_call_in_place), METH_FASTCALL, kDirectCallInPlaceDoc},
+    {nullptr, nullptr, 0, nullptr}};
 
 } // namespace
 
-const char* add_direct_call(PyObject* module) {
+const char* add_direct_calls(PyObject* module) {
   unavailable = look_up_torch();
   PyErr_Clear();
-  const Object function(PyCFunction_New(&method, nullptr));
-  if (function.get() == nullptr ||
-      PyObject_SetAttrString(module, method.ml_name, function.get()) != 0) {
+  if (PyModule_AddFunctions(module, methods) != 0) {
     return "out of memory";
   }
   return unavailable == nullptr ? "" : unavailable;

@@ -4,8 +4,8 @@
 
 namespace originet {
 
-// Adds `direct_call` (direct_call.cpp) to a module. Returns "" or why direct calls
-// do not work with this torch; then every one of them gives None.
-const char* add_direct_call(PyObject* module);
+// Adds `direct_call` and `direct_call_` (direct_call.cpp) to a module. Returns "" or
+// why direct calls do not work with this torch; then they decline everything.
+const char* add_direct_calls(PyObject* module);
 
 } // namespace originet

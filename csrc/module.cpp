@@ -63,5 +63,5 @@ py::dict build_info() {
 
 PYBIND11_MODULE(_C, module) {
   module.def("build_info", &originet::build_info);
-  originet::direct_calls_unavailable = originet::add_direct_call(module.ptr());
+  originet::direct_calls_unavailable = originet::add_direct_calls(module.ptr());
 }

@@ -34,6 +34,7 @@ if importlib.util.find_spec("originet_ext._C") is None:
 _C = importlib.import_module("originet_ext._C")
 ops = torch.ops.originet
 direct_call = _C.direct_call
+direct_call_ = _C.direct_call_
 
 
 def build_info() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from originet_ext._autograd import call, kernel, may_differentiate
 from originet_ext._checks import check_alpha, check_floating, check_same
-from originet_ext._library import direct_call, ops
+from originet_ext._library import direct_call, direct_call_, ops
 
 # The ops as csrc/rrelu_backend.h numbers them.
 _FORWARD, _BACKWARD, _ADD_FORWARD, _ADD_BACKWARD = range(4)
@@ -84,6 +84,9 @@ def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
 
     Reference: Verma et al., arXiv:2005.07991, Eq. (4).
     """
+    if not torch.compiler.is_compiling() and direct_call_(alpha, x):
+        torch.autograd.graph.increment_version(x)
+        return x
     check_floating("fused_rrelu_", "x", x)
     check_alpha("fused_rrelu_", alpha)
     if torch.compiler.is_compiling() or may_differentiate(x):

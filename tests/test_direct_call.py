@@ -9,7 +9,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from originet_ext import build_info, fused_rrelu, fused_rrelu_add, reference
-from originet_ext._library import direct_call, ops
+from originet_ext._library import direct_call, direct_call_, ops
 
 FORWARD, BACKWARD, ADD_FORWARD, ADD_BACKWARD = range(4)
 
@@ -82,11 +82,33 @@ def test_declines_tensors_that_are_not_ordinary(device):
     assert direct_call(FORWARD, 0.1, torch.nn.Parameter(x, requires_grad=False)) is not None
 
 
+def test_in_place_works_on_dense_layouts_alone(device):
+    x = torch.randn(2, 3, 4, 5, device=device)
+    layouts = {
+        "contiguous": x.clone(),
+        "channels last": x.to(memory_format=torch.channels_last),
+        "permuted": x.clone().permute(3, 0, 2, 1),
+        "one element": x[:1, :1, :1, :1].clone(),
+        "empty": x[:0].clone(),
+        "0-d": x[0, 0, 0, 0].clone(),
+    }
+    for name, layout in layouts.items():
+        want = reference.fused_rrelu(layout)
+        assert direct_call_(0.1, layout) is True, name
+        torch.testing.assert_close(layout, want)
+    before = x.clone()
+    for layout in (x[:, ::2], x[:, :, 1:], x[:1].expand(2, 3, 4, 5), x.clone().requires_grad_()):
+        assert direct_call_(0.1, layout) is False
+    torch.testing.assert_close(x, before, rtol=0, atol=0)
+
+
 def test_refuses_what_is_no_op(device):
     x = torch.zeros(3, device=device)
     for arguments in ((), (FORWARD, 0.1), (FORWARD, 0.1, x, x), (4, 0.1, x), (-1, 0.1, x)):
         with pytest.raises(TypeError, match="no such op"):
             direct_call(*arguments)
+    with pytest.raises(TypeError, match="takes two arguments"):
+        direct_call_(x)
 
 
 def test_negated_view_is_computed_right(device):
