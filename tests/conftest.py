@@ -7,7 +7,8 @@ import pytest
 import torch
 from activations import PSI, SILU, Activation
 
-if torch.version.cuda is None and "+" not in importlib.metadata.version("torchvision"):
+_versions = {d.version for d in importlib.metadata.distributions(name="torchvision")}
+if torch.version.cuda is None and any("+" not in version for version in _versions):
     # PyPI's torchvision is a CUDA build: in a CPU-only torch its ops do not load, and its import
     # fails for want of these two schemas, which nothing here calls.
     _torchvision = torch.library.Library("torchvision", "FRAGMENT")
