@@ -34,7 +34,8 @@ step build "$python" -m pip install -q --no-build-isolation --no-deps .
 
 export FAIL_WITHOUT_CUDA=1
 # The kernels first. The rest of the suite needs opencv-python and is left out where it is missing.
-kernels=(tests/test_rrelu.py tests/test_rrelu_api.py tests/test_active_image.py)
+kernels=(tests/test_rrelu.py tests/test_rrelu_api.py tests/test_rrelu_norm.py
+  tests/test_active_image.py)
 step tests "$python" -m pytest -q "${kernels[@]}"
 if "$python" -c 'import cv2, pandas, sklearn, skimage, typer' 2>/dev/null; then
   step "all tests" "$python" -m pytest -q

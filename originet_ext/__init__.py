@@ -14,6 +14,7 @@ from originet_ext.rrelu import (
     fused_rrelu_add,
     replace_activations,
 )
+from originet_ext.rrelu_norm import fused_rrelu_add_norm
 
 __all__ = [
     "METHODS",
@@ -24,6 +25,7 @@ __all__ = [
     "fused_rrelu",
     "fused_rrelu_",
     "fused_rrelu_add",
+    "fused_rrelu_add_norm",
     "reference",
     "replace_activations",
     "temporal_pool",
