@@ -64,8 +64,11 @@ struct LaneParameters {
   }
   // From source[first], or `otherwise` where there is none.
   void set(int k, const acc_t* source, int64_t first, acc_t otherwise = 0) {
-    for (int64_t l = 0; l < width; ++l) {
-      values[k * width + l] = source ? source[first + l % channels] : otherwise;
+    for (int64_t c = 0; c < channels; ++c) { // l % channels a lane would cost more than the kernel
+      const acc_t value = source ? source[first + c] : otherwise;
+      for (int64_t l = c; l < width; l += channels) {
+        values[k * width + l] = value;
+      }
     }
   }
 };
@@ -246,9 +249,11 @@ struct BackwardPass {
     std::vector<acc_t> sums(kChannelSums * lanes.width);
     int64_t rows_in_sums = 0;
     const auto flush = [&] {
-      for (int64_t l = 0; l < lanes.width; ++l) {
+      for (int64_t c = 0; c < blocks.channels; ++c) {
         for (int k = 0; k < kChannelSums; ++k) {
-          totals[l % blocks.channels].values[k] += sums[k * lanes.width + l];
+          for (int64_t l = c; l < lanes.width; l += blocks.channels) {
+            totals[c].values[k] += sums[k * lanes.width + l];
+          }
         }
       }
       std::fill(sums.begin(), sums.end(), acc_t(0));

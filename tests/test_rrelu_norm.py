@@ -23,7 +23,7 @@ SHAPES = [
     (2, 70, 3, 2),
     (3, 2, 33, 33),
     (2, 16, 32, 32),
-    (1, 1, 300, 300),
+    (3, 1, 120, 120),
     (2, 3, 4, 5, 6),
     (600, 8, 2, 1),
 ]
@@ -121,11 +121,11 @@ def test_hand_computed_point(function):
     a = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     y = function(a, a, None, None, eps=1e-20)
     torch.testing.assert_close(y, torch.tensor([[-1.0], [1.0]], dtype=torch.float64))
-    two, three = torch.full((2, 1), 2.0, dtype=torch.float64), torch.full((1,), 3.0).double()
-    given = function(a, a, two[0], three, three, 4 * torch.ones_like(three), training=False, eps=0)
-    second = 4 * 0.7310585786300049
-    want = torch.tensor([[1.0 - 3 + 3], [second - 3 + 3]], dtype=torch.float64)
-    torch.testing.assert_close(given, want)
+    # Given mean 3 and variance 4, weight 5 and bias 7: (z - 3) / 2 * 5 + 7.
+    mean, var, weight, bias = torch.tensor([[3.0], [4.0], [5.0], [7.0]], dtype=torch.float64)
+    y = function(a, a, weight, bias, mean, var, training=False, eps=1e-20)
+    want = torch.tensor([[2.0], [4 * 0.7310585786300049 * 2.5 - 0.5]], dtype=torch.float64)
+    torch.testing.assert_close(y, want)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
