@@ -18,6 +18,16 @@ namespace originet {
 constexpr int kThreads = 256;    // per block
 constexpr int kVectorBytes = 16; // the widest single load or store
 
+// 16-bit types compute in float.
+template <typename scalar_t>
+struct AccType {
+  using type = float;
+};
+template <>
+struct AccType<double> {
+  using type = double;
+};
+
 // kCount consecutive elements, moved by one instruction.
 template <typename scalar_t, int kCount>
 struct alignas(sizeof(scalar_t) * kCount) Vector {

@@ -2,26 +2,13 @@
 #include "elementwise_cpu.h"
 #include "rrelu_math.h"
 #include "rrelu_ops.h"
+#include "stored_types.h"
 
 namespace originet {
 namespace {
 
 // Elements per thread below which a second thread costs more than it gives.
 constexpr int64_t kGrain = 16384;
-
-// torch's 16-bit types as their bit patterns, the others as themselves.
-template <typename scalar_t>
-struct Stored {
-  using type = scalar_t;
-};
-template <>
-struct Stored<c10::Half> {
-  using type = HalfBits;
-};
-template <>
-struct Stored<c10::BFloat16> {
-  using type = BFloat16Bits;
-};
 
 template <typename scalar_t, template <typename, bool> class Functor>
 void run_typed(const Elements& elements, double alpha) {

@@ -7,16 +7,6 @@
 namespace originet {
 namespace {
 
-// 16-bit types compute in float.
-template <typename scalar_t>
-struct AccType {
-  using type = float;
-};
-template <>
-struct AccType<double> {
-  using type = double;
-};
-
 template <typename scalar_t, typename Functor>
 struct Pointers {
   const scalar_t* in[Functor::kInputs];

@@ -15,6 +15,7 @@ from originet_ext.rrelu import (
     fused_rrelu_add,
     replace_activations,
 )
+from originet_ext.rrelu_norm import fused_rrelu_add_norm
 
 __all__ = [
     "METHODS",
@@ -26,6 +27,7 @@ __all__ = [
     "fused_rrelu",
     "fused_rrelu_",
     "fused_rrelu_add",
+    "fused_rrelu_add_norm",
     "reference",
     "replace_activations",
     "temporal_pool",

@@ -1,7 +1,7 @@
 """Argument checks that the fused functions and their reference share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -43,6 +43,67 @@ def check_same(function: str, a: Tensor, b: Tensor) -> None:
     if a.device != b.device:
         raise ValueError(
             f"{function}: a and b must be on the same device, got {a.device} and {b.device}"
+        )
+
+
+def check_norm(
+    function: str,
+    a: Tensor,
+    b: Tensor,
+    vectors: Mapping[str, Tensor | None],
+    batch_statistics: bool,
+    eps: float,
+    alpha: float,
+) -> None:
+    """Raises unless the arguments of a normalised join fit together.
+
+    Args:
+        function: name for error messages.
+        a: the first branch [N, C, ...].
+        b: the second branch.
+        vectors: the [C] arguments by name, `running_mean` and `running_var` among them.
+        batch_statistics: whether the batch's own statistics are asked for.
+        eps: added to the variance.
+        alpha: slope of psi.
+    """
+    check_same(function, a, b)
+    check_alpha(function, alpha)
+    shape = a.shape
+    if len(shape) < 2:
+        raise ValueError(f"{function}: a and b must be [N, C, ...], got {list(shape)}")
+    channels = shape[1]
+    for name, vector in vectors.items():
+        if vector is None:
+            continue
+        if not isinstance(vector, Tensor):
+            kind = type(vector).__name__
+            raise TypeError(f"{function}: {name} must be a torch.Tensor or None, got {kind}")
+        if vector.dtype != a.dtype and (vector.dtype != torch.float32 or a.dtype.itemsize != 2):
+            wide = " or torch.float32" if a.dtype.itemsize == 2 else ""
+            raise TypeError(
+                f"{function}: {name} must be {a.dtype}{wide} where a is {a.dtype}, "
+                f"got {vector.dtype}"
+            )
+        if vector.dim() != 1 or vector.shape[0] != channels:
+            raise ValueError(
+                f"{function}: {name} must be [{channels}], one value a channel, "
+                f"got {list(vector.shape)}"
+            )
+        if vector.device != a.device:
+            raise ValueError(
+                f"{function}: {name} must be on the device of a, {a.device}, got {vector.device}"
+            )
+    if (vectors["running_mean"] is None) != (vectors["running_var"] is None):
+        raise ValueError(
+            f"{function}: running_mean and running_var must both be given or both be None"
+        )
+    if eps < 0 or (batch_statistics and eps == 0) or eps != eps:
+        raise ValueError(f"{function}: eps must be positive, got {eps}")
+    # One value has no variance.
+    if batch_statistics and channels > 0 and a.numel() == channels:
+        raise ValueError(
+            f"{function}: batch statistics need more than 1 value a channel, got a of shape "
+            f"{list(shape)}"
         )
 
 

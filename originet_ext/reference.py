@@ -9,9 +9,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from originet_ext._checks import check_alpha, check_floating, check_method, check_same, unpack_clips
+from originet_ext._checks import (
+    check_alpha,
+    check_floating,
+    check_method,
+    check_norm,
+    check_same,
+    unpack_clips,
+)
 from originet_ext._weights import method_weights
 
 # psi is 0 below this value in every dtype; the bound keeps 0 * inf out of its gradients.
@@ -40,6 +48,39 @@ def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
     """psi(a) + psi(b), as `originet_ext.fused_rrelu_add`, in plain PyTorch."""
     check_same("fused_rrelu_add", a, b)
     return fused_rrelu(a, alpha) + fused_rrelu(b, alpha)
+
+
+def fused_rrelu_add_norm(
+    a: Tensor,
+    b: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    *,
+    bias_a: Tensor | None = None,
+    bias_b: Tensor | None = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    alpha: float = 0.1,
+) -> Tensor:
+    """The normalised join, as `originet_ext.fused_rrelu_add_norm`, in plain PyTorch."""
+    training = training or running_mean is None
+    vectors = {
+        "weight": weight,
+        "bias": bias,
+        "running_mean": running_mean,
+        "running_var": running_var,
+        "bias_a": bias_a,
+        "bias_b": bias_b,
+    }
+    check_norm("fused_rrelu_add_norm", a, b, vectors, training, eps, alpha)
+    column = (-1, *[1] * (a.dim() - 2))  # [C] against [N, C, ...]
+    a = a if bias_a is None else a + bias_a.to(a.dtype).reshape(column)
+    b = b if bias_b is None else b + bias_b.to(b.dtype).reshape(column)
+    z = fused_rrelu(a, alpha) + fused_rrelu(b, alpha)
+    return F.batch_norm(z, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def temporal_pool(

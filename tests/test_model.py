@@ -1,12 +1,17 @@
 """OrigiNet: sizes against the paper's tables, wiring against an independent composition."""
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from originet import model as model_module
+from originet.bench import eager_rrelu
 from originet.errors import InputError
-from originet.model import OrigiNet, SameConv2d, memory_mib, parameter_count
+from originet.model import HybridBlock, OrigiNet, SameConv2d, memory_mib, parameter_count
 from originet_ext import FusedRReLU, fused_rrelu
 
 
@@ -124,6 +129,90 @@ def test_gradients_reach_every_parameter(variant: str) -> None:
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().sum() > 0, name
+
+
+def unfused(block: HybridBlock, x: Tensor) -> Tensor:
+    return block.norm(block.join(x))
+
+
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_fused_block_equals_its_parts(
+    variant: str, layout: torch.memory_format, training: bool, momentum: float | None
+) -> None:
+    block = OrigiNet(4, image_size=32, variant=variant).double().stage2
+    block = block.to(memory_format=layout).train(training)
+    block.norm.momentum = momentum
+    parts = copy.deepcopy(block)
+    for _ in range(2):  # twice, so that the running statistics have a past
+        x = torch.randn(3, 16, 17, 17, dtype=torch.float64).to(memory_format=layout)
+        inputs = [x.clone().requires_grad_(), x.clone().requires_grad_()]
+        got, want = block(inputs[0]), unfused(parts, inputs[1])
+        torch.testing.assert_close(got, want)
+        grad = torch.randn_like(want)
+        got.backward(grad)
+        want.backward(grad)
+        torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    wanted = dict(parts.named_parameters())
+    for name, parameter in block.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name].grad, msg=name)
+    torch.testing.assert_close(block.state_dict(), parts.state_dict())
+    assert block.norm.num_batches_tracked == (2 if training else 0)
+
+
+def test_block_without_running_statistics_uses_the_batch() -> None:
+    block = OrigiNet(4, image_size=32).stage1
+    block.norm = nn.BatchNorm2d(16, track_running_stats=False)
+    x = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(block.eval()(x), unfused(block, x))
+    block.norm = nn.BatchNorm2d(16)
+    block.norm.track_running_stats = False  # as some fine-tuning code does
+    torch.testing.assert_close(block.train()(x), unfused(block, x))
+    assert torch.equal(block.norm.running_mean, torch.zeros(16))
+
+
+def test_only_plain_batch_normalisation_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(
+        model_module, "fused_rrelu_add_norm", lambda *a, **k: calls.append(1) or a[0]
+    )
+    x = torch.randn(2, 3, 32, 32)
+    block = OrigiNet(4, image_size=32).stage1
+    block(x)
+    assert len(calls) == 1
+    block.norm = nn.SyncBatchNorm.convert_sync_batchnorm(block.norm).eval()
+    block(x)
+    OrigiNet(4, image_size=32, activation=nn.Sigmoid).stage1(x)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("kept_tensors", "compute"),
+    [  # the figures of docs/design.md, "The hybrid block"
+        (7, lambda block, x: block.norm(sum(map(eager_rrelu, branches(block, x))))),
+        (3, unfused),
+        (2, HybridBlock.__call__),
+    ],
+)
+def test_block_keeps_two_tensors_for_backward(
+    kept_tensors: int, compute: Callable[[HybridBlock, Tensor], Tensor]
+) -> None:
+    block = OrigiNet(4, image_size=32).stage1
+    x = torch.randn(2, 3, 32, 32)
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        y = compute(block, x)
+    # Not the convolutions' own: their input and weights.
+    storages = {t.untyped_storage().data_ptr(): t for t in kept if t.shape == y.shape}
+    assert sum(t.nbytes for t in storages.values()) == kept_tensors * y.nbytes
+    rest = [t for t in kept if t.shape != y.shape and t is not x]
+    assert all(t.dim() == 1 or t.shape[0] == 16 for t in rest)  # [C] and weights
+
+
+def branches(block: HybridBlock, x: Tensor) -> list[Tensor]:
+    return [block.conv_small(x), block.conv_large(x)]
 
 
 def test_state_dict_round_trip_restores_the_output() -> None:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from originet.errors import InputError
-from originet_ext import FusedRReLU, fused_rrelu_add
+from originet_ext import FusedRReLU, fused_rrelu_add, fused_rrelu_add_norm
 
 VARIANTS = ("paper", "authors")
 WIDTHS = (16, 32, 64, 96)  # Eq. (8), d(k) = 2^(3+k), for stages 1-3; Eq. (6) for the fourth
@@ -24,14 +24,14 @@ FC_WIDTH = 128  # Eq. (5)
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's padding "same": the odd pixel goes to the bottom and right."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Maps [N, C, H, W] to [N, D, ceil(H / stride), ceil(W / stride)]."""
         bottom_right = []
         for size, kernel, stride in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             bottom_right.append((total // 2, total - total // 2))
         (top, bottom), (left, right) = bottom_right
-        return super().forward(F.pad(x, (left, right, top, bottom)))
+        return super()._conv_forward(F.pad(x, (left, right, top, bottom)), weight, bias)
 
 
 def _conv(in_channels: int, out_channels: int, kernel_size: int, variant: str) -> nn.Conv2d:
@@ -79,7 +79,38 @@ class HybridBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [N, C, H, W] to [N, D, H/2, W/2]."""
+        # Exactly BatchNorm2d: a subclass, such as SyncBatchNorm, normalises in its own way.
+        if isinstance(self.act, FusedRReLU) and type(self.norm) is nn.BatchNorm2d:
+            return self._fused(x, self.act.alpha, self.norm)
         return self.norm(self.join(x))
+
+    def _fused(self, x: Tensor, alpha: float, norm: nn.BatchNorm2d) -> Tensor:
+        """The block with all that follows its convolutions, their biases too, in one op."""
+        small, large = (
+            conv._conv_forward(x, conv.weight, None) for conv in (self.conv_small, self.conv_large)
+        )
+        norm._check_input_dim(small)
+        # As nn.BatchNorm2d.forward keeps its running statistics; momentum None: their mean so far.
+        momentum = norm.momentum
+        tracked = norm.track_running_stats or not norm.training
+        if norm.training and tracked and norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+            if momentum is None:
+                momentum = 1.0 / float(norm.num_batches_tracked)
+        return fused_rrelu_add_norm(
+            small,
+            large,
+            norm.weight,
+            norm.bias,
+            norm.running_mean if tracked else None,
+            norm.running_var if tracked else None,
+            bias_a=self.conv_small.bias,
+            bias_b=self.conv_large.bias,
+            training=norm.training,
+            momentum=0.0 if momentum is None else momentum,
+            eps=norm.eps,
+            alpha=alpha,
+        )
 
 
 class OrigiNet(nn.Module):

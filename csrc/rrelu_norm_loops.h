@@ -1,0 +1,209 @@
+// The inner loops of the normalised join on the CPU: rows of `width` elements, with
+// one value a lane of every parameter and sum. Pointers are arguments of their own,
+// and no struct: the compiler vectorises that best. No torch here.
+#pragma once
+
+#include <type_traits>
+
+#include "cpu_vector.h"
+#include "rrelu_norm_math.h"
+
+namespace originet {
+
+template <typename stored_t>
+using Acc = typename Arithmetic<stored_t>::type;
+
+// Whether a first pass leaves results behind for the second, which spares that its
+// exponentials: not at 16 bits, which would round them.
+template <typename stored_t>
+constexpr bool kKeeps = std::is_same_v<stored_t, Acc<stored_t>>;
+
+template <typename stored_t>
+ORIGINET_MULTIVERSION void moments_rows(
+    const stored_t* a,
+    const stored_t* b,
+    stored_t* z,
+    const Acc<stored_t>* bias_a,
+    const Acc<stored_t>* bias_b,
+    Acc<stored_t>* mean,
+    Acc<stored_t>* m2,
+    Join<Acc<stored_t>> join,
+    int64_t rows,
+    int64_t width,
+    int64_t seen) {
+  using A = Arithmetic<stored_t>;
+  using acc_t = Acc<stored_t>;
+  for (int64_t row = 0; row < rows; ++row) {
+    const acc_t share = acc_t(1) / static_cast<acc_t>(seen + row + 1);
+#pragma omp simd
+    for (int64_t l = 0; l < width; ++l) {
+      const acc_t value = join(A::load(a[l]) + bias_a[l], A::load(b[l]) + bias_b[l]);
+      const acc_t delta = value - mean[l];
+      const acc_t updated = mean[l] + delta * share;
+      m2[l] += delta * (value - updated);
+      mean[l] = updated;
+      if constexpr (kKeeps<stored_t>) {
+        z[l] = value;
+      }
+    }
+    a += width;
+    b += width;
+    z += width;
+  }
+}
+
+// y = (y - mean) * scale + shift
+template <typename stored_t>
+ORIGINET_MULTIVERSION void scale_rows(
+    stored_t* y,
+    const Acc<stored_t>* mean,
+    const Acc<stored_t>* scale,
+    const Acc<stored_t>* shift,
+    int64_t rows,
+    int64_t width) {
+  using A = Arithmetic<stored_t>;
+  for (int64_t row = 0; row < rows; ++row, y += width) {
+#pragma omp simd
+    for (int64_t l = 0; l < width; ++l) {
+      y[l] = A::store((A::load(y[l]) - mean[l]) * scale[l] + shift[l]);
+    }
+  }
+}
+
+template <typename stored_t>
+ORIGINET_MULTIVERSION void join_rows(
+    const stored_t* a,
+    const stored_t* b,
+    stored_t* y,
+    const Acc<stored_t>* bias_a,
+    const Acc<stored_t>* bias_b,
+    const Acc<stored_t>* mean,
+    const Acc<stored_t>* scale,
+    const Acc<stored_t>* shift,
+    Join<Acc<stored_t>> join,
+    int64_t rows,
+    int64_t width) {
+  using A = Arithmetic<stored_t>;
+  for (int64_t row = 0; row < rows; ++row) {
+#pragma omp simd
+    for (int64_t l = 0; l < width; ++l) {
+      const auto value = join(A::load(a[l]) + bias_a[l], A::load(b[l]) + bias_b[l]);
+      y[l] = A::store((value - mean[l]) * scale[l] + shift[l]);
+    }
+    a += width;
+    b += width;
+    y += width;
+  }
+}
+
+// sums[k * stride + l], k a ChannelSum. psi' of both branches and d are left behind
+// for grad_from_kept_rows, unless 16 bits would round them.
+template <typename stored_t>
+ORIGINET_MULTIVERSION void sums_rows(
+    const stored_t* grad,
+    const stored_t* a,
+    const stored_t* b,
+    stored_t* kept_a,
+    stored_t* kept_b,
+    Acc<stored_t>* kept_d,
+    const Acc<stored_t>* bias_a,
+    const Acc<stored_t>* bias_b,
+    const Acc<stored_t>* mean,
+    Acc<stored_t>* sums,
+    Join<Acc<stored_t>> join,
+    int64_t rows,
+    int64_t width,
+    int64_t stride) {
+  using A = Arithmetic<stored_t>;
+  for (int64_t row = 0; row < rows; ++row) {
+#pragma omp simd
+    for (int64_t l = 0; l < width; ++l) {
+      const auto g = A::load(grad[l]);
+      const auto in_a = join.branch(A::load(a[l]) + bias_a[l]);
+      const auto in_b = join.branch(A::load(b[l]) + bias_b[l]);
+      const auto d = in_a.value + in_b.value - mean[l];
+      sums[kG * stride + l] += g;
+      sums[kGD * stride + l] += g * d;
+      sums[kPaG * stride + l] += in_a.derivative * g;
+      sums[kPbG * stride + l] += in_b.derivative * g;
+      sums[kPa * stride + l] += in_a.derivative;
+      sums[kPb * stride + l] += in_b.derivative;
+      sums[kPaD * stride + l] += in_a.derivative * d;
+      sums[kPbD * stride + l] += in_b.derivative * d;
+      if constexpr (kKeeps<stored_t>) {
+        kept_a[l] = in_a.derivative;
+        kept_b[l] = in_b.derivative;
+        kept_d[l] = d;
+      }
+    }
+    grad += width;
+    a += width;
+    b += width;
+    kept_a += width;
+    kept_b += width;
+    kept_d += width;
+  }
+}
+
+// From what sums_rows left in grad_a, grad_b and d.
+template <typename stored_t>
+ORIGINET_MULTIVERSION void grad_from_kept_rows(
+    const stored_t* grad,
+    const stored_t* d,
+    stored_t* grad_a,
+    stored_t* grad_b,
+    const stored_t* scale,
+    const stored_t* offset,
+    const stored_t* slope,
+    int64_t rows,
+    int64_t width) {
+  for (int64_t row = 0; row < rows; ++row) {
+#pragma omp simd
+    for (int64_t l = 0; l < width; ++l) {
+      const auto grad_z = scale[l] * (grad[l] - offset[l] - slope[l] * d[l]);
+      grad_a[l] *= grad_z;
+      grad_b[l] *= grad_z;
+    }
+    grad += width;
+    d += width;
+    grad_a += width;
+    grad_b += width;
+  }
+}
+
+template <typename stored_t>
+ORIGINET_MULTIVERSION void grad_rows(
+    const stored_t* grad,
+    const stored_t* a,
+    const stored_t* b,
+    stored_t* grad_a,
+    stored_t* grad_b,
+    const Acc<stored_t>* bias_a,
+    const Acc<stored_t>* bias_b,
+    const Acc<stored_t>* mean,
+    const Acc<stored_t>* scale,
+    const Acc<stored_t>* offset,
+    const Acc<stored_t>* slope,
+    Join<Acc<stored_t>> join,
+    int64_t rows,
+    int64_t width) {
+  using A = Arithmetic<stored_t>;
+  for (int64_t row = 0; row < rows; ++row) {
+#pragma omp simd
+    for (int64_t l = 0; l < width; ++l) {
+      const auto in_a = join.branch(A::load(a[l]) + bias_a[l]);
+      const auto in_b = join.branch(A::load(b[l]) + bias_b[l]);
+      const auto d = in_a.value + in_b.value - mean[l];
+      const auto grad_z = scale[l] * (A::load(grad[l]) - offset[l] - slope[l] * d);
+      grad_a[l] = A::store(grad_z * in_a.derivative);
+      grad_b[l] = A::store(grad_z * in_b.derivative);
+    }
+    grad += width;
+    a += width;
+    b += width;
+    grad_a += width;
+    grad_b += width;
+  }
+}
+
+} // namespace originet
