@@ -172,7 +172,7 @@ struct ForwardPass {
     rest.flush(totals);
   }
 
-  void finish(int64_t group, const Total* totals) {
+  void finish_first(int64_t group, const Total* totals) {
     const int64_t channel = group * blocks.channels;
     for (int64_t c = 0; c < blocks.channels; ++c) {
       if (call.given_mean) {
@@ -190,7 +190,7 @@ struct ForwardPass {
     }
   }
 
-  void second(int64_t group, int64_t begin, int64_t end, Lanes& lanes) const {
+  void second(int64_t group, int64_t begin, int64_t end, Lanes& lanes, Total*) const {
     const int64_t channel = group * blocks.channels;
     lanes.set(kBiasA, pointer<acc_t>(call.bias_a), channel);
     lanes.set(kBiasB, pointer<acc_t>(call.bias_b), channel);
@@ -212,14 +212,50 @@ struct ForwardPass {
           });
     }
   }
+
+  void finish_second(int64_t, const Total*) const {}
 };
 
+// Sums over a channel: g and g * d of the first pass, the gradients of a and b of
+// the second.
 struct SumTotals {
-  double values[kChannelSums];
+  enum { kG, kGD, kGradA, kGradB, kSums };
+  double values[kSums];
+
   void merge(const SumTotals& other) {
-    for (int k = 0; k < kChannelSums; ++k) {
+    for (int k = 0; k < kSums; ++k) {
       values[k] += other.values[k];
     }
+  }
+};
+
+// Two sums of every lane, added to a channel's totals in double.
+template <typename acc_t>
+struct LaneSums {
+  int64_t width, channels, rows = 0;
+  std::vector<acc_t> first, second;
+
+  LaneSums(int64_t width, int64_t channels)
+      : width(width), channels(channels), first(width), second(width) {}
+
+  // Makes room for some more rows.
+  void add_rows(int64_t more, SumTotals* totals, int k) {
+    if (rows + more > kFlush) {
+      flush(totals, k);
+    }
+    rows += more;
+  }
+  // Into values[k] and values[k + 1].
+  void flush(SumTotals* totals, int k) {
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t l = c; l < width; l += channels) {
+        totals[c].values[k] += first[l];
+        totals[c].values[k + 1] += second[l];
+      }
+    }
+    std::fill(first.begin(), first.end(), acc_t(0));
+    std::fill(second.begin(), second.end(), acc_t(0));
+    rows = 0;
   }
 };
 
@@ -258,78 +294,75 @@ struct BackwardPass {
 
   void first(int64_t group, int64_t begin, int64_t end, Lanes& lanes, Total* totals) const {
     set_common(group * blocks.channels, lanes);
-    std::vector<acc_t> sums(kChannelSums * lanes.width);
-    int64_t rows_in_sums = 0;
-    const auto flush = [&] {
-      for (int64_t c = 0; c < blocks.channels; ++c) {
-        for (int k = 0; k < kChannelSums; ++k) {
-          for (int64_t l = c; l < lanes.width; l += blocks.channels) {
-            totals[c].values[k] += sums[k * lanes.width + l];
-          }
-        }
-      }
-      std::fill(sums.begin(), sums.end(), acc_t(0));
-      rows_in_sums = 0;
-    };
+    LaneSums<acc_t> sums(lanes.width, blocks.channels);
     for (int64_t block = begin; block < end; ++block) {
       for_rows(
           blocks.offset(group, block), blocks.elements(block), lanes.width,
           [&](int64_t at, int64_t rows, int64_t width, bool) {
-            if (rows_in_sums + rows > kFlush) {
-              flush();
-            }
+            sums.add_rows(rows, totals, Total::kG);
             sums_rows(
                 grad + at, a + at, b + at, grad_a + at, grad_b + at,
                 deviations(lanes, group, block, at), lanes[kBiasA], lanes[kBiasB], lanes[kMean],
-                sums.data(), join, rows, width, lanes.width);
-            rows_in_sums += rows;
+                sums.first.data(), sums.second.data(), join, rows, width);
           });
     }
-    flush();
+    sums.flush(totals, Total::kG);
   }
 
-  void finish(int64_t group, const Total* totals) {
-    const auto store = [](const Tensor& x, int64_t at, double value) {
-      static_cast<acc_t*>(x.mutable_data_ptr())[at] = static_cast<acc_t>(value);
-    };
+  void finish_first(int64_t group, const Total* totals) {
     const acc_t* weight = pointer<acc_t>(call.weight);
     for (int64_t c = 0; c < blocks.channels; ++c) {
       const int64_t at = group * blocks.channels + c;
       const double* sum = totals[c].values;
       const auto coefficients = GradCoefficients<double>::of(
-          sum[kG], sum[kGD], rstd[at], weight ? weight[at] : 1,
+          sum[Total::kG], sum[Total::kGD], rstd[at], weight ? weight[at] : 1,
           static_cast<double>(call.shape.count()), call.batch_statistics);
       scale[at] = static_cast<acc_t>(coefficients.scale);
       offset[at] = static_cast<acc_t>(coefficients.offset);
       slope[at] = static_cast<acc_t>(coefficients.slope);
-      store(call.grad_bias_a, at, coefficients.grad_bias(sum[kPaG], sum[kPa], sum[kPaD]));
-      store(call.grad_bias_b, at, coefficients.grad_bias(sum[kPbG], sum[kPb], sum[kPbD]));
-      store(call.grad_weight, at, sum[kGD] * rstd[at]);
-      store(call.grad_bias, at, sum[kG]);
+      store(call.grad_weight, at, sum[Total::kGD] * rstd[at]);
+      store(call.grad_bias, at, sum[Total::kG]);
     }
   }
 
-  void second(int64_t group, int64_t begin, int64_t end, Lanes& lanes) const {
+  void second(int64_t group, int64_t begin, int64_t end, Lanes& lanes, Total* totals) const {
     const int64_t channel = group * blocks.channels;
     set_common(channel, lanes);
     lanes.set(kScale, scale.data(), channel);
     lanes.set(kOffset, offset.data(), channel);
     lanes.set(kSlope, slope.data(), channel);
+    LaneSums<acc_t> sums(lanes.width, blocks.channels);
     for (int64_t block = begin; block < end; ++block) {
       for_rows(
           blocks.offset(group, block), blocks.elements(block), lanes.width,
           [&](int64_t at, int64_t rows, int64_t width, bool) {
+            sums.add_rows(rows, totals, Total::kGradA);
             if constexpr (kKeeps<stored_t>) {
               grad_from_kept_rows(
                   grad + at, deviations(lanes, group, block, at), grad_a + at, grad_b + at,
-                  lanes[kScale], lanes[kOffset], lanes[kSlope], rows, width);
+                  lanes[kScale], lanes[kOffset], lanes[kSlope], sums.first.data(),
+                  sums.second.data(), rows, width);
             } else {
               grad_rows(
                   grad + at, a + at, b + at, grad_a + at, grad_b + at, lanes[kBiasA], lanes[kBiasB],
-                  lanes[kMean], lanes[kScale], lanes[kOffset], lanes[kSlope], join, rows, width);
+                  lanes[kMean], lanes[kScale], lanes[kOffset], lanes[kSlope], sums.first.data(),
+                  sums.second.data(), join, rows, width);
             }
           });
     }
+    sums.flush(totals, Total::kGradA);
+  }
+
+  void finish_second(int64_t group, const Total* totals) const {
+    for (int64_t c = 0; c < blocks.channels; ++c) {
+      const int64_t at = group * blocks.channels + c;
+      store(call.grad_bias_a, at, totals[c].values[Total::kGradA]);
+      store(call.grad_bias_b, at, totals[c].values[Total::kGradB]);
+    }
+  }
+
+  static void store(const Tensor& x, int64_t at, double value) {
+    static_cast<acc_t*>(x.mutable_data_ptr())[at] = static_cast<acc_t>(value);
   }
 };
 
@@ -361,8 +394,9 @@ void run(Pass pass) {
       lanes.scratch = scratch.get();
       for (int64_t group = begin; group < end; ++group) {
         pass.first(group, 0, blocks.blocks, lanes, total(group, 0));
-        pass.finish(group, total(group, 0));
-        pass.second(group, 0, blocks.blocks, lanes);
+        pass.finish_first(group, total(group, 0));
+        pass.second(group, 0, blocks.blocks, lanes, total(group, 0));
+        pass.finish_second(group, total(group, 0));
       }
     });
     return;
@@ -380,20 +414,28 @@ void run(Pass pass) {
       }
     });
   };
+  // Into the totals of part 0.
+  const auto merge_parts = [&](int64_t group) {
+    for (int64_t part = 1; part < parts; ++part) {
+      for (int64_t c = 0; c < blocks.channels; ++c) {
+        total(group, 0)[c].merge(total(group, part)[c]);
+        total(group, part)[c] = {};
+      }
+    }
+    return total(group, 0);
+  };
   for_parts([&](int64_t group, int64_t part, int64_t begin, int64_t end, Lanes& lanes) {
     pass.first(group, begin, end, lanes, total(group, part));
   });
   for (int64_t group = 0; group < blocks.groups; ++group) {
-    for (int64_t part = 1; part < parts; ++part) {
-      for (int64_t c = 0; c < blocks.channels; ++c) {
-        total(group, 0)[c].merge(total(group, part)[c]);
-      }
-    }
-    pass.finish(group, total(group, 0));
+    pass.finish_first(group, merge_parts(group));
   }
-  for_parts([&](int64_t group, int64_t, int64_t begin, int64_t end, Lanes& lanes) {
-    pass.second(group, begin, end, lanes);
+  for_parts([&](int64_t group, int64_t part, int64_t begin, int64_t end, Lanes& lanes) {
+    pass.second(group, begin, end, lanes, total(group, part));
   });
+  for (int64_t group = 0; group < blocks.groups; ++group) {
+    pass.finish_second(group, merge_parts(group));
+  }
 }
 
 struct Cpu {

@@ -96,8 +96,8 @@ ORIGINET_MULTIVERSION void join_rows(
   }
 }
 
-// sums[k * stride + l], k a ChannelSum. psi' of both branches and d are left behind
-// for grad_from_kept_rows, unless 16 bits would round them.
+// Adds g and g * d to the lanes' sums. psi' of both branches and d are left behind
+// for grad_from_kept_rows.
 template <typename stored_t>
 ORIGINET_MULTIVERSION void sums_rows(
     const stored_t* grad,
@@ -109,31 +109,30 @@ ORIGINET_MULTIVERSION void sums_rows(
     const Acc<stored_t>* bias_a,
     const Acc<stored_t>* bias_b,
     const Acc<stored_t>* mean,
-    Acc<stored_t>* sums,
+    Acc<stored_t>* sum_g,
+    Acc<stored_t>* sum_gd,
     Join<Acc<stored_t>> join,
     int64_t rows,
-    int64_t width,
-    int64_t stride) {
+    int64_t width) {
   using A = Arithmetic<stored_t>;
   for (int64_t row = 0; row < rows; ++row) {
 #pragma omp simd
     for (int64_t l = 0; l < width; ++l) {
       const auto g = A::load(grad[l]);
-      const auto in_a = join.branch(A::load(a[l]) + bias_a[l]);
-      const auto in_b = join.branch(A::load(b[l]) + bias_b[l]);
-      const auto d = in_a.value + in_b.value - mean[l];
-      sums[kG * stride + l] += g;
-      sums[kGD * stride + l] += g * d;
-      sums[kPaG * stride + l] += in_a.derivative * g;
-      sums[kPbG * stride + l] += in_b.derivative * g;
-      sums[kPa * stride + l] += in_a.derivative;
-      sums[kPb * stride + l] += in_b.derivative;
-      sums[kPaD * stride + l] += in_a.derivative * d;
-      sums[kPbD * stride + l] += in_b.derivative * d;
+      const auto x_a = A::load(a[l]) + bias_a[l];
+      const auto x_b = A::load(b[l]) + bias_b[l];
       if constexpr (kKeeps<stored_t>) {
+        const auto in_a = join.branch(x_a);
+        const auto in_b = join.branch(x_b);
+        const auto d = in_a.value + in_b.value - mean[l];
+        sum_g[l] += g;
+        sum_gd[l] += g * d;
         kept_a[l] = in_a.derivative;
         kept_b[l] = in_b.derivative;
         kept_d[l] = d;
+      } else {
+        sum_g[l] += g;
+        sum_gd[l] += g * (join(x_a, x_b) - mean[l]);
       }
     }
     grad += width;
@@ -145,7 +144,8 @@ ORIGINET_MULTIVERSION void sums_rows(
   }
 }
 
-// From what sums_rows left in grad_a, grad_b and d.
+// From what sums_rows left in grad_a, grad_b and d. Adds the gradients to the lanes'
+// sums, which are those of the biases.
 template <typename stored_t>
 ORIGINET_MULTIVERSION void grad_from_kept_rows(
     const stored_t* grad,
@@ -155,6 +155,8 @@ ORIGINET_MULTIVERSION void grad_from_kept_rows(
     const stored_t* scale,
     const stored_t* offset,
     const stored_t* slope,
+    stored_t* sum_a,
+    stored_t* sum_b,
     int64_t rows,
     int64_t width) {
   for (int64_t row = 0; row < rows; ++row) {
@@ -163,6 +165,8 @@ ORIGINET_MULTIVERSION void grad_from_kept_rows(
       const auto grad_z = scale[l] * (grad[l] - offset[l] - slope[l] * d[l]);
       grad_a[l] *= grad_z;
       grad_b[l] *= grad_z;
+      sum_a[l] += grad_a[l];
+      sum_b[l] += grad_b[l];
     }
     grad += width;
     d += width;
@@ -184,6 +188,8 @@ ORIGINET_MULTIVERSION void grad_rows(
     const Acc<stored_t>* scale,
     const Acc<stored_t>* offset,
     const Acc<stored_t>* slope,
+    Acc<stored_t>* sum_a,
+    Acc<stored_t>* sum_b,
     Join<Acc<stored_t>> join,
     int64_t rows,
     int64_t width) {
@@ -195,8 +201,12 @@ ORIGINET_MULTIVERSION void grad_rows(
       const auto in_b = join.branch(A::load(b[l]) + bias_b[l]);
       const auto d = in_a.value + in_b.value - mean[l];
       const auto grad_z = scale[l] * (A::load(grad[l]) - offset[l] - slope[l] * d);
-      grad_a[l] = A::store(grad_z * in_a.derivative);
-      grad_b[l] = A::store(grad_z * in_b.derivative);
+      const auto out_a = grad_z * in_a.derivative;
+      const auto out_b = grad_z * in_b.derivative;
+      grad_a[l] = A::store(out_a);
+      grad_b[l] = A::store(out_b);
+      sum_a[l] += out_a;
+      sum_b[l] += out_b;
     }
     grad += width;
     a += width;

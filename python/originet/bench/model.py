@@ -22,9 +22,10 @@ LAYOUTS = ("contiguous", "channels_last")
 _CLASSES = 4
 _BATCHES = (1, 8, 32, 128, 256)
 _COMPILED = (1, 32, 256)  # compiling takes half a minute a batch size
-# Of a tensor's largest magnitude. Convolutions of a GPU multiply in TF32, with 10 bits, and the
+# Of a tensor's largest magnitude. psi' jumps at 0, so a rounding that takes an input across it shows in
+# the gradients; the convolutions of a GPU multiply in TF32, with 10 bits, and the
 # compiler may choose other ones than eager PyTorch.
-_TOLERANCE = 1e-2
+_TOLERANCE = 5e-2
 
 
 class EagerRReLU(nn.Module):
