@@ -1,126 +1,19 @@
-// CPU backend of the normalised join: threaded, vectorised, two passes over memory.
-//
-// Both layouts are blocks of dense memory in which channels alternate: a plane of
-// one channel (contiguous), or rows of all C channels (channels_last). Either is
-// walked in rows of `width` lanes, a multiple of the number of channels, so that
-// lane l belongs to channel l % channels; every lane keeps statistics of its own,
-// which are merged seldom. So narrow channels_last tensors use whole vectors too.
+// CPU backend of the normalised join: threaded, vectorised, two passes over memory,
+// whose loops are in rrelu_norm_loops.h and whose state in rrelu_norm_lanes.h.
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <vector>
 
 #include "rrelu_norm.h"
+#include "rrelu_norm_lanes.h"
 #include "rrelu_norm_loops.h"
 #include "stored_types.h"
 
 namespace originet {
 namespace {
 
-constexpr int64_t kGrain = 16384;   // elements per thread at least
-constexpr int64_t kLanes = 64;      // about so many lanes a row
-constexpr int64_t kFlush = 256;     // rows between two merges into double
-constexpr int64_t kBlockRows = 256; // channels_last: pixels a block
-
-// How a dense tensor is cut: `groups` of channels that are computed alone, each
-// of `blocks` blocks.
-struct Blocks {
-  int64_t groups, channels, blocks; // channels: of one group
-  int64_t block_elements, block_stride, group_stride, group_elements;
-
-  explicit Blocks(const NormShape& shape) {
-    if (shape.inner > 1) {
-      groups = shape.channels, channels = 1, blocks = shape.outer;
-      block_elements = group_stride = shape.inner;
-      block_stride = shape.channels * shape.inner;
-    } else {
-      groups = 1, channels = shape.channels;
-      block_elements = block_stride = kBlockRows * channels;
-      blocks = (shape.outer + kBlockRows - 1) / kBlockRows;
-      group_stride = 0;
-    }
-    group_elements = shape.count() * channels;
-  }
-  int64_t offset(int64_t group, int64_t block) const {
-    return group * group_stride + block * block_stride;
-  }
-  int64_t elements(int64_t block) const {
-    return std::min(block_elements, group_elements - block * block_elements);
-  }
-  int64_t width() const {
-    const int64_t fold = std::max<int64_t>(1, kLanes / channels);
-    return std::min(fold * channels, block_elements);
-  }
-};
-
-// What a thread needs for a group: one value a lane of each of kCount parameters,
-// repeated from one a channel, and room that the passes may share.
-template <typename acc_t, int kCount>
-struct LaneParameters {
-  int64_t width, channels;
-  std::vector<acc_t> values;
-  acc_t* scratch = nullptr; // an element for each of the group
-
-  LaneParameters(int64_t width, int64_t channels)
-      : width(width), channels(channels), values(kCount * width) {}
-
-  const acc_t* operator[](int k) const {
-    return values.data() + k * width;
-  }
-  // From source[first], or `otherwise` where there is none.
-  void set(int k, const acc_t* source, int64_t first, acc_t otherwise = 0) {
-    for (int64_t c = 0; c < channels; ++c) { // l % channels a lane would cost more than the kernel
-      const acc_t value = source ? source[first + c] : otherwise;
-      for (int64_t l = c; l < width; l += channels) {
-        values[k * width + l] = value;
-      }
-    }
-  }
-};
-
-// Moments of every lane; merged into a channel's in double.
-template <typename acc_t>
-struct LaneMoments {
-  int64_t width, channels, rows = 0;
-  std::vector<acc_t> mean, m2;
-
-  LaneMoments(int64_t width, int64_t channels)
-      : width(width), channels(channels), mean(width), m2(width) {}
-
-  void flush(Moments<double>* totals) {
-    const int64_t fold = width / channels;
-    for (int64_t c = 0; rows > 0 && c < channels; ++c) {
-      double sum = 0, squares = 0;
-      for (int64_t l = c; l < width; l += channels) {
-        sum += mean[l];
-      }
-      const double average = sum / static_cast<double>(fold);
-      for (int64_t l = c; l < width; l += channels) {
-        const double delta = mean[l] - average;
-        squares += m2[l] + static_cast<double>(rows) * delta * delta;
-      }
-      totals[c].merge({static_cast<double>(fold * rows), average, squares});
-    }
-    std::fill(mean.begin(), mean.end(), acc_t(0));
-    std::fill(m2.begin(), m2.end(), acc_t(0));
-    rows = 0;
-  }
-};
-
-// Calls body(begin, rows, width, tail) for the rows of a block and for what is
-// left of it.
-template <typename Body>
-void for_rows(int64_t begin, int64_t elements, int64_t width, const Body& body) {
-  int64_t rows = elements / width;
-  for (; rows > 0; rows -= kFlush) {
-    const int64_t some = std::min(rows, kFlush);
-    body(begin, some, width, false);
-    begin += some * width;
-    elements -= some * width;
-  }
-  if (elements > 0) {
-    body(begin, int64_t(1), elements, true);
-  }
-}
+constexpr int64_t kGrain = 16384; // elements per thread at least
 
 template <typename stored_t>
 struct ForwardPass {
@@ -216,49 +109,6 @@ struct ForwardPass {
   void finish_second(int64_t, const Total*) const {}
 };
 
-// Sums over a channel: g and g * d of the first pass, the gradients of a and b of
-// the second.
-struct SumTotals {
-  enum { kG, kGD, kGradA, kGradB, kSums };
-  double values[kSums];
-
-  void merge(const SumTotals& other) {
-    for (int k = 0; k < kSums; ++k) {
-      values[k] += other.values[k];
-    }
-  }
-};
-
-// Two sums of every lane, added to a channel's totals in double.
-template <typename acc_t>
-struct LaneSums {
-  int64_t width, channels, rows = 0;
-  std::vector<acc_t> first, second;
-
-  LaneSums(int64_t width, int64_t channels)
-      : width(width), channels(channels), first(width), second(width) {}
-
-  // Makes room for some more rows.
-  void add_rows(int64_t more, SumTotals* totals, int k) {
-    if (rows + more > kFlush) {
-      flush(totals, k);
-    }
-    rows += more;
-  }
-  // Into values[k] and values[k + 1].
-  void flush(SumTotals* totals, int k) {
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t l = c; l < width; l += channels) {
-        totals[c].values[k] += first[l];
-        totals[c].values[k + 1] += second[l];
-      }
-    }
-    std::fill(first.begin(), first.end(), acc_t(0));
-    std::fill(second.begin(), second.end(), acc_t(0));
-    rows = 0;
-  }
-};
-
 template <typename stored_t>
 struct BackwardPass {
   using acc_t = Acc<stored_t>;
@@ -281,9 +131,8 @@ struct BackwardPass {
   Join<acc_t> join{call.alpha};
 
   // Where the deviation from the mean of element `at` is kept between the passes.
-  acc_t* deviations(const Lanes& lanes, int64_t group, int64_t block, int64_t at) const {
-    const int64_t packed = block * blocks.block_elements + at - blocks.offset(group, block);
-    return kNeedsScratch ? lanes.scratch + packed : nullptr;
+  acc_t* kept(const Lanes& lanes, int64_t group, int64_t block, int64_t at) const {
+    return lanes.scratch + block * blocks.block_elements + at - blocks.offset(group, block);
   }
 
   void set_common(int64_t channel, Lanes& lanes) const {
@@ -300,9 +149,16 @@ struct BackwardPass {
           blocks.offset(group, block), blocks.elements(block), lanes.width,
           [&](int64_t at, int64_t rows, int64_t width, bool) {
             sums.add_rows(rows, totals, Total::kG);
+            if constexpr (kKeeps<stored_t>) {
+              if (lanes.scratch) {
+                return sums_and_keep_rows(
+                    grad + at, a + at, b + at, grad_a + at, grad_b + at,
+                    kept(lanes, group, block, at), lanes[kBiasA], lanes[kBiasB], lanes[kMean],
+                    sums.first.data(), sums.second.data(), join, rows, width);
+              }
+            }
             sums_rows(
-                grad + at, a + at, b + at, grad_a + at, grad_b + at,
-                deviations(lanes, group, block, at), lanes[kBiasA], lanes[kBiasB], lanes[kMean],
+                grad + at, a + at, b + at, lanes[kBiasA], lanes[kBiasB], lanes[kMean],
                 sums.first.data(), sums.second.data(), join, rows, width);
           });
     }
@@ -338,16 +194,17 @@ struct BackwardPass {
           [&](int64_t at, int64_t rows, int64_t width, bool) {
             sums.add_rows(rows, totals, Total::kGradA);
             if constexpr (kKeeps<stored_t>) {
-              grad_from_kept_rows(
-                  grad + at, deviations(lanes, group, block, at), grad_a + at, grad_b + at,
-                  lanes[kScale], lanes[kOffset], lanes[kSlope], sums.first.data(),
-                  sums.second.data(), rows, width);
-            } else {
-              grad_rows(
-                  grad + at, a + at, b + at, grad_a + at, grad_b + at, lanes[kBiasA], lanes[kBiasB],
-                  lanes[kMean], lanes[kScale], lanes[kOffset], lanes[kSlope], sums.first.data(),
-                  sums.second.data(), join, rows, width);
+              if (lanes.scratch) {
+                return grad_from_kept_rows(
+                    grad + at, kept(lanes, group, block, at), grad_a + at, grad_b + at,
+                    lanes[kScale], lanes[kOffset], lanes[kSlope], sums.first.data(),
+                    sums.second.data(), rows, width);
+              }
             }
+            grad_rows(
+                grad + at, a + at, b + at, grad_a + at, grad_b + at, lanes[kBiasA], lanes[kBiasB],
+                lanes[kMean], lanes[kScale], lanes[kOffset], lanes[kSlope], sums.first.data(),
+                sums.second.data(), join, rows, width);
           });
     }
     sums.flush(totals, Total::kGradA);
@@ -383,15 +240,15 @@ void run(Pass pass) {
   const auto total = [&](int64_t group, int64_t part) {
     return totals.data() + (group * parts + part) * blocks.channels;
   };
-  const auto room = [](int64_t size) {
-    return std::make_unique_for_overwrite<acc_t[]>(Pass::kNeedsScratch ? size : 0);
-  };
   if (parts == 1) {
     const int64_t grain = kGrain / blocks.group_elements + 1;
     torch::stable::parallel_for(0, blocks.groups, grain, [&](int64_t begin, int64_t end) {
       Lanes lanes(blocks.width(), blocks.channels);
-      const auto scratch = room(blocks.group_elements);
-      lanes.scratch = scratch.get();
+      std::unique_ptr<acc_t[]> scratch;
+      if (Pass::kNeedsScratch) {
+        scratch = std::make_unique_for_overwrite<acc_t[]>(blocks.group_elements);
+        lanes.scratch = scratch.get();
+      }
       for (int64_t group = begin; group < end; ++group) {
         pass.first(group, 0, blocks.blocks, lanes, total(group, 0));
         pass.finish_first(group, total(group, 0));
@@ -401,13 +258,11 @@ void run(Pass pass) {
     });
     return;
   }
-  const auto scratch = room(elements);
   const auto for_parts = [&](const auto& body) {
     torch::stable::parallel_for(0, blocks.groups * parts, 1, [&](int64_t begin, int64_t end) {
       Lanes lanes(blocks.width(), blocks.channels);
       for (int64_t unit = begin; unit < end; ++unit) {
         const int64_t part = unit % parts;
-        lanes.scratch = scratch.get() + unit / parts * blocks.group_elements;
         body(
             unit / parts, part, part * blocks.blocks / parts, (part + 1) * blocks.blocks / parts,
             lanes);

@@ -96,10 +96,38 @@ ORIGINET_MULTIVERSION void join_rows(
   }
 }
 
-// Adds g and g * d to the lanes' sums. psi' of both branches and d are left behind
-// for grad_from_kept_rows.
+// Adds g and g * d to the lanes' sums.
 template <typename stored_t>
 ORIGINET_MULTIVERSION void sums_rows(
+    const stored_t* grad,
+    const stored_t* a,
+    const stored_t* b,
+    const Acc<stored_t>* bias_a,
+    const Acc<stored_t>* bias_b,
+    const Acc<stored_t>* mean,
+    Acc<stored_t>* sum_g,
+    Acc<stored_t>* sum_gd,
+    Join<Acc<stored_t>> join,
+    int64_t rows,
+    int64_t width) {
+  using A = Arithmetic<stored_t>;
+  for (int64_t row = 0; row < rows; ++row) {
+#pragma omp simd
+    for (int64_t l = 0; l < width; ++l) {
+      const auto g = A::load(grad[l]);
+      const auto d = join(A::load(a[l]) + bias_a[l], A::load(b[l]) + bias_b[l]) - mean[l];
+      sum_g[l] += g;
+      sum_gd[l] += g * d;
+    }
+    grad += width;
+    a += width;
+    b += width;
+  }
+}
+
+// The same, leaving psi' of both branches and d behind for grad_from_kept_rows.
+template <typename stored_t>
+ORIGINET_MULTIVERSION void sums_and_keep_rows(
     const stored_t* grad,
     const stored_t* a,
     const stored_t* b,
@@ -121,19 +149,14 @@ ORIGINET_MULTIVERSION void sums_rows(
       const auto g = A::load(grad[l]);
       const auto x_a = A::load(a[l]) + bias_a[l];
       const auto x_b = A::load(b[l]) + bias_b[l];
-      if constexpr (kKeeps<stored_t>) {
-        const auto in_a = join.branch(x_a);
-        const auto in_b = join.branch(x_b);
-        const auto d = in_a.value + in_b.value - mean[l];
-        sum_g[l] += g;
-        sum_gd[l] += g * d;
-        kept_a[l] = in_a.derivative;
-        kept_b[l] = in_b.derivative;
-        kept_d[l] = d;
-      } else {
-        sum_g[l] += g;
-        sum_gd[l] += g * (join(x_a, x_b) - mean[l]);
-      }
+      const auto in_a = join.branch(x_a);
+      const auto in_b = join.branch(x_b);
+      const auto d = in_a.value + in_b.value - mean[l];
+      sum_g[l] += g;
+      sum_gd[l] += g * d;
+      kept_a[l] = in_a.derivative;
+      kept_b[l] = in_b.derivative;
+      kept_d[l] = d;
     }
     grad += width;
     a += width;

@@ -13,8 +13,9 @@ from originet_ext._library import ops
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """Gives a table for `torch.export.ExportedProgram.run_decompositions`.
 
-    `torch.export.export` keeps `fused_rrelu` and `fused_rrelu_add` as ops of this package; the
-    table turns them into PyTorch's own, 16-bit types computed in float32 as in the kernels.
+    `torch.export.export` keeps `fused_rrelu`, `fused_rrelu_add` and `fused_rrelu_add_norm` as ops
+    of this package; the table turns them into PyTorch's own, 16-bit types computed in float32 as in
+    the kernels.
     `torch.onnx.export(model, ...)` uses it unasked; an exported program needs it first.
 
     Returns:
@@ -27,6 +28,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     return {
         ops.rrelu_forward.default: _rrelu,
         ops.rrelu_add_forward.default: _rrelu_add,
+        ops.rrelu_add_norm_forward.default: _rrelu_add_norm,
     }
 
 
@@ -36,6 +38,44 @@ def _rrelu(x: Tensor, alpha: float) -> Tensor:
 
 def _rrelu_add(a: Tensor, b: Tensor, alpha: float) -> Tensor:
     return reference.fused_rrelu_add(_wide(a), _wide(b), alpha).to(a.dtype)
+
+
+def _rrelu_add_norm(
+    a: Tensor,
+    b: Tensor,
+    bias_a: Tensor | None,
+    bias_b: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    eps: float,
+    alpha: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    column = (-1, *[1] * (a.dim() - 2))  # [C] against [N, C, ...]
+
+    def of_channels(x: Tensor) -> Tensor:
+        return _wide(x).reshape(column)
+
+    wide = [
+        _wide(x) if shift is None else _wide(x) + of_channels(shift)
+        for x, shift in ((a, bias_a), (b, bias_b))
+    ]
+    z = reference.fused_rrelu_add(wide[0], wide[1], alpha)
+    if mean is None or var is None:
+        var, mean = torch.var_mean(z, (0, *range(2, a.dim())), correction=0)
+        count = z.numel() // z.shape[1]
+        reported = var * (count / (count - 1))  # as the running variance takes it
+    else:
+        mean, var = _wide(mean), _wide(var)
+        reported = var
+    rstd = torch.rsqrt(var + eps)
+    y = (z - mean.reshape(column)) * rstd.reshape(column)
+    if weight is not None:
+        y = y * of_channels(weight)
+    if bias is not None:
+        y = y + of_channels(bias)
+    return y.to(a.dtype), mean, rstd, reported
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 from originet_ext import reference
 from originet_ext._autograd import kernel, may_differentiate
 from originet_ext._checks import check_norm
+from originet_ext._decomposition import decompositions
 from originet_ext._library import ops
 from originet_ext.rrelu import fused_rrelu_add
 
@@ -86,7 +87,10 @@ def fused_rrelu_add_norm(
     given = (None, None) if training else (running_mean, running_var)
     args = (a, b, bias_a, bias_b, weight, bias, *given, eps, alpha)
     if torch.compiler.is_compiling():
-        y, mean, _, var = ops.rrelu_add_norm_forward.default(*args)
+        op: Any = ops.rrelu_add_norm_forward.default
+        if torch.onnx.is_in_onnx_export():
+            op = decompositions()[op]
+        y, mean, _, var = op(*args)
     elif torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return reference.fused_rrelu_add_norm(
             a,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from originet_ext import fused_rrelu_add_norm, reference
+from originet_ext import decompositions, fused_rrelu_add_norm, reference
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 # Of the largest value in a tensor: sums over a channel have the error of their largest term.
@@ -420,3 +420,15 @@ def test_the_ops_check_what_they_get():
         forward(a, a, *nothing, torch.ones(3), None, 1e-5, 0.1)
     with pytest.raises(RuntimeError, match=r"bias must have the dtype of a, Float.*got Double"):
         forward(a, a, None, None, None, torch.ones(3).double(), None, None, 1e-5, 0.1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_decomposition_gives_what_the_op_gives(device, training, with_vectors):
+    inputs = make((4, 3, 5, 7), device, torch.float64)
+    names = ("bias_a", "bias_b", "weight", "bias")
+    vectors = [inputs[name].detach() if with_vectors else None for name in names]
+    given = (None, None) if training else (inputs["running_mean"], inputs["running_var"])
+    args = (inputs["a"].detach(), inputs["b"].detach(), *vectors, *given, 1e-3, 0.2)
+    op = torch.ops.originet.rrelu_add_norm_forward.default
+    torch.testing.assert_close(decompositions()[op](*args), op(*args), rtol=1e-11, atol=1e-12)
