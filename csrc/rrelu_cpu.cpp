@@ -8,7 +8,7 @@ namespace originet {
 namespace {
 
 // Elements per thread below which a second thread costs more than it gives.
-constexpr int64_t kGrain = 16384;
+constexpr int64_t kGrain = 8192;
 
 template <typename scalar_t, template <typename, bool> class Functor>
 void run_typed(const Elements& elements, double alpha) {
