@@ -60,8 +60,10 @@ def test_no_input_of_a_case_lies_on_the_kink(monkeypatch):
     assert all((x != 0).all() for x in seen) and seen
 
 
-def test_compiled_graph_can_be_walked_more_than_once():
-    case = bench.rrelu_case((64,), mode="backward", providers=bench.rrelu_providers(["compile"]))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_graph_can_be_walked_more_than_once(dtype):
+    providers = bench.rrelu_providers(["compile"])
+    case = bench.rrelu_case((64,), mode="backward", dtype=dtype, providers=providers)
     (first,), (second,) = case.calls["compile"](), case.calls["compile"]()
     assert torch.equal(first, second)
 

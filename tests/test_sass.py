@@ -73,3 +73,17 @@ def test_vector_kernels_load_and_store_16_bytes_at_a_time(kernels):
         # These two store one value a channel.
         if not re.search(r"norm_(moments|sums)_kernel", name):
             assert "STG.E.128" in code, name
+
+
+def test_psi_at_16_bits_leaves_memory_the_bottleneck(kernels):
+    """An H200 moves 10^12 16-bit elements a second and issues 33 instructions for each."""
+    unroll, vector = 2, 8  # rrelu_cuda.cu: elements of the main loop, and one beside it
+    for name, most in (("RReluForward", 25), ("RReluBackward", 37)):
+        for dtype in ("BFloat16", "Half"):
+            (code,) = [
+                code
+                for kernel, code in kernels.items()
+                if re.search(f"elementwise_kernelI.*{dtype}ELi{vector}E.*{name}I", kernel)
+            ]
+            instructions = len(re.findall(r"/\*[0-9a-f]{4}\*/ ", code))
+            assert instructions / (unroll * vector + 1) <= most, (name, dtype)

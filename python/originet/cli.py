@@ -244,12 +244,13 @@ def bench_command(
             name: bench.jobs(name, where, dtypes=dtypes, threads=threads, quick=quick)
             for name in subject or bench.SUBJECTS
         }
+
+        def save(timed: list[timing.Row]) -> None:
+            bench.write_results(out, [replace(row, commit=row.commit or commit) for row in timed])
+
         with _progress() as bars:
             for name, jobs in work.items():
-                timed = bench.run_jobs(jobs, _bar(bars, f"bench {name}"))
-                timed = [replace(row, commit=row.commit or commit) for row in timed]
-                bench.write_results(out, timed)  # what an interrupted run has finished is kept
-                rows += timed
+                rows += bench.run_jobs(jobs, _bar(bars, f"bench {name}"), save)
         bench.draw_results(out, bench.read_results(out))
     for part in summary.tables(rows):
         table = Table(*part.header, title=part.title, box=box.SIMPLE_HEAD, padding=0)

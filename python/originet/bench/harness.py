@@ -75,12 +75,17 @@ class Job:
     budget: float
 
 
-def run_jobs(jobs: Sequence[Job], progress: Callable[[int, int], None] | None = None) -> list[Row]:
+def run_jobs(
+    jobs: Sequence[Job],
+    progress: Callable[[int, int], None] | None = None,
+    save: Callable[[list[Row]], None] | None = None,
+) -> list[Row]:
     """Prepare and time jobs one after the other.
 
     Args:
         jobs: From `originet.bench.jobs`.
         progress: Called as progress(done, total) after each.
+        save: Called with the rows of each, so that an interrupted run keeps what is done.
     """
     before = torch.get_num_threads(), cv2.getNumThreads()
     rows: list[Row] = []
@@ -89,7 +94,10 @@ def run_jobs(jobs: Sequence[Job], progress: Callable[[int, int], None] | None = 
             if job.threads:
                 torch.set_num_threads(job.threads)
                 cv2.setNumThreads(job.threads)
-            rows += time_case(job.prepare(), budget=job.budget)
+            timed = time_case(job.prepare(), budget=job.budget)
+            rows += timed
+            if save is not None:
+                save(timed)
             if progress is not None:
                 progress(done, len(jobs))
     finally:

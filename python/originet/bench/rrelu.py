@@ -52,6 +52,10 @@ def rrelu_providers(names: Sequence[str] = PROVIDERS) -> dict[str, Function]:
         "mish": F.mish,
     }
     if "compile" in names:  # made on demand: it imports the compiler
+        # Mode "backward" walks one graph many times, which must not reuse its buffers for results.
+        import torch._functorch.config
+
+        torch._functorch.config.donated_buffer = False
         providers["compile"] = torch.compile(eager_rrelu, fullgraph=True, dynamic=False)
     return {name: providers[name] for name in names}
 
