@@ -62,7 +62,7 @@ void elementwise(
   if (!has_f16c()) {
     return elementwise_loop(functor, pointers, begin, end);
   }
-  constexpr int64_t kBlock = 1024;
+  constexpr int64_t kBlock = 256;
   float in[Functor::kInputs][kBlock];
   float out[Functor::kOutputs][kBlock];
   Pointers<float, Functor> block;
