@@ -9,6 +9,9 @@ from torch import Tensor
 from originet_ext import reference
 from originet_ext._library import ops
 
+# psi'' is 0 outside of [-_SATURATED, _SATURATED] in every dtype.
+_SATURATED = 800.0
+
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """Gives a table for `torch.export.ExportedProgram.run_decompositions`.
@@ -30,6 +33,17 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         ops.rrelu_add_forward.default: _rrelu_add,
         ops.rrelu_add_norm_forward.default: _rrelu_add_norm,
     }
+
+
+def second_derivative(x: Tensor, alpha: float) -> Tensor:
+    """psi''(x) = s * (1 - s) * (2 * a + (1 - 2 * s) * (1 + a * x)), in plain PyTorch.
+
+    Only second and higher derivatives come here; plain PyTorch differentiates it further.
+    """
+    wide = _wide(x).clamp(-_SATURATED, _SATURATED)
+    s = torch.sigmoid(wide)
+    slope = torch.where(wide >= 0, 1.0, torch.full_like(wide, alpha))
+    return (s * (1 - s) * (2 * slope + (1 - 2 * s) * (1 + slope * wide))).to(x.dtype)
 
 
 def _rrelu(x: Tensor, alpha: float) -> Tensor:

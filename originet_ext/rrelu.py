@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from originet_ext._autograd import call, kernel, may_differentiate
 from originet_ext._checks import check_alpha, check_floating, check_same
+from originet_ext._decomposition import second_derivative
 from originet_ext._library import direct_call, direct_call_, ops
 
 # The ops as csrc/rrelu_backend.h numbers them.
@@ -25,9 +26,6 @@ _OPS = (
     ops.rrelu_add_forward.default,
     ops.rrelu_add_backward.default,
 )
-
-# psi'' is 0 outside of [-_SATURATED, _SATURATED] in every dtype.
-_SATURATED = 800.0
 
 
 def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
@@ -113,10 +111,7 @@ def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
 
     Reference: Verma et al., arXiv:2005.07991, Eqs. (4), (6) and (7).
     """
-    if (
-        not torch.compiler.is_compiling()
-        and (y := direct_call(_ADD_FORWARD, alpha, a, b)) is not None
-    ):
+    if (y := _direct(_ADD_FORWARD, alpha, a, b)) is not None:
         return y
     check_same("fused_rrelu_add", a, b)
     check_alpha("fused_rrelu_add", alpha)
@@ -198,39 +193,26 @@ def replace_activations(
     return len(replacements)
 
 
+def _direct(op: int, alpha: float, *tensors: Tensor) -> Any:
+    """Runs an op's kernel by the short road, or gives None where that is closed."""
+    return None if torch.compiler.is_compiling() else direct_call(op, alpha, *tensors)
+
+
 def _kernel(op: int, alpha: float, *tensors: Tensor) -> Any:
-    """Runs an op's kernel, by the shorter road where it is open."""
-    if not torch.compiler.is_compiling():
-        result = direct_call(op, alpha, *tensors)
-        if result is not None:
-            return result
-    return kernel(_OPS[op], *tensors, alpha)
+    """Runs an op's kernel."""
+    result = _direct(op, alpha, *tensors)
+    return kernel(_OPS[op], *tensors, alpha) if result is None else result
 
 
 def _differentiable(op: int, function: Any, alpha: float, *tensors: Tensor) -> Any:
     """Runs an op so that its result can be differentiated."""
-    if not torch.compiler.is_compiling():
-        result = direct_call(op, alpha, *tensors)
-        if result is not None:
-            return result
-    return call(_OPS[op], function, *tensors, alpha)
+    result = _direct(op, alpha, *tensors)
+    return call(_OPS[op], function, *tensors, alpha) if result is None else result
 
 
 def _backward(grad: Tensor, x: Tensor, alpha: float) -> Tensor:
     """Gives grad * psi'(x), differentiable."""
     return _differentiable(_BACKWARD, _RReluBackward, alpha, grad, x)
-
-
-def _second_derivative(x: Tensor, alpha: float) -> Tensor:
-    """psi''(x) = s * (1 - s) * (2 * a + (1 - 2 * s) * (1 + a * x)), in plain PyTorch.
-
-    Only second and higher derivatives come here; plain PyTorch differentiates it further.
-    """
-    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    wide = wide.clamp(-_SATURATED, _SATURATED)
-    s = torch.sigmoid(wide)
-    slope = torch.where(wide >= 0, 1.0, torch.full_like(wide, alpha))
-    return (s * (1 - s) * (2 * slope + (1 - 2 * s) * (1 + slope * wide))).to(x.dtype)
 
 
 class _RRelu(torch.autograd.Function):
@@ -275,14 +257,14 @@ class _RReluBackward(torch.autograd.Function):
         grad, x = ctx.saved_tensors
         return (
             _backward(v, x, ctx.alpha),
-            v * grad * _second_derivative(x, ctx.alpha),
+            v * grad * second_derivative(x, ctx.alpha),
             None,
         )
 
     @staticmethod
     def jvp(ctx: Any, grad_tangent: Tensor, x_tangent: Tensor, _: None) -> Tensor:
         grad, x = ctx.saved_tensors
-        through_x = x_tangent * grad * _second_derivative(x, ctx.alpha)
+        through_x = x_tangent * grad * second_derivative(x, ctx.alpha)
         return _backward(grad_tangent, x, ctx.alpha) + through_x
 
 
@@ -335,8 +317,8 @@ class _RReluAddBackward(torch.autograd.Function):
         grad, a, b = ctx.saved_tensors
         return (
             _backward(v_a, a, ctx.alpha) + _backward(v_b, b, ctx.alpha),
-            v_a * grad * _second_derivative(a, ctx.alpha),
-            v_b * grad * _second_derivative(b, ctx.alpha),
+            v_a * grad * second_derivative(a, ctx.alpha),
+            v_b * grad * second_derivative(b, ctx.alpha),
             None,
         )
 
@@ -345,8 +327,8 @@ class _RReluAddBackward(torch.autograd.Function):
         ctx: Any, grad_tangent: Tensor, a_tangent: Tensor, b_tangent: Tensor, _: None
     ) -> tuple[Tensor, Tensor]:
         grad, a, b = ctx.saved_tensors
-        through_a = a_tangent * grad * _second_derivative(a, ctx.alpha)
-        through_b = b_tangent * grad * _second_derivative(b, ctx.alpha)
+        through_a = a_tangent * grad * second_derivative(a, ctx.alpha)
+        through_b = b_tangent * grad * second_derivative(b, ctx.alpha)
         return (
             _backward(grad_tangent, a, ctx.alpha) + through_a,
             _backward(grad_tangent, b, ctx.alpha) + through_b,
