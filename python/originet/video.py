@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from originet.ahead import read_ahead as read_ahead
 from originet.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
