@@ -32,7 +32,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 # The bytes a file begins with, and those it must hold somewhere if it is whole. Looking for them
 # first keeps the complaints of libpng and libjpeg about a truncated file off stderr.
-_END_MARKS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
+_END_MARKS = {b"\x89PNG": b"IEND\xae\x42\x60\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 
 # A container's frame count is an estimate; a video that ends before this share of it was cut off.
 _WHOLE_SHARE = 0.9
@@ -62,10 +62,12 @@ def list_frames(folder: str | Path) -> tuple[str, ...]:
         The paths; empty if the folder holds no image.
 
     Raises:
-        InputError: if an image has no number, or two have the same.
+        InputError: if an image has no number, or two have the same, or the folder is unreadable.
     """
     images: dict[int, Path] = {}
-    for path in sorted(Path(folder).iterdir()):
+    with _named_errors(folder):
+        paths = sorted(Path(folder).iterdir())
+    for path in paths:
         if path.suffix.lower() not in IMAGE_SUFFIXES or is_junk(path) or not path.is_file():
             continue
         number = frame_number(path)
@@ -91,8 +93,9 @@ def clip_frames(path: str | Path) -> tuple[str, ...]:
             image.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"no such file or folder: {path}")
+    with _named_errors(path):
+        if not path.exists():
+            raise InputError(f"no such file or folder: {path}")
     if path.is_dir():
         frames = list_frames(path)
         if not frames:
@@ -241,7 +244,8 @@ def read_image(path: str | Path, *, color: bool = False) -> Image:
         InputError: if the file is missing, empty, truncated or no image.
     """
     _check_file(path)
-    data = Path(path).read_bytes()
+    with _named_errors(path):
+        data = Path(path).read_bytes()
     for start, end in _END_MARKS.items():
         if data.startswith(start) and end not in data:
             raise InputError(f"truncated image: {path}")
@@ -300,10 +304,21 @@ def _opened(path: str | Path) -> Iterator[cv2.VideoCapture]:
 
 
 def _check_file(path: str | Path) -> None:
-    if not Path(path).is_file():
-        raise InputError(f"no such file: {path}")
-    if Path(path).stat().st_size == 0:
-        raise InputError(f"empty file (0 bytes): {path}")
+    with _named_errors(path):
+        if not Path(path).is_file():
+            raise InputError(f"no such file: {path}")
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise InputError(f"empty file (0 bytes): {path}")
+
+
+@contextmanager
+def _named_errors(path: str | Path) -> Iterator[None]:
+    """Turns what the system says of a path, such as a missing permission, into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
 class _Silence:
