@@ -99,15 +99,17 @@ def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> B
     Raises:
         InputError: if no frame shows a face.
     """
-    largest, shape, count = [], (0, 0), 0
-    for count, frame in enumerate(frames, start=1):
-        shape = frame.shape[:2]
+    shapes, largest = [], []
+    for frame in frames:
+        shapes.append(frame.shape[:2])
         largest += detect_faces(frame)[:1]
+    if not shapes:
+        raise InputError("the face is looked for in at least one frame, got none")
+    height, width = shapes[0]
     if not largest:
-        height, width = shape
-        raise InputError(f"no face found in {count} sampled frames of {width}x{height}")
+        raise InputError(f"no face found in {len(shapes)} sampled frames of {width}x{height}")
     x, y, size = np.median(np.array(largest), axis=0)
-    return _fit(x - margin * size, y - margin * size, (1 + 2 * margin) * size, shape)
+    return _fit(x - margin * size, y - margin * size, (1 + 2 * margin) * size, (height, width))
 
 
 def _fit(x: float, y: float, size: float, shape: tuple[int, ...]) -> Box:

@@ -1,15 +1,13 @@
 """Clips become active images: read, crop, resize, pool."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet import faces, video
+from originet import imaging
 from originet.datasets.table import ClipTable
 from originet.errors import InputError
-from originet_ext import ActiveImageAccumulator
 
 
 def active_images(
@@ -44,13 +42,15 @@ def active_images(
     images = np.empty((len(table), image_size, image_size), np.uint8)
     spans = table[["frames", "onset", "offset"]].itertuples(index=False, name=None)
     for index, (frames, onset, offset) in enumerate(spans):
-        span = frames, _optional(onset), _optional(offset)
-        box = _face_box(*span) if crop_face else None
-        accumulator = ActiveImageAccumulator(method, "minmax")
-        for frame in _read(*span):
-            face = frame if box is None else faces.crop(frame[None], box)[0]
-            accumulator.update(_resize(face, image_size))
-        images[index] = accumulator.result().round()
+        clip = imaging.open_clip(
+            frames,
+            start=_optional(onset),
+            end=_optional(offset),
+            crop_face=crop_face,
+            size=image_size,
+        )
+        _, pooled, _ = imaging.active_images(clip, [method], "minmax")
+        images[index] = pooled[method].round()
         if progress is not None:
             progress(index + 1, len(table))
     return images
@@ -58,42 +58,3 @@ def active_images(
 
 def _optional(number: object) -> int | None:
     return int(number) if isinstance(number, int | np.integer) else None
-
-
-def _read(
-    frames: Sequence[str], onset: int | None, offset: int | None
-) -> Iterator[NDArray[np.uint8]]:
-    return video.read_ahead(video.iter_frames(frames, onset, offset))
-
-
-def _face_box(frames: Sequence[str], onset: int | None, offset: int | None) -> faces.Box:
-    """Looks for the face in frames spread over the clip, which is read for it from end to end."""
-    last: int | None = len(frames)
-    if offset is not None:
-        last = offset
-    elif video.is_video(frames):
-        last = video.video_info(frames[0]).length
-    expected = max(1, (last or 1) - (1 if onset is None else onset) + 1)
-    while True:
-        wanted = faces.sample_indices(expected)
-        samples, length = [], 0
-        for length, frame in enumerate(_read(frames, onset, offset), start=1):
-            if length - 1 in wanted:
-                samples.append(frame)
-        if length == expected:
-            break
-        expected = length  # a number is missing, or a video miscounts its frames: read it again
-    try:
-        return faces.stable_box(samples)
-    except InputError as error:
-        raise InputError(f"{error}: {frames[0]}") from error
-
-
-def _resize(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resizes a frame [H, W] to `size` in height and width."""
-    if frame.shape == (size, size):
-        return frame
-    # Area averaging is for shrinking; enlarging with it repeats pixels.
-    shrinks = min(frame.shape) >= size
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(frame, (size, size), interpolation=interpolation), np.uint8)

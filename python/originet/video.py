@@ -123,7 +123,7 @@ def iter_frames(
     if is_video(frames):
         images = _iter_video(frames[0], onset, offset, color)
     else:
-        images = _iter_images(_select(frames, onset, offset), color)
+        images = _iter_images(select_frames(frames, onset, offset), color)
     shape: tuple[int, ...] | None = None
     for name, image in images:
         shape = shape or image.shape
@@ -158,6 +158,39 @@ def read_clip(
             size changes inside the clip, or if onset and offset are reversed or outside the clip.
     """
     return np.stack(list(iter_frames(frames, onset, offset, color=color)))
+
+
+def select_frames(frames: Sequence[str], onset: int | None, offset: int | None) -> Sequence[str]:
+    """Keeps the image files with onset <= number <= offset.
+
+    Raises:
+        InputError: if onset or offset is outside the numbers, or none is between them.
+    """
+    if onset is None and offset is None:
+        return frames
+    numbers = [frame_number(path) for path in frames]
+    first, last = min(numbers), max(numbers)
+    for name, value in (("onset", onset), ("offset", offset)):
+        if value is not None and not first <= value <= last:
+            raise InputError(
+                f"{name} {value} is outside frames {first} to {last} of {Path(frames[0]).parent}"
+            )
+    low = first if onset is None else onset
+    high = last if offset is None else offset
+    selected = [path for path, number in zip(frames, numbers, strict=True) if low <= number <= high]
+    if not selected:
+        raise InputError(f"no frame numbered {low} to {high} in {Path(frames[0]).parent}")
+    return selected
+
+
+def resize(frame: Image, size: int) -> Image:
+    """Resizes a frame, [H, W] or [H, W, 3], to `size` pixels in height and width."""
+    if frame.shape[:2] == (size, size):
+        return frame
+    # Area averaging is for shrinking; enlarging with it repeats pixels.
+    shrinks = min(frame.shape[:2]) >= size
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(frame, (size, size), interpolation=interpolation), np.uint8)
 
 
 class VideoInfo(NamedTuple):
@@ -211,25 +244,6 @@ def read_frames_at(path: str | Path, numbers: Sequence[int]) -> Iterator[Image]:
 
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]}"
-
-
-def _select(frames: Sequence[str], onset: int | None, offset: int | None) -> Sequence[str]:
-    """Keeps the image files with onset <= number <= offset."""
-    if onset is None and offset is None:
-        return frames
-    numbers = [frame_number(path) for path in frames]
-    first, last = min(numbers), max(numbers)
-    for name, value in (("onset", onset), ("offset", offset)):
-        if value is not None and not first <= value <= last:
-            raise InputError(
-                f"{name} {value} is outside frames {first} to {last} of {Path(frames[0]).parent}"
-            )
-    low = first if onset is None else onset
-    high = last if offset is None else offset
-    selected = [path for path, number in zip(frames, numbers, strict=True) if low <= number <= high]
-    if not selected:
-        raise InputError(f"no frame numbered {low} to {high} in {Path(frames[0]).parent}")
-    return selected
 
 
 def _iter_images(frames: Sequence[str], color: bool) -> Iterator[tuple[str, Image]]:
