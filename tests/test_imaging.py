@@ -132,6 +132,21 @@ def test_times_need_a_rate(tmp_path):
         imaging.open_clip(folder, start="0.1s")
 
 
+def test_video_that_does_not_tell_its_length(tmp_path):
+    frames = random_frames(20, (48, 64, 3))
+    path = tmp_path / "stream.mjpeg"
+    path.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames))
+    clip = imaging.open_clip(path)
+    assert clip.length is None
+    calls = []
+    _, images, length = imaging.active_images(clip, progress=lambda *call: calls.append(call))
+    assert length == 20 and calls == [*((done, None) for done in range(1, 21)), (20, 20)]
+    want = whole(video.read_clip(path), "absolute", "minmax")
+    np.testing.assert_array_equal(images["absolute"], want)
+    with pytest.raises(InputError, match=r"no face found in 16 sampled frames .*stream\.mjpeg"):
+        imaging.open_clip(path, crop_face=True)
+
+
 def test_changing_frame_size_and_missing_clips_are_named(tmp_path):
     folder = write_folder(tmp_path / "clip", random_frames())
     cv2.imwrite(str(folder / "img7.png"), np.zeros((24, 30), np.uint8))

@@ -14,6 +14,7 @@ import originet_ext
 from originet import imaging, render
 from originet.errors import InputError
 from originet.render import Options
+from originet.synth import carphone_path
 
 
 @pytest.fixture
@@ -49,6 +50,14 @@ def test_image_as_png_and_as_npy(tmp_path):
         assert pixels.dtype == np.float32
         want = originet_ext.active_image(clip, normalize=normalize).numpy()
         np.testing.assert_array_equal(pixels, want)
+
+
+def test_endings_may_be_in_capitals(tmp_path):
+    source = write_folder(tmp_path / "clip", random_frames(1))
+    render.render_file(source, tmp_path / "a.GIF", Options("gif"))
+    assert Image.open(tmp_path / "a.GIF").n_frames == 1  # a clip of one frame is a clip
+    render.render_file(source, tmp_path / "a.PNG", Options())
+    assert Image.open(tmp_path / "a.PNG").size == (32, 24)
 
 
 def test_colours_are_those_of_the_clip(tmp_path):
@@ -224,6 +233,28 @@ def test_jobs_do_not_change_the_bytes(tree, tmp_path, kind):
     assert results[0] == results[1] and len(results[0]) == 3
     one, _ = render.render(clips[0], render.KINDS[kind][0], options)
     assert one in results[0].values()
+
+
+def test_jobs_do_not_change_the_face_box(tmp_path):
+    for name in ("x/a.mp4", "x/b.mp4", "y/c.mp4"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clips" / name).symlink_to(carphone_path())
+    options, clips = Options(crop_face=True, end=20), render.find_clips(tmp_path / "clips")
+    for jobs in (1, 3):
+        files = render.plan_files(tmp_path / "clips", clips, tmp_path / str(jobs), options)
+        assert not render.render_files(files, options, jobs)
+    first, *others = (written(tmp_path / str(jobs)) for jobs in (1, 3))
+    assert [first] == others and len(set(first.values())) == 1
+
+
+def test_file_that_cannot_be_replaced_leaves_nothing_behind(tree, tmp_path):
+    in_the_way = tmp_path / "out" / "sad" / "s2" / "c.png"
+    in_the_way.mkdir(parents=True)
+    clips = render.find_clips(tree)
+    files = render.plan_files(tree, clips, tmp_path / "out", Options())
+    failed = render.render_files(files, Options(), 2)
+    assert list(failed) == [clips[2]] and "Is a directory" in failed[clips[2]]
+    assert sorted(written(tmp_path / "out")) == ["happy/s1/a.1.png", "sad/s2/b.png"]
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

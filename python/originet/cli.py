@@ -124,7 +124,7 @@ def image(
     if all_methods and method is not None:
         raise InputError(f"--all-methods leaves no choice: omit --method {method}")
     options = render.Options(
-        kind=kinds[0] if kinds else "gif" if out.suffix == ".gif" else "image",
+        kind=kinds[0] if kinds else "gif" if out.suffix.lower() == ".gif" else "image",
         method=method or DEFAULTS.method,
         normalize=normalize,
         apex=apex,
@@ -141,13 +141,14 @@ def image(
             raise InputError(f"--jobs {jobs} is for a folder of clips, {source} is one clip")
         with progress_bars(Rate("frames"), TimeRemainingColumn()) as bars:
             made = render.render_file(source, out, options, progress_bar(bars, "frames"))
-        console.print(f"{out}: {made}", soft_wrap=True)
+        console.print(escape(f"{out}: {made}"), soft_wrap=True)
         return
     workers = os.cpu_count() or 1 if jobs is None else jobs
     files = render.plan_files(source, clips, out, options)
     with progress_bars(Rate("clips"), TimeRemainingColumn()) as bars:
         failed = render.render_files(files, options, workers, progress_bar(bars, "clips"))
-    console.print(f"{out}: {len(files) - len(failed)} of {len(files)} clips", soft_wrap=True)
+    done = f"{out}: {len(files) - len(failed)} of {len(files)} clips"
+    console.print(escape(done), soft_wrap=True)
     if failed:
         complain(f"{len(failed)} of {len(files)} clips failed:")
         for clip, reason in failed.items():

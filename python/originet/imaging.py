@@ -307,11 +307,14 @@ def _to_uint8(images: list[NDArray[np.float32]], normalize: str) -> list[Image]:
 
 
 def _watched(clip: Clip, progress: Progress | None) -> Iterator[Image]:
+    done = 0
     with closing(iter(clip)) as frames:
         for done, frame in enumerate(frames, start=1):
             yield frame
             if progress is not None:
                 progress(done, clip.length)
+    if progress is not None and done != clip.length:  # the file did not tell, or was wrong
+        progress(done, done)
 
 
 _TIME = re.compile(

@@ -207,10 +207,11 @@ def render_file(
         OSError: if it cannot be written.
     """
     source, out = Path(source), Path(out)
-    _check_suffix(out.suffix, options, str(out))
-    if out.suffix in IMAGE_SUFFIXES and out.parent.resolve() == source.resolve():
+    suffix = out.suffix.lower()
+    _check_suffix(suffix, options, str(out))
+    if suffix in IMAGE_SUFFIXES and out.parent.resolve() == source.resolve():
         raise InputError(f"{out} would become a frame of its own clip: write it elsewhere")
-    data, summary = render(source, out.suffix, options, progress)
+    data, summary = render(source, suffix, options, progress)
     write_atomically(out, data)
     return summary
 
@@ -279,7 +280,7 @@ def plan_files(
     source, out = Path(source), Path(out)
     if options.apex is not None:
         raise InputError(f"--apex {options.apex} is for one clip, {source} holds {len(clips)}")
-    if out.suffix in _SUFFIXES or out.is_file():
+    if out.suffix.lower() in _SUFFIXES or out.is_file():
         raise InputError(f"{out} must be a folder, for {source} is a folder of {len(clips)} clips")
     suffix = ".npy" if options.normalize == "none" else KINDS[options.kind][0]
     short = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
