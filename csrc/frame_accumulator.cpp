@@ -26,6 +26,9 @@ constexpr int64_t kTile = 1024; // pixels; at most 24 KB of sums
 constexpr int64_t kMotionFlush = 257;
 constexpr int64_t kSumsFlush = 22;
 
+// Frames added in one sweep over float64 sums, to load and store those less.
+constexpr int kSweep = 4;
+
 // Frame t of the stream is row t % rows.
 template <typename stored_t>
 struct Ring {
@@ -65,24 +68,32 @@ ORIGINET_MULTIVERSION void append_sums(
   }
 }
 
-// The same in float64, and with kMeans also means[i] += (F_1 + ... + F_k) / k.
-// One frame after the other, so that results do not depend on how many are
-// summed together.
-template <typename stored_t, bool kMeans>
-ORIGINET_MULTIVERSION void add_frame_float(
-    const stored_t* frame,
-    double reciprocal,
+// The same in float64 for kFrames frames, and with kMeans also
+// means[i] += (F_1 + ... + F_k) / k. One addition after the other, so that results
+// do not depend on how many frames are summed together.
+template <typename stored_t, bool kMeans, int kFrames>
+ORIGINET_MULTIVERSION void add_frames_float(
+    const stored_t* const* frames,
+    const double* reciprocals,
     double* sum,
     double* prefix,
     double* means,
     int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const double grown = sum[i] + static_cast<double>(frame[i]);
-    sum[i] = grown;
-    prefix[i] += grown;
+    double s = sum[i], p = prefix[i], m = kMeans ? means[i] : 0;
+#pragma GCC unroll 8
+    for (int k = 0; k < kFrames; ++k) {
+      s += static_cast<double>(frames[k][i]);
+      p += s;
+      if constexpr (kMeans) {
+        m += s * reciprocals[k];
+      }
+    }
+    sum[i] = s;
+    prefix[i] = p;
     if constexpr (kMeans) {
-      means[i] += grown * reciprocal;
+      means[i] = m;
     }
   }
 }
@@ -135,10 +146,22 @@ void sums_float(
   double* prefixes = sums + ring.pixels;
   double* means = prefixes + ring.pixels; // only with kMeans
   for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
-    for (int64_t t = begin; t < end; ++t) {
-      add_frame_float<stored_t, kMeans>(
-          ring.frame(t) + pixel, 1.0 / static_cast<double>(start + t + 1), sums + pixel,
-          prefixes + pixel, kMeans ? means + pixel : nullptr, n);
+    const stored_t* frames[kSweep];
+    double reciprocals[kSweep];
+    const auto add = [&]<int kFrames>(int64_t t) {
+      for (int k = 0; k < kFrames; ++k) {
+        frames[k] = ring.frame(t + k) + pixel;
+        reciprocals[k] = 1.0 / static_cast<double>(start + t + k + 1);
+      }
+      add_frames_float<stored_t, kMeans, kFrames>(
+          frames, reciprocals, sums + pixel, prefixes + pixel, kMeans ? means + pixel : nullptr, n);
+    };
+    int64_t t = begin;
+    for (; t + kSweep <= end; t += kSweep) {
+      add.template operator()<kSweep>(t);
+    }
+    for (; t < end; ++t) {
+      add.template operator()<1>(t);
     }
   });
 }
