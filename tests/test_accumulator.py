@@ -22,7 +22,7 @@ from streams import (
 
 from originet_ext import METHODS, NORMALIZATIONS, ActiveImageAccumulator, active_image
 from originet_ext._library import _C
-from originet_ext._weights import weight_array
+from originet_ext._weights import method_weights
 
 # Equal to active_image
 
@@ -60,7 +60,7 @@ def test_rank_and_learnet_are_rounded_once(method):
     for n in (2, 3, 10, 16, 17, 100, 300):
         frames = random_frames(n)
         got = accumulate(frames, method).result()
-        exact = np.tensordot(weight_array(method, n), frames.astype(np.float64), 1)
+        exact = np.tensordot(method_weights(method, n).numpy(), frames.astype(np.float64), 1)
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, exact, rtol=2**-23, atol=1e-8 * n * n)
         assert_is_image_of(accumulate(frames, method), frames)
