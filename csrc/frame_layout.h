@@ -1,5 +1,5 @@
-// Where the pixels of frames [T, ...] lie in memory, so that a view into larger
-// frames, such as a crop, is read in place.
+// Finds where tensors [T, ...] have their pixels, so that a view into larger frames,
+// such as a crop, is read in place.
 #pragma once
 
 #include <algorithm>
@@ -7,28 +7,9 @@
 #include <vector>
 
 #include "common.h"
-#include "rrelu_math.h" // ORIGINET_HD
+#include "frame_shape.h"
 
 namespace originet {
-
-// The pixels of a frame, channels among them, in index order: `planes` x `rows`
-// runs of `run` neighbouring elements. A dense frame is one run.
-struct FrameShape {
-  int64_t planes = 1;
-  int64_t rows = 1;
-  int64_t run = 1;
-
-  ORIGINET_HD int64_t pixels() const {
-    return planes * rows * run;
-  }
-};
-
-// Distances in elements.
-struct FrameStrides {
-  int64_t frame;
-  int64_t plane;
-  int64_t row;
-};
 
 // A source of frames, and where it lies.
 struct FrameSource {
@@ -101,47 +82,5 @@ inline FrameLayout frame_layout(const std::vector<Tensor>& tensors) {
   }
   return layout;
 }
-
-// A part of a frame: `rows` runs of `run` pixels of one plane.
-struct Tile {
-  int64_t offset; // of its first pixel in the frame, in elements
-  int64_t pixel;  // of its first pixel in a dense frame
-  int64_t rows;
-  int64_t run;
-};
-
-// Cuts frames into tiles of `most` pixels or fewer: pieces of a run, or several
-// whole runs where runs are short.
-class Tiles {
- public:
-  Tiles(const FrameShape& shape, int64_t most)
-      : shape_(shape),
-        run_(std::min(most, shape.run)),
-        rows_(std::max<int64_t>(1, std::min(most / std::max<int64_t>(1, shape.run), shape.rows))),
-        across_(shape.run == 0 ? 0 : (shape.run + run_ - 1) / run_),
-        down_(shape.rows == 0 ? 0 : (shape.rows + rows_ - 1) / rows_) {}
-
-  int64_t count() const {
-    return shape_.planes * down_ * across_;
-  }
-
-  // Tile 0 <= i < count() of frames with these strides.
-  Tile get(int64_t i, const FrameStrides& strides) const {
-    const int64_t column = i % across_ * run_;
-    const int64_t row = i / across_ % down_ * rows_;
-    const int64_t plane = i / across_ / down_;
-    return {
-        plane * strides.plane + row * strides.row + column,
-        (plane * shape_.rows + row) * shape_.run + column, std::min(rows_, shape_.rows - row),
-        std::min(run_, shape_.run - column)};
-  }
-
- private:
-  FrameShape shape_;
-  int64_t run_;    // pixels across a tile
-  int64_t rows_;   // rows down a tile
-  int64_t across_; // tiles side by side
-  int64_t down_;   // tiles one below the other in a plane
-};
 
 } // namespace originet

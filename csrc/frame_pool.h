@@ -3,7 +3,6 @@
 
 #include <cstdlib>
 #include <limits>
-#include <optional>
 #include <string>
 
 #include "frame_layout.h"
@@ -43,15 +42,6 @@ inline Normalize parse_normalize(const char* op, const std::string& name) {
   check(name == "minmax", op, ": normalize must be none, clip or minmax, got ", name);
   return Normalize::kMinmax;
 }
-
-// One output's frames, and the terms [begin, end) that it sums: those of
-// temporal_pool's index and weights, or all its frames in motion_pool.
-struct Clip {
-  const std::byte* frames; // the first one
-  FrameStrides strides;
-  int64_t begin;
-  int64_t end;
-};
 
 struct PoolPlan {
   FrameLayout layout; // keeps alive what the clips point to
@@ -240,34 +230,6 @@ inline PoolPlan plan_motion_pool(
     plan.accumulate = accumulate_integer(2 * kMaxPixel * (longest - 1));
   }
   return plan;
-}
-
-// Weights over consecutive frames that grow by a constant step but for the two ends:
-// those of `rank-simple` and `authors`.
-template <typename weight_t>
-struct Ramp {
-  weight_t first; // weight of the clip's first frame, had it no extra
-  weight_t step;
-  weight_t extra_first;
-  weight_t extra_last;
-};
-
-template <typename weight_t>
-std::optional<Ramp<weight_t>> find_ramp(
-    const int64_t* index, const weight_t* weight, int64_t terms) {
-  if (terms < 4) {
-    return std::nullopt;
-  }
-  const weight_t step = weight[2] - weight[1];
-  for (int64_t k = 1; k < terms; ++k) {
-    const bool inside = 1 < k && k < terms - 1;
-    if (index[k] != index[0] + k || (inside && weight[k] - weight[k - 1] != step)) {
-      return std::nullopt;
-    }
-  }
-  const weight_t first = weight[1] - step;
-  const weight_t last = weight[terms - 2] + step;
-  return Ramp<weight_t>{first, step, weight[0] - first, weight[terms - 1] - last};
 }
 
 // Runs body<stored_t, acc_t, out_t>() with the C++ types of a plan; half_t and

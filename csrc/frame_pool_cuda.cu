@@ -235,10 +235,12 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) motion_po
           return;
         }
         VectorIn previous = frame(::max(begin - 1, int64_t(0)));
+        // The clip's last step counts once.
+        const int64_t twice = end == clip.end ? end - 1 : end;
         const int64_t block = std::is_integral_v<acc_t> ? end - begin : kBlock;
-        for (int64_t t = ::max(begin, int64_t(1)); t < end;) {
+        for (int64_t t = ::max(begin, int64_t(1)); t < twice;) {
           acc_t part[kVec] = {};
-          const int64_t stop = ::min(end, t + block);
+          const int64_t stop = ::min(twice, t + block);
 #pragma unroll 4
           for (; t < stop; ++t) {
             const VectorIn current = frame(t);
@@ -250,10 +252,9 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) motion_po
             sum[j] += part[j];
           }
         }
-        // Only the clip's last step counts once.
         acc_t last[kVec] = {};
         if (end == clip.end && end > 1) {
-          add_motion<kRectify>(last, previous, frame(end - 2));
+          add_motion<kRectify>(last, frame(end - 1), previous);
         }
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {

@@ -155,7 +155,7 @@ ORIGINET_MULTIVERSION void finish_motion(
     for (int j = 0; j < kCell; ++j) {
       const acc_t final_step = motion_step<acc_t, kRectify>(l[j], b[j]);
       const acc_t motion = kRectify ? sum[j] : 2 * sum[j] - (acc_t(l[j]) - acc_t(f[j]));
-      values[j] = static_cast<out_t>(motion_total(motion, final_step));
+      values[j] = static_cast<out_t>(motion_total<acc_t>(motion - final_step, final_step));
     }
     store.put(values, pixels, image + pixel);
   });
@@ -372,7 +372,7 @@ ORIGINET_MULTIVERSION void flush_sums(acc_t* block, int64_t n, acc_t* total) {
   }
 }
 
-// image[i] = 2 total[i] - last[i]
+// total[i] = 2 total[i] + last[i]
 template <typename acc_t>
 ORIGINET_MULTIVERSION void finish_float_motion(acc_t* total, const acc_t* last, int64_t n) {
 #pragma omp simd

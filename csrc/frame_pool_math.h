@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
 #include "rrelu_math.h" // ORIGINET_HD
@@ -15,17 +16,46 @@ template <typename acc_t, bool kRectify>
 ORIGINET_HD acc_t motion_step(acc_t current, acc_t previous) {
   const acc_t difference = current - previous;
   if constexpr (kRectify) {
-    return difference > acc_t(0) ? difference : acc_t(0);
+    return difference < acc_t(0) ? acc_t(0) : difference; // NaN stays
   } else {
     return difference < acc_t(0) ? -difference : difference;
   }
 }
 
 // Sum over t = 2..n of g(FT(t-1)) + g(FT(t)) with FT(1) = 0 counts every
-// difference twice but the last one, which it counts once.
+// difference twice but the last one, which counts once; `before` is the sum of the
+// others.
 template <typename acc_t>
-ORIGINET_HD acc_t motion_total(acc_t sum, acc_t last) {
-  return acc_t(2) * sum - last;
+ORIGINET_HD acc_t motion_total(acc_t before, acc_t last) {
+  return acc_t(2) * before + last;
+}
+
+// Weights over consecutive frames that grow by a constant step but for the two ends:
+// those of `rank-simple` and `authors`.
+template <typename weight_t>
+struct Ramp {
+  weight_t first; // weight of the clip's first frame, had it no extra
+  weight_t step;
+  weight_t extra_first;
+  weight_t extra_last;
+};
+
+template <typename weight_t>
+std::optional<Ramp<weight_t>> find_ramp(
+    const int64_t* index, const weight_t* weight, int64_t terms) {
+  if (terms < 4) {
+    return std::nullopt;
+  }
+  const weight_t step = weight[2] - weight[1];
+  for (int64_t k = 1; k < terms; ++k) {
+    const bool inside = 1 < k && k < terms - 1;
+    if (index[k] != index[0] + k || (inside && weight[k] - weight[k - 1] != step)) {
+      return std::nullopt;
+    }
+  }
+  const weight_t first = weight[1] - step;
+  const weight_t last = weight[terms - 2] + step;
+  return Ramp<weight_t>{first, step, weight[0] - first, weight[terms - 1] - last};
 }
 
 } // namespace originet

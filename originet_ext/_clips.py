@@ -28,33 +28,24 @@ def unpack_clips(
         TypeError: frames or offsets are of a wrong type or dtype.
         ValueError: a wrong shape, an empty clip, or offsets that do not cut up the frames.
     """
-    if offsets is not None and (not isinstance(frames, Tensor) or frames.is_nested):
-        kind = "nested tensor" if isinstance(frames, Tensor) else "list of clips"
-        raise ValueError(f"{function}: offsets go with packed frames, not with a {kind}")
-    if isinstance(frames, Tensor) and not frames.is_nested:
+    nested = isinstance(frames, Tensor) and frames.is_nested
+    if isinstance(frames, Tensor) and not nested:
         check_frames(function, "frames", frames)
-        sources = [frames]
-        bounds = [0, len(frames)] if offsets is None else _offset_values(function, offsets)
-    elif isinstance(frames, Tensor) and frames.layout == torch.jagged and _is_packed(frames):
-        sources, bounds = [frames.values()], frames.offsets().tolist()  # type: ignore[attr-defined]
-        check_frames(function, "frames", sources[0])
-    else:
-        sources = list(frames.unbind() if isinstance(frames, Tensor) else frames)
-        _check_list(function, sources)
-        bounds = [0, *accumulate(len(clip) for clip in sources)]
-    if bounds[0] != 0:
-        raise ValueError(f"{function}: offsets must start at 0, got {bounds[0]}")
-    for b, (start, end) in enumerate(pairwise(bounds)):
-        if end < start:
-            raise ValueError(f"{function}: offsets must not decrease, got {end} after {start}")
-        if end == start:
-            raise ValueError(f"{function}: clip {b} is empty")
-    total = sum(map(len, sources))
-    if bounds[-1] != total:
-        raise ValueError(
-            f"{function}: offsets must end at the number of frames, {total}, got {bounds[-1]}"
-        )
-    return sources, bounds
+        if offsets is not None:
+            return [frames], _offset_values(function, offsets, frames.shape[0])
+        if frames.shape[0] == 0:
+            raise ValueError(f"{function}: clip 0 is empty")
+        return [frames], [0, frames.shape[0]]
+    if offsets is not None:
+        kind = "nested tensor" if nested else "list of clips"
+        raise ValueError(f"{function}: offsets go with packed frames, not with a {kind}")
+    if isinstance(frames, Tensor) and frames.layout == torch.jagged and _is_packed(frames):
+        packed = frames.values()
+        check_frames(function, "frames", packed)
+        return [packed], _offset_values(function, frames.offsets(), packed.shape[0])  # type: ignore[attr-defined]
+    clips = list(frames.unbind() if isinstance(frames, Tensor) else frames)
+    _check_list(function, clips)
+    return clips, [0, *accumulate(clip.shape[0] for clip in clips)]
 
 
 def is_single(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> bool:
@@ -73,6 +64,8 @@ def _check_list(function: str, clips: list[Tensor]) -> None:
         raise ValueError(f"{function}: the list of clips is empty")
     for i, clip in enumerate(clips):
         check_frames(function, f"frames[{i}]", clip)
+        if clip.shape[0] == 0:
+            raise ValueError(f"{function}: clip {i} is empty")
         if clip.shape[1:] != clips[0].shape[1:]:
             raise ValueError(
                 f"{function}: frames[{i}] has frames of shape {list(clip.shape[1:])}, "
@@ -85,7 +78,7 @@ def _check_list(function: str, clips: list[Tensor]) -> None:
             )
 
 
-def _offset_values(function: str, offsets: Tensor) -> list[int]:
+def _offset_values(function: str, offsets: Tensor, total: int) -> list[int]:
     if not isinstance(offsets, Tensor) or offsets.dtype != torch.int64:
         kind = offsets.dtype if isinstance(offsets, Tensor) else type(offsets).__name__
         raise TypeError(f"{function}: offsets must be an int64 tensor, got {kind}")
@@ -93,4 +86,16 @@ def _offset_values(function: str, offsets: Tensor) -> list[int]:
         raise ValueError(
             f"{function}: offsets must be [B + 1] with B >= 1, got {list(offsets.shape)}"
         )
-    return offsets.tolist()
+    bounds = offsets.tolist()
+    if bounds[0] != 0:
+        raise ValueError(f"{function}: offsets must start at 0, got {bounds[0]}")
+    for b, (start, end) in enumerate(pairwise(bounds)):
+        if end < start:
+            raise ValueError(f"{function}: offsets must not decrease, got {end} after {start}")
+        if end == start:
+            raise ValueError(f"{function}: clip {b} is empty")
+    if bounds[-1] != total:
+        raise ValueError(
+            f"{function}: offsets must end at the number of frames, {total}, got {bounds[-1]}"
+        )
+    return bounds

@@ -23,7 +23,7 @@ def method_weights(method: str, length: int) -> Tensor:
     """
     index, terms = weight_terms(method, length)
     weights = np.zeros(length, dtype=terms.dtype)
-    np.add.at(weights, index, terms)
+    weights[index] = terms
     return torch.from_numpy(weights)
 
 
@@ -39,7 +39,7 @@ def weight_terms(method: str, length: int) -> tuple[np.ndarray, np.ndarray]:
         length: n, the number of frames, 1 or more.
 
     Returns:
-        index: [K] int64, the frames in order, from 0; one may stand twice.
+        index: [K] int64, the frames in order, from 0.
         weights: [K] int64 or float64.
     """
     n = length
@@ -47,6 +47,8 @@ def weight_terms(method: str, length: int) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     if method == "paper":
         # The sum of frame differences telescopes to F_n + F_(n-1) - 2 F_1 (n = 2: F_2 - F_1).
+        if n == 2:
+            return np.array([0, 1]), np.array([-1, 1])
         return np.array([0, n - 2, n - 1]), np.array([-2, 1, 1])
     t = np.arange(1, n + 1)
     weights: np.ndarray

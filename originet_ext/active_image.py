@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -81,16 +82,15 @@ def active_image(
 def _plan(method: str, bounds: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """The arguments clips (and index and weights) of a pool over clips one behind the other.
 
-    Arrays, because cached tensors would keep the mode in which they were made.
+    Arrays, because cached tensors would keep the mode in which they were made. Their sizes are
+    Python's integers, so that the function can be traced.
     """
-    starts, lengths = np.array(bounds[:-1]), np.diff(bounds)
+    spans = [(start, end - start) for start, end in pairwise(bounds)]
     if method in MOTION_METHODS:
-        return (np.stack([starts, lengths], axis=1),)
+        return (np.array(spans),)
     # Clips of one length share their terms.
-    distinct, which = np.unique(lengths, return_inverse=True)
-    terms = [weight_terms(method, int(length)) for length in distinct]
-    ends = np.cumsum([len(index) for index, _ in terms])
-    begins = np.concatenate([[0], ends[:-1]])
-    clips = np.stack([starts, begins[which], ends[which]], axis=1)
-    index, weights = (np.concatenate(parts) for parts in zip(*terms, strict=True))
-    return clips, index, weights
+    terms = {length: weight_terms(method, length) for length in sorted({n for _, n in spans})}
+    ends = dict(zip(terms, accumulate(len(index) for index, _ in terms.values()), strict=True))
+    clips = [(start, ends[n] - len(terms[n][0]), ends[n]) for start, n in spans]
+    index, weights = (np.concatenate(parts) for parts in zip(*terms.values(), strict=True))
+    return np.array(clips), index, weights

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import originet_ext
-from originet_ext import METHODS, active_image, reference, temporal_pool
+from originet_ext import METHODS, NORMALIZATIONS, active_image, reference, temporal_pool
 from originet_ext._weights import method_weights
 
 EXACT = ["paper", "authors", "absolute", "rectified", "rank-simple"]
@@ -131,6 +131,45 @@ def test_extreme_pixels_in_long_clips_do_not_overflow(device, method):
         )
 
 
+@pytest.mark.parametrize(
+    ("method", "longest"),
+    [("authors", 4104), ("rank-simple", 4104), ("absolute", 4210753), ("rectified", 4210753)],
+)
+def test_clips_too_long_for_int32_take_64_bits(device, method, longest):
+    """`longest` is the most frames for which no sum can leave int32, see docs/design.md."""
+    if method in ("authors", "rank-simple"):
+        for n, fits in ((longest, True), (longest + 1, False)):
+            largest = 255 * int(method_weights(method, n).abs().sum())
+            assert (largest < 2**31) == fits
+    else:
+        assert 2 * 255 * (longest - 1) < 2**31 <= 2 * 255 * longest
+    for n in (longest, longest + 1, 2 * longest):
+        clip = torch.zeros(n, 2, dtype=torch.uint8)
+        clip[1::2, 0] = 255  # the most motion there can be
+        clip[n // 2 :, 1] = 255  # the most a rising weight can give
+        want = numpy_active_image_of_long_clip(clip.numpy(), method)
+        got = active_image(clip.to(device), method=method).cpu().numpy()
+        np.testing.assert_array_equal(got, want.astype(np.float32))
+
+
+def numpy_active_image_of_long_clip(frames: np.ndarray, method: str) -> np.ndarray:
+    """As `numpy_active_image`, without its loop over frames."""
+    f, n = frames.astype(np.int64), len(frames)
+    if method in ("authors", "rank-simple"):
+        t = np.arange(1, n + 1)[:, None]
+        total = ((2 * t - n - 1) * f).sum(0)
+        return total + f[0] - f[-1] if method == "authors" else total
+    steps = np.diff(f, axis=0)
+    steps = np.abs(steps) if method == "absolute" else np.maximum(steps, 0)
+    return 2 * steps.sum(0) - steps[-1]
+
+
+def test_paper_reads_three_frames_however_long_the_clip(device):
+    frames = random_clip(100_000, (3,), device)
+    frames[0], frames[-2], frames[-1] = 1, 2, 3
+    assert (active_image(frames) == 3.0).all()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_pixels_across_tiles_and_vectors(device, method):
     for shape in ((1,), (15,), (16,), (17, 3), (2049,), (3, 64, 64), (0,), (4, 0)):
@@ -167,38 +206,146 @@ def test_packed_list_and_single_clips_agree(module, device, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_views_equal_their_copies(device, method):
+@pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_tensors_equal_lists(device, method, layout):
+    clips = [random_clip(n, device=device) for n in (4, 1, 9, 2)]
+    nested = torch.nested.nested_tensor(clips, layout=layout)
+    for module in (originet_ext, reference):
+        got = module.active_image(nested, method=method)
+        assert torch.equal(got, module.active_image(clips, method=method))
+    floating = torch.nested.nested_tensor(
+        [clip.float() for clip in clips], layout=layout, requires_grad=True
+    )
+    active_image(floating, method=method).square().sum().backward()
+    for clip, grad in zip(clips, floating.grad.unbind(), strict=True):
+        alone = clip.float().requires_grad_()
+        active_image(alone, method=method).square().sum().backward()
+        torch.testing.assert_close(grad, alone.grad)
+
+
+def test_jagged_views_with_gaps_equal_lists():
+    batch = random_clip(2, (10, 5, 6))
+    starts, lengths = torch.tensor([1, 0]), torch.tensor([4, 9])
+    nested = torch.nested.narrow(batch, 1, starts, lengths, layout=torch.jagged)
+    assert torch.equal(active_image(nested), active_image([batch[0, 1:5], batch[1, :9]]))
+
+
+def views_of(wide: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Views of frames [T, 40, 50, 3] that are read where they lie."""
+    return {
+        "crop": wide[:, 2:31, 3:40],
+        "crop of one channel": wide.permute(0, 3, 1, 2).contiguous()[:, 1, 5:30, 7:44],
+        "channels first": wide.permute(0, 3, 1, 2),
+        "crop, channels first": wide.permute(0, 3, 1, 2).contiguous()[:, :, 5:30, 7:44],
+        "permuted crop": wide[:, 2:31, 3:40].permute(0, 3, 2, 1),
+        "every second frame": wide[::2],
+        "columns": wide[:, :, 4:5],
+    }
+
+
+VIEWS = [*views_of(torch.empty(1, 40, 50, 3))]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_views_equal_their_copies_and_are_not_copied(device, view, dtype):
+    frames = views_of(random_clip(60, (40, 50, 3), device).to(dtype))[view]
+    clips = [frames[:20], frames[20:]]
+    for method in METHODS:
+        want = active_image(frames.contiguous(), method=method)
+        got = active_image(frames, method=method)
+        assert got.shape == want.shape and torch.equal(got, want)
+        assert torch.equal(
+            active_image(clips, method=method),
+            active_image([*map(torch.clone, clips)], None, method),
+        )
+    if device == "cpu":
+        with torch.profiler.profile(profile_memory=True) as profile:
+            for method in METHODS:
+                active_image(frames, method=method)
+                active_image(clips, method=method)
+        largest = max(event.cpu_memory_usage for event in profile.events())
+        assert 0 < largest <= 2 * got.nbytes < frames[:20].nbytes
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_views_equal_their_copies(device, method):
     wide = random_clip(12, (20, 30, 3), device)
-    for view in (wide[:, 2:15, 3:20], wide[::2], wide.permute(0, 3, 1, 2), wide.flip(2)):
+    apart = wide[:, ::2, ::3]
+    four_levels = random_clip(12, (4, 5, 6, 7), device)[:, :3, :4, :5, :6]
+    for view in (apart, four_levels, wide.flip(2), wide[:, :1].expand(-1, 7, -1, -1)):
         assert torch.equal(
             active_image(view, method=method), active_image(view.clone(), method=method)
         )
 
 
-@settings(max_examples=60, deadline=None)
+def test_clips_of_a_list_may_lie_differently():
+    dense = random_clip(9, (20, 30))
+    crop = random_clip(7, (40, 50))[:, 3:23, 10:40]
+    turned = random_clip(8, (30, 20)).mT
+    for method in METHODS:
+        got = active_image([dense, crop, turned], method=method)
+        want = [active_image(clip.contiguous(), method=method) for clip in (dense, crop, turned)]
+        assert torch.equal(got, torch.stack(want))
+
+
+def in_layout(clip: torch.Tensor, layout: str) -> torch.Tensor:
+    """The same values as a view into larger memory, or in another order of memory."""
+    if layout == "crop":
+        wide = torch.zeros(len(clip), *(size + 3 for size in clip.shape[1:]), dtype=clip.dtype)
+        view = wide[(slice(None), *(slice(1, 1 + size) for size in clip.shape[1:]))]
+        return view.copy_(clip)
+    if layout == "reversed":
+        order = [0, *range(clip.dim() - 1, 0, -1)]
+        return clip.permute(order).contiguous().permute(order)
+    return clip
+
+
+@settings(max_examples=150, deadline=None)
 @given(
-    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
-    shape=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    lengths=st.lists(st.one_of(st.integers(1, 40), st.integers(1, 2000)), min_size=1, max_size=5),
+    shape=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    layout=st.sampled_from(["dense", "crop", "reversed"]),
+    form=st.sampled_from(["packed", "list", "jagged", "single"]),
+    dtype=st.sampled_from([torch.uint8, torch.uint8, torch.float32, torch.float64]),
     method=st.sampled_from(EXACT),
     seed=st.integers(0, 2**31),
 )
-def test_random_ragged_batches_are_exact(lengths, shape, method, seed):
+def test_random_ragged_batches_are_exact(lengths, shape, layout, form, dtype, method, seed):
     generator = torch.Generator().manual_seed(seed)
     packed = torch.randint(0, 256, (sum(lengths), *shape), dtype=torch.uint8, generator=generator)
-    offsets = torch.tensor([0, *np.cumsum(lengths)])
-    got = active_image(packed, offsets, method).numpy()
-    clips = np.split(packed.numpy(), offsets[1:-1])
-    want = np.stack([numpy_active_image(clip, method) for clip in clips])
-    np.testing.assert_array_equal(got, want)
+    if seed % 3 == 0:
+        packed = packed // 255 * 255  # sums as large as they can be
+    clips = packed.split(lengths)
+    want = np.stack([numpy_active_image(clip.numpy(), method) for clip in clips])
+    if form == "packed":
+        offsets = torch.tensor([0, *np.cumsum(lengths)])
+        got = active_image(in_layout(packed.to(dtype), layout), offsets, method)
+    else:
+        clips = [in_layout(clip.to(dtype), layout) for clip in clips]
+        if form == "jagged":
+            got = active_image(torch.nested.nested_tensor(clips, layout=torch.jagged), None, method)
+        elif form == "list":
+            got = active_image(clips, method=method)
+        else:
+            got = torch.stack([active_image(clip, method=method) for clip in clips])
+    if dtype == torch.float32:
+        # 24 bits do not hold every sum of long clips.
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4 * 255 * max(lengths))
+    else:
+        np.testing.assert_array_equal(got, want.astype(got.numpy().dtype))
 
 
-def test_thread_count_does_not_change_a_bit():
-    clip = torch.rand(50, 200, 200)
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_thread_count_does_not_change_a_bit(dtype, normalize):
+    clip = (torch.rand(50, 200, 200) * 255).to(dtype)
     threads = torch.get_num_threads()
     results = []
     for count in (1, 2, 3):
         torch.set_num_threads(count)
-        results.append(torch.stack([active_image(clip, method=m) for m in METHODS]))
+        results.append(torch.stack([active_image(clip, None, m, normalize) for m in METHODS]))
     torch.set_num_threads(threads)
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
@@ -249,6 +396,30 @@ def test_normalisation(module, device):
         )
     still = random_clip(1, device=device).expand(4, -1, -1)
     assert (module.active_image(still, normalize="minmax") == 0).all()
+
+
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+@pytest.mark.parametrize("method", METHODS)
+def test_fused_normalisation_is_that_of_the_reference(device, method, normalize):
+    """On the same sums, bit for bit: over tiles, short runs, ragged clips and every dtype."""
+    wide = random_clip(90, (70, 90), device)
+    for dtype in (torch.uint8, torch.float16, torch.float64):
+        for view in (wide, wide[:, 3:60, 5:30], wide[:, :, 7]):
+            frames, offsets = view.to(dtype), torch.tensor([0, 40, 41, 90])
+            raw = active_image(frames, offsets, method)
+            got = active_image(frames, offsets, method, normalize)
+            want = reference.normalize_images(raw.cpu(), normalize)
+            torch.testing.assert_close(got.cpu(), want, rtol=0, atol=0 if device == "cpu" else 1e-4)
+
+
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_normalisation_of_what_is_not_finite_is_that_of_the_reference(device, value, normalize):
+    frames = torch.rand(9, 70, 50) * 255
+    frames[8, 33, 44] = value
+    got = active_image(frames.to(device), method="rectified", normalize=normalize).cpu()
+    want = reference.active_image(frames, method="rectified", normalize=normalize)
+    torch.testing.assert_close(got, want, equal_nan=True, rtol=1e-5, atol=1e-3)
 
 
 # Autograd
@@ -440,3 +611,26 @@ def test_another_default_device_does_not_matter(module, method):
         got.sum().backward()
     assert torch.equal(got, want) and pooled.device.type == "cpu"
     assert frames.grad.device.type == "cpu"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("normalize", ["none", "minmax"])
+def test_compiles_in_one_graph(device, method, normalize):
+    frames = torch.rand(7, 4, 5, device=device, requires_grad=True)
+    clips = [random_clip(n, device=device) for n in (3, 8)]
+    function = torch.compile(
+        lambda f, c: (
+            active_image(f, None, method, normalize),
+            active_image(c, None, method, normalize),
+        ),
+        fullgraph=True,
+        backend="aot_eager",
+    )
+    got = function(frames, clips)
+    torch.testing.assert_close(got[0], active_image(frames, None, method, normalize))
+    assert torch.equal(got[1], active_image(clips, None, method, normalize))
+    grads = [
+        torch.autograd.grad(image.square().sum(), frames)[0]
+        for image in (got[0], active_image(frames, None, method, normalize))
+    ]
+    torch.testing.assert_close(*grads)

@@ -1,6 +1,7 @@
 """The CPU kernels at every instruction set, not only the one that this processor would choose.
 
-`cpu_kernels.cpp` compares them with exact values; the bounds are here. "eps" is 2^-23 and 2^-52.
+`cpu_kernels.cpp` compares psi with exact values, the bounds are here; `pool_kernels.cpp` compares
+the temporal pools. "eps" is 2^-23 and 2^-52.
 """
 
 import re
@@ -30,15 +31,13 @@ def level(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(scope="module")
-def errors(level: str, tmp_path_factory: pytest.TempPathFactory) -> Errors:
-    """The largest errors by type, function and kind."""
+def run(name: str, level: str, folder: Path) -> str:
+    """What a program of this folder prints, compiled for and run at a level."""
     compiler, *flags = LEVELS[level]
     for program in (compiler, "qemu-aarch64") if level == "neon" else (compiler,):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    binary = tmp_path_factory.mktemp(level) / "cpu_kernels"
-    source = ROOT / "tests" / "cpu_kernels.cpp"
+    binary, source = folder / name, ROOT / "tests" / f"{name}.cpp"
     options = ["-std=c++20", *OPTIMISE, *WARNINGS, "-Werror", "-DORIGINET_NO_MULTIVERSION"]
     subprocess.run(
         [compiler, *options, *flags, f"-I{ROOT / 'csrc'}", source, "-o", binary], check=True
@@ -48,9 +47,21 @@ def errors(level: str, tmp_path_factory: pytest.TempPathFactory) -> Errors:
     if done.returncode == -signal.SIGILL:
         pytest.skip(f"this processor does not have {level}")
     assert done.returncode == 0, done.stderr
-    found = re.findall(r"(\w+) (\w+) (\w+) (\S+) at", done.stdout)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def errors(level: str, tmp_path_factory: pytest.TempPathFactory) -> Errors:
+    """The largest errors of psi by type, function and kind."""
+    printed = run("cpu_kernels", level, tmp_path_factory.mktemp(level))
+    found = re.findall(r"(\w+) (\w+) (\w+) (\S+) at", printed)
     assert len(found) == 4 * 2 * 3
     return {(dtype, function, kind): float(value) for dtype, function, kind, value in found}
+
+
+def test_pools_are_right(level: str, tmp_path: Path):
+    printed = run("pool_kernels", level, tmp_path)
+    assert int(re.fullmatch(r"compared (\d+)\n", printed)[1]) > 500_000
 
 
 @pytest.mark.parametrize("function", ["forward", "backward"])

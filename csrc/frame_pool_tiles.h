@@ -1,0 +1,258 @@
+// How the CPU pools one tile of one clip: a class for each kind of sums, with the
+// memory that a thread uses again for its next tile. No torch here.
+#pragma once
+
+#include <vector>
+
+#include "frame_pool_loops.h"
+#include "frame_shape.h"
+
+namespace originet {
+
+// Floats are summed in blocks of so many frames, so that rounding grows with the
+// number of blocks.
+constexpr int64_t kBlock = 64;
+
+// Zeros for the tiles of one thread, one after the other.
+template <typename T>
+class Sums {
+ public:
+  // The first `count`; zeros if `take` is called for the first time or with sums
+  // that have been cleared.
+  T* clear(int64_t count) {
+    if (static_cast<int64_t>(values_.size()) < count) {
+      values_.resize(count);
+    }
+    std::fill_n(values_.begin(), count, T{});
+    return values_.data();
+  }
+
+ private:
+  std::vector<T> values_;
+};
+
+template <typename stored_t>
+const stored_t* frame_of(const Clip& clip, const Tile& tile, int64_t t) {
+  return reinterpret_cast<const stored_t*>(clip.frames) + t * clip.strides.frame + tile.offset;
+}
+
+inline Patch patch_of(const Clip& clip, const Tile& tile) {
+  return {tile.rows, tile.run, clip.strides.row};
+}
+
+// uint8 frames with weights that grow by a constant step.
+template <typename acc_t>
+class RampTile {
+ public:
+  RampTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
+
+  // False if the clip's weights are no ramp.
+  bool run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
+    const int64_t terms = clip.end - clip.begin;
+    const auto ramp = find_ramp(index_ + clip.begin, weights_ + clip.begin, terms);
+    if (!ramp) {
+      return false;
+    }
+    using wrap_t = std::make_unsigned_t<acc_t>;
+    const Patch patch = patch_of(clip, tile);
+    RampSums* block = block_.clear(patch.cells());
+    wrap_t* total = total_.clear(patch.cells() * kCell);
+    const uint8_t* first = frame_of<uint8_t>(clip, tile, index_[clip.begin]);
+    const int64_t stride = clip.strides.frame;
+    for (int64_t t = 0; t < terms; t += kRampTerms) {
+      const int64_t end = std::min(terms, t + kRampTerms);
+      for (int64_t k = t; k < end; k += kSweep) {
+        add_ramp(first + k * stride, stride, std::min<int64_t>(kSweep, end - k), patch, block);
+      }
+      flush_ramp<wrap_t>(block, patch.cells(), ramp->first + end * ramp->step, ramp->step, total);
+    }
+    finish_ramp<wrap_t, float>(
+        first, first + (terms - 1) * stride, ramp->extra_first, ramp->extra_last, patch, total,
+        store, image);
+    return true;
+  }
+
+ private:
+  const int64_t* index_;
+  const acc_t* weights_;
+  Sums<RampSums> block_;
+  Sums<std::make_unsigned_t<acc_t>> total_;
+};
+
+// uint8 frames with any weights that 32 bits serve.
+template <typename acc_t>
+class QuadTile {
+ public:
+  QuadTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
+
+  void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
+    const Patch patch = patch_of(clip, tile);
+    QuadSums<acc_t>* total = total_.clear(patch.cells());
+    QuadSums<acc_t>* block = clip.end - clip.begin > kBlock ? block_.clear(patch.cells()) : total;
+    int64_t k = clip.begin;
+    while (k < clip.end) {
+      const int64_t end = std::min(clip.end, k + kBlock);
+      for (; k + kSweep <= end; k += kSweep) {
+        add<kSweep>(clip, tile, k, patch, block);
+      }
+      for (; k < end; ++k) {
+        add<1>(clip, tile, k, patch, block);
+      }
+      if (block != total) {
+        flush_quads(block, patch.cells(), total);
+      }
+    }
+    finish_quads<acc_t, float>(patch, total, store, image);
+  }
+
+ private:
+  template <int kCount>
+  void add(
+      const Clip& clip, const Tile& tile, int64_t k, const Patch& patch, QuadSums<acc_t>* sums) {
+    const uint8_t* frames[kCount];
+    for (int i = 0; i < kCount; ++i) {
+      frames[i] = frame_of<uint8_t>(clip, tile, index_[k + i]);
+    }
+    add_weighted<acc_t, kCount>(frames, weights_ + k, patch, sums);
+  }
+
+  const int64_t* index_;
+  const acc_t* weights_;
+  Sums<QuadSums<acc_t>> total_;
+  Sums<QuadSums<acc_t>> block_;
+};
+
+// Everything else, pixel by pixel.
+template <typename stored_t, typename acc_t, typename out_t>
+class PixelTile {
+ public:
+  PixelTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
+
+  void run(const Clip& clip, const Tile& tile, out_t* image, ImageStore<out_t>& store) {
+    const Patch patch = patch_of(clip, tile);
+    const int64_t n = patch.rows * patch.run;
+    acc_t* total = total_.clear(n);
+    acc_t* block = clip.end - clip.begin > kBlock ? block_.clear(n) : total;
+    int64_t k = clip.begin;
+    while (k < clip.end) {
+      const int64_t end = std::min(clip.end, k + kBlock);
+      for (; k + 4 <= end; k += 4) {
+        const stored_t* frames[4];
+        for (int i = 0; i < 4; ++i) {
+          frames[i] = frame_of<stored_t>(clip, tile, index_[k + i]);
+        }
+        add_four_frames<stored_t, acc_t>(frames, weights_ + k, patch, block);
+      }
+      for (; k < end; ++k) {
+        const stored_t* frame = frame_of<stored_t>(clip, tile, index_[k]);
+        add_frame<stored_t, acc_t>(frame, weights_[k], patch, block);
+      }
+      if (block != total) {
+        flush_sums(block, n, total);
+      }
+    }
+    store_sums<acc_t, out_t>(total, n, store, image);
+  }
+
+ private:
+  const int64_t* index_;
+  const acc_t* weights_;
+  Sums<acc_t> total_;
+  Sums<acc_t> block_;
+};
+
+// The fastest of the above that serves.
+template <typename stored_t, typename acc_t, typename out_t>
+class WeightedTile {
+ public:
+  WeightedTile(const int64_t* index, const acc_t* weights, bool large_weights)
+      : large_weights_(large_weights),
+        ramp_(index, weights),
+        quads_(index, weights),
+        pixels_(index, weights) {}
+
+  void run(const Clip& clip, const Tile& tile, out_t* image, ImageStore<out_t>& store) {
+    if constexpr (kExact) {
+      if (ramp_.run(clip, tile, image, store)) {
+        return;
+      }
+    }
+    if (kQuads && !large_weights_) {
+      quads_.run(clip, tile, image, store);
+    } else {
+      pixels_.run(clip, tile, image, store);
+    }
+  }
+
+ private:
+  using Pixels = PixelTile<stored_t, acc_t, out_t>;
+  static constexpr bool kExact = std::is_integral_v<acc_t>;
+  static constexpr bool kQuads =
+      std::is_same_v<stored_t, uint8_t> && !std::is_same_v<acc_t, int64_t>;
+
+  bool large_weights_;
+  std::conditional_t<kExact, RampTile<acc_t>, Pixels> ramp_;
+  std::conditional_t<kQuads, QuadTile<acc_t>, Pixels> quads_;
+  Pixels pixels_;
+};
+
+// Differences of uint8 frames.
+template <typename acc_t, bool kRectify>
+class RiseTile {
+ public:
+  void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
+    const Patch patch = patch_of(clip, tile);
+    PairSums* block = block_.clear(patch.cells());
+    acc_t* total = total_.clear(patch.cells() * kCell);
+    const auto frame = [&](int64_t t) { return frame_of<uint8_t>(clip, tile, t); };
+    const int64_t steps = clip.end - 1;
+    for (int64_t t = 0; t < steps; t += kPairTerms) {
+      const int64_t end = std::min(steps, t + kPairTerms);
+      for (int64_t k = t; k < end; k += kSweep) {
+        const int64_t count = std::min<int64_t>(kSweep, end - k);
+        add_rises(frame(k), clip.strides.frame, count, patch, block);
+      }
+      flush_pairs(block, patch.cells(), total);
+    }
+    finish_motion<acc_t, float, kRectify>(
+        frame(0), frame(std::max<int64_t>(0, steps - 1)), frame(steps), patch, total, store, image);
+  }
+
+ private:
+  Sums<PairSums> block_;
+  Sums<acc_t> total_;
+};
+
+// Differences of floating frames.
+template <typename stored_t, typename acc_t, bool kRectify>
+class MotionTile {
+ public:
+  void run(const Clip& clip, const Tile& tile, acc_t* image, ImageStore<acc_t>& store) {
+    const Patch patch = patch_of(clip, tile);
+    const int64_t n = patch.rows * patch.run;
+    acc_t* total = total_.clear(n);
+    acc_t* block = block_.clear(n);
+    const auto add = [&](int64_t t, acc_t* sums) {
+      add_motion<stored_t, acc_t, kRectify>(
+          frame_of<stored_t>(clip, tile, t), frame_of<stored_t>(clip, tile, t - 1), patch, sums);
+    };
+    const int64_t last = clip.end - 1; // its step counts once
+    for (int64_t t = 1; t < last;) {
+      for (const int64_t end = std::min(last, t + kBlock); t < end; ++t) {
+        add(t, block);
+      }
+      flush_sums(block, n, total);
+    }
+    if (last > 0) {
+      add(last, block);
+    }
+    finish_float_motion(total, block, n);
+    store_sums<acc_t, acc_t>(total, n, store, image);
+  }
+
+ private:
+  Sums<acc_t> total_;
+  Sums<acc_t> block_;
+};
+
+} // namespace originet
