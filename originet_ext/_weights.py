@@ -58,10 +58,11 @@ def weight_terms(method: str, length: int) -> tuple[np.ndarray, np.ndarray]:
     elif method == "rank-simple":
         weights = 2 * t - n - 1
     elif method == "rank":
-        harmonic = np.concatenate([[0.0], np.cumsum(1 / t)])  # H_0 .. H_n
+        # float64 throughout: torch.compile, which traces NumPy, divides integers in float32.
+        harmonic = np.concatenate([[0.0], np.cumsum(1 / t.astype(np.float64))])  # H_0 .. H_n
         weights = 2.0 * (n - t + 1) - (n + 1) * (harmonic[n] - harmonic[t - 1])
     elif method == "learnet":
-        weights = np.cumsum(((2 * t - n) / t)[::-1])[::-1].copy()
+        weights = np.cumsum(((2 * t - n) / t.astype(np.float64))[::-1])[::-1].copy()
     else:
         raise ValueError(f"method_weights: {method!r} is not a linear method")
     return t - 1, weights
