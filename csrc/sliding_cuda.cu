@@ -226,7 +226,7 @@ template <
     typename acc_t,
     typename out_t,
     typename slot_t>
-__global__ void __launch_bounds__(kThreads) sliding_kernel(
+__global__ void __launch_bounds__(kThreads, kVec == 1 ? 4 : 1) sliding_kernel(
     const stored_t* frames, // [T, ...]
     slot_t* slots,          // [windows, pixels]; the result, or int64 beside it
     out_t* result,          // [windows, pixels]

@@ -51,10 +51,12 @@ def kernels() -> dict[str, str]:
 
 def test_every_kernel_is_inside_with_and_without_vectors(kernels):
     # 4 dtypes x 4 functors, 7 type combinations of the weighted pool, 7 x 2 of the motion pool
-    plain = [name for name in kernels if "norm_" not in name]
+    plain = [name for name in kernels if not re.search("norm_|sliding_", name)]
     assert len(plain) == 2 * (16 + 7 + 14)
     # 4 kernels x 4 dtypes: vectors along planes, vectors along channels, none
-    assert len(kernels) - len(plain) == 3 * 16
+    assert sum("norm_" in name for name in kernels) == 3 * 16
+    # A ramp and 2 motions, 5 type combinations with and without vectors, 1 without
+    assert sum("sliding_" in name for name in kernels) == 3 * (2 * 5 + 1)
 
 
 def test_no_kernel_uses_local_memory(kernels):
@@ -67,7 +69,7 @@ def test_vector_kernels_load_and_store_16_bytes_at_a_time(kernels):
         for name, code in kernels.items()
         if int(re.search(r"_kernelI.*?Li(\d+)E", name)[1]) > 1
     }
-    assert len(vector) == (16 + 7 + 14) + 2 * 16
+    assert len(vector) == (16 + 7 + 14) + 2 * 16 + 3 * 5
     for name, code in vector.items():
         assert "LDG.E.128" in code, name
         # These two store one value a channel.
