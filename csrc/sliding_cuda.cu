@@ -88,7 +88,7 @@ class Ramp {
       : frames_(frames),
         frame_stride_(plan.strides.frame),
         window_(static_cast<acc_t>(plan.window)),
-        ends_(plan.ends) {
+        ends_(plan.ends ? 1 : 0) {
     load(frames_ + pivot * frame_stride_, pivot_);
   }
 
@@ -118,29 +118,19 @@ class Ramp {
 
   __device__ __forceinline__ void before(int64_t start, acc_t (&total)[kVec]) const {
     stored_t first[kVec];
-    if (ends_) {
-      load(frames_ + start * frame_stride_, first);
-    }
+    load(frames_ + start * frame_stride_, first);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      total[j] = ramp_total(sum_[j], moment_[j], window_);
-      if (ends_) {
-        total[j] += value(first[j], j);
-      }
+      total[j] = ramp_total(sum_[j], moment_[j], window_) + ends_ * value(first[j], j);
     }
   }
 
   __device__ __forceinline__ void image(int64_t end, acc_t (&total)[kVec]) const {
     stored_t last[kVec];
-    if (ends_) {
-      load(frames_ + (end - 1) * frame_stride_, last);
-    }
+    load(frames_ + (end - 1) * frame_stride_, last);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      total[j] -= ramp_total(sum_[j], moment_[j], window_);
-      if (ends_) {
-        total[j] -= value(last[j], j);
-      }
+      total[j] -= ramp_total(sum_[j], moment_[j], window_) + ends_ * value(last[j], j);
     }
   }
 
@@ -152,7 +142,7 @@ class Ramp {
   const stored_t* frames_; // the thread's pixels in frame 0
   int64_t frame_stride_;
   acc_t window_;
-  bool ends_;
+  acc_t ends_;
   stored_t pivot_[kVec];
   acc_t sum_[kVec];
   acc_t moment_[kVec];
@@ -226,7 +216,7 @@ template <
     typename acc_t,
     typename out_t,
     typename slot_t>
-__global__ void __launch_bounds__(kThreads, kVec == 1 ? 4 : 1) sliding_kernel(
+__global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_kernel(
     const stored_t* frames, // [T, ...]
     slot_t* slots,          // [windows, pixels]; the result, or int64 beside it
     out_t* result,          // [windows, pixels]
