@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common.h"
+#include "rrelu_math.h" // ORIGINET_HD
 
 namespace originet {
 
@@ -17,7 +18,7 @@ struct FrameShape {
   int64_t rows = 1;
   int64_t run = 1;
 
-  int64_t pixels() const {
+  ORIGINET_HD int64_t pixels() const {
     return planes * rows * run;
   }
 };

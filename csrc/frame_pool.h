@@ -1,12 +1,13 @@
 // Host-side checks and plans of the temporal pools, the same for CPU and CUDA.
 #pragma once
 
-#include <algorithm>
 #include <cstdlib>
 #include <limits>
-#include <vector>
+#include <optional>
+#include <string>
 
-#include "common.h"
+#include "frame_layout.h"
+#include "image_epilogue.h"
 
 namespace originet {
 
@@ -17,9 +18,14 @@ constexpr int64_t kMaxPixel = 255; // of a uint8 frame
 // float32.
 enum class Accumulate { kInt32, kInt64, kFloat32, kFloat64 };
 
+// `largest_sum` bounds the magnitude of every sum over pixels of 0..255.
 inline Accumulate accumulate_integer(int64_t largest_sum) {
   return largest_sum <= std::numeric_limits<int32_t>::max() ? Accumulate::kInt32
                                                             : Accumulate::kInt64;
+}
+
+inline Accumulate accumulate_floating(const Tensor& frames) {
+  return frames.scalar_type() == ScalarType::Double ? Accumulate::kFloat64 : Accumulate::kFloat32;
 }
 
 // Pools give float64 for float64 frames and float32 for all others.
@@ -27,64 +33,135 @@ inline ScalarType pooled_dtype(const Tensor& frames) {
   return frames.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
-inline void check_frames(const char* op, const Tensor& frames) {
-  check(
-      frames.dim() >= 2, op, ": frames must be [T, ...] with 2 dimensions or more, got ",
-      ShapeOf{frames});
-}
-
-// The values of `offsets` [B + 1] after checking that they cut [0, total) into B
-// ranges, each of `min_length` elements or more.
-inline const int64_t* check_offsets(
-    const char* op, const char* name, const Tensor& offsets, int64_t total, int64_t min_length) {
-  check(
-      offsets.is_cpu() && offsets.scalar_type() == ScalarType::Long && offsets.dim() == 1 &&
-          offsets.is_contiguous() && offsets.size(0) >= 2,
-      op, ": ", name, " must be a contiguous int64 tensor [B + 1] on the CPU with B >= 1");
-  const auto* values = static_cast<const int64_t*>(offsets.const_data_ptr());
-  const int64_t batch = offsets.size(0) - 1;
-  check(values[0] == 0, op, ": ", name, " must start at 0, got ", values[0]);
-  for (int64_t b = 0; b < batch; ++b) {
-    check(
-        values[b + 1] - values[b] >= min_length, op, ": ", name, "[", b + 1, "] = ", values[b + 1],
-        " must exceed ", name, "[", b, "] = ", values[b], " by ", min_length, " or more");
+inline Normalize parse_normalize(const char* op, const std::string& name) {
+  if (name == "none") {
+    return Normalize::kNone;
   }
-  check(values[batch] == total, op, ": ", name, " must end at ", total, ", got ", values[batch]);
-  return values;
-}
-
-inline std::vector<int64_t> pooled_shape(const Tensor& frames, int64_t batch) {
-  std::vector<int64_t> shape{batch};
-  for (int64_t d = 1; d < frames.dim(); ++d) {
-    shape.push_back(frames.size(d));
+  if (name == "clip") {
+    return Normalize::kClip;
   }
-  return shape;
+  check(name == "minmax", op, ": normalize must be none, clip or minmax, got ", name);
+  return Normalize::kMinmax;
 }
 
-struct PoolPlan {
-  Tensor frames; // contiguous
-  Tensor result; // [B, ...]
-  int64_t batch;
-  int64_t pixels; // per frame, channels included
-  Accumulate accumulate;
+// One output's frames, and the terms [begin, end) that it sums: those of
+// temporal_pool's index and weights, or all its frames in motion_pool.
+struct Clip {
+  const std::byte* frames; // the first one
+  FrameStrides strides;
+  int64_t begin;
+  int64_t end;
 };
 
-inline PoolPlan make_plan(const Tensor& frames, int64_t batch, Accumulate accumulate) {
-  Tensor dense = torch::stable::contiguous(frames);
-  Tensor result =
-      torch::stable::new_empty(frames, pooled_shape(frames, batch), pooled_dtype(frames));
-  const int64_t pixels = result.numel() / batch;
-  return {dense, result, batch, pixels, accumulate};
+struct PoolPlan {
+  FrameLayout layout; // keeps alive what the clips point to
+  std::vector<Clip> clips;
+  Tensor result; // [B, ...], contiguous
+  ScalarType stored;
+  Accumulate accumulate;
+  Normalize normalize;
+  bool overlap = false; // whether a clip begins inside the one before
+
+  int64_t pixels() const {
+    return layout.shape.pixels();
+  }
+};
+
+inline void check_sources(const char* op, const std::vector<Tensor>& frames) {
+  check(!frames.empty(), op, ": frames must be one tensor or more");
+  const Tensor& first = frames.front();
+  for (const Tensor& tensor : frames) {
+    check(
+        tensor.dim() >= 2, op, ": frames must be [T, ...] with 2 dimensions or more, got ",
+        ShapeOf{tensor});
+    bool same = tensor.dim() == first.dim();
+    for (int64_t d = 1; same && d < first.dim(); ++d) {
+      same = tensor.size(d) == first.size(d);
+    }
+    check(
+        same && tensor.scalar_type() == first.scalar_type() && tensor.device() == first.device(),
+        op, ": all frames must have one shape, dtype and device, got frames of ", ShapeOf{tensor},
+        " and of ", ShapeOf{first});
+  }
+}
+
+// The rows of a table [B, columns] of int64 on the CPU.
+inline const int64_t* check_clips(const char* op, const Tensor& clips, int64_t columns) {
+  check(
+      clips.is_cpu() && clips.scalar_type() == ScalarType::Long && clips.dim() == 2 &&
+          clips.is_contiguous() && clips.size(0) >= 1 && clips.size(1) == columns,
+      op, ": clips must be a contiguous int64 tensor [B, ", columns,
+      "] on the CPU with B >= 1, got ", ShapeOf{clips});
+  return static_cast<const int64_t*>(clips.const_data_ptr());
+}
+
+// Finds frames by their number, counted over all sources in order.
+class FrameFinder {
+ public:
+  FrameFinder(const char* op, const FrameLayout& layout) : op_(op), layout_(layout) {
+    starts_.push_back(0);
+    for (const FrameSource& source : layout.sources) {
+      starts_.push_back(starts_.back() + source.frames.size(0));
+    }
+    item_size_ = layout.sources.front().frames.element_size();
+  }
+
+  // The clip that begins with frame `first`, after checking that frames `first` to
+  // `first + length` exist and lie in one source.
+  Clip find(int64_t b, int64_t first, int64_t length, int64_t begin, int64_t end) const {
+    check(
+        first >= 0 && length >= 0 && first <= starts_.back() - length, op_, ": clips[", b,
+        "] reads frames ", first, " to ", first + length - 1, ", outside of the ", starts_.back(),
+        " frames");
+    const auto after = std::upper_bound(starts_.begin(), starts_.end() - 1, first);
+    const int64_t s = after - starts_.begin() - 1;
+    check(
+        first + length <= starts_[s + 1], op_, ": clips[", b, "] begins in frames[", s,
+        "] and ends in another tensor");
+    const FrameSource& source = layout_.sources[s];
+    const auto* data = static_cast<const std::byte*>(source.frames.const_data_ptr());
+    const int64_t elements = (first - starts_[s]) * source.strides.frame;
+    return {data + elements * item_size_, source.strides, begin, end};
+  }
+
+ private:
+  const char* op_;
+  const FrameLayout& layout_;
+  std::vector<int64_t> starts_;
+  int64_t item_size_;
+};
+
+inline PoolPlan make_plan(
+    const char* op,
+    const std::vector<Tensor>& frames,
+    int64_t batch,
+    Accumulate accumulate,
+    const std::string& normalize) {
+  const Tensor& first = frames.front();
+  std::vector<int64_t> shape{batch};
+  for (int64_t d = 1; d < first.dim(); ++d) {
+    shape.push_back(first.size(d));
+  }
+  return {
+      frame_layout(frames),
+      {},
+      torch::stable::new_empty(first, shape, pooled_dtype(first)),
+      first.scalar_type(),
+      accumulate,
+      parse_normalize(op, normalize),
+      false};
 }
 
 // Checks all arguments of temporal_pool.
 inline PoolPlan plan_temporal_pool(
-    const Tensor& frames,     // [T, ...]
-    const Tensor& index,      // [K] int64, CPU
-    const Tensor& weights,    // [K]; int64 on the CPU or floating on the frames' device
-    const Tensor& segments) { // [B + 1] int64, CPU
+    const std::vector<Tensor>& frames, // [T_i, ...]
+    const Tensor& clips,               // [B, 3] int64, CPU
+    const Tensor& index,               // [K] int64, CPU
+    const Tensor& weights,             // [K]; int64 on the CPU or floating on the frames' device
+    const std::string& normalize) {
   const char* op = "temporal_pool";
-  check_frames(op, frames);
+  check_sources(op, frames);
+  const int64_t* clip = check_clips(op, clips, 3);
   check(
       index.is_cpu() && index.scalar_type() == ScalarType::Long && index.dim() == 1 &&
           index.is_contiguous(),
@@ -93,66 +170,111 @@ inline PoolPlan plan_temporal_pool(
   check(
       weights.dim() == 1 && weights.size(0) == terms, op, ": weights must be [", terms,
       "] like index, got ", ShapeOf{weights});
-  const auto* segment = check_offsets(op, "segments", segments, terms, 0);
-  const auto* frame = static_cast<const int64_t*>(index.const_data_ptr());
-  for (int64_t k = 0; k < terms; ++k) {
-    check(
-        frame[k] >= 0 && frame[k] < frames.size(0), op, ": index[", k, "] = ", frame[k],
-        " is outside of the ", frames.size(0), " frames");
-  }
-  const int64_t batch = segments.size(0) - 1;
   const bool integer_weights = weights.scalar_type() == ScalarType::Long;
   check(
       integer_weights ? weights.is_cpu() && weights.is_contiguous()
-                      : weights.device() == frames.device(),
+                      : weights.device() == frames.front().device(),
       op, ": weights must be contiguous int64 on the CPU or floating on the device of frames");
+  const bool exact = integer_weights && frames.front().scalar_type() == ScalarType::Byte;
 
-  auto accumulate =
-      pooled_dtype(frames) == ScalarType::Double ? Accumulate::kFloat64 : Accumulate::kFloat32;
-  if (integer_weights && frames.scalar_type() == ScalarType::Byte) {
-    const auto* weight = static_cast<const int64_t*>(weights.const_data_ptr());
-    int64_t largest = 0;
-    constexpr int64_t kLimit = std::numeric_limits<int64_t>::max() / kMaxPixel;
-    for (int64_t b = 0; b < batch; ++b) {
+  const int64_t batch = clips.size(0);
+  PoolPlan plan = make_plan(op, frames, batch, accumulate_floating(frames.front()), normalize);
+  const FrameFinder finder(op, plan.layout);
+  const auto* frame = static_cast<const int64_t*>(index.const_data_ptr());
+  const auto* weight = exact ? static_cast<const int64_t*>(weights.const_data_ptr()) : nullptr;
+  int64_t largest = 0;
+  int64_t length = 0;  // frames that the terms of the last clip reach
+  int64_t reached = 0; // the frame after its last
+  for (int64_t b = 0; b < batch; ++b, clip += 3) {
+    const int64_t begin = clip[1], end = clip[2];
+    check(
+        0 <= begin && begin <= end && end <= terms, op, ": clips[", b, "] has the terms ", begin,
+        " to ", end, " of ", terms);
+    // Windows share their terms, which are then looked at once.
+    if (b == 0 || begin != clip[-2] || end != clip[-1]) {
+      constexpr int64_t kLimit = std::numeric_limits<int64_t>::max() / kMaxPixel;
       int64_t sum = 0;
-      for (int64_t k = segment[b]; k < segment[b + 1]; ++k) {
-        check(
-            weight[k] >= -kLimit && std::abs(weight[k]) <= kLimit - sum, op,
-            ": the weights of clip ", b,
-            " are so large that a sum over uint8 frames can "
-            "overflow 64 bits");
-        sum += std::abs(weight[k]);
+      length = 0;
+      for (int64_t k = begin; k < end; ++k) {
+        check(frame[k] >= 0, op, ": index[", k, "] = ", frame[k], " is outside of the frames");
+        length = std::max(length, frame[k] + 1);
+        if (exact) {
+          check(
+              weight[k] >= -kLimit && std::abs(weight[k]) <= kLimit - sum, op,
+              ": the weights of clip ", b,
+              " are so large that a sum over uint8 frames can overflow 64 bits");
+          sum += std::abs(weight[k]);
+        }
       }
       largest = std::max(largest, sum);
     }
-    accumulate = accumulate_integer(largest * kMaxPixel);
+    plan.clips.push_back(finder.find(b, clip[0], length, begin, end));
+    plan.overlap |= b > 0 && clip[0] >= clip[-3] && clip[0] < reached;
+    reached = clip[0] + length;
   }
-  return make_plan(frames, batch, accumulate);
+  if (exact) {
+    plan.accumulate = accumulate_integer(largest * kMaxPixel);
+  }
+  return plan;
 }
 
 // Checks all arguments of motion_pool.
-inline PoolPlan plan_motion_pool(const Tensor& frames, const Tensor& offsets) {
+inline PoolPlan plan_motion_pool(
+    const std::vector<Tensor>& frames, // [T_i, ...]
+    const Tensor& clips,               // [B, 2] int64, CPU
+    const std::string& normalize) {
   const char* op = "motion_pool";
-  check_frames(op, frames);
-  const auto* offset = check_offsets(op, "offsets", offsets, frames.size(0), 1);
-  const int64_t batch = offsets.size(0) - 1;
-  auto accumulate =
-      pooled_dtype(frames) == ScalarType::Double ? Accumulate::kFloat64 : Accumulate::kFloat32;
-  if (frames.scalar_type() == ScalarType::Byte) {
-    int64_t longest = 0;
-    for (int64_t b = 0; b < batch; ++b) {
-      longest = std::max(longest, offset[b + 1] - offset[b]);
-    }
-    accumulate = accumulate_integer(2 * kMaxPixel * longest);
+  check_sources(op, frames);
+  const int64_t* clip = check_clips(op, clips, 2);
+  const int64_t batch = clips.size(0);
+  PoolPlan plan = make_plan(op, frames, batch, accumulate_floating(frames.front()), normalize);
+  const FrameFinder finder(op, plan.layout);
+  int64_t longest = 0;
+  for (int64_t b = 0; b < batch; ++b, clip += 2) {
+    check(clip[1] >= 1, op, ": clips[", b, "] must have 1 frame or more, got ", clip[1]);
+    plan.clips.push_back(finder.find(b, clip[0], clip[1], 0, clip[1]));
+    plan.overlap |= b > 0 && clip[0] >= clip[-2] && clip[0] < clip[-2] + clip[-1];
+    longest = std::max(longest, clip[1]);
   }
-  return make_plan(frames, batch, accumulate);
+  if (plan.stored == ScalarType::Byte) {
+    plan.accumulate = accumulate_integer(2 * kMaxPixel * (longest - 1));
+  }
+  return plan;
+}
+
+// Weights over consecutive frames that grow by a constant step but for the two ends:
+// those of `rank-simple` and `authors`.
+template <typename weight_t>
+struct Ramp {
+  weight_t first; // weight of the clip's first frame, had it no extra
+  weight_t step;
+  weight_t extra_first;
+  weight_t extra_last;
+};
+
+template <typename weight_t>
+std::optional<Ramp<weight_t>> find_ramp(
+    const int64_t* index, const weight_t* weight, int64_t terms) {
+  if (terms < 4) {
+    return std::nullopt;
+  }
+  const weight_t step = weight[2] - weight[1];
+  for (int64_t k = 1; k < terms; ++k) {
+    const bool inside = 1 < k && k < terms - 1;
+    if (index[k] != index[0] + k || (inside && weight[k] - weight[k - 1] != step)) {
+      return std::nullopt;
+    }
+  }
+  const weight_t first = weight[1] - step;
+  const weight_t last = weight[terms - 2] + step;
+  return Ramp<weight_t>{first, step, weight[0] - first, weight[terms - 1] - last};
 }
 
 // Runs body<stored_t, acc_t, out_t>() with the C++ types of a plan; half_t and
 // bfloat16_t are the backend's types for the 16-bit dtypes.
 template <typename half_t, typename bfloat16_t, typename Body>
 void dispatch_plan(const PoolPlan& plan, const char* op, const Body& body) {
-  switch (plan.frames.scalar_type()) {
+  switch (plan.stored) {
     case ScalarType::Byte:
       switch (plan.accumulate) {
         case Accumulate::kInt32:
@@ -173,7 +295,7 @@ void dispatch_plan(const PoolPlan& plan, const char* op, const Body& body) {
     default:
       check(
           false, op, ": frames must be uint8 or floating, got ",
-          torch::headeronly::toString(plan.frames.scalar_type()));
+          torch::headeronly::toString(plan.stored));
   }
 }
 

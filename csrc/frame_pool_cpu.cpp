@@ -1,178 +1,372 @@
 // CPU kernels of the temporal pools. A clip is a one-dimensional problem per
-// pixel, whatever the frames' layout: work is cut into (clip, tile of pixels),
-// and a tile's accumulators stay in the L1 cache while its frames stream by.
-#include "cpu_vector.h"
+// pixel: work is cut into (clip, tile of pixels), and a tile's sums stay in the
+// cache while its frames stream by, each once.
+#include <memory>
+
 #include "frame_pool.h"
-#include "frame_pool_math.h"
+#include "frame_pool_loops.h"
 
 namespace originet {
 namespace {
 
-constexpr int64_t kTile = 2048; // pixels; at most 16 KB of accumulators
-// Frames read in one sweep over the accumulators, to load and store those less.
-constexpr int64_t kSweep = 4;
-// 257 * 255 = 65535: so many uint8 differences fit in 16 bits.
-constexpr int64_t kFlush = 257;
 // Pixels read per thread below which a second thread costs more than it gives.
 constexpr int64_t kGrain = 65536;
+// Floats are summed in blocks of so many frames, so that rounding grows with the
+// number of blocks.
+constexpr int64_t kBlock = 64;
 
-template <typename stored_t>
-using loaded_t = typename Arithmetic<stored_t>::type;
-
-// sum[i] += weight * frame[i]
-template <typename stored_t, typename acc_t>
-ORIGINET_MULTIVERSION void accumulate_frame(
-    const stored_t* frame, acc_t weight, acc_t* sum, int64_t n) {
-  using A = Arithmetic<stored_t>;
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    sum[i] += weight * static_cast<acc_t>(A::load(frame[i]));
-  }
+// Large tiles read longer stretches of memory, small ones serve more threads.
+int64_t tile_size(int64_t pixels) {
+  const int64_t eighth = (pixels / 8 + kCell - 1) / kCell * kCell;
+  return std::clamp<int64_t>(eighth, 2048, 16384);
 }
 
-// The same for kSweep frames, in the same order of additions.
-template <typename stored_t, typename acc_t>
-ORIGINET_MULTIVERSION void accumulate_sweep(
-    const stored_t* f0,
-    const stored_t* f1,
-    const stored_t* f2,
-    const stored_t* f3,
-    const acc_t* weight,
-    acc_t* sum,
-    int64_t n) {
-  using A = Arithmetic<stored_t>;
-  const acc_t w0 = weight[0], w1 = weight[1], w2 = weight[2], w3 = weight[3];
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    acc_t s = sum[i];
-    s += w0 * static_cast<acc_t>(A::load(f0[i]));
-    s += w1 * static_cast<acc_t>(A::load(f1[i]));
-    s += w2 * static_cast<acc_t>(A::load(f2[i]));
-    s += w3 * static_cast<acc_t>(A::load(f3[i]));
-    sum[i] = s;
+// Zeros for the tiles of one thread, one after the other.
+template <typename T>
+class Sums {
+ public:
+  // The first `count`; zeros if `take` is called for the first time or with sums
+  // that have been cleared.
+  T* clear(int64_t count) {
+    if (static_cast<int64_t>(values_.size()) < count) {
+      values_.resize(count);
+    }
+    std::fill_n(values_.begin(), count, T{});
+    return values_.data();
   }
-}
 
-// sum[i] += g(current[i] - previous[i])
-template <typename stored_t, typename acc_t, bool kRectify>
-ORIGINET_MULTIVERSION void accumulate_motion(
-    const stored_t* current, const stored_t* previous, acc_t* sum, int64_t n) {
-  using A = Arithmetic<stored_t>;
-  using step_t = std::conditional_t<std::is_same_v<stored_t, uint8_t>, int16_t, acc_t>;
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const auto step = motion_step<step_t, kRectify>(
-        static_cast<step_t>(A::load(current[i])), static_cast<step_t>(A::load(previous[i])));
-    sum[i] = static_cast<acc_t>(sum[i] + static_cast<acc_t>(step));
-  }
-}
+ private:
+  std::vector<T> values_;
+};
 
-template <typename from_t, typename to_t>
-ORIGINET_MULTIVERSION void add_converted(const from_t* from, to_t* to, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    to[i] += static_cast<to_t>(from[i]);
-  }
-}
-
-// Runs body(clip, first pixel, pixel count) over all tiles of all clips;
-// `frames_per_clip` scales the grain.
-template <typename Body>
-void for_each_tile(const PoolPlan& plan, int64_t frames_per_clip, const Body& body) {
-  const int64_t tiles = (plan.pixels + kTile - 1) / kTile;
-  const int64_t cost = std::max<int64_t>(1, frames_per_clip * std::min(kTile, plan.pixels));
+// Runs body(clip, its tile, the tile's pixels in the clip's image, store) over all
+// tiles of all clips on torch's threads, then stretches the images if asked.
+// make_body() makes one body, with its own memory, for each thread. Clips that
+// overlap are read tile by tile, to find in the cache what they share.
+template <typename out_t, typename MakeBody>
+void for_each_tile(const PoolPlan& plan, int64_t frames_per_clip, const MakeBody& make_body) {
+  const Tiles tiles(plan.layout.shape, tile_size(plan.pixels()));
+  const int64_t batch = static_cast<int64_t>(plan.clips.size());
+  const int64_t count = tiles.count();
+  const int64_t pixels = plan.pixels();
+  auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
+  const bool minmax = plan.normalize == Normalize::kMinmax;
+  std::vector<Extremes<out_t>> extremes(minmax ? batch * count : 0);
+  const int64_t cost = std::max<int64_t>(1, frames_per_clip * pixels / std::max<int64_t>(1, count));
   const int64_t grain = std::max<int64_t>(1, kGrain / cost);
-  torch::stable::parallel_for(0, plan.batch * tiles, grain, [&](int64_t begin, int64_t end) {
+  torch::stable::parallel_for(0, batch * count, grain, [&](int64_t begin, int64_t end) {
+    auto body = make_body();
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t pixel = (task % tiles) * kTile;
-      body(task / tiles, pixel, std::min(kTile, plan.pixels - pixel));
+      const int64_t b = plan.overlap ? task % batch : task / count;
+      const int64_t t = plan.overlap ? task / batch : task % count;
+      const Clip& clip = plan.clips[b];
+      const Tile tile = tiles.get(t, clip.strides);
+      ImageStore<out_t> store(plan.normalize);
+      body(clip, tile, result + b * pixels + tile.pixel, store);
+      if (minmax) {
+        extremes[b * count + t] = store.extremes();
+      }
+    }
+  });
+  if (!minmax) {
+    return;
+  }
+  const int64_t images = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, pixels));
+  torch::stable::parallel_for(0, batch, images, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      Extremes<out_t> all;
+      for (int64_t t = 0; t < count; ++t) {
+        all.add(extremes[b * count + t]);
+      }
+      stretch_pixels(result + b * pixels, pixels, all);
     }
   });
 }
 
+template <typename stored_t>
+const stored_t* frame_of(const Clip& clip, const Tile& tile, int64_t t) {
+  return reinterpret_cast<const stored_t*>(clip.frames) + t * clip.strides.frame + tile.offset;
+}
+
+Patch patch_of(const Clip& clip, const Tile& tile) {
+  return {tile.rows, tile.run, clip.strides.row};
+}
+
+// uint8 frames with weights that grow by a constant step.
+template <typename acc_t>
+class RampTile {
+ public:
+  RampTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
+
+  // False if the clip's weights are no ramp.
+  bool run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
+    const int64_t terms = clip.end - clip.begin;
+    const auto ramp = find_ramp(index_ + clip.begin, weights_ + clip.begin, terms);
+    if (!ramp) {
+      return false;
+    }
+    using wrap_t = std::make_unsigned_t<acc_t>;
+    const Patch patch = patch_of(clip, tile);
+    RampSums* block = block_.clear(patch.cells());
+    wrap_t* total = total_.clear(patch.cells() * kCell);
+    const uint8_t* first = frame_of<uint8_t>(clip, tile, index_[clip.begin]);
+    const int64_t stride = clip.strides.frame;
+    for (int64_t t = 0; t < terms; t += kRampTerms) {
+      const int64_t end = std::min(terms, t + kRampTerms);
+      for (int64_t k = t; k < end; k += kSweep) {
+        add_ramp(first + k * stride, stride, std::min<int64_t>(kSweep, end - k), patch, block);
+      }
+      flush_ramp<wrap_t>(block, patch.cells(), ramp->first + end * ramp->step, ramp->step, total);
+    }
+    finish_ramp<wrap_t, float>(
+        first, first + (terms - 1) * stride, ramp->extra_first, ramp->extra_last, patch, total,
+        store, image);
+    return true;
+  }
+
+ private:
+  const int64_t* index_;
+  const acc_t* weights_;
+  Sums<RampSums> block_;
+  Sums<std::make_unsigned_t<acc_t>> total_;
+};
+
+// uint8 frames with any weights that 32 bits serve.
+template <typename acc_t>
+class QuadTile {
+ public:
+  QuadTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
+
+  void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
+    const Patch patch = patch_of(clip, tile);
+    QuadSums<acc_t>* total = total_.clear(patch.cells());
+    QuadSums<acc_t>* block = clip.end - clip.begin > kBlock ? block_.clear(patch.cells()) : total;
+    int64_t k = clip.begin;
+    while (k < clip.end) {
+      const int64_t end = std::min(clip.end, k + kBlock);
+      for (; k + kSweep <= end; k += kSweep) {
+        add<kSweep>(clip, tile, k, patch, block);
+      }
+      for (; k < end; ++k) {
+        add<1>(clip, tile, k, patch, block);
+      }
+      if (block != total) {
+        flush_quads(block, patch.cells(), total);
+      }
+    }
+    finish_quads<acc_t, float>(patch, total, store, image);
+  }
+
+ private:
+  template <int kCount>
+  void add(
+      const Clip& clip, const Tile& tile, int64_t k, const Patch& patch, QuadSums<acc_t>* sums) {
+    const uint8_t* frames[kCount];
+    for (int i = 0; i < kCount; ++i) {
+      frames[i] = frame_of<uint8_t>(clip, tile, index_[k + i]);
+    }
+    add_weighted<acc_t, kCount>(frames, weights_ + k, patch, sums);
+  }
+
+  const int64_t* index_;
+  const acc_t* weights_;
+  Sums<QuadSums<acc_t>> total_;
+  Sums<QuadSums<acc_t>> block_;
+};
+
+// Everything else, pixel by pixel.
 template <typename stored_t, typename acc_t, typename out_t>
-void temporal_pool_tiles(
-    const PoolPlan& plan, const int64_t* index, const acc_t* weights, const int64_t* segments) {
-  const auto* frames = static_cast<const stored_t*>(plan.frames.const_data_ptr());
-  auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
-  const int64_t terms = segments[plan.batch];
-  for_each_tile(plan, terms / plan.batch, [&](int64_t clip, int64_t pixel, int64_t n) {
-    acc_t sum[kTile] = {};
-    auto frame = [&](int64_t k) { return frames + index[k] * plan.pixels + pixel; };
-    int64_t k = segments[clip];
-    for (; k + kSweep <= segments[clip + 1]; k += kSweep) {
-      accumulate_sweep<stored_t, acc_t>(
-          frame(k), frame(k + 1), frame(k + 2), frame(k + 3), weights + k, sum, n);
+class PixelTile {
+ public:
+  PixelTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
+
+  void run(const Clip& clip, const Tile& tile, out_t* image, ImageStore<out_t>& store) {
+    const Patch patch = patch_of(clip, tile);
+    const int64_t n = patch.rows * patch.run;
+    acc_t* total = total_.clear(n);
+    acc_t* block = clip.end - clip.begin > kBlock ? block_.clear(n) : total;
+    int64_t k = clip.begin;
+    while (k < clip.end) {
+      const int64_t end = std::min(clip.end, k + kBlock);
+      for (; k + 4 <= end; k += 4) {
+        const stored_t* frames[4];
+        for (int i = 0; i < 4; ++i) {
+          frames[i] = frame_of<stored_t>(clip, tile, index_[k + i]);
+        }
+        add_four_frames<stored_t, acc_t>(frames, weights_ + k, patch, block);
+      }
+      for (; k < end; ++k) {
+        const stored_t* frame = frame_of<stored_t>(clip, tile, index_[k]);
+        add_frame<stored_t, acc_t>(frame, weights_[k], patch, block);
+      }
+      if (block != total) {
+        flush_sums(block, n, total);
+      }
     }
-    for (; k < segments[clip + 1]; ++k) {
-      accumulate_frame<stored_t, acc_t>(frame(k), weights[k], sum, n);
+    store_sums<acc_t, out_t>(total, n, store, image);
+  }
+
+ private:
+  const int64_t* index_;
+  const acc_t* weights_;
+  Sums<acc_t> total_;
+  Sums<acc_t> block_;
+};
+
+// The fastest of the above that serves.
+template <typename stored_t, typename acc_t, typename out_t>
+class WeightedTile {
+ public:
+  WeightedTile(const int64_t* index, const acc_t* weights, bool large_weights)
+      : large_weights_(large_weights),
+        ramp_(index, weights),
+        quads_(index, weights),
+        pixels_(index, weights) {}
+
+  void run(const Clip& clip, const Tile& tile, out_t* image, ImageStore<out_t>& store) {
+    if constexpr (kExact) {
+      if (ramp_.run(clip, tile, image, store)) {
+        return;
+      }
     }
-    std::copy(sum, sum + n, result + clip * plan.pixels + pixel);
+    if (kQuads && !large_weights_) {
+      quads_.run(clip, tile, image, store);
+    } else {
+      pixels_.run(clip, tile, image, store);
+    }
+  }
+
+ private:
+  using Pixels = PixelTile<stored_t, acc_t, out_t>;
+  static constexpr bool kExact = std::is_integral_v<acc_t>;
+  static constexpr bool kQuads =
+      std::is_same_v<stored_t, uint8_t> && !std::is_same_v<acc_t, int64_t>;
+
+  bool large_weights_;
+  std::conditional_t<kExact, RampTile<acc_t>, Pixels> ramp_;
+  std::conditional_t<kQuads, QuadTile<acc_t>, Pixels> quads_;
+  Pixels pixels_;
+};
+
+// Differences of uint8 frames.
+template <typename acc_t, bool kRectify>
+class RiseTile {
+ public:
+  void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
+    const Patch patch = patch_of(clip, tile);
+    PairSums* block = block_.clear(patch.cells());
+    acc_t* total = total_.clear(patch.cells() * kCell);
+    const auto frame = [&](int64_t t) { return frame_of<uint8_t>(clip, tile, t); };
+    const int64_t steps = clip.end - 1;
+    for (int64_t t = 0; t < steps; t += kPairTerms) {
+      const int64_t end = std::min(steps, t + kPairTerms);
+      for (int64_t k = t; k < end; k += kSweep) {
+        const int64_t count = std::min<int64_t>(kSweep, end - k);
+        add_rises(frame(k), clip.strides.frame, count, patch, block);
+      }
+      flush_pairs(block, patch.cells(), total);
+    }
+    finish_motion<acc_t, float, kRectify>(
+        frame(0), frame(std::max<int64_t>(0, steps - 1)), frame(steps), patch, total, store, image);
+  }
+
+ private:
+  Sums<PairSums> block_;
+  Sums<acc_t> total_;
+};
+
+// Differences of floating frames.
+template <typename stored_t, typename acc_t, bool kRectify>
+class MotionTile {
+ public:
+  void run(const Clip& clip, const Tile& tile, acc_t* image, ImageStore<acc_t>& store) {
+    const Patch patch = patch_of(clip, tile);
+    const int64_t n = patch.rows * patch.run;
+    acc_t* total = total_.clear(n);
+    acc_t* block = block_.clear(n);
+    const auto add = [&](int64_t t, acc_t* sums) {
+      add_motion<stored_t, acc_t, kRectify>(
+          frame_of<stored_t>(clip, tile, t), frame_of<stored_t>(clip, tile, t - 1), patch, sums);
+    };
+    for (int64_t t = 1; t < clip.end;) {
+      for (const int64_t end = std::min(clip.end, t + kBlock); t < end; ++t) {
+        add(t, block);
+      }
+      flush_sums(block, n, total);
+    }
+    if (clip.end > 1) {
+      add(clip.end - 1, block); // the last difference, which counts once
+    }
+    finish_float_motion(total, block, n);
+    store_sums<acc_t, acc_t>(total, n, store, image);
+  }
+
+ private:
+  Sums<acc_t> total_;
+  Sums<acc_t> block_;
+};
+
+template <typename stored_t, typename acc_t, typename out_t>
+void temporal_pool_tiles(const PoolPlan& plan, const int64_t* index, const Tensor& weights) {
+  // In the type of the sums; at most a few thousand numbers.
+  constexpr bool kExact = std::is_integral_v<acc_t>;
+  const Tensor wide = torch::stable::contiguous(
+      torch::stable::to(weights, kExact ? ScalarType::Long : ScalarType::Double));
+  using wide_t = std::conditional_t<kExact, int64_t, double>;
+  const auto* from = static_cast<const wide_t*>(wide.const_data_ptr());
+  const std::vector<acc_t> converted(from, from + wide.numel());
+  const int64_t terms = plan.clips.front().end - plan.clips.front().begin;
+  const bool large = std::any_of(from, from + wide.numel(), [](wide_t weight) {
+    return !(std::abs(static_cast<double>(weight)) <= kLargestQuadWeight);
+  });
+  for_each_tile<out_t>(plan, terms, [&] {
+    return [sums = WeightedTile<stored_t, acc_t, out_t>(index, converted.data(), large)](
+               const Clip& clip, const Tile& tile, out_t* image, auto& store) mutable {
+      sums.run(clip, tile, image, store);
+    };
   });
 }
 
 template <typename stored_t, typename acc_t, typename out_t, bool kRectify>
-void motion_pool_tiles(const PoolPlan& plan, const int64_t* offsets) {
-  const auto* frames = static_cast<const stored_t*>(plan.frames.const_data_ptr());
-  auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
-  const int64_t frames_per_clip = offsets[plan.batch] / plan.batch;
-  for_each_tile(plan, frames_per_clip, [&](int64_t clip, int64_t pixel, int64_t n) {
-    auto frame = [&](int64_t t) { return frames + t * plan.pixels + pixel; };
-    const int64_t end = offsets[clip + 1];
-    acc_t sum[kTile] = {};
-    acc_t last[kTile] = {};
-    int64_t t = offsets[clip] + 1;
-    if constexpr (std::is_same_v<stored_t, uint8_t>) {
-      while (t < end) {
-        uint16_t part[kTile] = {};
-        for (const int64_t stop = std::min(end, t + kFlush); t < stop; ++t) {
-          accumulate_motion<stored_t, uint16_t, kRectify>(frame(t), frame(t - 1), part, n);
-        }
-        add_converted(part, sum, n);
-      }
-    } else {
-      for (; t < end; ++t) {
-        accumulate_motion<stored_t, acc_t, kRectify>(frame(t), frame(t - 1), sum, n);
-      }
-    }
-    if (end - offsets[clip] > 1) {
-      accumulate_motion<stored_t, acc_t, kRectify>(frame(end - 1), frame(end - 2), last, n);
-    }
-    out_t* out = result + clip * plan.pixels + pixel;
-    for (int64_t i = 0; i < n; ++i) {
-      out[i] = static_cast<out_t>(motion_total(sum[i], last[i]));
-    }
+void motion_pool_tiles(const PoolPlan& plan) {
+  using tile_t = std::conditional_t<
+      std::is_same_v<stored_t, uint8_t>, RiseTile<acc_t, kRectify>,
+      MotionTile<stored_t, acc_t, kRectify>>;
+  for_each_tile<out_t>(plan, plan.clips.front().end, [] {
+    return
+        [sums = tile_t()](const Clip& clip, const Tile& tile, out_t* image, auto& store) mutable {
+          sums.run(clip, tile, image, store);
+        };
   });
 }
 
 Tensor temporal_pool_cpu(
-    const Tensor& frames, const Tensor& index, const Tensor& weights, const Tensor& segments) {
-  const PoolPlan plan = plan_temporal_pool(frames, index, weights, segments);
+    const std::vector<Tensor>& frames,
+    const Tensor& clips,
+    const Tensor& index,
+    const Tensor& weights,
+    const std::string& normalize) {
+  const PoolPlan plan = plan_temporal_pool(frames, clips, index, weights, normalize);
   dispatch_plan<HalfBits, BFloat16Bits>(
       plan, "temporal_pool", [&]<typename stored_t, typename acc_t, typename out_t>() {
-        // At most a few thousand numbers: converting them is no cost.
-        const Tensor weights64 = torch::stable::to(
-            weights, std::is_integral_v<acc_t> ? ScalarType::Long : ScalarType::Double);
-        using from_t = std::conditional_t<std::is_integral_v<acc_t>, int64_t, double>;
-        const Tensor dense = torch::stable::contiguous(weights64);
-        const auto* from = static_cast<const from_t*>(dense.const_data_ptr());
-        const std::vector<acc_t> converted(from, from + dense.numel());
         temporal_pool_tiles<stored_t, acc_t, out_t>(
-            plan, static_cast<const int64_t*>(index.const_data_ptr()), converted.data(),
-            static_cast<const int64_t*>(segments.const_data_ptr()));
+            plan, static_cast<const int64_t*>(index.const_data_ptr()), weights);
       });
   return plan.result;
 }
 
-Tensor motion_pool_cpu(const Tensor& frames, const Tensor& offsets, bool rectify) {
-  const PoolPlan plan = plan_motion_pool(frames, offsets);
-  const auto* offset = static_cast<const int64_t*>(offsets.const_data_ptr());
+Tensor motion_pool_cpu(
+    const std::vector<Tensor>& frames,
+    const Tensor& clips,
+    bool rectify,
+    const std::string& normalize) {
+  const PoolPlan plan = plan_motion_pool(frames, clips, normalize);
   dispatch_plan<HalfBits, BFloat16Bits>(
       plan, "motion_pool", [&]<typename stored_t, typename acc_t, typename out_t>() {
         if (rectify) {
-          motion_pool_tiles<stored_t, acc_t, out_t, true>(plan, offset);
+          motion_pool_tiles<stored_t, acc_t, out_t, true>(plan);
         } else {
-          motion_pool_tiles<stored_t, acc_t, out_t, false>(plan, offset);
+          motion_pool_tiles<stored_t, acc_t, out_t, false>(plan);
         }
       });
   return plan.result;

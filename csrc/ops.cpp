@@ -23,15 +23,19 @@ STABLE_TORCH_LIBRARY(originet, m) {
       "rrelu_add_norm_backward(Tensor grad, Tensor a, Tensor b, Tensor? bias_a, Tensor? bias_b, "
       "Tensor? weight, Tensor mean, Tensor rstd, bool batch_statistics, float alpha) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
-  // sum over k in [segments[b], segments[b + 1]) of weights[k] * frames[index[k]];
-  // frames [T, ...], index [K], weights [K], segments [B + 1] -> [B, ...].
-  // index and segments are on the CPU, so that the host can check and plan.
-  m.def("temporal_pool(Tensor frames, Tensor index, Tensor weights, Tensor segments) -> Tensor");
+  // The pools read frames [T_i, ...] where they lie; the clips count frames over all tensors in
+  // order, lie each in one of them and may overlap. `clips` and `index` are on the CPU, so that the
+  // host can check and plan. `normalize`: "none", "clip" or "minmax".
+  //
+  // sum over k in [begin, end) of weights[k] * frames[first + index[k]];
+  // index [K], weights [K], clips [B, 3] of (first, begin, end) -> [B, ...]
+  m.def(
+      "temporal_pool(Tensor[] frames, Tensor clips, Tensor index, Tensor weights, "
+      "str normalize) -> Tensor");
   // sum over t of g(FT(t-1)) + g(FT(t)), g = abs or max(., 0);
-  // frames [T, ...], offsets [B + 1] on the CPU -> [B, ...]
-  m.def("motion_pool(Tensor frames, Tensor offsets, bool rectify) -> Tensor");
+  // clips [B, 2] of (first, length) -> [B, ...]
+  m.def("motion_pool(Tensor[] frames, Tensor clips, bool rectify, str normalize) -> Tensor");
   // image k = the active image of frames [k * stride, k * stride + window); frames [T, ...] ->
-  // [(T - window) / stride + 1, ...]; method authors, rank-simple, absolute or rectified;
-  // normalize none or clip
+  // [(T - window) / stride + 1, ...]; method authors, rank-simple, absolute or rectified
   m.def("sliding_pool(Tensor frames, int window, int stride, str method, str normalize) -> Tensor");
 }

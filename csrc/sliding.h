@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <string>
 
-#include "common.h"
-#include "frame_layout.h"
 #include "frame_pool.h"
 #include "sliding_math.h"
 
@@ -22,7 +20,7 @@ struct SlidingPlan {
   FrameShape shape;
   Tensor result; // [windows, ...]
   SlidingMethod method;
-  bool clip;       // to 0..255
+  Normalize normalize;
   bool still;      // all images are zeros, and filled in already
   bool wide;       // uint8 sums need 64 bits
   int64_t window;  // frames
@@ -44,14 +42,13 @@ inline SlidingPlan plan_sliding_pool(
     const std::string& method,
     const std::string& normalize) {
   const char* op = "sliding_pool";
-  check_frames(op, frames);
+  check(
+      frames.dim() >= 2, op, ": frames must be [T, ...] with 2 dimensions or more, got ",
+      ShapeOf{frames});
   const int64_t length = frames.size(0);
   check(window >= 1, op, ": window must be 1 or more, got ", window);
   check(stride >= 1, op, ": stride must be 1 or more, got ", stride);
   check(window <= length, op, ": window must be at most ", length, " frames, got ", window);
-  check(
-      normalize == "none" || normalize == "clip", op, ": normalize must be none or clip, got ",
-      normalize);
 
   SlidingPlan plan{};
   if (method == "authors") {
@@ -66,7 +63,7 @@ inline SlidingPlan plan_sliding_pool(
         ": method must be authors, rank-simple, absolute or rectified, got ", method);
     plan.method = SlidingMethod::kRectified;
   }
-  plan.clip = normalize == "clip";
+  plan.normalize = parse_normalize(op, normalize);
   plan.window = window;
   plan.stride = stride;
   plan.windows = (length - window) / stride + 1;
@@ -83,7 +80,10 @@ inline SlidingPlan plan_sliding_pool(
   }
   // One frame alone has no motion, and two have weight 0 under `authors`.
   plan.still = window == 1 || (window == 2 && plan.method == SlidingMethod::kAuthors);
-  auto shape = pooled_shape(frames, plan.windows);
+  std::vector<int64_t> shape{plan.windows};
+  for (int64_t d = 1; d < frames.dim(); ++d) {
+    shape.push_back(frames.size(d));
+  }
   if (plan.still) {
     plan.result = torch::stable::new_zeros(frames, shape, pooled_dtype(frames));
     return plan;

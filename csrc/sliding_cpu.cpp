@@ -4,7 +4,7 @@
 // stay in the L2 cache: frames come from memory once.
 #include <memory>
 
-#include "cpu_vector.h"
+#include "image_store.h"
 #include "sliding.h"
 
 namespace originet {
@@ -134,11 +134,31 @@ ORIGINET_MULTIVERSION void motion_image(
 }
 
 template <typename out_t>
-ORIGINET_MULTIVERSION void clip_image(out_t* image, int64_t n) {
+ORIGINET_MULTIVERSION void saturate_pixels(out_t* image, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    image[i] = clip_to_byte(image[i]);
+    image[i] = saturate(image[i]);
   }
+}
+
+template <typename out_t>
+ORIGINET_MULTIVERSION Extremes<out_t> find_extremes(const out_t* image, int64_t n) {
+  Extremes<out_t> lanes[kCell];
+  int64_t i = 0;
+  for (; i + kCell <= n; i += kCell) {
+#pragma omp simd
+    for (int j = 0; j < kCell; ++j) {
+      lanes[j].add(image[i + j]);
+    }
+  }
+  Extremes<out_t> all;
+  for (; i < n; ++i) {
+    all.add(image[i]);
+  }
+  for (const Extremes<out_t>& lane : lanes) {
+    all.add(lane);
+  }
+  return all;
 }
 
 // One row of a tile: where its frames and sums are.
@@ -158,7 +178,7 @@ struct Row {
 
 // `rank-simple` and, with the two end frames, `authors`.
 template <bool kEnds>
-struct Ramp {
+struct RampWalk {
   // The first frame visited from the pivot c: c itself forwards, c - 1 backwards.
   static constexpr int64_t kLag = 0;
 
@@ -191,7 +211,7 @@ struct Ramp {
 
 // `absolute` and `rectified`; visiting frame t adds the step from frame t - 1.
 template <bool kRectify>
-struct Motion {
+struct MotionWalk {
   static constexpr int64_t kLag = 1;
 
   template <int kFrames, typename stored_t, typename acc_t>
@@ -284,12 +304,21 @@ void slide(const SlidingPlan& plan) {
         for_each_row([&](const auto& row, int64_t i) {
           Method::image(row, stop, plan.window, partials.get() + k * room + i, image + i);
         });
-        if (plan.clip) {
-          clip_image(image, tile.rows * tile.run);
+        if (plan.normalize == Normalize::kClip) {
+          saturate_pixels(image, tile.rows * tile.run);
         }
       }
     }
   });
+  if (plan.normalize == Normalize::kMinmax) {
+    const int64_t images = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, pixels));
+    torch::stable::parallel_for(0, plan.windows, images, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        out_t* image = result + k * pixels;
+        stretch_pixels(image, pixels, find_extremes(image, pixels));
+      }
+    });
+  }
 }
 
 Tensor sliding_pool_cpu(
@@ -306,13 +335,13 @@ Tensor sliding_pool_cpu(
       plan, [&]<typename stored_t, typename acc_t, typename out_t>() {
         switch (plan.method) {
           case SlidingMethod::kAuthors:
-            return slide<Ramp<true>, stored_t, acc_t, out_t>(plan);
+            return slide<RampWalk<true>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kRankSimple:
-            return slide<Ramp<false>, stored_t, acc_t, out_t>(plan);
+            return slide<RampWalk<false>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kAbsolute:
-            return slide<Motion<false>, stored_t, acc_t, out_t>(plan);
+            return slide<MotionWalk<false>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kRectified:
-            return slide<Motion<true>, stored_t, acc_t, out_t>(plan);
+            return slide<MotionWalk<true>, stored_t, acc_t, out_t>(plan);
         }
       });
   return plan.result;

@@ -4,6 +4,7 @@
 // will be, so no memory is needed but the result. No atomics, one order of
 // additions: results do not vary from run to run.
 #include "cuda_common.cuh"
+#include "image_epilogue.cuh"
 #include "sliding.h"
 
 namespace originet {
@@ -41,17 +42,20 @@ __device__ __forceinline__ void load(const T* from, T (&values)[kVec]) {
   }
 }
 
+// By an intrinsic, because the compiler takes some stores of vectors apart.
 template <typename T, int kVec>
 __device__ __forceinline__ void store(T* to, const T (&values)[kVec]) {
-  constexpr int kPart = kVec * sizeof(T) > kVectorBytes ? kVectorBytes / sizeof(T) : kVec;
+  if constexpr (kVec == 1) {
+    *to = values[0];
+  } else {
+    constexpr int kPart = kVectorBytes / sizeof(T);
+    static_assert(kVec % kPart == 0);
 #pragma unroll
-  for (int j = 0; j < kVec; j += kPart) {
-    Vector<T, kPart> part;
-#pragma unroll
-    for (int i = 0; i < kPart; ++i) {
-      part.values[i] = values[j + i];
+    for (int j = 0; j < kVec; j += kPart) {
+      uint4 part;
+      memcpy(&part, values + j, sizeof part);
+      __stwb(reinterpret_cast<uint4*>(to + j), part);
     }
-    *reinterpret_cast<Vector<T, kPart>*>(to + j) = part;
   }
 }
 
@@ -80,11 +84,11 @@ struct Windows {
 // in frames, before() gives what those between a window's start and the pivot add to
 // its image, image() adds the rest to that.
 template <typename stored_t, typename acc_t, int kVec>
-class Ramp {
+class RampWalk {
  public:
   static constexpr int64_t kLag = 0; // the first frame visited from the pivot c is c
 
-  __device__ __forceinline__ Ramp(const stored_t* frames, const Windows& plan, int64_t pivot)
+  __device__ __forceinline__ RampWalk(const stored_t* frames, const Windows& plan, int64_t pivot)
       : frames_(frames),
         frame_stride_(plan.strides.frame),
         window_(static_cast<acc_t>(plan.window)),
@@ -149,11 +153,11 @@ class Ramp {
 };
 
 template <bool kRectify, typename stored_t, typename acc_t, int kVec>
-class Motion {
+class MotionWalk {
  public:
   static constexpr int64_t kLag = 1; // visiting frame t adds the step from frame t - 1
 
-  __device__ __forceinline__ Motion(const stored_t* frames, const Windows& plan, int64_t)
+  __device__ __forceinline__ MotionWalk(const stored_t* frames, const Windows& plan, int64_t)
       : frames_(frames), frame_stride_(plan.strides.frame) {}
 
   __device__ __forceinline__ void restart(int64_t pivot) {
@@ -216,7 +220,7 @@ template <
     typename acc_t,
     typename out_t,
     typename slot_t>
-__global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_kernel(
+__global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kernel(
     const stored_t* frames, // [T, ...]
     slot_t* slots,          // [windows, pixels]; the result, or int64 beside it
     out_t* result,          // [windows, pixels]
@@ -263,13 +267,29 @@ __global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_kernel(
         out_t image[kVec];
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
-          image[j] = static_cast<out_t>(total[j]);
-          if (plan.clip) {
-            image[j] = clip_to_byte(image[j]);
-          }
+          const auto value = static_cast<out_t>(total[j]);
+          image[j] = plan.clip ? saturate(value) : value;
         }
         store(result + (first + k) * plan.pixels + p, image);
       }
+    }
+  }
+}
+
+// Maps each image linearly to 0..255. A block does an image on its own: windows are
+// many, and an image comes from the L2 cache the second time.
+template <typename out_t>
+__global__ void __launch_bounds__(kThreads)
+    sliding_stretch_kernel(out_t* result, int64_t windows, int64_t pixels) {
+  for (int64_t k = blockIdx.x; k < windows; k += gridDim.x) {
+    out_t* image = result + k * pixels;
+    Extremes<out_t> mine;
+    for (int64_t p = threadIdx.x; p < pixels; p += kThreads) {
+      mine.add(image[p]);
+    }
+    const Extremes<out_t> all = block_extremes(mine);
+    for (int64_t p = threadIdx.x; p < pixels; p += kThreads) {
+      image[p] = stretch(image[p], all);
     }
   }
 }
@@ -291,27 +311,39 @@ void slide(const SlidingPlan& plan) {
   if constexpr (!std::is_same_v<slot_t, out_t>) {
     slots = torch::stable::new_empty(plan.result, {plan.windows, pixels}, ScalarType::Long);
   }
-  const Windows windows{pixels,         plan.shape.rows,
-                        plan.shape.run, plan.source.strides,
-                        plan.window,    plan.stride,
-                        plan.windows,   plan.group,
-                        plan.groups,    plan.method == SlidingMethod::kAuthors,
-                        plan.clip};
+  const Windows windows{
+      pixels,
+      plan.shape.rows,
+      plan.shape.run,
+      plan.source.strides,
+      plan.window,
+      plan.stride,
+      plan.windows,
+      plan.group,
+      plan.groups,
+      plan.method == SlidingMethod::kAuthors,
+      plan.normalize == Normalize::kClip};
   const auto run = [&]<typename Sums>() {
     launch(
         "sliding_pool", plan.source.frames.get_device_index(),
         ceil_div(pixels, int64_t(kThreads) * kVec), plan.groups,
-        sliding_kernel<Sums, kVec, stored_t, acc_t, out_t, slot_t>,
+        sliding_pool_kernel<Sums, kVec, stored_t, acc_t, out_t, slot_t>,
         static_cast<const stored_t*>(plan.source.frames.const_data_ptr()),
         static_cast<slot_t*>(slots.mutable_data_ptr()),
         static_cast<out_t*>(plan.result.mutable_data_ptr()), windows);
   };
   if (is_ramp(plan.method)) {
-    run.template operator()<Ramp<stored_t, acc_t, kVec>>();
+    run.template operator()<RampWalk<stored_t, acc_t, kVec>>();
   } else if (plan.method == SlidingMethod::kAbsolute) {
-    run.template operator()<Motion<false, stored_t, acc_t, kVec>>();
+    run.template operator()<MotionWalk<false, stored_t, acc_t, kVec>>();
   } else {
-    run.template operator()<Motion<true, stored_t, acc_t, kVec>>();
+    run.template operator()<MotionWalk<true, stored_t, acc_t, kVec>>();
+  }
+  if (plan.normalize == Normalize::kMinmax && pixels > 0) {
+    launch(
+        "sliding_pool", plan.source.frames.get_device_index(), plan.windows, 1,
+        sliding_stretch_kernel<out_t>, static_cast<out_t*>(plan.result.mutable_data_ptr()),
+        plan.windows, pixels);
   }
 }
 

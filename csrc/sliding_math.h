@@ -46,11 +46,4 @@ ORIGINET_HD acc_t ramp_total(acc_t sum, acc_t moment, acc_t window) {
   return acc_t(2) * moment - (window - acc_t(1)) * sum;
 }
 
-// Saturates to 0..255; NaN stays NaN.
-template <typename out_t>
-ORIGINET_HD out_t clip_to_byte(out_t value) {
-  value = value < out_t(0) ? out_t(0) : value;
-  return value > out_t(255) ? out_t(255) : value;
-}
-
 } // namespace originet

@@ -7,7 +7,7 @@ Expression Recognition", IJCNN 2020 (arXiv:2005.07991).
 from originet_ext import reference
 from originet_ext._decomposition import decompositions
 from originet_ext._library import build_info
-from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image, temporal_pool
+from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image
 from originet_ext.rrelu import (
     FusedRReLU,
     fused_rrelu,
@@ -17,6 +17,7 @@ from originet_ext.rrelu import (
 )
 from originet_ext.rrelu_norm import fused_rrelu_add_norm
 from originet_ext.sliding import sliding_active_images
+from originet_ext.temporal_pool import temporal_pool
 
 __all__ = [
     "METHODS",

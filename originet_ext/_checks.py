@@ -1,7 +1,7 @@
 """Argument checks that the fused functions and their reference share."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -117,67 +117,6 @@ def check_method(function: str, method: str, normalize: str) -> None:
         )
 
 
-def unpack_clips(
-    function: str, frames: Tensor | Sequence[Tensor], offsets: Tensor | None
-) -> tuple[Tensor, list[int]]:
-    """Brings the three forms of clips into one.
-
-    Args:
-        function: name for error messages.
-        frames: one clip [T, ...], packed clips [sum T, ...] or a list of clips.
-        offsets: int64 [B + 1] for packed clips, else None.
-
-    Returns:
-        The packed frames, and where each clip begins and ends: B + 1 increasing numbers from 0
-        to sum T.
-
-    Raises:
-        TypeError: frames or offsets are of a wrong type or dtype.
-        ValueError: a wrong shape, an empty clip, or offsets that do not cut up the frames.
-    """
-    if isinstance(frames, Tensor):
-        check_frames(function, "frames", frames)
-        if offsets is None:
-            bounds = [0, len(frames)]
-        else:
-            bounds = _offset_values(function, offsets)
-    else:
-        if offsets is not None:
-            raise ValueError(f"{function}: offsets go with packed frames, not with a list of clips")
-        clips = list(frames)
-        if not clips:
-            raise ValueError(f"{function}: the list of clips is empty")
-        bounds = [0]
-        for i, clip in enumerate(clips):
-            check_frames(function, f"frames[{i}]", clip)
-            if clip.shape[1:] != clips[0].shape[1:]:
-                raise ValueError(
-                    f"{function}: frames[{i}] has frames of shape {list(clip.shape[1:])}, "
-                    f"frames[0] of {list(clips[0].shape[1:])}"
-                )
-            if clip.dtype != clips[0].dtype or clip.device != clips[0].device:
-                raise TypeError(
-                    f"{function}: frames[{i}] is {clip.dtype} on {clip.device}, "
-                    f"frames[0] {clips[0].dtype} on {clips[0].device}"
-                )
-            bounds.append(bounds[-1] + len(clip))
-        frames = torch.cat(clips)
-    if bounds[0] != 0:
-        raise ValueError(f"{function}: offsets must start at 0, got {bounds[0]}")
-    for b in range(len(bounds) - 1):
-        if bounds[b + 1] < bounds[b]:
-            raise ValueError(
-                f"{function}: offsets must not decrease, got {bounds[b + 1]} after {bounds[b]}"
-            )
-        if bounds[b + 1] == bounds[b]:
-            raise ValueError(f"{function}: clip {b} is empty")
-    if bounds[-1] != len(frames):
-        raise ValueError(
-            f"{function}: offsets must end at the number of frames, {len(frames)}, got {bounds[-1]}"
-        )
-    return frames, bounds
-
-
 def check_frames(function: str, name: str, frames: Tensor) -> None:
     """Raises unless `frames` is [T, ...], uint8 or floating."""
     if not isinstance(frames, Tensor):
@@ -206,14 +145,3 @@ def check_windows(function: str, frames: Tensor, window: int, stride: int) -> No
         raise ValueError(
             f"{function}: window must be at most the number of frames, {len(frames)}, got {window}"
         )
-
-
-def _offset_values(function: str, offsets: Tensor) -> list[int]:
-    if not isinstance(offsets, Tensor) or offsets.dtype != torch.int64:
-        kind = offsets.dtype if isinstance(offsets, Tensor) else type(offsets).__name__
-        raise TypeError(f"{function}: offsets must be an int64 tensor, got {kind}")
-    if offsets.dim() != 1 or len(offsets) < 2:
-        raise ValueError(
-            f"{function}: offsets must be [B + 1] with B >= 1, got {list(offsets.shape)}"
-        )
-    return offsets.tolist()

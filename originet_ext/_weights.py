@@ -21,26 +21,36 @@ def method_weights(method: str, length: int) -> Tensor:
     program for "authors"; Bilen et al., "Action Recognition with Dynamic Image Networks", for
     "rank" and "rank-simple"; the authors' LEARNet program for "learnet".
     """
-    return torch.from_numpy(weight_array(method, length))
+    index, terms = weight_terms(method, length)
+    weights = np.zeros(length, dtype=terms.dtype)
+    np.add.at(weights, index, terms)
+    return torch.from_numpy(weights)
 
 
 @functools.lru_cache(maxsize=1024)
-def weight_array(method: str, length: int) -> np.ndarray:
-    """The weights as an array, shared between callers; not to be written to.
+def weight_terms(method: str, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same as a sum over the frames that a method reads, for the kernels.
 
-    An array, because a tensor would keep the mode in which it was made, such as inference mode.
+    Arrays shared between callers, not to be written to; not tensors, which would keep the mode in
+    which they were made, such as inference mode.
+
+    Args:
+        method: as for `method_weights`.
+        length: n, the number of frames, 1 or more.
+
+    Returns:
+        index: [K] int64, the frames in order, from 0; one may stand twice.
+        weights: [K] int64 or float64.
     """
     n = length
     if n == 1:
-        return np.zeros(1, dtype=np.int64)
-    t = np.arange(1, n + 1)
-    weights: np.ndarray
+        return np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     if method == "paper":
         # The sum of frame differences telescopes to F_n + F_(n-1) - 2 F_1 (n = 2: F_2 - F_1).
-        weights = np.zeros(n, dtype=np.int64)
-        weights[0] = -2
-        weights[-2:] += 1
-    elif method == "authors":
+        return np.array([0, n - 2, n - 1]), np.array([-2, 1, 1])
+    t = np.arange(1, n + 1)
+    weights: np.ndarray
+    if method == "authors":
         m = t - 1
         weights = np.maximum(m - 1, 0) - np.maximum(n - 2 - m, 0)
     elif method == "rank-simple":
@@ -52,4 +62,4 @@ def weight_array(method: str, length: int) -> np.ndarray:
         weights = np.cumsum(((2 * t - n) / t)[::-1])[::-1].copy()
     else:
         raise ValueError(f"method_weights: {method!r} is not a linear method")
-    return weights
+    return t - 1, weights

@@ -19,8 +19,8 @@ from originet_ext._checks import (
     check_norm,
     check_same,
     check_windows,
-    unpack_clips,
 )
+from originet_ext._clips import is_single, unpack_clips
 from originet_ext._weights import method_weights
 
 # psi is 0 below this value in every dtype; the bound keeps 0 * inf out of its gradients.
@@ -88,14 +88,14 @@ def temporal_pool(
     frames: Tensor | Sequence[Tensor], weights: Tensor, offsets: Tensor | None = None
 ) -> Tensor:
     """Weighted sum over time, as `originet_ext.temporal_pool`, in plain PyTorch."""
-    packed, bounds = unpack_clips("temporal_pool", frames, offsets)
-    if weights.dim() != 1 or len(weights) != len(packed):
+    clips, bounds = _clips("temporal_pool", frames, offsets)
+    if weights.dim() != 1 or len(weights) != bounds[-1]:
         raise ValueError(
-            f"temporal_pool: weights must be [{len(packed)}], one a frame, "
-            f"got {list(weights.shape)}"
+            f"temporal_pool: weights must be [{bounds[-1]}], one a frame, got {list(weights.shape)}"
         )
-    sums = torch.stack([_weighted_sum(packed[s:e], weights[s:e]) for s, e in pairwise(bounds)])
-    return sums[0] if _is_single(frames, offsets) else sums
+    parts = weights.tensor_split(bounds[1:-1])
+    sums = torch.stack([_weighted_sum(c, w) for c, w in zip(clips, parts, strict=True)])
+    return sums[0] if is_single(frames, offsets) else sums
 
 
 def active_image(
@@ -106,11 +106,10 @@ def active_image(
 ) -> Tensor:
     """Active image, as `originet_ext.active_image`, in plain PyTorch."""
     check_method("active_image", method, normalize)
-    packed, bounds = unpack_clips("active_image", frames, offsets)
-    clips = [packed[s:e] for s, e in pairwise(bounds)]
+    clips, _ = _clips("active_image", frames, offsets)
     images = torch.stack([_active_image(clip, method) for clip in clips])
     images = normalize_images(images, normalize)
-    return images[0] if _is_single(frames, offsets) else images
+    return images[0] if is_single(frames, offsets) else images
 
 
 def sliding_active_images(
@@ -151,8 +150,14 @@ def normalize_images(images: Tensor, normalize: str) -> Tensor:
     return scaled.reshape(images.shape)
 
 
-def _is_single(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> bool:
-    return isinstance(frames, Tensor) and offsets is None
+def _clips(
+    function: str, frames: Tensor | Sequence[Tensor], offsets: Tensor | None
+) -> tuple[list[Tensor], list[int]]:
+    """Every clip as a tensor [T_i, ...], and where they begin and end."""
+    sources, bounds = unpack_clips(function, frames, offsets)
+    if len(sources) == 1:
+        sources = [sources[0][start:end] for start, end in pairwise(bounds)]
+    return sources, bounds
 
 
 def _weighted_sum(clip: Tensor, weights: Tensor) -> Tensor:

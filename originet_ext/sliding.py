@@ -3,16 +3,17 @@
 import torch
 from torch import Tensor
 
-from originet_ext._autograd import call, kernel, may_differentiate
+from originet_ext._autograd import kernel, may_differentiate
 from originet_ext._checks import check_method, check_windows
 from originet_ext._library import ops
-from originet_ext.active_image import _sparse_weights, _TemporalPool, active_image
-from originet_ext.reference import normalize_images
+from originet_ext._weights import weight_terms
+from originet_ext.active_image import MOTION_METHODS
+from originet_ext.temporal_pool import memory_order, pool_motion, pool_terms
 
 __all__ = ["sliding_active_images"]
 
 # The methods whose image of a window follows from sums that windows share.
-_RUNNING = ("authors", "rank-simple", "absolute", "rectified")
+_RUNNING = ("authors", "rank-simple", *MOTION_METHODS)
 
 
 def sliding_active_images(
@@ -67,16 +68,16 @@ def sliding_active_images(
     """
     check_method("sliding_active_images", method, normalize)
     check_windows("sliding_active_images", frames, window, stride)
-    if _may_differentiate(frames):
-        return normalize_images(_overlapping_clips(frames, window, stride, method), normalize)
-    if method not in _RUNNING:
-        images = _overlapping_clips(frames, window, stride, method)
-        return images.clamp_(0, 255) if normalize == "clip" else _minmax_(images, normalize)
-    fused = "clip" if normalize == "clip" else "none"
-    op = ops.sliding_pool.default
-    args = (frames, window, stride, method, fused)
-    images = op(*args) if torch.compiler.is_compiling() else kernel(op, *args)
-    return _minmax_(images, normalize)
+    if method not in _RUNNING or _may_differentiate(frames):
+        return _overlapping_clips(frames, window, stride, method, normalize)
+    order = memory_order(frames)
+    if order is not None:
+        frames = frames.permute(order)
+    args = (ops.sliding_pool.default, frames, window, stride, method, normalize)
+    images = args[0](*args[1:]) if torch.compiler.is_compiling() else kernel(*args)
+    if order is not None:
+        images = images.permute([order.index(d) for d in range(len(order))])
+    return images
 
 
 def _may_differentiate(frames: Tensor) -> bool:
@@ -85,26 +86,25 @@ def _may_differentiate(frames: Tensor) -> bool:
     return frames.is_floating_point() and may_differentiate(frames)
 
 
-def _overlapping_clips(frames: Tensor, window: int, stride: int, method: str) -> Tensor:
+def _overlapping_clips(
+    frames: Tensor, window: int, stride: int, method: str, normalize: str
+) -> Tensor:
     """[W, ...]: every window as a clip of its own, differentiably."""
     windows = (len(frames) - window) // stride + 1
-    starts = torch.arange(windows, device="cpu").unsqueeze(1) * stride
-    if method in ("absolute", "rectified"):
-        index = (starts + torch.arange(window, device="cpu")).flatten()
-        offsets = torch.arange(windows + 1, device="cpu") * window
-        return active_image(frames[index.to(frames.device)], offsets, method)
-    index, weights, _ = map(torch.from_numpy, _sparse_weights(method, (0, window)))
-    segments = torch.arange(windows + 1, device="cpu") * len(index)
-    plan = ((starts + index).flatten(), weights.repeat(windows), segments)
-    return call(ops.temporal_pool.default, _TemporalPool, frames, *plan)
+    starts = torch.arange(windows, device="cpu") * stride
+    if method in MOTION_METHODS:
+        clips = torch.stack([starts, torch.full_like(starts, window)], 1)
+        return pool_motion([frames], clips, method == "rectified", normalize)
+    index, weights = _terms(method, window)
+    ends = torch.full_like(starts, len(index))
+    clips = torch.stack([starts, torch.zeros_like(starts), ends], 1)
+    return pool_terms([frames], clips, index, weights, normalize)
 
 
-def _minmax_(images: Tensor, normalize: str) -> Tensor:
-    """`normalize_images` in place, a few images at a time."""
-    if normalize == "minmax":
-        for part in images.split(64):
-            part.copy_(normalize_images(part, normalize))
-    return images
+@torch.compiler.assume_constant_result
+def _terms(method: str, window: int) -> tuple[Tensor, Tensor]:
+    index, weights = weight_terms(method, window)
+    return torch.from_numpy(index), torch.from_numpy(weights)
 
 
 @torch.library.register_fake("originet::sliding_pool")

@@ -301,15 +301,22 @@ def test_vmap_over_frames(device):
 
 
 def test_opcheck(device):
-    frames = torch.rand(6, 4, 5, device=device, requires_grad=True)
-    index, segments = torch.tensor([0, 1, 1, 5]), torch.tensor([0, 2, 4])
+    frames = [torch.rand(n, 4, 5, device=device, requires_grad=True) for n in (4, 2)]
+    clips, index = torch.tensor([[0, 0, 2], [1, 0, 2], [4, 2, 4]]), torch.tensor([0, 1, 1, 1])
     for weights in (torch.rand(4, device=device, requires_grad=True), torch.arange(4)):
         torch.library.opcheck(
-            torch.ops.originet.temporal_pool.default, (frames, index, weights, segments)
+            torch.ops.originet.temporal_pool.default, (frames, clips, index, weights, "none")
         )
     for rectify in (False, True):
         torch.library.opcheck(
-            torch.ops.originet.motion_pool.default, (frames, torch.tensor([0, 2, 6]), rectify)
+            torch.ops.originet.motion_pool.default,
+            (frames, torch.tensor([[0, 3], [1, 3], [4, 2]]), rectify, "none"),
+        )
+    bytes_ = [random_clip(5, device=device)]
+    for normalize in ("none", "clip", "minmax"):
+        torch.library.opcheck(
+            torch.ops.originet.motion_pool.default,
+            (bytes_, torch.tensor([[0, 3], [2, 3]]), False, normalize),
         )
 
 
@@ -382,16 +389,30 @@ def test_bad_weights_are_named():
 
 
 def test_ops_called_directly_never_read_outside():
-    pool = torch.ops.originet.temporal_pool
-    frames, weights = torch.zeros(3, 2), torch.ones(2)
-    good, segments = torch.tensor([0, 1]), torch.tensor([0, 2])
-    for bad in (torch.tensor([0, 3]), torch.tensor([-1, 0])):
-        with pytest.raises(RuntimeError, match=r"outside of the 3 frames"):
-            pool(frames, bad, weights, segments)
-    with pytest.raises(RuntimeError, match="segments must end at 2, got 3"):
-        pool(frames, good, weights, torch.tensor([0, 3]))
-    with pytest.raises(RuntimeError, match=r"offsets\[1\] = 0 must exceed offsets\[0\] = 0 by 1"):
-        torch.ops.originet.motion_pool(frames, torch.tensor([0, 0, 3]), False)
+    pool, motion = torch.ops.originet.temporal_pool, torch.ops.originet.motion_pool
+    frames, weights, index = [torch.zeros(3, 2), torch.zeros(2, 2)], torch.ones(2), torch.tensor
+    clips = torch.tensor([[0, 0, 2]])
+    with pytest.raises(RuntimeError, match=r"clips\[0\] reads frames 0 to 5, outside of the 5"):
+        pool(frames, clips, index([0, 5]), weights, "none")
+    with pytest.raises(RuntimeError, match=r"clips\[0\] begins in frames\[0\] and ends in another"):
+        pool(frames, clips, index([0, 3]), weights, "none")
+    with pytest.raises(RuntimeError, match=r"index\[0\] = -1 is outside"):
+        pool(frames, clips, index([-1, 0]), weights, "none")
+    with pytest.raises(RuntimeError, match=r"clips\[0\] has the terms 0 to 3 of 2"):
+        pool(frames, torch.tensor([[0, 0, 3]]), index([0, 1]), weights, "none")
+    for bad, message in (
+        ([[-1, 2]], "reads frames -1 to 0, outside of the 5 frames"),
+        ([[0, 3], [4, 2]], r"clips\[1\] reads frames 4 to 5, outside"),
+        ([[2, 2]], r"clips\[0\] begins in frames\[0\] and ends in another tensor"),
+        ([[0, 0]], r"clips\[0\] must have 1 frame or more, got 0"),
+        ([[0, 2**62]], "outside of the 5 frames"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            motion(frames, torch.tensor(bad), False, "none")
+    with pytest.raises(RuntimeError, match="normalize must be none, clip or minmax, got max"):
+        motion(frames, torch.tensor([[0, 2]]), False, "max")
+    with pytest.raises(RuntimeError, match="one shape, dtype and device"):
+        motion([frames[0], torch.zeros(2, 3)], torch.tensor([[0, 2]]), False, "none")
 
 
 # Modes of torch around a call

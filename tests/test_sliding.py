@@ -69,7 +69,7 @@ def test_uint8_windows_equal_active_image_bit_for_bit(
     else:
         frames = random_frames(length, shape, seed=seed)
     got = sliding_active_images(frames, window, stride, method)
-    assert got.dtype == torch.float32 and got.is_contiguous()
+    assert got.dtype == torch.float32
     assert torch.equal(got, one_by_one(frames, window, stride, method))
 
 
@@ -231,15 +231,15 @@ def test_memory_holds_frames_images_and_little_else():
     program = """
 import resource, torch
 from originet_ext import sliding_active_images
-frames = torch.randint(0, 256, (2000, 96, 96), dtype=torch.uint8)
-crop = frames[:, 8:88, 8:88]
+frames = torch.randint(0, 256, (1500, 80, 80), dtype=torch.uint8)
+crop = frames[:, 8:72, 8:72]
 sliding_active_images(crop[:50], 40, 5, normalize="minmax")
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
 for method in ("paper", "absolute", "rank-simple"):
     for window in (40, 640):
         images = sliding_active_images(crop, window, 1, method, "minmax")
-        room = 1961 * 80 * 80 * 4 + 12 * 2**20
+        room = 1461 * 64 * 64 * 4 + 8 * 2**20
         assert peak() - before <= room, (method, window, peak() - before, room)
         del images
 """
@@ -344,17 +344,22 @@ def test_the_op_itself_refuses_to_differentiate(device):
         images.sum().backward()
 
 
-@pytest.mark.parametrize("method", RUNNING)
+@pytest.mark.parametrize("method", METHODS)
 def test_compiled(device, method):
+    torch._dynamo.reset()  # the methods compile one function; there is a limit for each
     function = torch.compile(
-        lambda f: sliding_active_images(f, 6, 2, method, "clip") + 1,
+        lambda f: sliding_active_images(f, 6, 2, method, "minmax") + 1,
         fullgraph=True,
         backend="aot_eager",
     )
     for length in (20, 33):  # the second time with a dynamic length
         frames = random_frames(length, device=device)
-        want = sliding_active_images(frames, 6, 2, method, "clip") + 1
-        assert torch.equal(function(frames), want)
+        want = sliding_active_images(frames, 6, 2, method, "minmax") + 1
+        torch.testing.assert_close(function(frames), want, rtol=0, atol=0)
+    leaves = [random_frames(20, device=device).float().requires_grad_() for _ in range(2)]
+    (function(leaves[0]) ** 2).sum().backward()
+    ((sliding_active_images(leaves[1], 6, 2, method, "minmax") + 1) ** 2).sum().backward()
+    torch.testing.assert_close(leaves[0].grad, leaves[1].grad)
 
 
 # Errors
@@ -390,7 +395,7 @@ def test_op_called_directly_never_reads_outside():
         ((frames, 0, 1, "absolute", "none"), "window must be 1 or more, got 0"),
         ((frames, 2, 0, "absolute", "none"), "stride must be 1 or more, got 0"),
         ((frames, 2, 1, "paper", "none"), "authors, rank-simple, absolute or rectified, got paper"),
-        ((frames, 2, 1, "absolute", "max"), "normalize must be none.* got max"),
+        ((frames, 2, 1, "absolute", "max"), "normalize must be none, clip or minmax, got max"),
         ((frames[:, 0], 2, 1, "absolute", "none"), r"2 dimensions or more, got \[10\]"),
         ((frames.int(), 2, 1, "absolute", "none"), "frames must be uint8 or floating, got Int"),
         (

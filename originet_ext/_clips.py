@@ -1,0 +1,96 @@
+"""The forms in which clips come: one, packed with offsets, a list, a nested tensor."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+from originet_ext._checks import check_frames
+
+
+def unpack_clips(
+    function: str, frames: Tensor | Sequence[Tensor], offsets: Tensor | None
+) -> tuple[list[Tensor], list[int]]:
+    """Brings the forms of clips into one, without a copy.
+
+    Args:
+        function: name for error messages.
+        frames: one clip [T, ...]; packed clips [sum T, ...] with `offsets`; a list of clips; or a
+            nested tensor of clips.
+        offsets: int64 [B + 1] for packed clips, else None.
+
+    Returns:
+        The tensors that hold the frames, all of them or one a clip, and where each clip begins and
+        ends, counted over the tensors in order: B + 1 increasing numbers from 0 to sum T.
+
+    Raises:
+        TypeError: frames or offsets are of a wrong type or dtype.
+        ValueError: a wrong shape, an empty clip, or offsets that do not cut up the frames.
+    """
+    if offsets is not None and (not isinstance(frames, Tensor) or frames.is_nested):
+        kind = "nested tensor" if isinstance(frames, Tensor) else "list of clips"
+        raise ValueError(f"{function}: offsets go with packed frames, not with a {kind}")
+    if isinstance(frames, Tensor) and not frames.is_nested:
+        check_frames(function, "frames", frames)
+        sources = [frames]
+        bounds = [0, len(frames)] if offsets is None else _offset_values(function, offsets)
+    elif isinstance(frames, Tensor) and frames.layout == torch.jagged and _is_packed(frames):
+        sources, bounds = [frames.values()], frames.offsets().tolist()  # type: ignore[attr-defined]
+        check_frames(function, "frames", sources[0])
+    else:
+        sources = list(frames.unbind() if isinstance(frames, Tensor) else frames)
+        _check_list(function, sources)
+        bounds = [0, *accumulate(len(clip) for clip in sources)]
+    if bounds[0] != 0:
+        raise ValueError(f"{function}: offsets must start at 0, got {bounds[0]}")
+    for b, (start, end) in enumerate(pairwise(bounds)):
+        if end < start:
+            raise ValueError(f"{function}: offsets must not decrease, got {end} after {start}")
+        if end == start:
+            raise ValueError(f"{function}: clip {b} is empty")
+    total = sum(map(len, sources))
+    if bounds[-1] != total:
+        raise ValueError(
+            f"{function}: offsets must end at the number of frames, {total}, got {bounds[-1]}"
+        )
+    return sources, bounds
+
+
+def is_single(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> bool:
+    """Tells whether these arguments are one clip, whose image has no batch dimension."""
+    return isinstance(frames, Tensor) and not frames.is_nested and offsets is None
+
+
+def _is_packed(frames: Tensor) -> bool:
+    """Whether a jagged tensor is ragged in time and its clips stand one behind the other."""
+    # Without gaps between the clips there are no lengths, only offsets.
+    return frames.lengths() is None and frames._ragged_idx == 1  # type: ignore[attr-defined]
+
+
+def _check_list(function: str, clips: list[Tensor]) -> None:
+    if not clips:
+        raise ValueError(f"{function}: the list of clips is empty")
+    for i, clip in enumerate(clips):
+        check_frames(function, f"frames[{i}]", clip)
+        if clip.shape[1:] != clips[0].shape[1:]:
+            raise ValueError(
+                f"{function}: frames[{i}] has frames of shape {list(clip.shape[1:])}, "
+                f"frames[0] of {list(clips[0].shape[1:])}"
+            )
+        if clip.dtype != clips[0].dtype or clip.device != clips[0].device:
+            raise TypeError(
+                f"{function}: frames[{i}] is {clip.dtype} on {clip.device}, "
+                f"frames[0] {clips[0].dtype} on {clips[0].device}"
+            )
+
+
+def _offset_values(function: str, offsets: Tensor) -> list[int]:
+    if not isinstance(offsets, Tensor) or offsets.dtype != torch.int64:
+        kind = offsets.dtype if isinstance(offsets, Tensor) else type(offsets).__name__
+        raise TypeError(f"{function}: offsets must be an int64 tensor, got {kind}")
+    if offsets.dim() != 1 or len(offsets) < 2:
+        raise ValueError(
+            f"{function}: offsets must be [B + 1] with B >= 1, got {list(offsets.shape)}"
+        )
+    return offsets.tolist()
