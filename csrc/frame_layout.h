@@ -3,7 +3,7 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
+#include <limits>
 #include <vector>
 
 #include "common.h"
@@ -41,9 +41,12 @@ struct FrameLayout {
   std::vector<FrameSource> sources;
 };
 
+// Of a frame in several runs, so that kernels find a pixel's run in 32 bits.
+constexpr int64_t kMostPixels = std::numeric_limits<int32_t>::max();
+
 // Describes tensors [T_i, ...] with frames of one shape and dtype. What does not
-// come down to planes, rows and runs (neighbouring pixels apart in memory, or a
-// fourth level of strides) is copied.
+// come down to planes, rows and runs (neighbouring pixels apart in memory, a fourth
+// level of strides, or too many pixels) is copied.
 inline FrameLayout frame_layout(const std::vector<Tensor>& tensors) {
   const Tensor& first = tensors.front();
   const int64_t dims = first.dim();
@@ -69,17 +72,18 @@ inline FrameLayout frame_layout(const std::vector<Tensor>& tensors) {
       levels.push_back({first.size(d), d});
     }
   }
+  int64_t pixels = 1;
+  for (int64_t d = 1; d < dims; ++d) {
+    pixels *= first.size(d);
+  }
+  const bool neighbours =
+      levels.empty() || std::all_of(tensors.begin(), tensors.end(), [&](const Tensor& tensor) {
+        return tensor.stride(levels[0].dim) == 1;
+      });
   const bool in_place =
-      levels.size() <= 3 &&
-      (levels.empty() || std::all_of(tensors.begin(), tensors.end(), [&](const Tensor& tensor) {
-         return tensor.stride(levels[0].dim) == 1;
-       }));
+      neighbours && (levels.size() <= 1 || (levels.size() <= 3 && pixels <= kMostPixels));
   FrameLayout layout;
   if (!in_place) {
-    int64_t pixels = 1;
-    for (int64_t d = 1; d < dims; ++d) {
-      pixels *= first.size(d);
-    }
     layout.shape = {1, 1, pixels};
     for (const Tensor& tensor : tensors) {
       layout.sources.push_back({torch::stable::contiguous(tensor), {pixels, 0, 0}});

@@ -20,11 +20,16 @@ constexpr int64_t kBlock = 64;
 // worth its sums.
 constexpr int64_t kFillingThreads = int64_t(1) << 18;
 constexpr int64_t kLeastTerms = 8;
+// Blocks that must fit on a multiprocessor, enough to hide memory's latency.
+template <int kVec, typename acc_t>
+constexpr int kLeastBlocks = kVec == 1            ? 4
+                             : sizeof(acc_t) == 8 ? 1
+                                                  : 2;
 
 // Where the results of a pool go: finished images, or the sums of splits.
 template <typename acc_t, typename out_t>
 struct PoolTarget {
-  acc_t* partial;            // [splits, B, pixels], or null if there is one split
+  acc_t* partial;            // [B, splits, pixels], or null if there is one split
   out_t* image;              // [B, pixels]
   Extremes<out_t>* extremes; // [B, gridDim.x], or null unless they are asked for
   Normalize normalize;
@@ -35,8 +40,12 @@ offset_of(const FrameShape& shape, const FrameStrides& strides, int64_t pixel) {
   if (shape.rows == 1 && shape.planes == 1) {
     return pixel;
   }
-  const int64_t row = pixel / shape.run;
-  return row / shape.rows * strides.plane + row % shape.rows * strides.row + pixel % shape.run;
+  // Frames in several runs are small enough for 32 bits, whose division is short.
+  const auto position = static_cast<uint32_t>(pixel);
+  const auto run = static_cast<uint32_t>(shape.run);
+  const auto rows = static_cast<uint32_t>(shape.rows);
+  const uint32_t row = position / run;
+  return row / rows * strides.plane + row % rows * strides.row + position % run;
 }
 
 template <typename T, int kVec>
@@ -79,16 +88,16 @@ template <int kVec, typename acc_t, typename out_t, typename Body>
 __device__ __forceinline__ void for_each_stretch(
     const Clip* __restrict__ clips,
     int64_t batch,
-    int64_t splits,
+    int log_splits, // 2^log_splits of them, because divisions are slow
     int64_t pixels,
     const PoolTarget<acc_t, out_t>& target,
     const Body& body) {
   const int64_t step = int64_t(gridDim.x) * kThreads * kVec;
-  for (int64_t item = blockIdx.y; item < batch * splits; item += gridDim.y) {
-    const int64_t b = item % batch;
-    const int64_t split = item / batch;
+  for (int64_t item = blockIdx.y; item < batch << log_splits; item += gridDim.y) {
+    const int64_t b = item >> log_splits;
+    const int64_t split = item - (b << log_splits);
     const Clip clip = clips[b];
-    const int64_t share = (clip.end - clip.begin + splits - 1) / splits;
+    const int64_t share = (clip.end - clip.begin + (1LL << log_splits) - 1) >> log_splits;
     const int64_t begin = ::min(clip.end, clip.begin + split * share);
     const int64_t end = ::min(clip.end, begin + share);
     Extremes<out_t> extremes;
@@ -110,34 +119,43 @@ __device__ __forceinline__ void for_each_stretch(
   }
 }
 
-// sum += weight * values. A byte becomes a float by standing in the last bits of
-// 2^23, which takes full-rate instructions where a conversion does not.
+// sum += weight * values
 template <typename acc_t, typename stored_t, int kVec>
 __device__ __forceinline__ void add_weighted(
     acc_t (&sum)[kVec], acc_t weight, const Vector<stored_t, kVec>& frame) {
 #pragma unroll
   for (int j = 0; j < kVec; ++j) {
-    acc_t value;
-    if constexpr (std::is_same_v<stored_t, uint8_t> && std::is_same_v<acc_t, float>) {
-      value = __uint_as_float(0x4b000000u | frame.values[j]) - 0x1p23f;
-    } else {
-      value = static_cast<acc_t>(frame.values[j]);
-    }
-    sum[j] += weight * value;
+    sum[j] += weight * static_cast<acc_t>(frame.values[j]);
+  }
+}
+
+// The same for four bytes a word. A byte becomes a float as the last bits of 2^23, by
+// instructions of full rate, which a conversion is not.
+template <int kWords>
+__device__ __forceinline__ void add_weighted(
+    float (&sum)[4 * kWords], float weight, const Vector<uint32_t, kWords>& frame) {
+#pragma unroll
+  for (int j = 0; j < 4 * kWords; ++j) {
+    const uint32_t bits = __byte_perm(frame.values[j / 4], 0x4b000000, 0x7440 + j % 4);
+    sum[j] += weight * (__uint_as_float(bits) - 0x1p23f);
   }
 }
 
 template <typename stored_t, typename acc_t, typename out_t, int kVec>
-__global__ void __launch_bounds__(kThreads) temporal_pool_kernel(
+__global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_pool_kernel(
     const Clip* __restrict__ clips,    // [B]
     const int64_t* __restrict__ index, // [K]
     const acc_t* __restrict__ weights, // [K]
     FrameShape shape,
     int64_t batch,
-    int64_t splits,
+    int log_splits,
     PoolTarget<acc_t, out_t> target) {
+  constexpr bool kWords =
+      std::is_same_v<stored_t, uint8_t> && std::is_same_v<acc_t, float> && kVec % 4 == 0;
+  using Loaded =
+      std::conditional_t<kWords, Vector<uint32_t, (kVec + 3) / 4>, Vector<stored_t, kVec>>;
   for_each_stretch<kVec>(
-      clips, batch, splits, shape.pixels(), target,
+      clips, batch, log_splits, shape.pixels(), target,
       [&](const Clip& clip, int64_t begin, int64_t end, int64_t pixel, acc_t(&sum)[kVec]) {
         const auto* frames =
             reinterpret_cast<const stored_t*>(clip.frames) + offset_of(shape, clip.strides, pixel);
@@ -148,8 +166,8 @@ __global__ void __launch_bounds__(kThreads) temporal_pool_kernel(
       // Unrolled, so that several frames are on their way before the first is used.
 #pragma unroll 4
           for (; k < stop; ++k) {
-            const auto frame = *reinterpret_cast<const Vector<stored_t, kVec>*>(
-                frames + index[k] * clip.strides.frame);
+            const stored_t* at = frames + index[k] * clip.strides.frame;
+            const Loaded frame = *reinterpret_cast<const Loaded*>(at);
             add_weighted(part, weights[k], frame);
           }
 #pragma unroll
@@ -160,16 +178,34 @@ __global__ void __launch_bounds__(kThreads) temporal_pool_kernel(
       });
 }
 
+// sum += g(current - previous)
+template <bool kRectify, typename acc_t, typename stored_t, int kVec>
+__device__ __forceinline__ void add_motion(
+    acc_t (&sum)[kVec],
+    const Vector<stored_t, kVec>& current,
+    const Vector<stored_t, kVec>& previous) {
+#pragma unroll
+  for (int j = 0; j < kVec; ++j) {
+    if constexpr (std::is_same_v<acc_t, int32_t> && !kRectify) {
+      // |a - b| + c is one instruction.
+      sum[j] = __usad(current.values[j], previous.values[j], sum[j]);
+    } else {
+      sum[j] += motion_step<acc_t, kRectify>(
+          static_cast<acc_t>(current.values[j]), static_cast<acc_t>(previous.values[j]));
+    }
+  }
+}
+
 template <typename stored_t, typename acc_t, typename out_t, bool kRectify, int kVec>
-__global__ void __launch_bounds__(kThreads) motion_pool_kernel(
+__global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) motion_pool_kernel(
     const Clip* __restrict__ clips, // [B]
     FrameShape shape,
     int64_t batch,
-    int64_t splits,
+    int log_splits,
     PoolTarget<acc_t, out_t> target) {
   using VectorIn = Vector<stored_t, kVec>;
   for_each_stretch<kVec>(
-      clips, batch, splits, shape.pixels(), target,
+      clips, batch, log_splits, shape.pixels(), target,
       [&](const Clip& clip, int64_t begin, int64_t end, int64_t pixel, acc_t(&sum)[kVec]) {
         // Frames [begin, end), and the steps that lead to each of them.
         const auto* frames =
@@ -180,7 +216,6 @@ __global__ void __launch_bounds__(kThreads) motion_pool_kernel(
         if (begin >= end) {
           return;
         }
-        acc_t last[kVec] = {};
         VectorIn previous = frame(::max(begin - 1, int64_t(0)));
         const int64_t block = std::is_integral_v<acc_t> ? end - begin : kBlock;
         for (int64_t t = ::max(begin, int64_t(1)); t < end;) {
@@ -189,12 +224,7 @@ __global__ void __launch_bounds__(kThreads) motion_pool_kernel(
 #pragma unroll 4
           for (; t < stop; ++t) {
             const VectorIn current = frame(t);
-#pragma unroll
-            for (int j = 0; j < kVec; ++j) {
-              last[j] = motion_step<acc_t, kRectify>(
-                  static_cast<acc_t>(current.values[j]), static_cast<acc_t>(previous.values[j]));
-              part[j] += last[j];
-            }
+            add_motion<kRectify>(part, current, previous);
             previous = current;
           }
 #pragma unroll
@@ -203,10 +233,13 @@ __global__ void __launch_bounds__(kThreads) motion_pool_kernel(
           }
         }
         // Only the clip's last step counts once.
-        const bool ends = end == clip.end;
+        acc_t last[kVec] = {};
+        if (end == clip.end && end > 1) {
+          add_motion<kRectify>(last, previous, frame(end - 2));
+        }
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
-          sum[j] = motion_total(sum[j], ends ? last[j] : acc_t(0));
+          sum[j] = motion_total(sum[j], last[j]);
         }
       });
 }
@@ -214,15 +247,15 @@ __global__ void __launch_bounds__(kThreads) motion_pool_kernel(
 // Adds up the splits, in order.
 template <typename acc_t, typename out_t>
 __global__ void __launch_bounds__(kThreads) finish_pool_kernel(
-    int64_t batch, int64_t splits, int64_t pixels, PoolTarget<acc_t, out_t> target) {
+    int64_t batch, int log_splits, int64_t pixels, PoolTarget<acc_t, out_t> target) {
   for (int64_t b = blockIdx.y; b < batch; b += gridDim.y) {
     Extremes<out_t> extremes;
     for (int64_t p = int64_t(blockIdx.x) * kThreads + threadIdx.x; p < pixels;
          p += int64_t(gridDim.x) * kThreads) {
       acc_t sum[1] = {};
 #pragma unroll 4
-      for (int64_t split = 0; split < splits; ++split) {
-        sum[0] += target.partial[(split * batch + b) * pixels + p];
+      for (int64_t item = b << log_splits; item < (b + 1) << log_splits; ++item) {
+        sum[0] += target.partial[item * pixels + p];
       }
       store_image<1>(target, b * pixels + p, sum, extremes);
     }
@@ -289,7 +322,7 @@ Tensor new_bytes(const Tensor& like, int64_t bytes) {
   return torch::stable::new_empty(like, {bytes}, ScalarType::Byte);
 }
 
-// Runs a pool: run(vec_constant, blocks_x, rows, clips, splits, target) launches its
+// Runs a pool: run(vec_constant, blocks_x, rows, clips, log_splits, target) launches its
 // kernel.
 template <typename stored_t, typename acc_t, typename out_t, typename Run>
 void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
@@ -306,8 +339,12 @@ void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
   for (const Clip& clip : plan.clips) {
     terms = std::max(terms, clip.end - clip.begin);
   }
-  const int64_t splits = std::clamp<int64_t>(
-      kFillingThreads / (batch * blocks * kThreads), 1, std::max<int64_t>(1, terms / kLeastTerms));
+  int log_splits = 0;
+  while (batch * blocks * kThreads << log_splits < kFillingThreads &&
+         terms >> log_splits > kLeastTerms) {
+    ++log_splits;
+  }
+  const int64_t splits = int64_t(1) << log_splits;
 
   const Tensor clips = to_device(plan.clips.data(), plan.clips.size(), plan.result);
   const int64_t finish_blocks = ceil_div(pixels, kThreads);
@@ -324,16 +361,16 @@ void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
       plan.normalize};
   if (vectors) {
     constexpr int kVec = kVectorBytes / sizeof(stored_t);
-    run(std::integral_constant<int, kVec>(), blocks, batch * splits, pointer<Clip>(clips), splits,
-        target);
+    run(std::integral_constant<int, kVec>(), blocks, batch * splits, pointer<Clip>(clips),
+        log_splits, target);
   } else {
-    run(std::integral_constant<int, 1>(), blocks, batch * splits, pointer<Clip>(clips), splits,
+    run(std::integral_constant<int, 1>(), blocks, batch * splits, pointer<Clip>(clips), log_splits,
         target);
   }
   if (splits > 1) {
     launch(
-        op, device, finish_blocks, batch, finish_pool_kernel<acc_t, out_t>, batch, splits, pixels,
-        target);
+        op, device, finish_blocks, batch, finish_pool_kernel<acc_t, out_t>, batch, log_splits,
+        pixels, target);
   }
   if (minmax) {
     launch(
@@ -372,13 +409,13 @@ Tensor temporal_pool_cuda(
       plan, op, [&]<typename stored_t, typename acc_t, typename out_t>() {
         launch_pool<stored_t, acc_t, out_t>(
             op, plan,
-            [&](auto vec, int64_t blocks, int64_t rows, const Clip* table, int64_t splits,
+            [&](auto vec, int64_t blocks, int64_t rows, const Clip* table, int log_splits,
                 const PoolTarget<acc_t, out_t>& target) {
               launch(
                   op, plan.result.get_device_index(), blocks, rows,
                   temporal_pool_kernel<stored_t, acc_t, out_t, vec.value>, table,
                   pointer<int64_t>(index_there), pointer<acc_t>(converted), plan.layout.shape,
-                  static_cast<int64_t>(plan.clips.size()), splits, target);
+                  static_cast<int64_t>(plan.clips.size()), log_splits, target);
             });
       });
   return plan.result;
@@ -388,12 +425,12 @@ template <typename stored_t, typename acc_t, typename out_t, bool kRectify>
 void launch_motion_pool(const char* op, const PoolPlan& plan) {
   launch_pool<stored_t, acc_t, out_t>(
       op, plan,
-      [&](auto vec, int64_t blocks, int64_t rows, const Clip* table, int64_t splits,
+      [&](auto vec, int64_t blocks, int64_t rows, const Clip* table, int log_splits,
           const PoolTarget<acc_t, out_t>& target) {
         launch(
             op, plan.result.get_device_index(), blocks, rows,
             motion_pool_kernel<stored_t, acc_t, out_t, kRectify, vec.value>, table,
-            plan.layout.shape, static_cast<int64_t>(plan.clips.size()), splits, target);
+            plan.layout.shape, static_cast<int64_t>(plan.clips.size()), log_splits, target);
       });
 }
 
