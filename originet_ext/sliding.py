@@ -35,15 +35,15 @@ def sliding_active_images(
     their cost grows with window / stride.
 
     Floating frames are summed in float64 under the four methods of running sums, and rounded
-    to the result's type twice: with p the range of a pixel's values in the window, the error is
-    at most 2^-22 * sum_t |w_t| * p for the ramps and 2^-22 of the image for the motions (float32).
-    Errors do not add up along the video, and a frame that is not finite spoils the windows that
-    hold it, no others.
+    twice to the result's type: with r the range of a pixel's values in a window, the float32 image
+    has an error of at most 2^-22 * r * sum_t |w_t| for `authors` and `rank-simple`, and of 2^-22 of
+    itself for `absolute` and `rectified`. Errors do not add up along the video, and a frame that is
+    not finite spoils the windows that hold it, no others.
 
-    Memory holds the frames, the images and, for each thread, about half a megabyte. For a video
-    longer than memory, call it with pieces of which each begins `window - stride` frames before
-    the last one's end (`stride - window` after it where the windows do not overlap), cut so that
-    each begins at a multiple of `stride`; the images are the same.
+    Memory holds the frames, the images and, for each thread, half a megabyte or, where that is
+    more, 2 KB for every window that a frame lies in. A video longer than memory goes in pieces: if
+    one gives W images, the next one begins W * stride frames after it, so that they overlap by
+    fewer frames than a window. The images are the same to the bit.
 
     Args:
         frames: one clip [T, ...], uint8 (0..255) or floating, 2 dimensions or more, pixels and
@@ -95,7 +95,8 @@ def _overlapping_clips(
     if method in MOTION_METHODS:
         clips = torch.stack([starts, torch.full_like(starts, window)], 1)
         return pool_motion([frames], clips, method == "rectified", normalize)
-    index, weights = _terms(method, window)
+    # While compiling, the length of a range is a constant, even where `window` is a symbol.
+    index, weights = _terms(method, len(range(window)))
     ends = torch.full_like(starts, len(index))
     clips = torch.stack([starts, torch.zeros_like(starts), ends], 1)
     return pool_terms([frames], clips, index, weights, normalize)

@@ -348,16 +348,16 @@ def test_the_op_itself_refuses_to_differentiate(device):
 def test_compiled(device, method):
     torch._dynamo.reset()  # the methods compile one function; there is a limit for each
     function = torch.compile(
-        lambda f: sliding_active_images(f, 6, 2, method, "minmax") + 1,
+        lambda f, *args: sliding_active_images(f, *args, method, "minmax") + 1,
         fullgraph=True,
         backend="aot_eager",
     )
-    for length in (20, 33):  # the second time with a dynamic length
+    for length, *args in ((20, 6, 2), (33, 7, 3)):  # the second time all of them dynamic
         frames = random_frames(length, device=device)
-        want = sliding_active_images(frames, 6, 2, method, "minmax") + 1
-        torch.testing.assert_close(function(frames), want, rtol=0, atol=0)
+        want = sliding_active_images(frames, *args, method, "minmax") + 1
+        assert torch.equal(function(frames, *args), want)
     leaves = [random_frames(20, device=device).float().requires_grad_() for _ in range(2)]
-    (function(leaves[0]) ** 2).sum().backward()
+    (function(leaves[0], 6, 2) ** 2).sum().backward()
     ((sliding_active_images(leaves[1], 6, 2, method, "minmax") + 1) ** 2).sum().backward()
     torch.testing.assert_close(leaves[0].grad, leaves[1].grad)
 
