@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from clips import random_frames, write_folder
 
 import originet_ext
 from originet import cli, doctor, synth
@@ -35,12 +36,7 @@ def clips(tmp_path_factory):
 
 
 def write_frames(folder, count=6, size=(24, 32)):
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for number in range(1, count + 1):
-        image = rng.integers(0, 256, size, dtype=np.uint8)
-        assert cv2.imwrite(str(folder / f"img{number}.png"), image)
-    return folder
+    return write_folder(folder, random_frames(count, size))
 
 
 def test_console_script_is_installed():
@@ -51,11 +47,11 @@ def test_console_script_is_installed():
         assert f" {command} " in printed
 
 
-@pytest.mark.parametrize("method", ["paper", "rank"])
+@pytest.mark.parametrize("method", ["paper", "rank-simple"])
 def test_image_of_a_folder(run, tmp_path, method):
     source = write_frames(tmp_path / "clip")
-    code, out, _ = run("image", source, "-o", tmp_path / "new" / "a.png", "--method", method)
-    assert code == 0 and "6 frames" in out
+    code, out, err = run("image", source, "-o", tmp_path / "new" / "a.png", "--method", method)
+    assert code == 0 and "6 frames" in out and "frames/s" in err
     picture = cv2.imread(str(tmp_path / "new" / "a.png"), cv2.IMREAD_UNCHANGED)
     frames = torch.from_numpy(read_clip(sorted(map(str, source.iterdir()))))
     want = originet_ext.active_image(frames, method=method, normalize="minmax")
@@ -68,6 +64,40 @@ def test_image_as_float32_array(run, tmp_path):
     assert code == 0
     pixels = np.load(tmp_path / "a.npy")
     assert pixels.dtype == np.float32 and pixels.min() < 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        ("a.png", ("--all-methods", "--size", 32), "7 methods"),
+        ("a.png", ("--side-by-side", "--color"), "apex (estimated)"),
+        ("a.png", ("--side-by-side", "--apex", 3, "--method", "rank"), "apex 3, rank"),
+        ("a.gif", ("--gif", "--start", 2), "5 of 5 frames"),
+        ("a.gif", ("--start", "0.1s", "--end", "0:00.3", "--fps", 10), "3 of 3 frames"),
+    ],
+)
+def test_image_draws_pictures(run, tmp_path, name, options, text):
+    source = write_frames(tmp_path / "clip")
+    code, out, err = run("image", source, "-o", tmp_path / name, *options)
+    assert code == 0 and text in out, err
+    start = (tmp_path / name).read_bytes()[:4]
+    assert start == {".png": b"\x89PNG", ".gif": b"GIF8"}[name[1:]]
+
+
+def test_image_of_a_folder_of_clips(run, tmp_path):
+    for name in ("x/a", "x/b", "y/c"):
+        write_frames(tmp_path / "clips" / name)
+    arguments = ("image", tmp_path / "clips", "-o", tmp_path / "out", "--jobs", 2)
+    code, out, err = run(*arguments)
+    assert code == 0 and "3 of 3 clips" in out and "clips/s" in err
+    (tmp_path / "clips" / "x" / "b" / "img2.png").write_bytes(b"")
+    (tmp_path / "out" / "x" / "b.png").unlink()
+    code, out, err = run(*arguments)
+    assert code == 2 and "2 of 3 clips" in out
+    message, reason = err.splitlines()[-2:]
+    assert message == "error: 1 of 3 clips failed:"
+    assert reason.strip().startswith(f"{tmp_path / 'clips' / 'x' / 'b'}: empty file (0 bytes)")
+    assert [p.name for p in sorted((tmp_path / "out").rglob("*.*"))] == ["a.png", "c.png"]
 
 
 def test_image_of_a_face_video_cropped_and_in_colour(run, tmp_path):
@@ -172,7 +202,7 @@ def test_missing_and_empty_videos(refuse, tmp_path):
     text.write_text("not a video")
     refuse(f"{text}", "image", text, "-o", out)
     (tmp_path / "folder").mkdir()
-    refuse("no frames in", "image", tmp_path / "folder", "-o", out)
+    refuse("no frames and no clips in", "image", tmp_path / "folder", "-o", out)
 
 
 def test_video_without_a_face(refuse, tmp_path):
@@ -187,11 +217,36 @@ def test_unreadable_image(refuse, tmp_path):
 
 
 def test_bad_options_of_image(refuse, tmp_path):
-    source = write_frames(tmp_path / "clip")
+    source, out = write_frames(tmp_path / "clip"), tmp_path / "a.png"
     refuse("must end in .png or .npy", "image", source, "-o", tmp_path / "a.jpg")
-    refuse("a PNG holds 0..255", "image", source, "-o", tmp_path / "a.png", "--normalize", "none")
-    refuse("--method must be one of", "image", source, "-o", tmp_path / "a.png", "--method", "x")
-    refuse("got 'x'", "image", source, "-o", tmp_path / "a.png", "--normalize", "x")
+    refuse("a PNG holds 0..255", "image", source, "-o", out, "--normalize", "none")
+    refuse("--method must be one of", "image", source, "-o", out, "--method", "x")
+    refuse("got 'x'", "image", source, "-o", out, "--normalize", "x")
+    refuse("must end in .gif with --gif", "image", source, "-o", out, "--gif")
+    gif = tmp_path / "a.gif"
+    refuse("must end in .png with --all-methods", "image", source, "-o", gif, "--all-methods")
+    both = ("--all-methods", "--gif")
+    refuse("--all-methods and --gif make two files: choose one", "image", source, "-o", out, *both)
+    method = ("--all-methods", "--method", "rank")
+    refuse("omit --method rank", "image", source, "-o", out, *method)
+    refuse("--apex 3 is for --side-by-side", "image", source, "-o", out, "--apex", 3)
+    refuse("apex 9 is not among", "image", source, "-o", out, "--side-by-side", "--apex", 9)
+    refuse("--jobs 2 is for a folder of clips", "image", source, "-o", out, "--jobs", 2)
+    refuse("start must be a frame number or a time", "image", source, "-o", out, "--start", "x")
+    refuse("start 5 (frame 5) is after end 3", "image", source, "-o", out, "--start=5", "--end=3")
+    refuse("does not tell its fps", "image", source, "-o", out, "--end", "0.1s")
+    refuse("fps must be a number above 0", "image", source, "-o", out, "--fps", 0)
+    refuse("size must be at least 1, got 0", "image", source, "-o", out, "--size", 0)
+    refuse("a frame of its own clip", "image", source, "-o", source / "img7.png")
+
+
+def test_bad_options_for_a_folder_of_clips(refuse, tmp_path):
+    write_frames(tmp_path / "clips" / "a")
+    clips, out = tmp_path / "clips", tmp_path / "out"
+    refuse("must be a folder", "image", clips, "-o", tmp_path / "a.png")
+    refuse("write elsewhere", "image", clips, "-o", clips / "out")
+    refuse("--jobs must be at least 1, got 0", "image", clips, "-o", out, "--jobs", 0)
+    refuse("--apex 3 is for one clip", "image", clips, "-o", out, "--side-by-side", "--apex", 3)
 
 
 def test_output_that_cannot_be_written(refuse, tmp_path):

@@ -1,11 +1,16 @@
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from originet import faces, video
 from originet.datasets import load_dataset
 from originet.errors import InputError
 from originet.prepare import active_images
 from originet.synth import carphone_path
+from originet_ext import METHODS, active_image
 
 
 def write_clip(folder, frames):
@@ -78,8 +83,70 @@ def test_crop_face_cuts_to_the_face_or_names_the_clip(tmp_path):
 
     write_clip(tmp_path / "noise", random_clip(0, (3, 64, 64)))
     (tmp_path / "clips.csv").write_text("path,subject,emotion\nnoise,1,others\n")
-    with pytest.raises(InputError, match=r"no face found in 3 of 3 frames.*noise"):
+    with pytest.raises(InputError, match=r"no face found in 3 sampled frames.*noise"):
         active_images(load_dataset("folder", tmp_path / "clips.csv"), crop_face=True)
+
+
+@pytest.mark.parametrize("numbers", [(1, 12), (None, 20), (70, None), (None, None)])
+def test_the_face_box_is_that_of_the_whole_clip(tmp_path, numbers):
+    path = str(carphone_path())
+    onset, offset = ("" if number is None else number for number in numbers)
+    (tmp_path / "clips.csv").write_text(
+        f"path,subject,emotion,onset,offset\n{path},1,others,{onset},{offset}\n"
+    )
+    images = active_images(
+        load_dataset("folder", tmp_path / "clips.csv"), image_size=64, crop_face=True
+    )
+    clip = video.read_clip([path], *numbers)
+    clip = faces.crop(clip, faces.stable_box(clip[faces.sample_indices(len(clip))]))
+    mode = cv2.INTER_AREA if clip.shape[1] >= 64 else cv2.INTER_LINEAR
+    clip = np.stack([cv2.resize(frame, (64, 64), interpolation=mode) for frame in clip])
+    want = active_image(torch.from_numpy(clip), normalize="minmax").round().numpy()
+    np.testing.assert_array_equal(images[0], want)
+
+
+def test_the_face_is_sampled_evenly_where_frames_are_missing(tmp_path, monkeypatch):
+    clip = random_clip(0, (40, 8, 8))
+    clip[:, 0, 0] = np.arange(40)
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for number in set(range(40)) - {5, 6, 7}:
+        assert cv2.imwrite(str(folder / f"{number}.png"), clip[number])
+    (tmp_path / "clips.csv").write_text("path,subject,emotion,onset,offset\na,1,sad,2,30\n")
+    seen = []
+
+    def stable_box(frames):
+        seen.extend(int(frame[0, 0]) for frame in frames)
+        return faces.Box(0, 0, 8)
+
+    monkeypatch.setattr(faces, "stable_box", stable_box)
+    active_images(load_dataset("folder", tmp_path / "clips.csv"), crop_face=True)
+    left = [number for number in range(2, 31) if number not in (5, 6, 7)]
+    assert seen == [left[index] for index in faces.sample_indices(len(left))]
+
+
+def write_video(path, frames):
+    size = (48, 64)
+    noise = random_clip(0, (50, *size, 3))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, size[::-1])
+    for index in range(frames):
+        writer.write(noise[index % len(noise)])
+    writer.release()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_memory_does_not_depend_on_the_length_of_a_video(tmp_path, method):
+    peaks = []
+    for frames in (100, 100, 3000):  # the first one warms up
+        write_video(tmp_path / f"{frames}.avi", frames)
+        (tmp_path / "clips.csv").write_text(f"path,subject,emotion\n{frames}.avi,1,sad\n")
+        table = load_dataset("folder", tmp_path / "clips.csv")
+        tracemalloc.start()
+        images = active_images(table, image_size=32, method=method)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert images.max() == 255
+    assert abs(peaks[2] - peaks[1]) < 4 * 48 * 64 * 3  # a few frames more or less in flight
 
 
 def test_image_size_below_one_is_refused(tmp_path):

@@ -34,7 +34,7 @@ def test_python_blocks_run(code, capsys):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 3 and len(COMMANDS) == 4
+    assert len(PYTHON) == 3 and len(COMMANDS) == 8
 
 
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
@@ -47,7 +47,9 @@ def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
         with pytest.raises(SystemExit) as stop:
             cli.main()
         assert not stop.value.code, command
-    assert Path("active.png").exists() and Path("results/results.json").exists()
+    for made in ("active.png", "methods.png", "phases.png", "motion.gif", "results/results.json"):
+        assert Path(made).exists()
+    assert len(list(Path("active-images").rglob("*.png"))) == 12
 
 
 def test_there_are_exactly_two_set_up_commands():

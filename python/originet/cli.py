@@ -1,33 +1,26 @@
 """The command line, `originet`: bad input ends in one line and exit code 2."""
 
-import io
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import cv2
-import numpy as np
-import torch
 import typer
-from numpy.typing import NDArray
 from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
 from rich.table import Table
 
-from originet import bench, datasets, demo, doctor, faces, loso, prepare, synth, timing, video
+from originet import bench, datasets, demo, doctor, loso, prepare, render, synth, timing
 from originet.bench import summary
 from originet.bench.compare import Comparison
+from originet.console import Rate, complain, console, errors, progress_bar, progress_bars
 from originet.errors import InputError
-from originet.files import write_atomically
 from originet.model import VARIANTS
 from originet.train import SELECTIONS, Config, pick_device
-from originet_ext import METHODS, NORMALIZATIONS, active_image
+from originet_ext import METHODS
 
 app = typer.Typer(
     help="Active images, OrigiNet and leave-one-subject-out evaluation for micro-expressions.",
@@ -35,9 +28,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
-
 DEFAULTS = Config()
 
 Method = Annotated[str, typer.Option(help=f"Reading of the active image: {', '.join(METHODS)}.")]
@@ -51,7 +41,7 @@ def main() -> None:
     try:
         app()
     except (InputError, OSError) as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        complain(str(error))
         sys.exit(2)
 
 
@@ -64,8 +54,8 @@ def demo_command(
 ) -> None:
     """Run the whole road once: video, active images, LOSO, kernel timings, one report."""
     start = time.perf_counter()
-    with _progress() as bars:
-        stages = {name: _bar(bars, name) for name in demo.STAGES}
+    with progress_bars() as bars:
+        stages = {name: progress_bar(bars, name) for name in demo.STAGES}
         result = demo.run_demo(
             out,
             device=device,
@@ -77,37 +67,93 @@ def demo_command(
 
 @app.command()
 def image(
-    source: Annotated[Path, typer.Argument(help="A video, or a folder of numbered frames.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .png, or a .npy of float32.")],
-    method: Method = DEFAULTS.method,
+    source: Annotated[
+        Path, typer.Argument(help="A video, a folder of numbered frames, or a folder of clips.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="A .png, .npy (float32) or .gif; for a folder of clips a folder."
+        ),
+    ],
+    method: Annotated[
+        str | None, typer.Option(help=f"{', '.join(METHODS)}; {DEFAULTS.method} by default.")
+    ] = None,
     normalize: Annotated[
         str, typer.Option(help="Map to 0..255: minmax stretches, clip saturates; or none.")
     ] = "minmax",
-    crop_face: Annotated[bool, typer.Option("--crop-face", help="Cut out the face first.")] = False,
-    color: Annotated[bool, typer.Option("--color", help="Keep the colours.")] = False,
+    all_methods: Annotated[
+        bool, typer.Option("--all-methods", help="Draw the active images of all methods.")
+    ] = False,
+    side_by_side: Annotated[
+        bool,
+        typer.Option("--side-by-side", help="Draw onset, apex, offset and the active image."),
+    ] = False,
+    gif: Annotated[
+        bool, typer.Option("--gif", help="Animate the clip beside its growing active image.")
+    ] = False,
+    apex: Annotated[
+        int | None,
+        typer.Option(help="The apex frame; by default the one least like the onset."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="First frame: a number, or a time as 12.5s or 1:02:03.5.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="Last frame, likewise; it is included.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second; by default as the video says.")
+    ] = None,
+    crop_face: Annotated[
+        bool, typer.Option("--crop-face", help="Cut out the face first, one box for all frames.")
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option(help="Resize frames first, to so many pixels both ways.")
+    ] = None,
+    color: Annotated[
+        bool, typer.Option("--color", help="Keep the colours (a .npy has blue, green, red).")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(help="Clips at a time, of a folder; by default as many as cores.")
+    ] = None,
 ) -> None:
-    """Make the active image of one clip."""
-    for option, value, known in (
-        ("--method", method, METHODS),
-        ("--normalize", normalize, NORMALIZATIONS),
-    ):
-        if value not in known:
-            raise InputError(f"{option} must be one of {', '.join(known)}, got {value!r}")
-    if out.suffix not in (".png", ".npy"):
-        raise InputError(f"{out}: the output must end in .png or .npy")
-    if out.suffix == ".png" and normalize == "none":
-        raise InputError(f"{out}: a PNG holds 0..255; use --normalize minmax or clip, or a .npy")
-    clip = video.read_clip(video.clip_frames(source), color=color)
-    if crop_face:
-        try:
-            clip = faces.crop(clip, faces.stable_box(clip))
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from error
-    pixels = active_image(
-        torch.from_numpy(np.ascontiguousarray(clip)), method=method, normalize=normalize
-    ).numpy()
-    write_atomically(out, _encoded(pixels, out.suffix))
-    console.print(f"{out}: {len(clip)} frames, {method}, {normalize}", soft_wrap=True)
+    """Make the active image of a clip, or of each clip in a folder."""
+    flags = {"all-methods": all_methods, "side-by-side": side_by_side, "gif": gif}
+    kinds = [kind for kind, chosen in flags.items() if chosen]
+    if len(kinds) > 1:
+        raise InputError(f"--{kinds[0]} and --{kinds[1]} make two files: choose one")
+    if all_methods and method is not None:
+        raise InputError(f"--all-methods leaves no choice: omit --method {method}")
+    options = render.Options(
+        kind=kinds[0] if kinds else "gif" if out.suffix.lower() == ".gif" else "image",
+        method=method or DEFAULTS.method,
+        normalize=normalize,
+        apex=apex,
+        start=start,
+        end=end,
+        fps=fps,
+        color=color,
+        crop_face=crop_face,
+        size=size,
+    )
+    clips = render.find_clips(source)
+    if clips == [source]:
+        if jobs is not None:
+            raise InputError(f"--jobs {jobs} is for a folder of clips, {source} is one clip")
+        with progress_bars(Rate("frames"), TimeRemainingColumn()) as bars:
+            made = render.render_file(source, out, options, progress_bar(bars, "frames"))
+        console.print(escape(f"{out}: {made}"), soft_wrap=True)
+        return
+    workers = os.cpu_count() or 1 if jobs is None else jobs
+    files = render.plan_files(source, clips, out, options)
+    with progress_bars(Rate("clips"), TimeRemainingColumn()) as bars:
+        failed = render.render_files(files, options, workers, progress_bar(bars, "clips"))
+    done = f"{out}: {len(files) - len(failed)} of {len(files)} clips"
+    console.print(escape(done), soft_wrap=True)
+    if failed:
+        complain(f"{len(failed)} of {len(files)} clips failed:")
+        for clip, reason in failed.items():
+            errors.print(f"  {escape(f'{clip}: {reason}')}", soft_wrap=True, highlight=False)
+        raise typer.Exit(2)
 
 
 @app.command("synth")
@@ -118,13 +164,13 @@ def synth_command(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
 ) -> None:
     """Write a semi-synthetic data set: real faces, warped by made-up expressions."""
-    with _progress() as bars:
+    with progress_bars() as bars:
         synth.generate(
             out,
             subjects=subjects,
             clips_per_class=clips_per_class,
             seed=seed,
-            progress=_bar(bars, "clips"),
+            progress=progress_bar(bars, "clips"),
         )
     console.print(f"{out}: {len(datasets.load_dataset('synthetic', out))} clips", soft_wrap=True)
 
@@ -180,13 +226,13 @@ def loso_command(
     table = datasets.load_dataset(dataset, root)
     loso.check_table(table)  # before the minutes that the images may take
     where = pick_device(device)
-    with _progress() as bars:
+    with progress_bars() as bars:
         images = prepare.active_images(
             table,
             method=method,
             image_size=image_size,
             crop_face=crop_face,
-            progress=_bar(bars, "active images"),
+            progress=progress_bar(bars, "active images"),
         )
         result = loso.run_loso(
             table,
@@ -194,7 +240,7 @@ def loso_command(
             images=images,
             out=out,
             device=where,
-            progress=_bar(bars, "epochs"),
+            progress=progress_bar(bars, "epochs"),
         )
     _print_loso(result)
     console.print(f"Results: {out}", soft_wrap=True)
@@ -248,9 +294,9 @@ def bench_command(
         def save(timed: list[timing.Row]) -> None:
             bench.write_results(out, [replace(row, commit=row.commit or commit) for row in timed])
 
-        with _progress() as bars:
+        with progress_bars() as bars:
             for name, jobs in work.items():
-                rows += bench.run_jobs(jobs, _bar(bars, f"bench {name}"), save)
+                rows += bench.run_jobs(jobs, progress_bar(bars, f"bench {name}"), save)
         bench.draw_results(out, bench.read_results(out))
     for part in summary.tables(rows):
         table = Table(*part.header, title=part.title, box=box.SIMPLE_HEAD, padding=0)
@@ -276,36 +322,6 @@ def doctor_command() -> None:
     console.print(table)
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Progress bars on stderr, which appear with the first sign of progress."""
-    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn())
-    bars = Progress(*columns, TimeElapsedColumn(), console=errors)
-    try:
-        yield bars
-    finally:
-        if bars.live.is_started:
-            bars.stop()
-
-
-def _bar(bars: Progress, name: str) -> Callable[[int, int], None]:
-    task = bars.add_task(name, total=None, visible=False)
-
-    def update(done: int, total: int) -> None:
-        bars.start()
-        bars.update(task, completed=done, total=total, visible=True)
-
-    return update
-
-
-def _encoded(pixels: NDArray[np.float32], suffix: str) -> bytes:
-    if suffix == ".png":
-        return cv2.imencode(".png", pixels.round().astype(np.uint8))[1].tobytes()
-    buffer = io.BytesIO()
-    np.save(buffer, pixels)
-    return buffer.getvalue()
 
 
 def _print_comparison(outcome: Comparison) -> None:

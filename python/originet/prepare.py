@@ -2,16 +2,12 @@
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from originet import faces
+from originet import imaging
 from originet.datasets.table import ClipTable
 from originet.errors import InputError
-from originet.video import read_clip
-from originet_ext import active_image
 
 
 def active_images(
@@ -22,7 +18,7 @@ def active_images(
     crop_face: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.uint8]:
-    """Makes the active image of every clip; one clip is in memory at a time.
+    """Makes the active image of every clip; a few frames are in memory at a time.
 
     Frames are read in grey and resized before they are pooled, so that one pixel of motion means
     the same share of the face in every clip.
@@ -46,13 +42,15 @@ def active_images(
     images = np.empty((len(table), image_size, image_size), np.uint8)
     spans = table[["frames", "onset", "offset"]].itertuples(index=False, name=None)
     for index, (frames, onset, offset) in enumerate(spans):
-        clip = read_clip(frames, _optional(onset), _optional(offset))
-        if crop_face:
-            clip = _crop_face(clip, frames[0])
-        pooled = active_image(
-            torch.from_numpy(_resize(clip, image_size)), method=method, normalize="minmax"
+        clip = imaging.open_clip(
+            frames,
+            start=_optional(onset),
+            end=_optional(offset),
+            crop_face=crop_face,
+            size=image_size,
         )
-        images[index] = pooled.round().clamp(0, 255).to(torch.uint8).numpy()
+        _, pooled, _ = imaging.active_images(clip, [method], "minmax")
+        images[index] = pooled[method].round()
         if progress is not None:
             progress(index + 1, len(table))
     return images
@@ -60,21 +58,3 @@ def active_images(
 
 def _optional(number: object) -> int | None:
     return int(number) if isinstance(number, int | np.integer) else None
-
-
-def _crop_face(clip: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
-    try:
-        return faces.crop(clip, faces.stable_box(clip))
-    except InputError as error:
-        raise InputError(f"{error}: {name}") from error
-
-
-def _resize(clip: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resizes every frame of [T, H, W] to `size`; the result is contiguous."""
-    if clip.shape[1:] == (size, size):
-        return np.ascontiguousarray(clip)
-    # Area averaging is for shrinking; enlarging with it repeats pixels.
-    shrinks = min(clip.shape[1:]) >= size
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = [cv2.resize(frame, (size, size), interpolation=interpolation) for frame in clip]
-    return np.asarray(resized, np.uint8)

@@ -1,0 +1,75 @@
+"""Where the command line prints: results on stdout, errors and progress bars on stderr."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def complain(text: str) -> None:
+    """Prints an error on stderr, in one line."""
+    errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+class Rate(ProgressColumn):
+    """How many of something a second."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def render(self, task: Task) -> Text:
+        """Writes the rate of the last seconds; rich calls it."""
+        speed = task.finished_speed or task.speed
+        if speed is None:
+            return Text()
+        number = f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
+        return Text(f"{number} {self._name}/s", style="progress.data.speed")
+
+
+@contextmanager
+def progress_bars(*more: ProgressColumn) -> Iterator[Progress]:
+    """Progress bars on stderr; they appear with the first progress and go if there is an error."""
+    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn())
+    bars = Progress(*columns, TimeElapsedColumn(), *more, console=errors)
+    try:
+        yield bars
+    except BaseException:
+        bars.live.transient = True
+        bars.live.stop()
+        raise
+    if bars.live.is_started:
+        bars.stop()
+
+
+def progress_bar(bars: Progress, name: str) -> Callable[[int, int | None], None]:
+    """Adds a bar; the function returned moves it, and may be called after every frame."""
+    task = bars.add_task(name, total=None, visible=False)
+    shown = -math.inf
+
+    def update(done: int, total: int | None) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if done != total and now - shown < 0.05:  # a frame may take less time than showing it
+            return
+        shown = now
+        bars.start()
+        bars.update(task, completed=done, total=total, visible=True)
+
+    return update

@@ -1,0 +1,372 @@
+"""Active images of clips as they are read: a few frames are in memory at a time, however many.
+
+A `Clip` says which frames of which source are read and what is done to each; the functions read it
+once and give arrays. `originet.pictures` draws them.
+"""
+
+import math
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from originet import faces, video
+from originet.errors import InputError
+from originet.video import Image
+from originet_ext import METHODS, ActiveImageAccumulator
+
+# Called as progress(done, total) after each frame; a video may not tell how many there are.
+Progress = Callable[[int, int | None], None]
+
+# An animation of more or larger frames is slow to load and shows no more.
+ANIMATION_FRAMES = 100
+ANIMATION_SIDE = 256  # pixels
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Which frames are read, and what is done to each; made by `open_clip`.
+
+    Attributes:
+        frames: the image files, or the one video.
+        onset: number of the first frame of a video; None means its first.
+        offset: number of the last, inclusive; None means its last.
+        length: how many frames there are; of a video, as its file says, None if it does not.
+        origin: number of the source's first frame, at time 0.
+        fps: frames a second; None if not known.
+        color: three channels (blue, green, red) in place of grey.
+        box: what is cut out of each frame, or None.
+        size: height and width that each frame is resized to, or None.
+    """
+
+    frames: tuple[str, ...]
+    onset: int | None
+    offset: int | None
+    length: int | None
+    origin: int
+    fps: float | None
+    color: bool
+    box: faces.Box | None
+    size: int | None
+
+    @property
+    def name(self) -> str:
+        """The path that the clip was opened from."""
+        path = Path(self.frames[0])
+        return str(path if video.is_video(self.frames) else path.parent)
+
+    def number(self, index: int) -> int:
+        """Returns the number of the frame at an index from 0."""
+        if video.is_video(self.frames):
+            return (self.onset or 1) + index
+        return video.frame_number(self.frames[index])
+
+    def __iter__(self) -> Generator[Image, None, None]:
+        """Reads the frames, [H, W] or [H, W, 3] uint8; a thread reads ahead."""
+        return video.read_ahead(self._prepared())
+
+    def _prepared(self) -> Generator[Image, None, None]:
+        for frame in video.iter_frames(self.frames, self.onset, self.offset, color=self.color):
+            if self.box is not None:
+                frame = faces.crop(frame[None], self.box)[0]
+            yield frame if self.size is None else video.resize(frame, self.size)
+
+
+def open_clip(
+    source: str | Path | Sequence[str],
+    *,
+    start: int | str | None = None,
+    end: int | str | None = None,
+    fps: float | None = None,
+    color: bool = False,
+    crop_face: bool = False,
+    size: int | None = None,
+) -> Clip:
+    """Finds out what will be read; of the frames, only those that the face is looked for in are.
+
+    Args:
+        source: a video, or a folder of numbered frames; or the clip's frames, as
+            `video.clip_frames` gives them.
+        start: the first frame: its number, or a time after the source's first frame, as in "12.5s"
+            or "1:02:03.5". A time means the first frame then or later.
+        end: the last frame, likewise; a time means the last frame then or earlier.
+        fps: frames a second, where times are given; by default what a video says of itself.
+        color: keeps three channels.
+        crop_face: cuts out the face, with one box for all frames: the median of those found in 16
+            frames spread over the clip.
+        size: resizes each frame to so many pixels in height and width, after the cut.
+
+    Raises:
+        InputError: naming the source or value, if there is no such clip, a value is not of these
+            forms or outside the clip, a time is given where the rate is not known, or no face is
+            found.
+    """
+    if fps is not None and not 0 < fps < math.inf:
+        raise InputError(f"fps must be a number above 0, got {fps}")
+    if size is not None and size < 1:
+        raise InputError(f"size must be at least 1, got {size}")
+    frames = video.clip_frames(source) if isinstance(source, str | Path) else tuple(source)
+    if video.is_video(frames):
+        name = frames[0]
+        told, last = video.video_info(name)
+        fps, first = fps or told, 1
+    else:
+        name = str(Path(frames[0]).parent)
+        first, last = (video.frame_number(frames[index]) for index in (0, -1))
+    onset = _frame_number("start", start, math.ceil, first, fps, name)
+    offset = _frame_number("end", end, math.floor, first, fps, name)
+    if onset is not None and offset is not None and onset > offset:
+        raise InputError(
+            f"start {start} (frame {onset}) is after end {end} (frame {offset}) in {name}"
+        )
+    if video.is_video(frames):
+        last = offset or last
+        length = None if last is None else last - (onset or 1) + 1
+        if length is not None and length < 1:
+            raise InputError(f"start {start} is outside {name}, which has {last} frames")
+    else:
+        frames = tuple(video.select_frames(frames, onset, offset))
+        length, onset, offset = len(frames), None, None
+    clip = Clip(frames, onset, offset, length, first, fps, color, None, size)
+    return replace(clip, box=_face_box(clip)) if crop_face else clip
+
+
+class Shot(NamedTuple):
+    """A frame that is kept: its number in the clip and its pixels, [H, W] or [H, W, 3] uint8."""
+
+    number: int
+    pixels: Image
+
+
+class Phases(NamedTuple):
+    """What the paper's Fig. 2 shows of a clip: three frames and the active image."""
+
+    onset: Shot
+    apex: Shot
+    offset: Shot
+    active: NDArray[np.float32]
+    length: int
+
+
+class BuildUp(NamedTuple):
+    """A clip and its active image up to each frame.
+
+    Attributes:
+        shots: the frames that are kept: every `step`-th, and the last.
+        active: the active image of all frames up to each of them, uint8.
+        length: how many frames the clip has.
+        step: 1 if all are kept.
+    """
+
+    shots: list[Shot]
+    active: list[Image]
+    length: int
+    step: int
+
+
+def active_images(
+    clip: Clip,
+    methods: Sequence[str] = METHODS,
+    normalize: str = "minmax",
+    progress: Progress | None = None,
+) -> tuple[Shot, dict[str, NDArray[np.float32]], int]:
+    """Makes active images by several methods, reading the clip once.
+
+    Args:
+        clip: what is read.
+        methods: some of `originet_ext.METHODS`.
+        normalize: one of `originet_ext.NORMALIZATIONS`.
+        progress: called as progress(done, total) after each frame.
+
+    Returns:
+        The first frame; [H, W] or [H, W, 3] float32 by method; and the number of frames.
+
+    Raises:
+        InputError: if the clip cannot be read; the message names the file.
+    """
+    sums = {method: ActiveImageAccumulator(method, normalize) for method in methods}
+    first: Image | None = None
+    for frame in _watched(clip, progress):
+        first = frame if first is None else first
+        for accumulator in sums.values():
+            accumulator.update(frame)
+    assert first is not None  # a clip without frames is an InputError
+    images = {method: accumulator.result() for method, accumulator in sums.items()}
+    return Shot(clip.number(0), first), images, next(iter(sums.values())).count
+
+
+def phases(
+    clip: Clip,
+    method: str = "paper",
+    normalize: str = "minmax",
+    apex: int | None = None,
+    progress: Progress | None = None,
+) -> Phases:
+    """Picks onset, apex and offset frames and makes the active image, reading the clip once.
+
+    Args:
+        clip: what is read.
+        method: one of `originet_ext.METHODS`.
+        normalize: one of `originet_ext.NORMALIZATIONS`.
+        apex: number of the apex frame; None takes the frame that differs most from the first, in
+            the mean of the absolute difference (the earliest of them).
+        progress: called as progress(done, total) after each frame.
+
+    Raises:
+        InputError: if the clip cannot be read or has no frame `apex`; the message names it.
+    """
+    accumulator = ActiveImageAccumulator(method, normalize)
+    onset = best = last = None
+    largest = -1.0
+    for index, frame in enumerate(_watched(clip, progress)):
+        accumulator.update(frame)
+        last = Shot(clip.number(index), frame)
+        onset = onset or last
+        if apex is not None:
+            best = last if last.number == apex else best
+        elif (difference := cv2.norm(frame, onset.pixels, cv2.NORM_L1)) > largest:
+            best, largest = last, difference
+    assert onset is not None and last is not None  # a clip without frames is an InputError
+    if best is None:
+        raise InputError(
+            f"apex {apex} is not among frames {onset.number} to {last.number} of {clip.name}"
+        )
+    return Phases(onset, best, last, accumulator.result(), accumulator.count)
+
+
+def build_up(
+    clip: Clip,
+    method: str = "paper",
+    normalize: str = "minmax",
+    progress: Progress | None = None,
+    *,
+    frames: int = ANIMATION_FRAMES,
+    side: int = ANIMATION_SIDE,
+) -> BuildUp:
+    """Makes the active image up to each frame, for an animation.
+
+    Of a clip of more than `frames` frames every second, fourth, eighth ... is kept, whichever is
+    the first to suffice, and the last. All images are mapped to 0..255 alike, "minmax" by the
+    smallest and largest value among them, so that a grey means the same throughout.
+
+    Args:
+        clip: what is read.
+        method: one of `originet_ext.METHODS`.
+        normalize: "clip" or "minmax".
+        progress: called as progress(done, total) after each frame.
+        frames: how many frames are kept at most, besides the last.
+        side: frames and images whose longer side has more pixels are shrunk to it.
+
+    Raises:
+        InputError: if the clip cannot be read; the message names the file.
+    """
+    accumulator = ActiveImageAccumulator(method)
+    shots: list[Shot] = []
+    images: list[NDArray[np.float32]] = []
+    step = 1
+
+    def keep(index: int, frame: Image) -> None:
+        shots.append(Shot(clip.number(index), shrink(frame, side)))
+        images.append(shrink(accumulator.result(), side))
+
+    for index, frame in enumerate(_watched(clip, progress)):
+        accumulator.update(frame)
+        if index % step == 0 and len(shots) == frames:
+            step *= 2
+            del shots[1::2], images[1::2]
+        if index % step == 0:
+            keep(index, frame)
+    if index % step:
+        keep(index, frame)
+    return BuildUp(shots, _to_uint8(images, normalize), accumulator.count, step)
+
+
+def shrink(pixels: NDArray[Any], side: int) -> NDArray[Any]:
+    """Shrinks [H, W] or [H, W, 3] so that its longer side has at most `side` pixels."""
+    scale = side / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    height, width = (max(1, round(scale * length)) for length in pixels.shape[:2])
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _to_uint8(images: list[NDArray[np.float32]], normalize: str) -> list[Image]:
+    """Maps images to 0..255 with one scale for all."""
+    low, high = 0.0, 255.0
+    if normalize == "minmax":
+        low = min(float(image.min()) for image in images)
+        high = max(float(image.max()) for image in images)
+    scale = 255 / (high - low) if high > low else 0.0
+    return [((image.clip(low, high) - low) * scale).round().astype(np.uint8) for image in images]
+
+
+def _watched(clip: Clip, progress: Progress | None) -> Iterator[Image]:
+    done = 0
+    with closing(iter(clip)) as frames:
+        for done, frame in enumerate(frames, start=1):
+            yield frame
+            if progress is not None:
+                progress(done, clip.length)
+    if progress is not None and done != clip.length:  # the file did not tell, or was wrong
+        progress(done, done)
+
+
+_TIME = re.compile(
+    r"(?P<alone>[0-9]+(\.[0-9]+)?)s"
+    r"|((?P<hours>[0-9]+):(?=[0-9]{2}:))?(?P<minutes>[0-9]{1,2}):(?P<seconds>[0-9]{2}(\.[0-9]+)?)"
+)
+
+
+def _seconds(text: str) -> float | None:
+    """Reads "12.5s", "2:03.5" or "1:02:03.5"; None for what is no time."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    hours, minutes, seconds, alone = (
+        float(match[part] or 0) for part in ("hours", "minutes", "seconds", "alone")
+    )
+    return 3600 * hours + 60 * minutes + seconds + alone if max(minutes, seconds) < 60 else None
+
+
+def _frame_number(
+    name: str,
+    value: int | str | None,
+    whole: Callable[[float], int],
+    first: int,
+    fps: float | None,
+    clip: str,
+) -> int | None:
+    """Turns a frame number, as it is or as text, or a time into a frame number."""
+    if value is None:
+        return None
+    text = str(value)
+    if re.fullmatch(r"[0-9]+", text):
+        return int(text)
+    seconds = _seconds(text)
+    if seconds is None:
+        raise InputError(
+            f"{name} must be a frame number or a time such as 12.5s or 1:02:03.5, got {text!r}"
+        )
+    if fps is None:
+        raise InputError(f"{name} {text} is a time, and {clip} does not tell its fps: give it")
+    # Rounded, for 0.1 s at 30 frames a second are 3 frames, whatever the last bit.
+    return first + whole(round(seconds * fps, 6))
+
+
+def _face_box(clip: Clip) -> faces.Box:
+    length = clip.length or sum(1 for _ in clip)
+    indices = faces.sample_indices(length)
+    if video.is_video(clip.frames):
+        samples = video.read_frames_at(clip.frames[0], [clip.number(index) for index in indices])
+    else:
+        samples = video.iter_frames([clip.frames[index] for index in indices])
+    try:
+        return faces.stable_box(samples)
+    except InputError as error:
+        raise InputError(f"{error}: {clip.name}") from error

@@ -1,0 +1,136 @@
+"""Labelled pictures of clips: sheets of frames and active images, and animations of them.
+
+Drawn pixel by pixel with Pillow rather than with matplotlib, so that all panels have one size and
+no pixel is lost.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from matplotlib.font_manager import FontProperties, findfont
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+from PIL.Image import Image as Picture
+
+from originet.errors import InputError
+from originet.video import Image
+
+# The longer side of a panel, in pixels: smaller ones are enlarged, larger ones shrunk.
+PANEL_SIDES = (224, 640)
+
+FRAME_MS = 40  # how long an animation shows each frame
+LAST_FRAME_MS = 1500
+
+_INK, _GREY, _PAPER = 0x22, 0x6A, 0xFF
+
+
+class Panel(NamedTuple):
+    """A picture and what stands above it.
+
+    Attributes:
+        title: what it is.
+        note: more about it, in a smaller hand.
+        pixels: [H, W] or [H, W, 3] (blue, green, red) uint8.
+    """
+
+    title: str
+    note: str
+    pixels: Image
+
+
+def sheet(panels: Sequence[Panel], columns: int) -> Picture:
+    """Draws panels of one size in rows, each under its title.
+
+    Raises:
+        InputError: if there is no panel, columns is below 1, or the panels' shapes differ.
+    """
+    return next(iter(sheets([panels], columns)))
+
+
+def sheets(pages: Sequence[Sequence[Panel]], columns: int) -> Iterator[Picture]:
+    """Draws sheets of one size, the pages of an animation; arguments and errors as of `sheet`."""
+    panels = [panel for page in pages for panel in page]
+    shapes = {panel.pixels.shape for panel in panels}
+    if columns < 1 or len(shapes) != 1 or len({len(page) for page in pages}) != 1:
+        raise InputError(
+            f"a sheet needs panels of one shape in at least 1 column, got {sorted(shapes)} "
+            f"in {columns}"
+        )
+    layout = _Layout(panels, columns, max(map(len, pages)))
+    return (layout.draw(page) for page in pages)
+
+
+def png(picture: Picture) -> bytes:
+    """Returns a picture as PNG; the same picture gives the same bytes."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def gif(pages: Iterator[Picture]) -> bytes:
+    """Returns pictures of one size as a GIF that repeats; the last one stays a while."""
+    first, *others = pages
+    times = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=times, loop=0)
+    return buffer.getvalue()
+
+
+def _font(weight: str, size: int) -> ImageFont.FreeTypeFont:
+    """Loads the font that matplotlib brings with it."""
+    path = findfont(FontProperties(family="DejaVu Sans", weight=weight))
+    return ImageFont.truetype(path, size)
+
+
+class _Layout:
+    """Where things stand on sheets whose panels have one size."""
+
+    def __init__(self, panels: Sequence[Panel], columns: int, count: int) -> None:
+        height, width = panels[0].pixels.shape[:2]
+        longer = max(height, width)
+        scale = min(max(longer, PANEL_SIDES[0]), PANEL_SIDES[1]) / longer
+        self._size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        self._shrinks = scale < 1
+        unit = max(14, round(0.045 * max(self._size)))
+        self._title = _font("bold", unit)
+        self._note = _font("normal", round(0.86 * unit))
+        self._line = round(1.35 * unit)
+        self._head = 2 * self._line + unit // 4
+        self._gap = unit
+        # Text wider than its panel moves the panels apart rather than into its neighbour.
+        texts = [(self._title, panel.title) for panel in panels]
+        texts += [(self._note, panel.note) for panel in panels]
+        widest = max(round(font.getlength(text)) for font, text in texts)
+        self._columns = min(columns, count)
+        self._cell = (max(self._size[0], widest), self._head + self._size[1])
+        rows = -(-count // self._columns)
+        self._sheet = (
+            self._gap + self._columns * (self._cell[0] + self._gap),
+            self._gap + rows * (self._cell[1] + self._gap),
+        )
+
+    def draw(self, panels: Sequence[Panel]) -> Picture:
+        colored = panels[0].pixels.ndim == 3
+        picture = PillowImage.new("L", self._sheet, _PAPER)
+        if colored:
+            picture = picture.convert("RGB")
+        pen = ImageDraw.Draw(picture)
+        for place, panel in enumerate(panels):
+            row, column = divmod(place, self._columns)
+            left = self._gap + column * (self._cell[0] + self._gap)
+            top = self._gap + row * (self._cell[1] + self._gap)
+            for line, (font, text, shade) in enumerate(
+                ((self._title, panel.title, _INK), (self._note, panel.note, _GREY))
+            ):
+                color = (shade,) * 3 if colored else shade
+                pen.text((left, top + line * self._line), text, fill=color, font=font)
+            picture.paste(self._scaled(panel.pixels), (left, top + self._head))
+        return picture
+
+    def _scaled(self, pixels: Image) -> Picture:
+        interpolation = cv2.INTER_AREA if self._shrinks else cv2.INTER_CUBIC
+        scaled = np.asarray(cv2.resize(pixels, self._size, interpolation=interpolation))
+        return PillowImage.fromarray(scaled if scaled.ndim == 2 else scaled[..., ::-1].copy())

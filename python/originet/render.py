@@ -1,0 +1,344 @@
+"""What `originet image` does: a clip becomes the bytes of a file, a folder of clips a folder."""
+
+import io
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from originet import imaging, pictures
+from originet.errors import InputError
+from originet.files import write_atomically
+from originet.imaging import Clip, Progress, Shot
+from originet.pictures import Panel
+from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Image, is_junk
+from originet_ext import METHODS, NORMALIZATIONS
+
+# What can be made of a clip, and the endings of such files, the usual one first.
+KINDS = {
+    "image": (".png", ".npy"),
+    "all-methods": (".png",),
+    "side-by-side": (".png",),
+    "gif": (".gif",),
+}
+_SUFFIXES = tuple(dict.fromkeys(suffix for endings in KINDS.values() for suffix in endings))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is made of a clip, and of which frames; errors speak of the command's options.
+
+    Attributes:
+        kind: one of `KINDS`.
+        method: one of `originet_ext.METHODS`.
+        normalize: one of `originet_ext.NORMALIZATIONS`; pictures need "minmax" or "clip".
+        apex: number of the apex frame for "side-by-side"; None estimates it.
+        start, end, fps, color, crop_face, size: as in `imaging.open_clip`.
+
+    Raises:
+        InputError: if a value is unknown, or two do not go together.
+    """
+
+    kind: str = "image"
+    method: str = "paper"
+    normalize: str = "minmax"
+    apex: int | None = None
+    start: int | str | None = None
+    end: int | str | None = None
+    fps: float | None = None
+    color: bool = False
+    crop_face: bool = False
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        for option, value, known in (
+            ("kind", self.kind, KINDS),
+            ("--method", self.method, METHODS),
+            ("--normalize", self.normalize, NORMALIZATIONS),
+        ):
+            if value not in known:
+                raise InputError(f"{option} must be one of {', '.join(known)}, got {value!r}")
+        if self.kind != "image" and self.normalize == "none":
+            raise InputError(
+                f"--{self.kind} draws 0..255: --normalize must be minmax or clip, got 'none'"
+            )
+        if self.apex is not None and self.kind != "side-by-side":
+            raise InputError(f"--apex {self.apex} is for --side-by-side only")
+
+
+class Rendered(NamedTuple):
+    """The bytes of a file, and a line that tells what is in it."""
+
+    data: bytes
+    summary: str
+
+
+def render(
+    source: str | Path, suffix: str, options: Options, progress: Progress | None = None
+) -> Rendered:
+    """Makes one file of one clip, reading it once (and sampled frames before, for the face).
+
+    Args:
+        source: a video, or a folder of numbered frames.
+        suffix: the file's ending, which says its format.
+        options: what to make.
+        progress: called as progress(done, total) after each frame; the total may be None.
+
+    Raises:
+        InputError: if the ending does not fit the options, or the clip cannot be read.
+    """
+    _check_suffix(suffix, options)
+    clip = imaging.open_clip(
+        source,
+        start=options.start,
+        end=options.end,
+        fps=options.fps,
+        color=options.color,
+        crop_face=options.crop_face,
+        size=options.size,
+    )
+    if options.kind == "all-methods":
+        return _all_methods(clip, options, progress)
+    if options.kind == "side-by-side":
+        return _side_by_side(clip, options, progress)
+    if options.kind == "gif":
+        return _gif(clip, options, progress)
+    return _image(clip, suffix, options, progress)
+
+
+def _image(clip: Clip, suffix: str, options: Options, progress: Progress | None) -> Rendered:
+    _, images, length = imaging.active_images(clip, [options.method], options.normalize, progress)
+    pixels = images[options.method]
+    summary = f"{length} frames, {options.method}, {options.normalize}"
+    if suffix == ".png":
+        return Rendered(cv2.imencode(".png", _to_uint8(pixels))[1].tobytes(), summary)
+    buffer = io.BytesIO()
+    np.save(buffer, pixels)
+    return Rendered(buffer.getvalue(), summary)
+
+
+def _all_methods(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
+    first, images, length = imaging.active_images(clip, METHODS, options.normalize, progress)
+    note = f"{options.normalize}, {length} frames"
+    panels = [_frame_panel("onset", first, clip)]
+    panels += [Panel(name, note, _to_uint8(image)) for name, image in images.items()]
+    data = pictures.png(pictures.sheet(panels, 4))
+    return Rendered(data, f"{length} frames, {len(images)} methods, {options.normalize}")
+
+
+def _side_by_side(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
+    found = imaging.phases(clip, options.method, options.normalize, options.apex, progress)
+    apex = "apex (estimated)" if options.apex is None else "apex"
+    panels = [
+        _frame_panel("onset", found.onset, clip),
+        _frame_panel(apex, found.apex, clip),
+        _frame_panel("offset", found.offset, clip),
+        Panel("active image", f"{options.method}, {options.normalize}", _to_uint8(found.active)),
+    ]
+    data = pictures.png(pictures.sheet(panels, 4))
+    summary = f"{found.length} frames, {apex} {found.apex.number}"
+    return Rendered(data, f"{summary}, {options.method}, {options.normalize}")
+
+
+def _gif(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
+    built = imaging.build_up(clip, options.method, options.normalize, progress)
+    first = built.shots[0].number
+    pages = [
+        [
+            _frame_panel("clip", shot, clip),
+            Panel("active image", f"{options.method}, frames {first} to {shot.number}", active),
+        ]
+        for shot, active in zip(built.shots, built.active, strict=True)
+    ]
+    shown = f"{len(pages)} of {built.length} frames"
+    if built.step > 1:
+        shown += f" (one in {built.step}, and the last)"
+    height, width = built.shots[0].pixels.shape[:2]
+    rate = f"{1000 / pictures.FRAME_MS:g} frames/s"
+    return Rendered(
+        pictures.gif(pictures.sheets(pages, 2)),
+        f"{shown}, at {rate}, {width}x{height}, {options.method}, {options.normalize}",
+    )
+
+
+def _frame_panel(title: str, shot: Shot, clip: Clip) -> Panel:
+    note = f"frame {shot.number}"
+    if clip.fps is not None:
+        note += f", {(shot.number - clip.origin) / clip.fps:.2f} s"
+    return Panel(title, note, shot.pixels)
+
+
+def _to_uint8(pixels: NDArray[np.float32]) -> Image:
+    return pixels.round().astype(np.uint8)
+
+
+def _check_suffix(suffix: str, options: Options, name: str = "the output") -> None:
+    known = KINDS[options.kind]
+    if suffix not in known:
+        what = "" if options.kind == "image" else f" with --{options.kind}"
+        raise InputError(f"{name} must end in {' or '.join(known)}{what}, got {suffix!r}")
+    if suffix == ".png" and options.normalize == "none":
+        raise InputError(f"{name}: a PNG holds 0..255; use --normalize minmax or clip, or a .npy")
+
+
+def render_file(
+    source: str | Path, out: str | Path, options: Options, progress: Progress | None = None
+) -> str:
+    """Makes one file of one clip; it is written whole or not at all.
+
+    Args:
+        source: a video, or a folder of numbered frames.
+        out: the file.
+        options: what to make.
+        progress: called as progress(done, total) after each frame; the total may be None.
+
+    Returns:
+        A line that tells what was made.
+
+    Raises:
+        InputError: as `render`, and if the file would become a frame of its own clip.
+        OSError: if it cannot be written.
+    """
+    source, out = Path(source), Path(out)
+    suffix = out.suffix.lower()
+    _check_suffix(suffix, options, str(out))
+    if suffix in IMAGE_SUFFIXES and out.parent.resolve() == source.resolve():
+        raise InputError(f"{out} would become a frame of its own clip: write it elsewhere")
+    data, summary = render(source, suffix, options, progress)
+    write_atomically(out, data)
+    return summary
+
+
+def find_clips(source: str | Path) -> list[Path]:
+    """Finds the clips that a path holds: the path itself if it is one, else those below it.
+
+    A folder that holds images is one clip, and nothing below it is another; elsewhere each video is
+    a clip.
+
+    Raises:
+        InputError: if there is no such path, no clip, or a folder holds images and videos.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise InputError(f"no such file or folder: {source}")
+    clips = list(_walk(source, set())) if source.is_dir() else [source]
+    if not clips:
+        looked = f"{', '.join(IMAGE_SUFFIXES)} and {', '.join(VIDEO_SUFFIXES)} files"
+        raise InputError(f"no frames and no clips in {source}: looked for {looked}")
+    return clips
+
+
+def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
+    if folder.resolve() in above:  # a link to a folder that holds it
+        return
+    children = sorted(path for path in folder.iterdir() if not is_junk(path))
+    videos = [path for path in children if path.suffix.lower() in VIDEO_SUFFIXES]
+    images = [path for path in children if path.suffix.lower() in IMAGE_SUFFIXES]
+    if images and videos:
+        raise InputError(
+            f"{folder} holds images ({images[0].name}) and videos ({videos[0].name}): "
+            "is it one clip or several?"
+        )
+    if images:
+        yield folder
+        return
+    for child in children:
+        if child.is_dir():
+            yield from _walk(child, above | {folder.resolve()})
+        elif child in videos:
+            yield child
+
+
+def plan_files(
+    source: str | Path, clips: list[Path], out: str | Path, options: Options
+) -> dict[Path, Path]:
+    """Names a file for each clip below a folder; the tree of the folder is kept.
+
+    A file is named after its clip, without the ending of a video unless two clips would then have
+    one name. Its own ending is .gif for "gif", .npy for "image" without normalisation, else .png.
+
+    Args:
+        source: the folder.
+        clips: those that `find_clips` found in it.
+        out: the folder for the files.
+        options: what is made.
+
+    Returns:
+        The file by clip.
+
+    Raises:
+        InputError: if `out` is no folder or lies inside `source`, or an option is for one clip
+            only.
+    """
+    source, out = Path(source), Path(out)
+    if options.apex is not None:
+        raise InputError(f"--apex {options.apex} is for one clip, {source} holds {len(clips)}")
+    if out.suffix.lower() in _SUFFIXES or out.is_file():
+        raise InputError(f"{out} must be a folder, for {source} is a folder of {len(clips)} clips")
+    suffix = ".npy" if options.normalize == "none" else KINDS[options.kind][0]
+    short = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
+    times = Counter(short.values())
+    files = {
+        clip: out / f"{(name if times[name] == 1 else clip).relative_to(source)}{suffix}"
+        for clip, name in short.items()
+    }
+    for clip, file in files.items():
+        if file.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{out} lies in {source}, where {clip} is: write elsewhere")
+    return files
+
+
+def render_files(
+    files: dict[Path, Path],
+    options: Options,
+    jobs: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[Path, str]:
+    """Makes the files of several clips, some at a time; a bad clip does not stop the others.
+
+    Args:
+        files: the file by clip, as `plan_files` names them.
+        options: what to make.
+        jobs: how many threads work at a time. Decoding and summing release the GIL.
+        progress: called as progress(done, total) after each clip.
+
+    Returns:
+        The reason by clip that failed, in the order of `files`.
+
+    Raises:
+        InputError: if jobs is below 1.
+    """
+    if jobs < 1:
+        raise InputError(f"--jobs must be at least 1, got {jobs}")
+    stopped = threading.Event()
+
+    def watch(done: int, total: int | None) -> None:
+        if stopped.is_set():
+            raise InterruptedError("stopped")
+
+    failed: dict[Path, str] = {}
+    with ThreadPoolExecutor(jobs) as threads:
+        try:
+            running = {
+                threads.submit(render_file, clip, file, options, watch): clip
+                for clip, file in files.items()
+            }
+            for done, future in enumerate(as_completed(running), start=1):
+                try:
+                    future.result()
+                except (InputError, OSError) as error:
+                    failed[running[future]] = str(error)
+                if progress is not None:
+                    progress(done, len(files))
+        except BaseException:  # such as an interrupt: what is under way would go on for long
+            stopped.set()
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {clip: failed[clip] for clip in files if clip in failed}
