@@ -29,7 +29,7 @@ struct SlidingPlan {
   int64_t group;   // most windows that hold one frame
   int64_t groups;
 
-  // The frames that a group's walks visit, on average, and then some.
+  // Frames that the walks of a group visit, at most.
   int64_t visits() const {
     return window + group * std::min(stride, window);
   }
@@ -65,9 +65,9 @@ inline SlidingPlan plan_sliding_pool(
   }
   plan.normalize = parse_normalize(op, normalize);
   plan.window = window;
-  plan.stride = stride;
-  plan.windows = (length - window) / stride + 1;
-  plan.group = std::min((window - 1) / stride + 1, plan.windows);
+  plan.stride = std::min(stride, length); // the same one window, and no overflow
+  plan.windows = (length - window) / plan.stride + 1;
+  plan.group = std::min((window - 1) / plan.stride + 1, plan.windows);
   plan.groups = (plan.windows + plan.group - 1) / plan.group;
   if (frames.scalar_type() == ScalarType::Byte) {
     const bool ramp = is_ramp(plan.method);

@@ -53,6 +53,7 @@ def one_by_one(frames: Tensor, window: int, stride: int, *names: str) -> Tensor:
 @example(40, 12, 4, [3], "crop", 0)
 @example(20, 20, 1, [3], "dense", 0)
 @example(20, 8, 21, [3], "dense", 0)
+@example(20, 8, 2**62, [3], "dense", 0)
 def test_uint8_windows_equal_active_image_bit_for_bit(
     method, length, window, stride, shape, layout, seed
 ):
