@@ -242,7 +242,8 @@ void slide(const SlidingPlan& plan) {
   auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
   const int64_t pixels = plan.shape.pixels();
   const auto bytes = static_cast<int64_t>(
-      plan.group * sizeof(part_t) + (plan.window + plan.stride) * sizeof(stored_t));
+      plan.group * sizeof(part_t) +
+      (plan.window + std::min(plan.stride, plan.window)) * sizeof(stored_t));
   const int64_t most = std::clamp(kCache / bytes, kFewestPixels, kMostPixels);
   const Tiles tiles(plan.shape, most);
 
