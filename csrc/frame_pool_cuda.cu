@@ -9,6 +9,7 @@
 #include "cuda_common.cuh"
 #include "frame_pool.h"
 #include "frame_pool_math.h"
+#include "image_epilogue.cuh"
 
 namespace originet {
 namespace {
@@ -79,25 +80,6 @@ __device__ __forceinline__ void store_image(
     extremes.add(values[j]);
   }
   store_vector(target.image + position, values);
-}
-
-// The extremes of all threads of a block; every thread must come here. The result is
-// thread 0's.
-template <typename out_t>
-__device__ __forceinline__ Extremes<out_t> block_extremes(Extremes<out_t> mine) {
-  __shared__ Extremes<out_t> shared[kThreads];
-  shared[threadIdx.x] = mine;
-  __syncthreads();
-#pragma unroll
-  for (int half = kThreads / 2; half > 0; half /= 2) {
-    if (threadIdx.x < half) {
-      shared[threadIdx.x].add(shared[threadIdx.x + half]);
-    }
-    __syncthreads();
-  }
-  const Extremes<out_t> all = shared[0];
-  __syncthreads(); // before the next call writes
-  return all;
 }
 
 // Calls sums(clip, first term, end, pixel, sum) for the pixels of this thread in

@@ -12,7 +12,7 @@ from originet_ext._clips import is_single, unpack_clips
 from originet_ext._library import ops
 from originet_ext.reference import normalize_images
 
-__all__ = ["pool_motion", "pool_terms", "temporal_pool"]
+__all__ = ["memory_order", "pool_motion", "pool_terms", "temporal_pool"]
 
 
 def temporal_pool(
@@ -96,7 +96,7 @@ def pool_motion(frames: list[Tensor], clips: Tensor, rectify: bool, normalize: s
 
 
 def _pool(frames: list[Tensor], normalize: str, op: Any, function: Any, *args: Any) -> Tensor:
-    order = _memory_order(frames[0])
+    order = memory_order(frames[0])
     if order is not None:
         frames = [source.permute(order) for source in frames]
     if _differentiable(*frames, *args):
@@ -120,7 +120,7 @@ def _differentiable(*args: Any) -> bool:
     return may_differentiate(*args)
 
 
-def _memory_order(frames: Tensor) -> list[int] | None:
+def memory_order(frames: Tensor) -> list[int] | None:
     """The permutation that brings pixels of [T, ...] into the order of memory, if they are not."""
     if frames.is_contiguous():
         return None

@@ -51,10 +51,10 @@ def kernels() -> dict[str, str]:
 
 def test_every_kernel_is_inside_with_and_without_vectors(kernels):
     # 4 dtypes x 4 functors, 7 type combinations of the weighted pool, 7 x 2 of the motion pool
-    plain = [name for name in kernels if "norm_" not in name]
+    plain = [name for name in kernels if not re.search("norm_|sliding_", name)]
     assert len(plain) == 2 * (16 + 7 + 14)
     # 4 kernels x 4 dtypes: vectors along planes, vectors along channels, none
-    assert len(kernels) - len(plain) == 3 * 16
+    assert sum("norm_" in name for name in kernels) == 3 * 16
 
 
 def test_no_kernel_uses_local_memory(kernels):
@@ -65,7 +65,7 @@ def test_vector_kernels_load_and_store_16_bytes_at_a_time(kernels):
     vector = {
         name: code
         for name, code in kernels.items()
-        if int(re.search(r"_kernelI.*?Li(\d+)E", name)[1]) > 1
+        if "sliding_" not in name and int(re.search(r"_kernelI.*?Li(\d+)E", name)[1]) > 1
     }
     assert len(vector) == (16 + 7 + 14) + 2 * 16
     for name, code in vector.items():
@@ -73,6 +73,15 @@ def test_vector_kernels_load_and_store_16_bytes_at_a_time(kernels):
         # These two store one value a channel.
         if not re.search(r"norm_(moments|sums)_kernel", name):
             assert "STG.E.128" in code, name
+
+
+def test_sliding_kernels_are_inside_with_16_byte_loads_and_stores(kernels):
+    slide = {name: code for name, code in kernels.items() if "sliding_pool_kernel" in name}
+    vector = [code for name, code in slide.items() if not re.search("Li1E", name)]
+    # A ramp and 2 motions, 5 type combinations with and without vectors, 1 without
+    assert len(slide) == 3 * (2 * 5 + 1) and len(vector) == 3 * 5
+    assert all("LDG.E.128" in code and "STG.E.128" in code for code in vector)
+    assert sum("sliding_stretch_kernel" in name for name in kernels) == 2
 
 
 def test_psi_at_16_bits_leaves_memory_the_bottleneck(kernels):

@@ -1,0 +1,380 @@
+// CUDA kernel of sliding windows (sliding_math.h). A thread owns kVec neighbouring
+// pixels of one group of windows; blockIdx.y is the group, blockIdx.x the stretch of
+// pixels. What the walk backwards leaves for the walk forwards waits where the image
+// will be, so no memory is needed but the result. No atomics, one order of
+// additions: results do not vary from run to run.
+#include "cuda_common.cuh"
+#include "image_epilogue.cuh"
+#include "sliding.h"
+
+namespace originet {
+namespace {
+
+// Partial sums wait as bit patterns in the result's own slots, in slots of their
+// own where those are too small.
+template <typename slot_t, typename part_t>
+__device__ __forceinline__ slot_t to_slot(part_t value) {
+  static_assert(sizeof(slot_t) == sizeof(part_t));
+  slot_t slot;
+  memcpy(&slot, &value, sizeof slot);
+  return slot;
+}
+
+template <typename part_t, typename slot_t>
+__device__ __forceinline__ part_t from_slot(slot_t slot) {
+  static_assert(sizeof(slot_t) == sizeof(part_t));
+  part_t value;
+  memcpy(&value, &slot, sizeof value);
+  return value;
+}
+
+// kVec values, 16 bytes at a time.
+template <typename T, int kVec>
+__device__ __forceinline__ void load(const T* from, T (&values)[kVec]) {
+  constexpr int kPart = kVec * sizeof(T) > kVectorBytes ? kVectorBytes / sizeof(T) : kVec;
+#pragma unroll
+  for (int j = 0; j < kVec; j += kPart) {
+    const auto part = *reinterpret_cast<const Vector<T, kPart>*>(from + j);
+#pragma unroll
+    for (int i = 0; i < kPart; ++i) {
+      values[j + i] = part.values[i];
+    }
+  }
+}
+
+// By an intrinsic, because the compiler takes some stores of vectors apart.
+template <typename T, int kVec>
+__device__ __forceinline__ void store(T* to, const T (&values)[kVec]) {
+  if constexpr (kVec == 1) {
+    *to = values[0];
+  } else {
+    constexpr int kPart = kVectorBytes / sizeof(T);
+    static_assert(kVec % kPart == 0);
+#pragma unroll
+    for (int j = 0; j < kVec; j += kPart) {
+      uint4 part;
+      memcpy(&part, values + j, sizeof part);
+      __stwb(reinterpret_cast<uint4*>(to + j), part);
+    }
+  }
+}
+
+// What the kernels need of a plan.
+struct Windows {
+  int64_t pixels; // per frame
+  int64_t rows;   // per plane
+  int64_t run;    // pixels in a row
+  FrameStrides strides;
+  int64_t window;
+  int64_t stride;
+  int64_t windows;
+  int64_t group;
+  int64_t groups;
+  bool ends; // `authors`: the first frame once more, the last once less
+  bool clip;
+
+  // Where pixel p of a frame lies.
+  __device__ __forceinline__ int64_t offset(int64_t p) const {
+    const int64_t row = p / run;
+    return row / rows * strides.plane + row % rows * strides.row + p % run;
+  }
+};
+
+// The walks of kVec pixels over a group, for a ramp and for a motion: walk() takes
+// in frames, before() gives what those between a window's start and the pivot add to
+// its image, image() adds the rest to that.
+template <typename stored_t, typename acc_t, int kVec>
+class RampWalk {
+ public:
+  static constexpr int64_t kLag = 0; // the first frame visited from the pivot c is c
+
+  __device__ __forceinline__ RampWalk(const stored_t* frames, const Windows& plan, int64_t pivot)
+      : frames_(frames),
+        frame_stride_(plan.strides.frame),
+        window_(static_cast<acc_t>(plan.window)),
+        ends_(plan.ends ? 1 : 0) {
+    load(frames_ + pivot * frame_stride_, pivot_);
+  }
+
+  __device__ __forceinline__ void restart(int64_t) {
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) {
+      sum_[j] = moment_[j] = acc_t(0);
+    }
+  }
+
+  // Visits frames first, first + kDirection, ...
+  template <int kDirection>
+  __device__ __forceinline__ void walk(int64_t first, int64_t count) {
+    const stored_t* frame = frames_ + first * frame_stride_;
+    const int64_t step = kDirection * frame_stride_;
+    // Unrolled, so that several frames are on their way before the first is used.
+#pragma unroll 4
+    for (int64_t k = 0; k < count; ++k) {
+      stored_t values[kVec];
+      load(frame + k * step, values);
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) {
+        ramp_step(value(values[j], j), sum_[j], moment_[j]);
+      }
+    }
+  }
+
+  __device__ __forceinline__ void before(int64_t start, acc_t (&total)[kVec]) const {
+    stored_t first[kVec];
+    load(frames_ + start * frame_stride_, first);
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) {
+      total[j] = ramp_total(sum_[j], moment_[j], window_) + ends_ * value(first[j], j);
+    }
+  }
+
+  __device__ __forceinline__ void image(int64_t end, acc_t (&total)[kVec]) const {
+    stored_t last[kVec];
+    load(frames_ + (end - 1) * frame_stride_, last);
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) {
+      total[j] -= ramp_total(sum_[j], moment_[j], window_) + ends_ * value(last[j], j);
+    }
+  }
+
+ private:
+  __device__ __forceinline__ acc_t value(stored_t stored, int j) const {
+    return ramp_value(static_cast<acc_t>(stored), static_cast<acc_t>(pivot_[j]));
+  }
+
+  const stored_t* frames_; // the thread's pixels in frame 0
+  int64_t frame_stride_;
+  acc_t window_;
+  acc_t ends_;
+  stored_t pivot_[kVec];
+  acc_t sum_[kVec];
+  acc_t moment_[kVec];
+};
+
+template <bool kRectify, typename stored_t, typename acc_t, int kVec>
+class MotionWalk {
+ public:
+  static constexpr int64_t kLag = 1; // visiting frame t adds the step from frame t - 1
+
+  __device__ __forceinline__ MotionWalk(const stored_t* frames, const Windows& plan, int64_t)
+      : frames_(frames), frame_stride_(plan.strides.frame) {}
+
+  __device__ __forceinline__ void restart(int64_t pivot) {
+    load(frames_ + pivot * frame_stride_, reached_);
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) {
+      sum_[j] = acc_t(0);
+    }
+  }
+
+  template <int kDirection>
+  __device__ __forceinline__ void walk(int64_t first, int64_t count) {
+    // Backwards, visiting frame t goes on to frame t - 1.
+    const stored_t* frame = frames_ + (kDirection > 0 ? first : first - 1) * frame_stride_;
+    const int64_t step = kDirection * frame_stride_;
+#pragma unroll 4
+    for (int64_t k = 0; k < count; ++k) {
+      stored_t values[kVec];
+      load(frame + k * step, values);
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) {
+        const auto reached = static_cast<acc_t>(reached_[j]);
+        const auto value = static_cast<acc_t>(values[j]);
+        sum_[j] += kDirection > 0 ? motion_step<acc_t, kRectify>(value, reached)
+                                  : motion_step<acc_t, kRectify>(reached, value);
+        reached_[j] = values[j];
+      }
+    }
+  }
+
+  __device__ __forceinline__ void before(int64_t, acc_t (&total)[kVec]) const {
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) {
+      total[j] = sum_[j];
+    }
+  }
+
+  __device__ __forceinline__ void image(int64_t end, acc_t (&total)[kVec]) const {
+    stored_t before_last[kVec];
+    load(frames_ + (end - 2) * frame_stride_, before_last);
+#pragma unroll
+    for (int j = 0; j < kVec; ++j) {
+      const acc_t step = motion_step<acc_t, kRectify>(
+          static_cast<acc_t>(reached_[j]), static_cast<acc_t>(before_last[j]));
+      total[j] = motion_total(total[j] + sum_[j] - step, step);
+    }
+  }
+
+ private:
+  const stored_t* frames_;
+  int64_t frame_stride_;
+  stored_t reached_[kVec]; // the frame that the walk has come to
+  acc_t sum_[kVec];
+};
+
+template <
+    typename Sums,
+    int kVec,
+    typename stored_t,
+    typename acc_t,
+    typename out_t,
+    typename slot_t>
+__global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kernel(
+    const stored_t* frames, // [T, ...]
+    slot_t* slots,          // [windows, pixels]; the result, or int64 beside it
+    out_t* result,          // [windows, pixels]
+    Windows plan) {
+  using part_t = partial_t<acc_t, out_t>;
+  const int64_t step = int64_t(gridDim.x) * kThreads * kVec;
+  for (int64_t group = blockIdx.y; group < plan.groups; group += gridDim.y) {
+    const int64_t first = group * plan.group; // window
+    const int64_t left = plan.windows - first;
+    const int64_t count = plan.group < left ? plan.group : left;
+    const int64_t pivot = (first + count - 1) * plan.stride; // frame
+    for (int64_t p = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * kVec; p < plan.pixels;
+         p += step) {
+      Sums sums(frames + plan.offset(p), plan, pivot);
+      acc_t total[kVec];
+      slot_t waiting[kVec];
+
+      sums.restart(pivot);
+      for (int64_t k = count - 1; k >= 0; --k) {
+        const int64_t start = (first + k) * plan.stride;
+        if (start < pivot) {
+          sums.template walk<-1>(start + plan.stride - 1 + Sums::kLag, plan.stride);
+        }
+        sums.before(start, total);
+#pragma unroll
+        for (int j = 0; j < kVec; ++j) {
+          waiting[j] = to_slot<slot_t>(static_cast<part_t>(total[j]));
+        }
+        store(slots + (first + k) * plan.pixels + p, waiting);
+      }
+
+      sums.restart(pivot);
+      int64_t next = pivot + Sums::kLag;
+      for (int64_t k = 0; k < count; ++k) {
+        const int64_t end = (first + k) * plan.stride + plan.window;
+        sums.template walk<1>(next, end - next);
+        next = end;
+        load(slots + (first + k) * plan.pixels + p, waiting);
+#pragma unroll
+        for (int j = 0; j < kVec; ++j) {
+          total[j] = static_cast<acc_t>(from_slot<part_t>(waiting[j]));
+        }
+        sums.image(end, total);
+        out_t image[kVec];
+#pragma unroll
+        for (int j = 0; j < kVec; ++j) {
+          const auto value = static_cast<out_t>(total[j]);
+          image[j] = plan.clip ? saturate(value) : value;
+        }
+        store(result + (first + k) * plan.pixels + p, image);
+      }
+    }
+  }
+}
+
+// Maps each image linearly to 0..255. A block does an image on its own: windows are
+// many, and an image comes from the L2 cache the second time.
+template <typename out_t>
+__global__ void __launch_bounds__(kThreads)
+    sliding_stretch_kernel(out_t* result, int64_t windows, int64_t pixels) {
+  for (int64_t k = blockIdx.x; k < windows; k += gridDim.x) {
+    out_t* image = result + k * pixels;
+    Extremes<out_t> mine;
+    for (int64_t p = threadIdx.x; p < pixels; p += kThreads) {
+      mine.add(image[p]);
+    }
+    const Extremes<out_t> all = block_extremes(mine);
+    for (int64_t p = threadIdx.x; p < pixels; p += kThreads) {
+      image[p] = stretch(image[p], all);
+    }
+  }
+}
+
+// Whether every row of every frame and every image starts on a vector's boundary.
+bool vectors_fit(const SlidingPlan& plan, int64_t vec) {
+  const FrameStrides& strides = plan.source.strides;
+  return plan.shape.run % vec == 0 && strides.frame % vec == 0 && strides.plane % vec == 0 &&
+         strides.row % vec == 0 && misalignment(plan.source.frames.const_data_ptr()) == 0 &&
+         misalignment(plan.result.const_data_ptr()) == 0;
+}
+
+template <typename stored_t, typename acc_t, typename out_t, int kVec>
+void slide(const SlidingPlan& plan) {
+  using part_t = partial_t<acc_t, out_t>;
+  using slot_t = std::conditional_t<sizeof(part_t) == sizeof(out_t), out_t, part_t>;
+  const int64_t pixels = plan.shape.pixels();
+  Tensor slots = plan.result;
+  if constexpr (!std::is_same_v<slot_t, out_t>) {
+    slots = torch::stable::new_empty(plan.result, {plan.windows, pixels}, ScalarType::Long);
+  }
+  const Windows windows{
+      pixels,
+      plan.shape.rows,
+      plan.shape.run,
+      plan.source.strides,
+      plan.window,
+      plan.stride,
+      plan.windows,
+      plan.group,
+      plan.groups,
+      plan.method == SlidingMethod::kAuthors,
+      plan.normalize == Normalize::kClip};
+  const auto run = [&]<typename Sums>() {
+    launch(
+        "sliding_pool", plan.source.frames.get_device_index(),
+        ceil_div(pixels, int64_t(kThreads) * kVec), plan.groups,
+        sliding_pool_kernel<Sums, kVec, stored_t, acc_t, out_t, slot_t>,
+        static_cast<const stored_t*>(plan.source.frames.const_data_ptr()),
+        static_cast<slot_t*>(slots.mutable_data_ptr()),
+        static_cast<out_t*>(plan.result.mutable_data_ptr()), windows);
+  };
+  if (is_ramp(plan.method)) {
+    run.template operator()<RampWalk<stored_t, acc_t, kVec>>();
+  } else if (plan.method == SlidingMethod::kAbsolute) {
+    run.template operator()<MotionWalk<false, stored_t, acc_t, kVec>>();
+  } else {
+    run.template operator()<MotionWalk<true, stored_t, acc_t, kVec>>();
+  }
+  if (plan.normalize == Normalize::kMinmax && pixels > 0) {
+    launch(
+        "sliding_pool", plan.source.frames.get_device_index(), plan.windows, 1,
+        sliding_stretch_kernel<out_t>, static_cast<out_t*>(plan.result.mutable_data_ptr()),
+        plan.windows, pixels);
+  }
+}
+
+Tensor sliding_pool_cuda(
+    const Tensor& frames,
+    int64_t window,
+    int64_t stride,
+    std::string method,
+    std::string normalize) {
+  const SlidingPlan plan = plan_sliding_pool(frames, window, stride, method, normalize);
+  if (plan.still) {
+    return plan.result;
+  }
+  dispatch_sliding<c10::Half, c10::BFloat16>(
+      plan, [&]<typename stored_t, typename acc_t, typename out_t>() {
+        // Windows that need 64 bits are rare; pixel by pixel is fast enough for them.
+        constexpr bool kWide = std::is_same_v<acc_t, int64_t>;
+        constexpr int kVec = kWide ? 1 : kVectorBytes / sizeof(stored_t);
+        if (vectors_fit(plan, kVec)) {
+          slide<stored_t, acc_t, out_t, kVec>(plan);
+        } else {
+          slide<stored_t, acc_t, out_t, 1>(plan);
+        }
+      });
+  return plan.result;
+}
+
+} // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(originet, CUDA, m) {
+  m.impl("sliding_pool", TORCH_BOX(&sliding_pool_cuda));
+}
+
+} // namespace originet

@@ -1,0 +1,124 @@
+"""Active images of a window that slides over a long video."""
+
+import torch
+from torch import Tensor
+
+from originet_ext._autograd import kernel, may_differentiate
+from originet_ext._checks import check_method, check_windows
+from originet_ext._library import ops
+from originet_ext._weights import weight_terms
+from originet_ext.active_image import MOTION_METHODS
+from originet_ext.temporal_pool import memory_order, pool_motion, pool_terms
+
+__all__ = ["sliding_active_images"]
+
+# The methods whose image of a window follows from sums that windows share.
+_RUNNING = ("authors", "rank-simple", *MOTION_METHODS)
+
+
+def sliding_active_images(
+    frames: Tensor,
+    window: int,
+    stride: int = 1,
+    method: str = "paper",
+    normalize: str = "none",
+) -> Tensor:
+    """Gives the active image of every window of a long clip.
+
+    Image k is `active_image(frames[k * stride : k * stride + window], method=method)`. For uint8
+    frames the methods `paper`, `authors`, `rank-simple`, `absolute` and `rectified` give the same
+    bits.
+
+    The cost of an image does not grow with the window: `paper` reads three frames, and `authors`,
+    `rank-simple`, `absolute` and `rectified` visit every frame of the video about twice, whatever
+    the window. The weights of `rank` and `learnet` are harmonic and have no finite recurrence;
+    their cost grows with window / stride.
+
+    Floating frames are summed in float64 under the four methods of running sums, and rounded
+    twice to the result's type: with r the range of a pixel's values in a window, the float32 image
+    has an error of at most 2^-22 * r * sum_t |w_t| for `authors` and `rank-simple`, and of 2^-22 of
+    itself for `absolute` and `rectified`. Errors do not add up along the video, and a frame that is
+    not finite spoils the windows that hold it, no others.
+
+    Memory holds the frames, the images and, for each thread, half a megabyte or, where that is
+    more, 2 KB for every window that a frame lies in. A video longer than memory goes in pieces: if
+    one gives W images, the next one begins W * stride frames after it, so that they overlap by
+    fewer frames than a window. The images are the same to the bit.
+
+    Args:
+        frames: one clip [T, ...], uint8 (0..255) or floating, 2 dimensions or more, pixels and
+            channels in any order. Crops (views with strided rows) are read in place.
+        window: frames in a window, 1 to T. Windows of one frame give zeros.
+        stride: frames from one window's start to the next one's, 1 or more.
+        method: one of `METHODS`, as for `active_image`.
+        normalize: one of `NORMALIZATIONS`, for each image by itself.
+
+    Returns:
+        [W, ...] with W = (T - window) // stride + 1; float64 for float64 frames, else float32.
+        Differentiable for floating frames; where a gradient may be asked for, each window is
+        summed anew.
+
+    Raises:
+        TypeError: frames, window or stride have a wrong type or dtype.
+        ValueError: an unknown method or normalisation, a wrong shape, or a window or stride out
+            of range.
+
+    Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3), for the images; van Herk, "A fast
+    algorithm for local minimum and maximum filters", for the two walks that replace running sums.
+    """
+    check_method("sliding_active_images", method, normalize)
+    check_windows("sliding_active_images", frames, window, stride)
+    if method not in _RUNNING or _may_differentiate(frames):
+        return _overlapping_clips(frames, window, stride, method, normalize)
+    order = memory_order(frames)
+    if order is not None:
+        frames = frames.permute(order)
+    args = (ops.sliding_pool.default, frames, window, stride, method, normalize)
+    images = args[0](*args[1:]) if torch.compiler.is_compiling() else kernel(*args)
+    if order is not None:
+        images = images.permute([order.index(d) for d in range(len(order))])
+    return images
+
+
+def _may_differentiate(frames: Tensor) -> bool:
+    if torch.compiler.is_compiling():  # Dynamo does not trace the other questions
+        return frames.requires_grad and torch.is_grad_enabled()
+    return frames.is_floating_point() and may_differentiate(frames)
+
+
+def _overlapping_clips(
+    frames: Tensor, window: int, stride: int, method: str, normalize: str
+) -> Tensor:
+    """[W, ...]: every window as a clip of its own, differentiably."""
+    windows = (len(frames) - window) // stride + 1
+    starts = torch.arange(windows, device="cpu") * stride
+    if method in MOTION_METHODS:
+        clips = torch.stack([starts, torch.full_like(starts, window)], 1)
+        return pool_motion([frames], clips, method == "rectified", normalize)
+    # While compiling, the length of a range is a constant, even where `window` is a symbol.
+    index, weights = _terms(method, len(range(window)))
+    ends = torch.full_like(starts, len(index))
+    clips = torch.stack([starts, torch.zeros_like(starts), ends], 1)
+    return pool_terms([frames], clips, index, weights, normalize)
+
+
+@torch.compiler.assume_constant_result
+def _terms(method: str, window: int) -> tuple[Tensor, Tensor]:
+    index, weights = weight_terms(method, window)
+    return torch.from_numpy(index), torch.from_numpy(weights)
+
+
+@torch.library.register_fake("originet::sliding_pool")
+def _(frames: Tensor, window: int, stride: int, method: str, normalize: str) -> Tensor:
+    dtype = torch.float64 if frames.dtype == torch.float64 else torch.float32
+    windows = (frames.shape[0] - window) // stride + 1
+    return frames.new_empty((windows, *frames.shape[1:]), dtype=dtype)
+
+
+def _no_backward(ctx: object, grad: Tensor) -> None:
+    raise NotImplementedError(
+        "originet::sliding_pool has no derivative; sliding_active_images has one"
+    )
+
+
+torch.library.register_autograd("originet::sliding_pool", _no_backward)
