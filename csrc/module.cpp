@@ -5,6 +5,7 @@
 #include "build_config.h" // written by setup.py
 #include "cpu_vector.h"
 #include "direct_call.h"
+#include "frame_accumulator.h"
 
 #ifdef ORIGINET_WITH_CUDA
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
@@ -64,4 +65,5 @@ py::dict build_info() {
 PYBIND11_MODULE(_C, module) {
   module.def("build_info", &originet::build_info);
   originet::direct_calls_unavailable = originet::add_direct_calls(module.ptr());
+  originet::add_frame_accumulator(module);
 }

@@ -7,6 +7,7 @@ Expression Recognition", IJCNN 2020 (arXiv:2005.07991).
 from originet_ext import reference
 from originet_ext._decomposition import decompositions
 from originet_ext._library import build_info
+from originet_ext.accumulator import ActiveImageAccumulator
 from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image, temporal_pool
 from originet_ext.rrelu import (
     FusedRReLU,
@@ -20,6 +21,7 @@ from originet_ext.rrelu_norm import fused_rrelu_add_norm
 __all__ = [
     "METHODS",
     "NORMALIZATIONS",
+    "ActiveImageAccumulator",
     "FusedRReLU",
     "active_image",
     "build_info",

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from skimage import data
@@ -19,7 +21,7 @@ def test_detect_faces_finds_the_astronaut():
 
 def test_stable_box_finds_the_face_of_carphone():
     clip = read_clip([str(carphone_path())], 1, 50)
-    box = faces.stable_box(clip)
+    box = faces.stable_box(clip[faces.sample_indices(50)])
     assert box.x < 64 and 98 < box.x + box.size  # the eyes of frames 1 to 50
     assert box.y < 55 and 84 < box.y + box.size
     assert faces.crop(clip, box).shape == (50, box.size, box.size)
@@ -42,11 +44,27 @@ def test_stable_box_stays_square_and_inside(monkeypatch, face, expected):
 
 
 def test_stable_box_without_a_face_is_refused():
-    noise = np.random.default_rng(0).integers(0, 256, (5, 96, 128), np.uint8)
-    with pytest.raises(InputError, match="no face found in 3 of 5 frames of 128x96"):
-        faces.stable_box(noise, samples=3)
+    noise = np.random.default_rng(0).integers(0, 256, (3, 96, 128), np.uint8)
+    with pytest.raises(InputError, match="no face found in 3 sampled frames of 128x96"):
+        faces.stable_box(noise)
+
+
+def test_sample_indices_spread_over_the_clip():
+    assert faces.sample_indices(11, 3) == [0, 5, 10]
+    assert faces.sample_indices(4) == [0, 1, 2, 3]
+    assert faces.sample_indices(10**6)[-1] == 10**6 - 1
+    assert faces.sample_indices(5, 1) == [0]
     with pytest.raises(InputError, match="samples must be at least 1, got 0"):
-        faces.stable_box(noise, samples=0)
+        faces.sample_indices(5, 0)
+    with pytest.raises(InputError, match="length must be at least 1, got 0"):
+        faces.sample_indices(0)
+
+
+def test_faces_are_found_in_several_threads_at_once():
+    frames = list(read_clip([str(carphone_path())], 1, 12))
+    alone = [faces.detect_faces(frame) for frame in frames]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(faces.detect_faces, frames)) == alone
 
 
 def test_crop_is_a_view_of_grey_and_colour_clips():

@@ -1,9 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
 
 from originet import video
 from originet.errors import InputError
+from originet.synth import carphone_path
 
 
 def write_image(path, value=100, size=(12, 16)):
@@ -202,3 +205,39 @@ def test_clip_frames_refuses_what_is_no_clip(tmp_path):
         video.clip_frames(tmp_path)
     with pytest.raises(InputError, match="single image"):
         video.clip_frames(write_image(tmp_path / "1.png"))
+
+
+def test_video_info_tells_rate_and_length(tmp_path):
+    path = write_video(tmp_path / "a.avi")
+    assert video.video_info(path) == (30, 10)
+    with pytest.raises(InputError, match=r"no such file: .*b\.avi"):
+        video.video_info(tmp_path / "b.avi")
+
+
+def test_read_frames_at_seeks(tmp_path):
+    path = write_video(tmp_path / "a.avi")
+    frames = list(video.read_frames_at(path, [2, 9, 5]))
+    np.testing.assert_array_equal(frames, video.read_clip([path])[[1, 8, 4]])
+
+
+@pytest.mark.parametrize("numbers", [(1, 40, 77, 120), (120, 3)])
+def test_read_frames_at_is_exact_between_key_frames(numbers):
+    path = str(carphone_path())
+    frames = list(video.read_frames_at(path, numbers))
+    np.testing.assert_array_equal(frames, video.read_clip([path])[np.array(numbers) - 1])
+
+
+def test_threads_share_opencvs_level_of_logging(tmp_path):
+    (tmp_path / "a.mp4").write_text("not a video " * 100)
+    path = write_image(tmp_path / "1.png")
+    before = cv2.utils.logging.getLogLevel()
+
+    def read(turn):
+        if turn % 2:
+            return video.read_image(path)
+        with pytest.raises(InputError, match="not a readable video"):
+            video.video_info(tmp_path / "a.mp4")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(read, range(40)))
+    assert cv2.utils.logging.getLogLevel() == before

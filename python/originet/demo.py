@@ -136,7 +136,7 @@ def carphone_images(
         [S, S] uint8 pictures by title: three frames, then the methods.
     """
     clip = read_clip([str(synth.carphone_path())], *CLIP)
-    face = faces.crop(clip, faces.stable_box(clip))
+    face = faces.crop(clip, faces.stable_box(clip[faces.sample_indices(len(clip))]))
     face = np.stack([cv2.resize(f, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for f in face])
     pictures = {
         f"frame {CLIP[0] + index}": face[index] for index in (0, len(face) // 2, len(face) - 1)

@@ -5,7 +5,8 @@ Reference: Viola and Jones, Rapid object detection using a boosted cascade of si
 """
 
 import errno
-from functools import lru_cache
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,13 +44,19 @@ def cascade_path() -> Path:
     return path
 
 
-@lru_cache(maxsize=1)
+_thread = threading.local()
+
+
 def _cascade() -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(str(cascade_path()))
+    """Returns the thread's own classifier: one keeps its intermediate results in itself."""
+    if not hasattr(_thread, "cascade"):
+        _thread.cascade = cv2.CascadeClassifier(str(cascade_path()))
+    classifier: cv2.CascadeClassifier = _thread.cascade
+    return classifier
 
 
 def detect_faces(frame: NDArray[np.uint8]) -> list[Box]:
-    """Finds frontal faces; not to be called from two threads at once.
+    """Finds frontal faces.
 
     Args:
         frame: [H, W] uint8 grey, or [H, W, 3] uint8 (blue, green, red).
@@ -64,33 +71,43 @@ def detect_faces(frame: NDArray[np.uint8]) -> list[Box]:
     return sorted(boxes, key=lambda box: (-box.size, box.x, box.y))
 
 
-def stable_box(clip: NDArray[np.uint8], *, samples: int = 16, margin: float = 0.1) -> Box:
+def sample_indices(length: int, samples: int = 16) -> list[int]:
+    """Spreads samples evenly over a clip, both ends among them: what `stable_box` should see.
+
+    Raises:
+        InputError: if a number is below 1.
+    """
+    for name, value in (("length", length), ("samples", samples)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}")
+    return sorted({int(place) for place in np.linspace(0, length - 1, min(samples, length))})
+
+
+def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> Box:
     """Finds one box for a whole clip, so that cropping adds no motion of its own.
 
-    The box is the median, over frames spread evenly in time, of each frame's largest face.
+    The box is the median, over the frames given, of each frame's largest face.
 
     Args:
-        clip: [T, H, W] uint8 grey, or [T, H, W, 3] uint8 (blue, green, red).
-        samples: how many frames to search.
+        frames: sampled frames of one size, taken one at a time: [H, W] uint8 grey, or [H, W, 3]
+            uint8 (blue, green, red).
         margin: added on each side, as a share of the face's size.
 
     Returns:
         A square inside the frame.
 
     Raises:
-        InputError: if no sampled frame shows a face.
+        InputError: if no frame shows a face.
     """
-    if samples < 1:
-        raise InputError(f"samples must be at least 1, got {samples}")
-    indices = np.unique(np.linspace(0, len(clip) - 1, min(samples, len(clip))).astype(int))
-    largest = [faces[0] for faces in (detect_faces(clip[index]) for index in indices) if faces]
+    largest, shape, count = [], (0, 0), 0
+    for count, frame in enumerate(frames, start=1):
+        shape = frame.shape[:2]
+        largest += detect_faces(frame)[:1]
     if not largest:
-        height, width = clip.shape[1:3]
-        raise InputError(
-            f"no face found in {len(indices)} of {len(clip)} frames of {width}x{height}"
-        )
+        height, width = shape
+        raise InputError(f"no face found in {count} sampled frames of {width}x{height}")
     x, y, size = np.median(np.array(largest), axis=0)
-    return _fit(x - margin * size, y - margin * size, (1 + 2 * margin) * size, clip.shape[1:3])
+    return _fit(x - margin * size, y - margin * size, (1 + 2 * margin) * size, shape)
 
 
 def _fit(x: float, y: float, size: float, shape: tuple[int, ...]) -> Box:

@@ -64,7 +64,7 @@ def _optional(number: object) -> int | None:
 
 def _crop_face(clip: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
     try:
-        return faces.crop(clip, faces.stable_box(clip))
+        return faces.crop(clip, faces.stable_box(clip[faces.sample_indices(len(clip))]))
     except InputError as error:
         raise InputError(f"{error}: {name}") from error
 

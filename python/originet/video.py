@@ -5,16 +5,20 @@ frame is the last integer in the stem of its file (`reg_EP01_5-113.jpg` is frame
 a video count from 1.
 """
 
+import math
 import os
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from originet.ahead import read_ahead as read_ahead
 from originet.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
@@ -113,7 +117,7 @@ def iter_frames(
         raise InputError("a clip needs at least one frame, got none")
     if onset is not None and offset is not None and onset > offset:
         raise InputError(f"onset {onset} is after offset {offset} in {frames[0]}")
-    if len(frames) == 1 and Path(frames[0]).suffix.lower() not in IMAGE_SUFFIXES:
+    if is_video(frames):
         images = _iter_video(frames[0], onset, offset, color)
     else:
         images = _iter_images(_select(frames, onset, offset), color)
@@ -151,6 +155,55 @@ def read_clip(
             size changes inside the clip, or if onset and offset are reversed or outside the clip.
     """
     return np.stack(list(iter_frames(frames, onset, offset, color=color)))
+
+
+class VideoInfo(NamedTuple):
+    """What a video file says of itself, which reading it may prove wrong; None where it is silent.
+
+    Attributes:
+        fps: frames a second.
+        length: number of frames.
+    """
+
+    fps: float | None
+    length: int | None
+
+
+def is_video(frames: Sequence[str]) -> bool:
+    """Tells whether the frames of a clip, as `clip_frames` gives them, are those of one video."""
+    return len(frames) == 1 and Path(frames[0]).suffix.lower() not in IMAGE_SUFFIXES
+
+
+def video_info(path: str | Path) -> VideoInfo:
+    """Reads what a video file says of itself.
+
+    Raises:
+        InputError: if it is missing, empty or no video.
+    """
+    with _opened(path) as capture:
+        fps, length = (capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+    return VideoInfo(fps if 0 < fps < math.inf else None, int(length) if length >= 1 else None)
+
+
+def read_frames_at(path: str | Path, numbers: Sequence[int]) -> Iterator[Image]:
+    """Yields some frames of a video, in grey, by seeking to them.
+
+    In a video whose time stamps are irregular a frame near the one asked for may come; one that
+    cannot be reached is left out.
+
+    Args:
+        path: the video file.
+        numbers: numbers of frames, from 1.
+
+    Raises:
+        InputError: if the file is missing, empty or no video.
+    """
+    with _opened(path) as capture:
+        for number in numbers:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
+            ok, image = capture.read()
+            if ok:
+                yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -193,7 +246,7 @@ def read_image(path: str | Path, *, color: bool = False) -> Image:
         if data.startswith(start) and end not in data:
             raise InputError(f"truncated image: {path}")
     try:
-        with _quiet_opencv():
+        with _silence:
             # imdecode gives None for every damaged file; imread fills the rest of a truncated JPEG
             # with grey.
             image = cv2.imdecode(
@@ -209,13 +262,7 @@ def read_image(path: str | Path, *, color: bool = False) -> Image:
 def _iter_video(
     path: str, onset: int | None, offset: int | None, color: bool
 ) -> Iterator[tuple[str, Image]]:
-    _check_file(path)
-    with _quiet_opencv():
-        # Left to choose, OpenCV would also try image sequences and readers that write to stderr.
-        capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
-    try:
-        if not capture.isOpened():
-            raise InputError(f"not a readable video (or a truncated one): {path}")
+    with _opened(path) as capture:
         low = 1 if onset is None else onset
         if low < 1:
             raise InputError(f"onset {low} is outside {path}: the frames of a video count from 1")
@@ -236,6 +283,18 @@ def _iter_video(
         for name, value in (("onset", low), ("offset", offset)):
             if value is not None and value > count:
                 raise InputError(f"{name} {value} is outside {path}, which has {count} frames")
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[cv2.VideoCapture]:
+    _check_file(path)
+    with _silence:
+        # Left to choose, OpenCV would also try image sequences and readers that write to stderr.
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise InputError(f"not a readable video (or a truncated one): {path}")
+        yield capture
     finally:
         capture.release()
 
@@ -247,11 +306,29 @@ def _check_file(path: str | Path) -> None:
         raise InputError(f"empty file (0 bytes): {path}")
 
 
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keeps OpenCV's own warnings off stderr; what went wrong is told by the exception."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+class _Silence:
+    """Keeps OpenCV's own warnings off stderr; what went wrong is told by the exception.
+
+    OpenCV has one level for all threads: the first to enter lowers it, the last to leave restores
+    it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                cv2.utils.logging.setLogLevel(self._level)
+
+
+_silence = _Silence()

@@ -1,0 +1,284 @@
+// The sums of a stream are as large as its frames, 8 bytes a pixel, so reading and
+// writing them for every frame would cost far more than reading the frame. A few
+// frames wait in a ring instead and are summed together, tile by tile: a tile's
+// sums stay in the L1 cache while its pixels of all those frames go by. No torch
+// here; the arrays are NumPy's.
+#include "frame_accumulator.h"
+
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+#include "cpu_vector.h"
+#include "frame_pool_math.h"
+
+namespace py = pybind11;
+
+namespace originet {
+namespace {
+
+constexpr int64_t kTile = 1024; // pixels; at most 24 KB of sums
+// Frames of uint8 whose sums fit in 16 bits: of the frames themselves, and of
+// the sums of their first 1, 2, ... k (255 * 22 * 23 / 2 = 64515).
+constexpr int64_t kMotionFlush = 257;
+constexpr int64_t kSumsFlush = 22;
+
+// Frame t of the stream is row t % rows.
+template <typename stored_t>
+struct Ring {
+  const stored_t* data; // [rows, pixels]
+  int64_t rows;
+  int64_t pixels;
+
+  const stored_t* frame(int64_t t) const {
+    return data + t % rows * pixels;
+  }
+};
+
+// sum[i] = F_1 + ... + F_k grows by the next frame, and prefix[i], the sum over k
+// of those sums, by that: in all, prefix = sum over t of (n - t + 1) F_t.
+ORIGINET_MULTIVERSION void add_frame(
+    const uint8_t* frame, uint16_t* sum, uint16_t* prefix, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const auto grown = static_cast<uint16_t>(sum[i] + frame[i]);
+    sum[i] = grown;
+    prefix[i] = static_cast<uint16_t>(prefix[i] + grown);
+  }
+}
+
+// Continues `total` and `total_prefix` with the sums of the `count` frames after.
+ORIGINET_MULTIVERSION void append_sums(
+    const uint16_t* sum,
+    const uint16_t* prefix,
+    int64_t count,
+    int64_t* total,
+    int64_t* total_prefix,
+    int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    total_prefix[i] += count * total[i] + prefix[i];
+    total[i] += sum[i];
+  }
+}
+
+// The same in float64, and with kMeans also means[i] += (F_1 + ... + F_k) / k.
+// One frame after the other, so that results do not depend on how many are
+// summed together.
+template <typename stored_t, bool kMeans>
+ORIGINET_MULTIVERSION void add_frame_float(
+    const stored_t* frame,
+    double reciprocal,
+    double* sum,
+    double* prefix,
+    double* means,
+    int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const double grown = sum[i] + static_cast<double>(frame[i]);
+    sum[i] = grown;
+    prefix[i] += grown;
+    if constexpr (kMeans) {
+      means[i] += grown * reciprocal;
+    }
+  }
+}
+
+// sum[i] += g(current[i] - previous[i])
+template <typename stored_t, typename step_t, typename sum_t, bool kRectify>
+ORIGINET_MULTIVERSION void add_motion(
+    const stored_t* current, const stored_t* previous, sum_t* sum, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const auto step = motion_step<step_t, kRectify>(
+        static_cast<step_t>(current[i]), static_cast<step_t>(previous[i]));
+    sum[i] = static_cast<sum_t>(sum[i] + static_cast<sum_t>(step));
+  }
+}
+
+ORIGINET_MULTIVERSION void add_widened(const uint16_t* from, int64_t* to, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    to[i] += from[i];
+  }
+}
+
+// Runs body(first pixel, pixel count) over all tiles of a frame.
+template <typename Body>
+void for_each_tile(int64_t pixels, const Body& body) {
+  for (int64_t pixel = 0; pixel < pixels; pixel += kTile) {
+    body(pixel, std::min(kTile, pixels - pixel));
+  }
+}
+
+void sums_integer(const Ring<uint8_t>& ring, int64_t begin, int64_t end, int64_t* sums) {
+  int64_t* prefixes = sums + ring.pixels;
+  for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
+    for (int64_t t = begin; t < end;) {
+      uint16_t sum[kTile] = {};
+      uint16_t prefix[kTile] = {};
+      const int64_t from = t;
+      for (const int64_t stop = std::min(end, t + kSumsFlush); t < stop; ++t) {
+        add_frame(ring.frame(t) + pixel, sum, prefix, n);
+      }
+      append_sums(sum, prefix, t - from, sums + pixel, prefixes + pixel, n);
+    }
+  });
+}
+
+template <typename stored_t, bool kMeans>
+void sums_float(
+    const Ring<stored_t>& ring, int64_t begin, int64_t end, int64_t start, double* sums) {
+  double* prefixes = sums + ring.pixels;
+  double* means = prefixes + ring.pixels; // only with kMeans
+  for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
+    for (int64_t t = begin; t < end; ++t) {
+      add_frame_float<stored_t, kMeans>(
+          ring.frame(t) + pixel, 1.0 / static_cast<double>(start + t + 1), sums + pixel,
+          prefixes + pixel, kMeans ? means + pixel : nullptr, n);
+    }
+  });
+}
+
+template <typename stored_t, typename sum_t, bool kRectify>
+void motion(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* sums) {
+  begin = std::max<int64_t>(begin, 1); // nothing comes before the first frame
+  for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
+    if constexpr (std::is_same_v<stored_t, uint8_t>) {
+      for (int64_t t = begin; t < end;) {
+        uint16_t part[kTile] = {};
+        for (const int64_t stop = std::min(end, t + kMotionFlush); t < stop; ++t) {
+          add_motion<uint8_t, int16_t, uint16_t, kRectify>(
+              ring.frame(t) + pixel, ring.frame(t - 1) + pixel, part, n);
+        }
+        add_widened(part, sums + pixel, n);
+      }
+    } else {
+      for (int64_t t = begin; t < end; ++t) {
+        add_motion<stored_t, double, double, kRectify>(
+            ring.frame(t) + pixel, ring.frame(t - 1) + pixel, sums + pixel, n);
+      }
+    }
+  });
+}
+
+void require(bool condition, const char* message) {
+  if (!condition) {
+    throw py::value_error(std::string("frame accumulator: ") + message);
+  }
+}
+
+template <typename T>
+bool holds(const py::array& array) {
+  return py::isinstance<py::array_t<T, py::array::c_style>>(array);
+}
+
+template <typename stored_t>
+Ring<stored_t> ring_of(const py::array& frames) {
+  return {
+      static_cast<const stored_t*>(frames.data()), frames.shape(0),
+      frames.size() / frames.shape(0)};
+}
+
+// Both functions take frames [begin, end) of the stream out of `frames`
+// [rows, ...], where frame t is row t % rows, and add to `sums` [S, ...], dense
+// arrays of native byte order; `history` is how many frames before `begin` are
+// read as well.
+void check_arrays(
+    const py::array& frames,
+    int64_t begin,
+    int64_t end,
+    int64_t history,
+    const py::array& sums,
+    int64_t least,
+    int64_t most) {
+  require(
+      frames.ndim() >= 1 && frames.shape(0) >= 1 && sums.ndim() >= 1,
+      "frames and sums must be [rows, ...]");
+  require(
+      0 <= begin && begin <= end && end - begin <= frames.shape(0) - history,
+      "begin and end must name frames of the ring");
+  require(
+      sums.shape(0) >= least && sums.shape(0) <= most &&
+          sums.size() / sums.shape(0) == frames.size() / frames.shape(0),
+      "sums must be [S, ...] like a frame");
+}
+
+// sums: int64 [2, ...] for uint8 frames, or float64 [2, ...] or [3, ...]:
+// sum over t of F_t, of (n - t + 1) F_t, and of (F_1 + ... + F_t) / (start + t).
+void accumulate_sums(
+    const py::array& frames, int64_t begin, int64_t end, int64_t start, py::array& sums) {
+  check_arrays(frames, begin, end, 0, sums, 2, 3);
+  void* out = sums.mutable_data();
+  if (holds<int64_t>(sums)) {
+    require(
+        holds<uint8_t>(frames) && sums.shape(0) == 2,
+        "int64 sums are two and belong to dense uint8 frames");
+    const auto ring = ring_of<uint8_t>(frames);
+    const py::gil_scoped_release released;
+    sums_integer(ring, begin, end, static_cast<int64_t*>(out));
+    return;
+  }
+  require(holds<double>(sums), "sums must be dense int64 or float64");
+  const bool means = sums.shape(0) == 3;
+  const auto run = [&]<typename stored_t>(stored_t) {
+    const auto ring = ring_of<stored_t>(frames);
+    const py::gil_scoped_release released;
+    if (means) {
+      sums_float<stored_t, true>(ring, begin, end, start, static_cast<double*>(out));
+    } else {
+      sums_float<stored_t, false>(ring, begin, end, start, static_cast<double*>(out));
+    }
+  };
+  if (holds<uint8_t>(frames)) {
+    run(uint8_t());
+  } else if (holds<float>(frames)) {
+    run(float());
+  } else {
+    require(holds<double>(frames), "frames must be dense uint8, float32 or float64");
+    run(double());
+  }
+}
+
+// sums [1, ...], int64 for uint8 frames, else float64: sum over t >= 2 of |FT(t)|,
+// or of max(FT(t), 0).
+void accumulate_motion(
+    const py::array& frames, int64_t begin, int64_t end, bool rectify, py::array& sums) {
+  check_arrays(frames, begin, end, begin > 0 ? 1 : 0, sums, 1, 1);
+  void* out = sums.mutable_data();
+  const auto run = [&]<typename stored_t, typename sum_t>(stored_t, sum_t) {
+    require(holds<sum_t>(sums), "sums must be dense, int64 for uint8 frames, else float64");
+    const auto ring = ring_of<stored_t>(frames);
+    const py::gil_scoped_release released;
+    if (rectify) {
+      motion<stored_t, sum_t, true>(ring, begin, end, static_cast<sum_t*>(out));
+    } else {
+      motion<stored_t, sum_t, false>(ring, begin, end, static_cast<sum_t*>(out));
+    }
+  };
+  if (holds<uint8_t>(frames)) {
+    run(uint8_t(), int64_t());
+  } else if (holds<float>(frames)) {
+    run(float(), double());
+  } else {
+    require(holds<double>(frames), "frames must be dense uint8, float32 or float64");
+    run(double(), double());
+  }
+}
+
+} // namespace
+
+void add_frame_accumulator(py::module_& module) {
+  // noconvert: a converted copy of the sums would be lost.
+  module.def(
+      "accumulate_sums", &accumulate_sums, py::arg("frames").noconvert(), py::arg("begin"),
+      py::arg("end"), py::arg("start"), py::arg("sums").noconvert());
+  module.def(
+      "accumulate_motion", &accumulate_motion, py::arg("frames").noconvert(), py::arg("begin"),
+      py::arg("end"), py::arg("rectify"), py::arg("sums").noconvert());
+}
+
+} // namespace originet
