@@ -15,7 +15,7 @@ template <typename acc_t, bool kRectify>
 ORIGINET_HD acc_t motion_step(acc_t current, acc_t previous) {
   const acc_t difference = current - previous;
   if constexpr (kRectify) {
-    return difference > acc_t(0) ? difference : acc_t(0);
+    return difference < acc_t(0) ? acc_t(0) : difference; // NaN stays NaN
   } else {
     return difference < acc_t(0) ? -difference : difference;
   }

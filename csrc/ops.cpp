@@ -30,4 +30,8 @@ STABLE_TORCH_LIBRARY(originet, m) {
   // sum over t of g(FT(t-1)) + g(FT(t)), g = abs or max(., 0);
   // frames [T, ...], offsets [B + 1] on the CPU -> [B, ...]
   m.def("motion_pool(Tensor frames, Tensor offsets, bool rectify) -> Tensor");
+  // image k = the active image of frames [k * stride, k * stride + window); frames [T, ...] ->
+  // [(T - window) / stride + 1, ...]; method authors, rank-simple, absolute or rectified;
+  // normalize none or clip
+  m.def("sliding_pool(Tensor frames, int window, int stride, str method, str normalize) -> Tensor");
 }

@@ -17,6 +17,7 @@ from originet_ext.rrelu import (
     replace_activations,
 )
 from originet_ext.rrelu_norm import fused_rrelu_add_norm
+from originet_ext.sliding import sliding_active_images
 
 __all__ = [
     "METHODS",
@@ -32,5 +33,6 @@ __all__ = [
     "fused_rrelu_add_norm",
     "reference",
     "replace_activations",
+    "sliding_active_images",
     "temporal_pool",
 ]

@@ -194,6 +194,20 @@ def check_frames(function: str, name: str, frames: Tensor) -> None:
         )
 
 
+def check_windows(function: str, frames: Tensor, window: int, stride: int) -> None:
+    """Raises unless `frames` is one clip that is long enough for a window."""
+    check_frames(function, "frames", frames)
+    for name, value in (("window", window), ("stride", stride)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{function}: {name} must be an int, got {type(value).__name__}")
+        if value < 1:
+            raise ValueError(f"{function}: {name} must be 1 or more, got {value}")
+    if window > len(frames):
+        raise ValueError(
+            f"{function}: window must be at most the number of frames, {len(frames)}, got {window}"
+        )
+
+
 def _offset_values(function: str, offsets: Tensor) -> list[int]:
     if not isinstance(offsets, Tensor) or offsets.dtype != torch.int64:
         kind = offsets.dtype if isinstance(offsets, Tensor) else type(offsets).__name__

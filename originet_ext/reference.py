@@ -18,6 +18,7 @@ from originet_ext._checks import (
     check_method,
     check_norm,
     check_same,
+    check_windows,
     unpack_clips,
 )
 from originet_ext._weights import method_weights
@@ -110,6 +111,21 @@ def active_image(
     images = torch.stack([_active_image(clip, method) for clip in clips])
     images = normalize_images(images, normalize)
     return images[0] if _is_single(frames, offsets) else images
+
+
+def sliding_active_images(
+    frames: Tensor,
+    window: int,
+    stride: int = 1,
+    method: str = "paper",
+    normalize: str = "none",
+) -> Tensor:
+    """Active images of windows, as `originet_ext.sliding_active_images`, in plain PyTorch."""
+    check_method("sliding_active_images", method, normalize)
+    check_windows("sliding_active_images", frames, window, stride)
+    starts = range(0, len(frames) - window + 1, stride)
+    images = [active_image(frames[s : s + window], None, method, normalize) for s in starts]
+    return torch.stack(images)
 
 
 def normalize_images(images: Tensor, normalize: str) -> Tensor:

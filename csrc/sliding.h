@@ -1,0 +1,127 @@
+// Host-side checks and the plan of sliding windows, the same for CPU and CUDA.
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "common.h"
+#include "frame_layout.h"
+#include "frame_pool.h"
+#include "sliding_math.h"
+
+namespace originet {
+
+enum class SlidingMethod { kAuthors, kRankSimple, kAbsolute, kRectified };
+
+constexpr bool is_ramp(SlidingMethod method) {
+  return method == SlidingMethod::kAuthors || method == SlidingMethod::kRankSimple;
+}
+
+struct SlidingPlan {
+  FrameSource source;
+  FrameShape shape;
+  Tensor result; // [windows, ...]
+  SlidingMethod method;
+  bool clip;       // to 0..255
+  bool still;      // all images are zeros, and filled in already
+  bool wide;       // uint8 sums need 64 bits
+  int64_t window;  // frames
+  int64_t stride;  // frames between the starts of two windows
+  int64_t windows; // images
+  int64_t group;   // most windows that hold one frame
+  int64_t groups;
+
+  // The frames that a group's walks visit, on average, and then some.
+  int64_t visits() const {
+    return window + group * std::min(stride, window);
+  }
+};
+
+inline SlidingPlan plan_sliding_pool(
+    const Tensor& frames, // [T, ...]
+    int64_t window,
+    int64_t stride,
+    const std::string& method,
+    const std::string& normalize) {
+  const char* op = "sliding_pool";
+  check_frames(op, frames);
+  const int64_t length = frames.size(0);
+  check(window >= 1, op, ": window must be 1 or more, got ", window);
+  check(stride >= 1, op, ": stride must be 1 or more, got ", stride);
+  check(window <= length, op, ": window must be at most ", length, " frames, got ", window);
+  check(
+      normalize == "none" || normalize == "clip", op, ": normalize must be none or clip, got ",
+      normalize);
+
+  SlidingPlan plan{};
+  if (method == "authors") {
+    plan.method = SlidingMethod::kAuthors;
+  } else if (method == "rank-simple") {
+    plan.method = SlidingMethod::kRankSimple;
+  } else if (method == "absolute") {
+    plan.method = SlidingMethod::kAbsolute;
+  } else {
+    check(
+        method == "rectified", op,
+        ": method must be authors, rank-simple, absolute or rectified, got ", method);
+    plan.method = SlidingMethod::kRectified;
+  }
+  plan.clip = normalize == "clip";
+  plan.window = window;
+  plan.stride = stride;
+  plan.windows = (length - window) / stride + 1;
+  plan.group = std::min((window - 1) / stride + 1, plan.windows);
+  plan.groups = (plan.windows + plan.group - 1) / plan.group;
+  if (frames.scalar_type() == ScalarType::Byte) {
+    const bool ramp = is_ramp(plan.method);
+    check(
+        window <= 100'000'000, op, ": a sum over a window of ", window,
+        " uint8 frames can overflow 64 bits");
+    // No term of ramp_total or motion_total and no sum of them is larger.
+    const int64_t largest = kMaxPixel * window * (ramp ? window : 2);
+    plan.wide = accumulate_integer(largest) == Accumulate::kInt64;
+  }
+  // One frame alone has no motion, and two have weight 0 under `authors`.
+  plan.still = window == 1 || (window == 2 && plan.method == SlidingMethod::kAuthors);
+  auto shape = pooled_shape(frames, plan.windows);
+  if (plan.still) {
+    plan.result = torch::stable::new_zeros(frames, shape, pooled_dtype(frames));
+    return plan;
+  }
+  plan.result = torch::stable::new_empty(frames, shape, pooled_dtype(frames));
+  FrameLayout layout = frame_layout({frames});
+  plan.source = layout.sources.front();
+  plan.shape = layout.shape;
+  return plan;
+}
+
+// Runs body<stored_t, acc_t, out_t>() with the C++ types of a plan. Floating
+// frames are summed in double: over many frames two large sums are to cancel.
+template <typename half_t, typename bfloat16_t, typename Body>
+void dispatch_sliding(const SlidingPlan& plan, const Body& body) {
+  const ScalarType dtype = plan.source.frames.scalar_type();
+  switch (dtype) {
+    case ScalarType::Byte:
+      return plan.wide ? body.template operator()<uint8_t, int64_t, float>()
+                       : body.template operator()<uint8_t, int32_t, float>();
+    case ScalarType::Half:
+      return body.template operator()<half_t, double, float>();
+    case ScalarType::BFloat16:
+      return body.template operator()<bfloat16_t, double, float>();
+    case ScalarType::Float:
+      return body.template operator()<float, double, float>();
+    case ScalarType::Double:
+      return body.template operator()<double, double, double>();
+    default:
+      check(
+          false, "sliding_pool: frames must be uint8 or floating, got ",
+          torch::headeronly::toString(dtype));
+  }
+}
+
+// What is kept of a sum from the walk backwards for the walk forwards: integers
+// exactly, others rounded to the result's type.
+template <typename acc_t, typename out_t>
+using partial_t = std::conditional_t<std::is_integral_v<acc_t>, acc_t, out_t>;
+
+} // namespace originet
