@@ -9,13 +9,13 @@ import torch
 
 import originet_ext
 from originet import bench, plots
-from originet.bench import active_image, harness, ragged, rivals, summary
+from originet.bench import active_image, harness, ragged, rivals, stream, summary, windows
 from originet.errors import InputError
-from originet.plots import duration
+from originet.plots import duration, size_text
 from originet_ext import reference
 
 CPU = torch.device("cpu")
-FASTEST = ("paper", "authors", "absolute", "rank")
+TIMED = ("paper", "authors", "absolute", "rank")
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +158,52 @@ def test_ragged_case_refuses_a_wrong_kernel(name):
         bench.ragged_case(5, size=4, providers={name: ragged_for_equal})
 
 
+# Windows and streams
+
+
+@pytest.mark.parametrize("method", originet_ext.METHODS)
+@pytest.mark.parametrize(("frames", "window", "stride"), [(40, 7, 5), (9, 9, 1), (12, 2, 3)])
+def test_windows_providers_agree(frames, window, stride, method):
+    case = bench.windows_case(frames, window, stride=stride, method=method, size=6)
+    assert set(case.calls) == {"fused", "each", "eager", "read"}
+    assert case.bytes == 36 * (frames + 4 * len(range(0, frames - window + 1, stride)))
+    assert case.shape == (frames, 6, 6) and case.layout == f"window {window} stride {stride}"
+
+
+def test_windows_of_a_long_video_repeat_a_short_one(monkeypatch):
+    monkeypatch.setattr(windows, "_FRAMES", 20)
+    seen = []
+    provider = {"fused": lambda x: seen.append(x) or originet_ext.sliding_active_images(x, 4, 5)}
+    bench.windows_case(50, 4, size=3, method="paper", providers=provider)
+    assert torch.equal(seen[0][:20], seen[0][20:40]) and torch.equal(seen[0][:10], seen[0][40:])
+
+
+@pytest.mark.parametrize("wrong", [0, 1, -1])
+def test_windows_case_refuses_a_wrong_kernel(wrong):
+    def bad(frames):
+        images = originet_ext.sliding_active_images(frames, 4, 5, method="absolute")
+        images[wrong] += 1
+        return images
+
+    with pytest.raises(RuntimeError, match="windows 'absolute': provider 'bad' is wrong by 1"):
+        bench.windows_case(50, 4, size=3, providers={"bad": bad})
+    with pytest.raises(RuntimeError, match="shape"):
+        bench.windows_case(50, 4, size=3, providers={"bad": lambda frames: bad(frames)[1:]})
+
+
+@pytest.mark.parametrize("method", originet_ext.METHODS)
+def test_stream_providers_agree_and_their_memory_is_told(method):
+    for shape in ((7, 12, 9), (2, 4, 4, 3)):
+        case = bench.stream_case(shape, method=method)
+        assert set(case.calls) == {"fused", "batch", "opencv", "read"}
+    assert bench.stream_case((200, 16, 16), method=method).saved["fused"] < 50 * 16 * 16
+
+
+def test_stream_case_refuses_a_wrong_kernel():
+    with pytest.raises(RuntimeError, match="stream 'absolute': provider 'bad'"):
+        bench.stream_case((4, 8, 8), providers={"bad": wrong_method})
+
+
 # Arguments and jobs
 
 
@@ -176,6 +222,13 @@ def test_ragged_case_refuses_a_wrong_kernel(name):
         (lambda: bench.active_image_providers("rank", "cuda", ["opencv"]), "provider .* 'opencv'"),
         (lambda: bench.ragged_case(0), "clips .* 0"),
         (lambda: bench.ragged_case(1, method="sum"), "method .* 'sum'"),
+        (lambda: bench.windows_case(9, 10), "window .* 2 to 9 frames, got 10"),
+        (lambda: bench.windows_case(9, 1), "window .* got 1"),
+        (lambda: bench.windows_case(9, 3, stride=0), "stride .* 0"),
+        (lambda: bench.windows_case(9, 3, method="sum"), "method .* 'sum'"),
+        (lambda: bench.windows_providers(3, 1, "rank", ["conv"]), "provider .* 'conv'"),
+        (lambda: bench.stream_case((1, 8, 8)), r"shape .* \[1, 8, 8\]"),
+        (lambda: bench.stream_case((4, 8, 8), method="sum"), "method .* 'sum'"),
     ],
 )
 def test_bad_arguments_are_named(call, match):
@@ -217,9 +270,9 @@ def test_slow_providers_join_where_they_end_in_good_time():
         if "loops" in names:
             assert (method, threads) == ("authors", 2) and shape[0] <= 64
         if "compile" in names:
-            assert threads == 2 and shape[0] == 64 and method in FASTEST
+            assert threads == 2 and shape[0] == 64 and method in TIMED
     compiled = [job for job in image_jobs(threads=[1, 2]) if "compile" in job[0]]
-    assert {job[2] for job in compiled} == set(FASTEST)
+    assert {job[2] for job in compiled} == set(TIMED)
     assert any("loops" in job[0] for job in image_jobs(threads=[1, 2]))
 
 
@@ -230,6 +283,47 @@ def test_ragged_jobs_cover_batches_and_threads():
     assert kinds == set(itertools.product((1, 16, 256), methods, (1, 2))) and len(jobs) == 18
 
 
+def test_windows_jobs_cover_lengths_and_a_long_video_where_memory_allows(monkeypatch):
+    def listed():
+        jobs = windows.windows_jobs(CPU, threads=[1, 2])
+        return [(*job.prepare.args, job.prepare.keywords["method"], job.threads) for job in jobs]
+
+    monkeypatch.setattr(windows, "free_memory", lambda device: 8 << 30)
+    jobs = listed()
+    methods = ("authors", "absolute", "rank")
+    short = set(itertools.product((10, 40, 160, 640), methods, (1, 2)))
+    assert {job[2:] for job in jobs if job[1] == 2000} == short
+    assert [job[2:] for job in jobs if job[1] == 120_000] == [(40, m, 2) for m in methods]
+    assert all(("eager" in job[0]) == (job[1] == 2000 and job[2] <= 40) for job in jobs)
+    monkeypatch.setattr(windows, "free_memory", lambda device: 5 << 30)
+    with pytest.warns(UserWarning, match="need 8 GiB of memory, and 5.0 GiB are available"):
+        assert listed() == [job for job in jobs if job[1] == 2000]
+    monkeypatch.setattr(windows, "free_memory", lambda device: None)
+    assert listed() == jobs, "unknown memory is no reason to leave it out"
+
+
+def test_free_memory_is_what_linux_says(monkeypatch, tmp_path):
+    free = windows.free_memory(CPU)
+    assert free is None or 1 << 20 < free < 1 << 45
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal:       100 kB\nMemAvailable:    64 kB\n")
+    monkeypatch.setattr(windows, "_MEMORY", told)
+    assert windows.free_memory(CPU) == 64 << 10
+    told.write_text("MemTotal:       100 kB\n")
+    assert windows.free_memory(CPU) is None
+    monkeypatch.setattr(windows, "_MEMORY", tmp_path / "none")
+    assert windows.free_memory(CPU) is None
+
+
+def test_stream_jobs_cover_small_and_large_frames_and_are_left_out_on_a_gpu():
+    jobs = stream.stream_jobs(threads=[1, 2])
+    kinds = {(job.prepare.args[0][1:], job.prepare.keywords["method"]) for job in jobs}
+    assert kinds == set(itertools.product(((128, 128), (1080, 1920)), TIMED))
+    for device, there in ((CPU, True), (torch.device("cuda"), False)):
+        every = bench.jobs("active-image", device, quick=True)
+        assert any(job.prepare.func is bench.stream_case for job in every) == there
+
+
 # Rows, tables and pictures
 
 
@@ -238,13 +332,19 @@ def timed(*cases):
 
 
 def test_rows_are_filed_by_subject(tmp_path):
-    rows = timed(bench.active_image_case((4, 8, 8), method="rank"), bench.ragged_case(2, size=4))
-    assert {(row.subject, row.variant) for row in rows} == {
-        ("active_image", "rank"),
-        ("ragged", "absolute"),
+    rows = timed(
+        bench.active_image_case((4, 8, 8), method="rank"),
+        bench.ragged_case(2, size=4),
+        bench.windows_case(20, 5, size=4, method="rank-simple"),
+        bench.stream_case((4, 8, 8), method="paper"),
+    )
+    names = {
+        *(("active_image", "rank"), ("ragged", "absolute")),
+        *(("windows", "rank-simple"), ("stream", "paper")),
     }
+    assert {(row.subject, row.variant) for row in rows} == names
     bench.write_results(tmp_path, rows)
-    assert {path.name for path in tmp_path.iterdir()} == {"active_image.csv", "ragged.csv"}
+    assert {path.stem for path in tmp_path.iterdir()} == {subject for subject, _ in names}
     assert sorted(bench.read_results(tmp_path), key=str) == sorted(rows, key=str)
 
 
@@ -252,10 +352,12 @@ def test_compare_knows_the_new_cases():
     rows = timed(
         bench.active_image_case((64, 8, 8), mode="cold"),
         bench.ragged_case(2, size=4),
+        bench.windows_case(20, 5, size=4),
+        bench.stream_case((4, 8, 8)),
     )
     outcome = bench.compare(rows, rows)
-    assert (outcome.cases, outcome.worse) == (2, [])
-    assert outcome.ratios == 3 + 3, "clone, eager, opencv; clone, eager, equal"
+    assert (outcome.cases, outcome.worse) == (4, [])
+    assert outcome.ratios == 10, "of clone 4, eager 3, opencv 2, equal 1"
 
 
 def test_tables_tell_a_cold_case_and_the_share_of_equal_lengths():
@@ -269,6 +371,44 @@ def test_tables_tell_a_cold_case_and_the_share_of_equal_lengths():
     medians = {row.provider: row.median_us for row in rows if row.subject == "ragged"}
     assert batches.lines[0][place] == f"{medians['equal'] / medians['fused']:.0%}"
     assert "over equal" not in batches.header
+
+
+def test_table_of_streams_tells_frames_a_second_and_memory():
+    case = bench.stream_case((64, 8, 8))
+    rows = timed(case)
+    (table,) = summary.tables(rows)
+    median = next(row.median_us for row in rows if row.provider == "fused")
+    assert table.header[4] == "frames/s" and table.lines[0][4] == f"{64 / median * 1e6:,.0f}"
+    assert table.header[-1] == "kept" and table.lines[0][-1] == size_text(case.saved["fused"])
+
+
+def test_windows_have_a_table_and_a_picture_by_their_length(monkeypatch, tmp_path):
+    monkeypatch.setattr(summary, "_SHORT_VIDEO", "40x8x8")
+    cases = [
+        bench.windows_case(frames, window, size=8, method=method)
+        for frames, window, method in itertools.product((40, 50), (20, 10), ("rank", "absolute"))
+    ]
+    rows = timed(*cases)
+    lines = [line.strip("| ").split(" | ") for line in summary.readme_block(rows, "x").splitlines()]
+    assert ["case", "provider", "10", "20"] in lines
+    medians = {
+        (row.variant, row.provider, row.shape, summary.window(row)): duration(row.median_us)
+        for row in rows
+    }
+    for method, provider in itertools.product(("rank", "absolute"), ("fused", "each", "eager")):
+        kind = (method, provider)
+        ten, twenty = (medians[(*kind, "40x8x8", window)] for window in (10, 20))
+        assert [*kind, ten, twenty] in lines
+    others = [line[2] for line in lines if "uint8" in line]
+    assert others == [f"50x8x8 window {window} stride 5" for window in (20, 20, 10, 10)]
+    (path,) = bench.draw_results(tmp_path, rows)
+    assert path.name.startswith("windows_") and path.stat().st_size > 10_000
+    link = f"](x/{path.name})"
+    assert any(link in line for (line, *_) in lines)
+    pairs = [(summary.window(row), row) for row in summary.drawn(rows) if row.variant == "rank"]
+    (axes,) = plots.times({"rank": pairs}, "a machine", "frames a window").axes
+    assert {text.get_text() for text in axes.texts} == {"fused", "each", "eager", "read", "clone"}
+    assert all(list(line.get_xdata()) == [10, 20] for line in axes.lines)
 
 
 def test_readme_takes_cold_cases_where_there_are_and_paper_by_length():

@@ -32,6 +32,8 @@ from originet.bench.rrelu import (
     rrelu_jobs,
     rrelu_providers,
 )
+from originet.bench.stream import stream_case, stream_jobs, stream_providers
+from originet.bench.windows import windows_case, windows_jobs, windows_providers
 from originet.errors import InputError
 from originet.timing import Row, read_csv, write_csv
 
@@ -63,7 +65,11 @@ __all__ = [
     "rrelu_providers",
     "run_jobs",
     "saved_bytes",
+    "stream_case",
+    "stream_providers",
     "time_case",
+    "windows_case",
+    "windows_providers",
     "write_results",
 ]
 
@@ -87,7 +93,7 @@ def jobs(
         threads: Counts of CPU threads; 1 and torch's present number by default.
         quick: A few sizes and nothing compiled: seconds, not minutes.
 
-    Subject "active-image" is single clips and ragged batches.
+    Subject "active-image" is single clips, ragged batches, windows and, on the CPU, streams.
 
     Raises:
         InputError: Unknown subject, or a number of threads below 1.
@@ -106,6 +112,9 @@ def jobs(
         return [
             *active_image_jobs(device, threads=counts, quick=quick),
             *ragged_jobs(device, threads=counts, quick=quick),
+            *windows_jobs(device, threads=counts, quick=quick),
+            # Frames of a stream lie where OpenCV puts them, which is not on a GPU.
+            *(stream_jobs(threads=counts, quick=quick) if device.type == "cpu" else ()),
         ]
     if subject == "model":
         return model_jobs(device, threads=counts, quick=quick)
