@@ -1,7 +1,7 @@
 """The benchmark cases of active imaging, and the tables and pictures made of their rows."""
 
-import functools
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -87,8 +87,19 @@ def test_case_checks_the_first_and_last_rows_of_a_large_clip(monkeypatch):
 
     for row in (0, -1):
         with pytest.raises(RuntimeError, match="is wrong by 1"):
-            bench.active_image_case((4, 40, 8), providers={"bad": functools.partial(wrong, row)})
-    bench.active_image_case((4, 40, 8), providers={"good": functools.partial(wrong, 20)})
+            bench.active_image_case((4, 40, 8), providers={"bad": partial(wrong, row)})
+    bench.active_image_case((4, 40, 8), providers={"good": partial(wrong, 20)})
+
+
+def test_case_of_a_long_clip_allows_for_the_rounding_of_float32_sums():
+    def off(by, frames):
+        return originet_ext.active_image(frames, method="authors") + by
+
+    bench.active_image_case((1000, 4, 4), method="authors", providers={"a": partial(off, 100)})
+    with pytest.raises(RuntimeError, match="is wrong by"):
+        bench.active_image_case((1000, 4, 4), method="authors", providers={"a": partial(off, 1e4)})
+    with pytest.raises(RuntimeError, match="is wrong by"):
+        bench.active_image_case((8, 4, 4), method="authors", providers={"a": partial(off, 1)})
 
 
 def test_case_counts_bytes_that_must_move():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import originet_ext
 from originet.bench import rivals
-from originet.bench.harness import Call, Case, Function, Job, check_close
+from originet.bench.harness import Call, Case, Function, Job, check_close, sampled
 from originet.errors import InputError
 from originet.timing import cache_sizes
 from originet_ext import reference
@@ -192,19 +192,22 @@ def check_images(what: str, functions: Mapping[str, Function], frames: Tensor, m
     if frames.nbytes <= _CHECKED_WHOLE or rows <= len(kept):
         kept = list(range(rows))
     expected = reference.active_image(frames[:, kept], method=method)
+    allowed = tolerance(method, len(frames))
     for name, function in functions.items():
         if name != "read":  # the floor: it computes something else
-            check_sample(what, name, function(frames), expected, rows, kept)
+            got = sampled(function(frames), rows, kept)
+            check_close(what, name, got, expected, allowed)
 
 
-def check_sample(
-    what: str, name: str, got: Tensor, expected: Tensor, count: int, sample: Sequence[int]
-) -> None:
-    """Raise RuntimeError unless some of the `count` rows of a provider's result are as expected."""
-    if got.shape[:1] == (count,):  # else the check tells that the shape is wrong
-        got = got[sample]
-    # Whole-number weights leave no error, others that of float32 sums.
-    check_close(what, name, got, expected, 1e-5 * max(1.0, expected.abs().max().item()))
+def tolerance(method: str, frames: int) -> float:
+    """Return the error allowed a clip's image: that of sums in float32 of as many frames.
+
+    It is a small part of the sum of the terms' magnitudes, each about half of 255.
+    """
+    weights = 2.0 * frames
+    if method not in rivals.MOTION:
+        weights = rivals.terms(method, frames, torch.device("cpu"))[1].abs().sum().item()
+    return 1e-5 * 128 * max(1.0, weights)
 
 
 def _prepare(

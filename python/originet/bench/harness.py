@@ -202,6 +202,11 @@ def check_close(what: str, name: str, actual: Tensor, expected: Tensor, toleranc
         raise RuntimeError(f"{what}: provider {name!r} is wrong by {error:.3g} > {tolerance:.3g}")
 
 
+def sampled(result: Tensor, count: int, sample: Sequence[int]) -> Tensor:
+    """Return some of the `count` rows of a result; if it has another shape, all of it to check."""
+    return result[sample] if result.shape[:1] == (count,) else result
+
+
 def _clock(case: Case) -> Callable[[Call, int], float]:
     """What measures the seconds of one call, as (call, repeats)."""
     if case.device.type == "cpu":

@@ -15,8 +15,8 @@ from torch import Tensor
 
 import originet_ext
 from originet.bench import rivals
-from originet.bench.active_image import check_sample, check_timed_method, random_frames
-from originet.bench.harness import Call, Case, Function, Job
+from originet.bench.active_image import check_timed_method, random_frames, tolerance
+from originet.bench.harness import Call, Case, Function, Job, check_close, sampled
 from originet.errors import InputError
 from originet_ext import reference
 
@@ -196,6 +196,7 @@ def _check(
     sample = sorted({0, 1, count // 2, count - 2, count - 1} & set(range(count)))
     clips = [video[i * stride : i * stride + window] for i in sample]
     expected = torch.stack([reference.active_image(clip, method=method) for clip in clips])
+    what, allowed = f"windows {method!r}", tolerance(method, window)
     for name, function in functions.items():
         if name != "read":  # the floor: it computes something else
-            check_sample(f"windows {method!r}", name, function(video), expected, count, sample)
+            check_close(what, name, sampled(function(video), count, sample), expected, allowed)
