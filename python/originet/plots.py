@@ -259,20 +259,20 @@ def _bandwidth_panel(axes: Axes, rows: Sequence["Row"]) -> None:
 
 def _provider_lines(axes: Axes, points: Iterable[tuple[str, int, float]]) -> None:
     """Draw each provider's (provider, x, y), y on a log axis, its name behind the line's end."""
-    lines: dict[str, list[tuple[int, float]]] = {}
+    lines: dict[str, dict[int, float]] = {}
     for provider, x, y in points:
         if y > 0:  # rounding may leave 0, which has no place here
-            lines.setdefault(provider, []).append((x, y))
-    for provider, line in lines.items():
-        line.sort()
+            lines.setdefault(provider, {}).setdefault(x, y)  # of the same x, the first
+    curves = {provider: sorted(line.items()) for provider, line in lines.items()}
+    for provider, line in curves.items():
         colour, marker, style = _PROVIDERS.get(provider, (_GREY, ".", "-"))
         width = 2.2 if provider == "fused" else 1.3
         axes.plot(
             *zip(*line, strict=True), style, color=colour, marker=marker, ms=4, linewidth=width
         )
     low, high = (math.log(limit) for limit in axes.get_ylim())
-    heights = [(math.log(line[-1][1]) - low) / (high - low) for line in lines.values()]
-    for (provider, line), height in zip(lines.items(), _spread(heights, 0.085), strict=True):
+    heights = [(math.log(line[-1][1]) - low) / (high - low) for line in curves.values()]
+    for (provider, line), height in zip(curves.items(), _spread(heights, 0.085), strict=True):
         colour = _PROVIDERS.get(provider, (_GREY,))[0]
         axes.annotate(
             provider,

@@ -28,16 +28,16 @@ METHODS_TIMED = ("paper", "authors", "absolute", "rank")
 _MIDDLE = ((64, 128, 128), (64, 340, 280, 3))  # all methods, and from memory too
 _SHAPES = (
     *((8, 128, 128), (16, 128, 128), (1000, 128, 128), (200, 340, 280), (16, 1080, 1920)),
-    *((256, 340, 280, 3), (16, 1080, 1920, 3)),
+    (256, 340, 280, 3),
 )
 _COLD = ((8, 128, 128), (1000, 128, 128))  # from memory too
-_LARGE = ((1000, 340, 280, 3), (64, 1080, 1920, 3))
+_LARGE = ((16, 1080, 1920, 3), (1000, 340, 280, 3), (64, 1080, 1920, 3))
 _LENGTHS = (8, 64, 1000, 10_000, 100_000)  # of "paper", whose time does not depend on them
 
 _MANY_PASSES = 128 << 20  # bytes; eager PyTorch and NumPy need seconds for larger clips
 _QUADRATIC = 64  # frames; more would take the nested loops seconds
 _CACHE = 32 << 20  # bytes, where the system does not tell
-_CHECKED_WHOLE, _CHECKED_ROWS = 32 << 20, 8
+_CHECKED_WHOLE, _CHECKED_ROWS = 4 << 20, 8  # bytes of a clip, rows at either end of a larger one
 
 
 def active_image_providers(
@@ -131,8 +131,8 @@ def active_image_jobs(
 
     All methods are timed on two clips of 64 frames, from a cache and from memory; at the other
     shapes, and compiled, those of `METHODS_TIMED`, which differ in what they read and compute.
-    "paper" comes with clips of up to 100,000 small frames. To save time, clips above 128 MiB, the
-    compiler and the quadratic loops are left to the largest number of threads.
+    "paper" comes with clips of up to 100,000 small frames. To save time these, the largest clips,
+    the compiler and the quadratic loops are left to the largest number of threads.
 
     Args:
         device: Where to run.
