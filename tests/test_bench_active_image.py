@@ -410,6 +410,7 @@ def test_windows_have_a_table_and_a_picture_by_their_length(monkeypatch, tmp_pat
         kind = (method, provider)
         ten, twenty = (medians[(*kind, "40x8x8", window)] for window in (10, 20))
         assert [*kind, ten, twenty] in lines
+    assert not any(line[1:2] in (["clone"], ["read"]) for line in lines)
     others = [line[2] for line in lines if "uint8" in line]
     assert others == [f"50x8x8 window {window} stride 5" for window in (20, 20, 10, 10)]
     (path,) = bench.draw_results(tmp_path, rows)

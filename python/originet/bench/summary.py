@@ -25,6 +25,7 @@ _TITLES = {
 _README_SHAPES = ("64x340x280x3", "32x3x128x128")
 _SHORT_VIDEO = "2000x128x128"  # whose windows make a table of their own, by their length
 _SMALL_FRAME = "x32x32"  # of clips of many lengths, which make another
+# The subjects that are drawn, their names, and what over what.
 _PICTURES = {
     "rrelu": ("psi", "GB/s over bytes moved"),
     "active_image": ("active image", "GB/s over bytes moved"),
@@ -179,10 +180,12 @@ def _series(rows: Sequence[Row]) -> list[Table]:
 
 
 def _along(title: str, pairs: Sequence[tuple[int, Row]]) -> Table:
-    """Medians, a column for each number, a line for each variant and provider."""
+    """Medians, a column for each number, a line for each variant and provider but landmarks."""
     numbers = sorted({number for number, _ in pairs})
     medians: dict[tuple[str, str], dict[int, str]] = {}
     for number, row in pairs:
+        if row.provider in ("clone", "read"):
+            continue
         medians.setdefault((row.variant, row.provider), {})[number] = duration(row.median_us)
     lines = [[*name, *(line.get(n, "") for n in numbers)] for name, line in medians.items()]
     return Table(title, ["case", "provider", *(f"{n:,}" for n in numbers)], lines, texts=2)
