@@ -126,7 +126,7 @@ def windows_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = 
     Args:
         device: Where to run.
         threads: Counts of CPU threads; (0,) for a GPU.
-        quick: One window and method.
+        quick: One window and method, without eager PyTorch.
     """
     cases = [
         (count, _FRAMES, window, method)
@@ -148,7 +148,7 @@ def windows_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = 
         names = ["fused", "each", "eager", "read"]
         if frames == _LONG:
             names = ["fused", "read"]
-        elif window > _EAGER:
+        elif quick or window > _EAGER:
             names.remove("eager")
         prepare = functools.partial(_prepare, names, frames, window, method=method, device=device)
         budget = 0.0 if frames == _LONG else 0.5  # seconds; then as few rounds as may be
