@@ -7,7 +7,7 @@ Names come from the user's data, so they are never read as mathematical text.
 import io
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,17 @@ from originet.files import write_atomically
 if TYPE_CHECKING:
     from originet.timing import Row
 
-# Colour, marker and line of a provider; the clone is the ceiling, not a rival.
+# Colour, marker and line of a provider; the clone is the ceiling, not a rival, nor is reading once.
 _PROVIDERS = {
     "fused": ("#0072b2", "o", "-"),
     "eager": ("#d55e00", "s", "-"),
     "compile": ("#009e73", "^", "-"),
     "silu": ("#cc79a7", "v", "-"),
     "mish": ("#b8860b", "D", "-"),
+    "opencv": ("#cc79a7", "v", "-"),
+    "numpy": ("#b8860b", "D", "-"),
+    "each": ("#56b4e9", "^", "-"),
+    "read": ("#8a8a8a", "", ":"),
     "clone": ("#222222", "", "--"),
 }
 _BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
@@ -139,37 +143,67 @@ def kernel_speedup(rows: Sequence["Row"]) -> Figure:
     return figure
 
 
-def bandwidth(rows: Sequence["Row"], title: str) -> Figure:
-    """Draw GB/s over the bytes moved, a panel for each dtype (down) and mode (across).
+def bandwidth(rows: Sequence["Row"], title: str, down: str = "dtype") -> Figure:
+    """Draw GB/s over the bytes moved, a panel for each dtype or variant (down) and mode (across).
 
     The clone of as many bytes is the ceiling; vertical lines mark the caches.
 
     Args:
-        rows: Bench rows of one device and number of threads, of which those of one-dimensional
-            inputs are drawn; the mode "launch", which moves next to nothing, is left out.
+        rows: Bench rows of one device and number of threads.
         title: Heading of the figure.
+        down: The attribute of a row that names its line of panels.
 
     Raises:
-        InputError: There is no such row.
+        InputError: There is no row.
     """
-    rows = [row for row in rows if row.shape.isdecimal() and row.mode != "launch"]
     if not rows:
-        raise InputError("rows: none is of a one-dimensional input, so there is nothing to draw")
-    dtypes, modes = (list(dict.fromkeys(getattr(r, f) for r in rows)) for f in ("dtype", "mode"))
-    figure = _figure(1.2 + 3.4 * len(modes), 0.9 + 2.5 * len(dtypes))
-    figure.suptitle(f"{title}: GB/s over bytes moved", fontsize=12, parse_math=False)
-    panels = figure.subplots(len(dtypes), len(modes), squeeze=False, sharex=True, sharey=True)
+        raise InputError("rows: none was given, so there is nothing to draw")
+    names, modes = (list(dict.fromkeys(getattr(r, f) for r in rows)) for f in (down, "mode"))
+    figure = _figure(1.2 + 3.4 * len(modes), 0.9 + 2.5 * len(names))
+    size = 12 if len(modes) > 1 else 9  # as wide as there is room
+    figure.suptitle(f"{title}: GB/s over bytes moved", fontsize=size, parse_math=False)
+    panels = figure.subplots(len(names), len(modes), squeeze=False, sharex=True, sharey=True)
     panels[0, 0].set(xscale="log", yscale="log")
     panels[0, 0].set_xlim(*_limits([row.bytes for row in rows]))
     panels[0, 0].set_ylim(*_limits([row.gbps for row in rows]))
-    for (down, dtype), (across, mode) in itertools.product(enumerate(dtypes), enumerate(modes)):
-        axes = panels[down, across]
-        _bandwidth_panel(axes, [r for r in rows if (r.dtype, r.mode) == (dtype, mode)])
-        axes.set_title(f"{dtype} {mode}", fontsize=10)
+    for (line, name), (across, mode) in itertools.product(enumerate(names), enumerate(modes)):
+        axes = panels[line, across]
+        _bandwidth_panel(axes, [r for r in rows if (getattr(r, down), r.mode) == (name, mode)])
+        axes.set_title(f"{name} {mode}", fontsize=10)
         if across == 0:
             axes.set_ylabel("GB/s")
-        if down == len(dtypes) - 1:
+        if line == len(names) - 1:
             axes.set_xlabel("bytes moved")
+    return figure
+
+
+def times(rows: Mapping[str, Sequence[tuple[int, "Row"]]], title: str, xlabel: str) -> Figure:
+    """Draw medians over a number such as a window's length, a panel for each name.
+
+    Args:
+        rows: Pairs of the number and a bench row, by the panel's name.
+        title: Heading of the figure.
+        xlabel: What the number is.
+
+    Raises:
+        InputError: There is no row.
+    """
+    every = [pair for pairs in rows.values() for pair in pairs]
+    if not every:
+        raise InputError("rows: none was given, so there is nothing to draw")
+    figure = _figure(1.2 + 3.0 * len(rows), 3.4)
+    figure.suptitle(title, fontsize=12, parse_math=False)
+    panels = figure.subplots(1, len(rows), squeeze=False, sharex=True, sharey=True)[0]
+    panels[0].set(xscale="log", yscale="log", ylabel="median")
+    panels[0].set_xlim(*_limits([number for number, _ in every]))
+    panels[0].set_ylim(*_limits([row.median_us for _, row in every]))
+    for axes, (name, pairs) in zip(panels, rows.items(), strict=True):
+        _provider_lines(axes, [(row.provider, number, row.median_us) for number, row in pairs])
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel(xlabel)
+        axes.set_xticks(sorted({number for number, _ in every}))
+        axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+        axes.yaxis.set_major_formatter(lambda microseconds, _: duration(microseconds))
     return figure
 
 
@@ -209,26 +243,41 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def _bandwidth_panel(axes: Axes, rows: Sequence["Row"]) -> None:
-    lines: dict[str, list[tuple[int, float]]] = {}
-    for row in rows:
-        lines.setdefault(row.provider, []).append((row.bytes, row.gbps))
-    ends = {}
-    for provider, points in lines.items():
-        points.sort()
+    _provider_lines(axes, [(row.provider, row.bytes, row.gbps) for row in rows])
+    low, _ = axes.get_ylim()
+    left, right = axes.get_xlim()
+    for name, size in (("L2", rows[0].l2_bytes), ("L3", rows[0].l3_bytes)) if rows else ():
+        if left <= size <= right:
+            axes.axvline(size, color=_GREY, linewidth=1, linestyle=":")
+            axes.text(size, low * 1.15, f" {name}", fontsize=8, color=_GREY)
+    step = 6 if right > 1e5 * left else 3
+    ticks = [1 << exponent for exponent in range(10, 41, step)]
+    axes.set_xticks([tick for tick in ticks if left <= tick <= right])
+    axes.xaxis.set_major_formatter(lambda size, _: size_text(int(size)))
+    axes.yaxis.set_major_formatter(lambda gbps, _: f"{gbps:g}")
+
+
+def _provider_lines(axes: Axes, points: Iterable[tuple[str, int, float]]) -> None:
+    """Draw each provider's (provider, x, y), y on a log axis, its name behind the line's end."""
+    lines: dict[str, dict[int, float]] = {}
+    for provider, x, y in points:
+        if y > 0:  # rounding may leave 0, which has no place here
+            lines.setdefault(provider, {}).setdefault(x, y)  # of the same x, the first
+    curves = {provider: sorted(line.items()) for provider, line in lines.items()}
+    for provider, line in curves.items():
         colour, marker, style = _PROVIDERS.get(provider, (_GREY, ".", "-"))
         width = 2.2 if provider == "fused" else 1.3
         axes.plot(
-            *zip(*points, strict=True), style, color=colour, marker=marker, ms=4, linewidth=width
+            *zip(*line, strict=True), style, color=colour, marker=marker, ms=4, linewidth=width
         )
-        ends[provider] = points[-1]
     low, high = (math.log(limit) for limit in axes.get_ylim())
-    places = _spread([(math.log(gbps) - low) / (high - low) for _, gbps in ends.values()], 0.085)
-    for (provider, end), place in zip(ends.items(), places, strict=True):
+    heights = [(math.log(line[-1][1]) - low) / (high - low) for line in curves.values()]
+    for (provider, line), height in zip(curves.items(), _spread(heights, 0.085), strict=True):
         colour = _PROVIDERS.get(provider, (_GREY,))[0]
         axes.annotate(
             provider,
-            end,
-            (1.03, place),
+            line[-1],
+            (1.03, height),
             textcoords="axes fraction",
             color=colour,
             fontsize=8,
@@ -237,14 +286,7 @@ def _bandwidth_panel(axes: Axes, rows: Sequence["Row"]) -> None:
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6},
             annotation_clip=False,
         )
-    for name, size in (("L2", rows[0].l2_bytes), ("L3", rows[0].l3_bytes)) if rows else ():
-        if size:
-            axes.axvline(size, color=_GREY, linewidth=1, linestyle=":")
-            axes.text(size, math.exp(low) * 1.15, f" {name}", fontsize=8, color=_GREY)
     axes.minorticks_off()
-    axes.set_xticks([1 << exponent for exponent in range(10, 35, 6)])
-    axes.xaxis.set_major_formatter(lambda size, _: size_text(int(size)))
-    axes.yaxis.set_major_formatter(lambda gbps, _: f"{gbps:g}")
     axes.tick_params(labelsize=8)
     axes.grid(axis="y", color="#e5e5e5", linewidth=0.6)
     axes.set_axisbelow(True)

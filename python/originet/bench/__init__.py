@@ -8,18 +8,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 
 from originet import plots
 from originet.bench import summary
 from originet.bench.active_image import (
+    ACTIVE_IMAGE_MODES,
+    ACTIVE_IMAGE_PROVIDERS,
     active_image_case,
     active_image_jobs,
     active_image_providers,
-    eager_active_image,
 )
 from originet.bench.compare import TOLERANCE, compare
 from originet.bench.harness import Case, Job, run_jobs, saved_bytes, time_case
 from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
+from originet.bench.ragged import ragged_batch, ragged_case, ragged_jobs, ragged_providers
 from originet.bench.rrelu import (
     DTYPES,
     MODES,
@@ -29,10 +32,14 @@ from originet.bench.rrelu import (
     rrelu_jobs,
     rrelu_providers,
 )
+from originet.bench.stream import stream_case, stream_jobs, stream_providers
+from originet.bench.windows import windows_case, windows_jobs, windows_providers
 from originet.errors import InputError
 from originet.timing import Row, read_csv, write_csv
 
 __all__ = [
+    "ACTIVE_IMAGE_MODES",
+    "ACTIVE_IMAGE_PROVIDERS",
     "DTYPES",
     "MODEL_MODES",
     "MODEL_PROVIDERS",
@@ -47,16 +54,22 @@ __all__ = [
     "compare",
     "draw_results",
     "dtype",
-    "eager_active_image",
     "eager_rrelu",
     "jobs",
     "model_case",
+    "ragged_batch",
+    "ragged_case",
+    "ragged_providers",
     "read_results",
     "rrelu_case",
     "rrelu_providers",
     "run_jobs",
     "saved_bytes",
+    "stream_case",
+    "stream_providers",
     "time_case",
+    "windows_case",
+    "windows_providers",
     "write_results",
 ]
 
@@ -80,6 +93,8 @@ def jobs(
         threads: Counts of CPU threads; 1 and torch's present number by default.
         quick: A few sizes and nothing compiled: seconds, not minutes.
 
+    Subject "active-image" is single clips, ragged batches, windows and, on the CPU, streams.
+
     Raises:
         InputError: Unknown subject, or a number of threads below 1.
     """
@@ -94,7 +109,13 @@ def jobs(
             dtypes = (torch.float32,) if quick else DTYPES
         return rrelu_jobs(device, dtypes=dtypes, threads=counts, quick=quick)
     if subject == "active-image":
-        return active_image_jobs(device, threads=counts, quick=quick)
+        return [
+            *active_image_jobs(device, threads=counts, quick=quick),
+            *ragged_jobs(device, threads=counts, quick=quick),
+            *windows_jobs(device, threads=counts, quick=quick),
+            # Frames of a stream lie where OpenCV puts them, which is not on a GPU.
+            *(stream_jobs(threads=counts, quick=quick) if device.type == "cpu" else ()),
+        ]
     if subject == "model":
         return model_jobs(device, threads=counts, quick=quick)
     raise InputError(f"subject must be one of {', '.join(SUBJECTS)}, got {subject!r}")
@@ -126,20 +147,35 @@ def write_results(folder: str | Path, rows: Iterable[Row]) -> None:
 
 
 def draw_results(folder: str | Path, rows: Iterable[Row]) -> list[Path]:
-    """Draw psi's GB/s over bytes, one picture for each device and number of threads.
+    """Draw the pictures of each device and number of threads.
+
+    They are GB/s over bytes, of psi and of active images, and the time of windows over their
+    length, as far as there are rows to draw.
 
     Returns:
         The pictures' paths.
     """
     parts: dict[str, list[Row]] = {}
-    for row in rows:
-        if row.subject == "rrelu":
-            parts.setdefault(summary.picture_name(row), []).append(row)
+    for row in summary.drawn(rows):
+        parts.setdefault(summary.picture_name(row), []).append(row)
     paths = []
     for name, part in parts.items():
         paths.append(Path(folder) / name)
-        plots.save(plots.bandwidth(part, f"psi on {summary.where(part[0])}"), paths[-1])
+        plots.save(_picture(part), paths[-1])
     return paths
+
+
+def _picture(rows: list[Row]) -> Figure:
+    """The picture of one subject, device and number of threads."""
+    subject, where = rows[0].subject, summary.where(rows[0])
+    if subject == "rrelu":
+        return plots.bandwidth(rows, f"psi on {where}")
+    if subject == "active_image":
+        return plots.bandwidth(rows, f"active image on {where}", down="variant")
+    panels: dict[str, list[tuple[int, Row]]] = {}
+    for row in rows:
+        panels.setdefault(row.variant, []).append((summary.window(row), row))
+    return plots.times(panels, f"windows on {where}", "frames a window")
 
 
 def read_results(folder: str | Path) -> list[Row]:

@@ -1,56 +1,86 @@
-"""The active image: fused beside eager PyTorch, OpenCV and NumPy, and reading the bytes once."""
+"""The active image of one clip: fused beside what one writes without it, and reading the bytes.
+
+A clip that is timed again and again lies in a cache as far as it fits: mode "forward" shows what
+the kernel does with a clip that was decoded a moment ago. Mode "cold", on the CPU, takes several
+clips in turn, together too large for the caches, so that every frame comes from memory. A GPU's L2
+is overwritten before each call anyway.
+"""
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 import originet_ext
-from originet.bench.harness import Call, Case, Function, Job, check_close
+from originet.bench import rivals
+from originet.bench.harness import Call, Case, Function, Job, check_close, sampled
 from originet.errors import InputError
+from originet.timing import cache_sizes
 from originet_ext import reference
 
-_MOTION = ("absolute", "rectified")  # the methods that are not linear
-_METHODS = ("paper", "absolute", "rank")  # timed: three frames, differences, all frames weighted
-_SHAPES = ((64, 128, 128), (64, 340, 280, 3), (16, 128, 128), (256, 340, 280, 3))
+ACTIVE_IMAGE_MODES = ("forward", "cold")
+ACTIVE_IMAGE_PROVIDERS = ("fused", "eager", "compile", "read", "opencv", "numpy", "loops")
+# Three frames, all frames weighted by integers, differences, and weights that are no integers.
+METHODS_TIMED = ("paper", "authors", "absolute", "rank")
+
+_MIDDLE = ((64, 128, 128), (64, 340, 280, 3))  # all methods, and from memory too
+_SHAPES = (
+    *((8, 128, 128), (16, 128, 128), (1000, 128, 128), (200, 340, 280), (16, 1080, 1920)),
+    (256, 340, 280, 3),
+)
+_COLD = ((8, 128, 128), (1000, 128, 128))  # from memory too
+_LARGE = ((16, 1080, 1920, 3), (1000, 340, 280, 3), (64, 1080, 1920, 3))
+_LENGTHS = (8, 64, 1000, 10_000, 100_000)  # of "paper", whose time does not depend on them
+
+_MANY_PASSES = 128 << 20  # bytes; eager PyTorch and NumPy need seconds for larger clips
+_QUADRATIC = 64  # frames; more would take the nested loops seconds
+_CACHE = 32 << 20  # bytes, where the system does not tell
+_CHECKED_WHOLE, _CHECKED_ROWS = 4 << 20, 8  # bytes of a clip, rows at either end of a larger one
 
 
-def eager_active_image(frames: Tensor, *, method: str) -> Tensor:
-    """Compute the active image as one writes it in PyTorch: whole-clip expressions in float32."""
-    if method not in _MOTION:
-        weights = _weights(method, len(frames)).to(frames.device)
-        used = weights != 0  # "paper" needs three frames
-        return torch.tensordot(weights[used], frames[used].float(), 1)
-    difference = frames.float().diff(dim=0)
-    motion = difference.abs() if method == "absolute" else difference.relu()
-    return 2 * motion.sum(dim=0) - motion[-1]  # the last difference counts once
-
-
-def active_image_providers(method: str, device: str | torch.device) -> dict[str, Function]:
+def active_image_providers(
+    method: str, device: str | torch.device, names: Sequence[str] | None = None
+) -> dict[str, Function]:
     """Return the implementations of one active-image method to compare, by name.
 
-    OpenCV and NumPy (one thread) join on the CPU. The floor, "read", sums once the bytes that
-    the method needs.
+    Args:
+        method: One of `originet_ext.METHODS`.
+        device: Where to run. OpenCV, NumPy and the nested loops are there on the CPU only; the
+            loops compute method "authors".
+        names: Some of `ACTIVE_IMAGE_PROVIDERS`; by default all that there are for this method and
+            device but "compile", which takes seconds a shape. "read" is the floor: it sums once
+            the bytes that the method needs.
+
+    Raises:
+        InputError: A name that is unknown, or not there for this method and device.
     """
-    providers: dict[str, Function] = {
+    known: dict[str, Function] = {
         "fused": functools.partial(originet_ext.active_image, method=method),
-        "eager": functools.partial(eager_active_image, method=method),
-        "read": lambda frames: _read_once(_needed(frames, method)),
+        "eager": functools.partial(rivals.eager_active_image, method=method),
+        "read": lambda frames: rivals.read_once(_needed(frames, method)),
     }
     if torch.device(device).type == "cpu":
-        providers["opencv"] = functools.partial(_opencv_active_image, method=method)
-        providers["numpy"] = functools.partial(_numpy_active_image, method=method)
-    return providers
+        known["opencv"] = functools.partial(rivals.opencv_active_image, method=method)
+        known["numpy"] = functools.partial(rivals.numpy_active_image, method=method)
+        if method == "authors":
+            known["loops"] = rivals.loops_active_image
+    if names is None:
+        return known
+    if "compile" in names:  # made on demand: it imports the compiler
+        known["compile"] = rivals.compiled_active_image(method)
+    for name in names:
+        if name not in known:
+            raise InputError(f"provider must be one of {', '.join(known)}, got {name!r}")
+    return {name: known[name] for name in names}
 
 
 def active_image_case(
     shape: Sequence[int],
     *,
     method: str = "absolute",
+    mode: str = "forward",
     device: str | torch.device = "cpu",
     providers: Mapping[str, Function] | None = None,
 ) -> Case:
@@ -59,55 +89,147 @@ def active_image_case(
     Args:
         shape: [T, H, W] or [T, H, W, 3] with at least 2 frames.
         method: One of `originet_ext.METHODS`.
+        mode: "forward" (one clip, again and again) or "cold" (several in turn, from memory: on the
+            CPU, by a method that reads all frames, of which there are at least 4).
         device: Where to run.
         providers: Functions of the clip by name; default `active_image_providers(...)`.
 
     Raises:
-        InputError: Unknown method, or a shape that is not that of a clip.
+        InputError: Unknown method or mode, a shape that is not that of a clip, or mode "cold" where
+            it means nothing.
         RuntimeError: A provider's image is wrong.
     """
-    if method not in originet_ext.METHODS:
-        raise InputError(f"method must be one of {', '.join(originet_ext.METHODS)}, got {method!r}")
-    if len(shape) not in (3, 4) or shape[0] < 2:
-        raise InputError(f"shape must be [T >= 2, H, W] or [T >= 2, H, W, C], got {list(shape)}")
+    check_timed_method(method)
+    if mode not in ACTIVE_IMAGE_MODES:
+        raise InputError(f"mode must be one of {', '.join(ACTIVE_IMAGE_MODES)}, got {mode!r}")
+    check_clip_shape(shape)
     device = torch.device(device)
+    if mode == "cold" and (device.type != "cpu" or method == "paper" or shape[0] < 4):
+        raise InputError(
+            "mode cold needs the CPU, a method that reads all frames and 4 frames or more, "
+            f"got {device}, {method!r}, {shape[0]}"
+        )
     functions = active_image_providers(method, device) if providers is None else providers
-    generator = torch.Generator(device).manual_seed(0)
-    frames = torch.empty(tuple(shape), dtype=torch.uint8, device=device)
-    frames.random_(0, 256, generator=generator)
-    expected = reference.active_image(frames, method=method)
-    # Float weights leave the rounding of float32 sums; whole-number weights leave nothing.
-    tolerance = 1e-5 * max(1.0, expected.abs().max().item())
-    for name, function in functions.items():
-        if name != "read":  # the floor: it computes something else
-            check_close(f"active image {method!r}", name, function(frames), expected, tolerance)
+    frames = random_frames(shape, device)
+    check_images(f"active image {method!r}", functions, frames, method)
+    pixels = frames[0].numel()
+    moved = _needed(frames, method).nbytes + 4 * pixels
+    turns = itertools.repeat(frames) if mode == "forward" else _clips_from_memory(frames)
     calls: dict[str, Call] = {
-        name: functools.partial(function, frames) for name, function in functions.items()
+        name: functools.partial(_call_next, function, turns) for name, function in functions.items()
     }
-    moved = _needed(frames, method).nbytes + expected.nbytes
+    if mode == "cold":  # the ceiling from memory too; a clone of n bytes moves 2 n
+        calls["clone"] = lambda: next(turns).view(-1)[: moved // 2].clone()
     name = f"active_image_{method}"
-    return Case(name, "forward", device, torch.uint8, tuple(shape), "contiguous", moved, calls)
+    return Case(name, mode, device, torch.uint8, tuple(shape), "contiguous", moved, calls)
 
 
 def active_image_jobs(
     device: torch.device, *, threads: Sequence[int], quick: bool = False
 ) -> list[Job]:
-    """List the cases: two grey and two colour clips, by the methods that differ in what they read.
+    """List the cases: 128 x 128 to 1920 x 1080, grey and colour, 8 to 1,000 frames.
+
+    All methods are timed on two clips of 64 frames, from a cache and from memory; at the other
+    shapes, and compiled, those of `METHODS_TIMED`, which differ in what they read and compute.
+    "paper" comes with clips of up to 100,000 small frames. To save time these, the largest clips,
+    the compiler and the quadratic loops are left to the largest number of threads.
 
     Args:
         device: Where to run.
         threads: Counts of CPU threads; (0,) for a GPU.
         quick: One method and the two clips of 64 frames.
     """
-    methods, shapes = (("absolute",), _SHAPES[:2]) if quick else (_METHODS, _SHAPES)
-    return [
-        Job(
-            functools.partial(active_image_case, shape, method=method, device=device),
-            threads=count,
-            budget=0.5 if quick else 1.5,
-        )
-        for count, method, shape in itertools.product(threads, methods, shapes)
-    ]
+    jobs = []
+    for count in threads:
+        most = count == max(threads)
+        cases: list[tuple[tuple[int, ...], str, str]] = []
+        if quick:
+            cases += [(shape, "absolute", "forward") for shape in _MIDDLE]
+        else:
+            cases += itertools.product(_MIDDLE, originet_ext.METHODS, ("forward",))
+            if device.type == "cpu":
+                one_pass = [method for method in originet_ext.METHODS if method != "paper"]
+                cases += itertools.product(_MIDDLE, one_pass, ("cold",))
+                cases += itertools.product(_COLD, METHODS_TIMED[1:], ("cold",))
+            shapes = (*_SHAPES, *_LARGE) if most else _SHAPES
+            cases += itertools.product(shapes, METHODS_TIMED, ("forward",))
+            if most:
+                cases += [((length, 32, 32), "paper", "forward") for length in _LENGTHS]
+        for shape, method, mode in cases:
+            names = _names(shape, method, device)
+            if quick or not most:
+                names = [name for name in names if name not in ("compile", "loops")]
+            job = functools.partial(_prepare, names, shape, method=method, mode=mode, device=device)
+            jobs.append(Job(job, threads=count, budget=0.5 if quick else 0.8))
+    return jobs
+
+
+def check_timed_method(method: str) -> None:
+    """Raise InputError unless there is such an active-image method."""
+    if method not in originet_ext.METHODS:
+        raise InputError(f"method must be one of {', '.join(originet_ext.METHODS)}, got {method!r}")
+
+
+def check_clip_shape(shape: Sequence[int]) -> None:
+    """Raise InputError unless a shape is that of a clip of at least 2 frames."""
+    if len(shape) not in (3, 4) or shape[0] < 2:
+        raise InputError(f"shape must be [T >= 2, H, W] or [T >= 2, H, W, C], got {list(shape)}")
+
+
+def random_frames(shape: Sequence[int], device: torch.device) -> Tensor:
+    """Return uint8 frames of random bytes, the same ones each time."""
+    generator = torch.Generator(device).manual_seed(0)
+    frames = torch.empty(tuple(shape), dtype=torch.uint8, device=device)
+    return frames.random_(0, 256, generator=generator)
+
+
+def check_images(what: str, functions: Mapping[str, Function], frames: Tensor, method: str) -> None:
+    """Raise RuntimeError unless every provider's image of a clip is that of the reference."""
+    # Pixels do not mix, so the first and the last rows stand for all of a large clip; each provider
+    # still runs on all of it.
+    rows = frames.shape[1]
+    kept = [*range(_CHECKED_ROWS), *range(rows - _CHECKED_ROWS, rows)]
+    if frames.nbytes <= _CHECKED_WHOLE or rows <= len(kept):
+        kept = list(range(rows))
+    expected = reference.active_image(frames[:, kept], method=method)
+    allowed = tolerance(method, len(frames))
+    for name, function in functions.items():
+        if name != "read":  # the floor: it computes something else
+            got = sampled(function(frames), rows, kept)
+            check_close(what, name, got, expected, allowed)
+
+
+def tolerance(method: str, frames: int) -> float:
+    """Return the error allowed a clip's image: that of sums in float32 of as many frames.
+
+    It is a small part of the sum of the terms' magnitudes, each about half of 255.
+    """
+    weights = 2.0 * frames
+    if method not in rivals.MOTION:
+        weights = rivals.terms(method, frames, torch.device("cpu"))[1].abs().sum().item()
+    return 1e-5 * 128 * max(1.0, weights)
+
+
+def _prepare(
+    names: Sequence[str], shape: tuple[int, ...], *, method: str, mode: str, device: torch.device
+) -> Case:
+    if "compile" in names:
+        torch.compiler.reset()  # past its recompilation limit torch.compile would refuse
+    providers = active_image_providers(method, device, names)
+    return active_image_case(shape, method=method, mode=mode, device=device, providers=providers)
+
+
+def _names(shape: tuple[int, ...], method: str, device: torch.device) -> list[str]:
+    """The providers that end in good time."""
+    names = list(active_image_providers(method, device))
+    if shape in _MIDDLE and method in METHODS_TIMED:
+        names.append("compile")
+    slow = set()
+    if method != "paper" and torch.Size(shape).numel() > _MANY_PASSES:
+        slow |= {"eager", "numpy"}
+    if shape[0] > _QUADRATIC or shape not in _MIDDLE:
+        slow.add("loops")
+    return [name for name in ACTIVE_IMAGE_PROVIDERS if name in names and name not in slow]
 
 
 def _needed(frames: Tensor, method: str) -> Tensor:
@@ -115,40 +237,12 @@ def _needed(frames: Tensor, method: str) -> Tensor:
     return frames[:3] if method == "paper" else frames
 
 
-def _read_once(frames: Tensor) -> Tensor:
-    words = frames.view(-1)
-    return words[: len(words) // 8 * 8].view(torch.int64).sum()
+def _clips_from_memory(frames: Tensor) -> Iterator[Tensor]:
+    """The clip and equal ones in turn, so many that none is in a cache when its turn comes."""
+    cache = max(cache_sizes(frames.device)) or _CACHE
+    copies = 3 * cache // frames.nbytes
+    return itertools.cycle([frames, *(frames.clone() for _ in range(copies))])
 
 
-@functools.cache
-def _weights(method: str, frames: int) -> Tensor:
-    """The weights of a linear method: its answer to a unit impulse in each of the frames."""
-    return reference.active_image(torch.eye(frames), method=method)
-
-
-def _opencv_active_image(frames: Tensor, *, method: str) -> Tensor:
-    clip = frames.numpy()
-    total = np.zeros(clip.shape[1:], np.float32)
-    if method not in _MOTION:
-        for frame, weight in zip(clip, _weights(method, len(clip)).tolist(), strict=True):
-            if weight != 0:
-                cv2.addWeighted(frame, weight, total, 1, 0, dst=total, dtype=cv2.CV_32F)
-        return torch.from_numpy(total)
-    # OpenCV's uint8 subtraction saturates at 0: that is the rectified difference.
-    subtract = cv2.absdiff if method == "absolute" else cv2.subtract
-    for before, after in itertools.pairwise(clip):
-        difference = subtract(after, before)
-        cv2.accumulate(difference, total)
-    return torch.from_numpy(2 * total - difference)  # the last difference counts once
-
-
-def _numpy_active_image(frames: Tensor, *, method: str) -> Tensor:
-    clip = frames.numpy()
-    if method not in _MOTION:
-        weights = _weights(method, len(clip)).numpy()
-        used = weights != 0
-        return torch.from_numpy(np.tensordot(weights[used], clip[used].astype(np.float32), 1))
-    difference = np.diff(clip.astype(np.int16), axis=0)
-    motion = np.abs(difference) if method == "absolute" else np.maximum(difference, 0)
-    total = 2 * motion.sum(axis=0, dtype=np.int32) - motion[-1]  # the last counts once
-    return torch.from_numpy(total.astype(np.float32))
+def _call_next(function: Function, turns: Iterator[Tensor]) -> Tensor:
+    return function(next(turns))

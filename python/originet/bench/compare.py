@@ -1,11 +1,12 @@
 """Whether a ratio got worse, against results measured earlier, on this machine or another one.
 
 Absolute times say little on a shared machine, so only ratios within one run are compared: the fused
-kernel's time over that of a clone, of eager PyTorch and of SiLU in the same case, all timed in
-interleaved rounds. A median still strays where other programs run. A ratio therefore counts as
-worse only if the ratio of the medians is, and if the two runs' spreads do not overlap: the best
-ratio of now, the fused kernel's 20 % quantile over the rival's 80 %, is above the worst of then,
-the 80 % quantile over the rival's 20 %. On a quiet machine the spreads are a few per cent.
+kernel's time over that of a clone, of eager PyTorch, of SiLU, of OpenCV, and of clips of equal
+lengths in the same case, all timed in interleaved rounds. A median still strays where other
+programs run. A ratio therefore counts as worse only if the ratio of the medians is, and if the two
+runs' spreads do not overlap: the best ratio of now, the fused kernel's 20 % quantile over the
+rival's 80 %, is above the worst of then, the 80 % quantile over the rival's 20 %. On a quiet
+machine the spreads are a few per cent.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from originet.errors import InputError
 from originet.timing import Row
 
-RIVALS = ("clone", "eager", "silu")
+RIVALS = ("clone", "eager", "silu", "opencv", "equal")
 TOLERANCE = 0.10
 
 # The rows of one case on one device, by provider; these by device name; these by what was measured.

@@ -6,8 +6,9 @@ bytes as the case moves runs among them: for a memory-bound kernel that is the c
 machine at this moment. Like every provider, it pays for allocating its result.
 
 On the CPU the clock is the wall clock, and repeated calls find their data in whatever cache holds
-it. On a GPU CUDA events are read around single calls, each after L2 has been overwritten; mode
-"launch" times there how long the host takes to issue a call, without waiting for the result.
+it, unless the case takes several inputs in turn. On a GPU CUDA events are read around single calls,
+each after L2 has been overwritten; mode "launch" times there how long the host takes to issue a
+call, without waiting for the result.
 """
 
 import functools
@@ -36,8 +37,9 @@ _LAUNCHES = 100  # in a row: a tenth of what a stream's queue holds before it ma
 class Case:
     """One benchmark in one mode, dtype and shape, with one call for each provider.
 
-    `bytes` is 0 for what is not bound by memory: then no clone is timed. `saved` holds what
-    autograd keeps, by provider, where it was asked.
+    `bytes` is 0 for what is not bound by memory: then no clone is timed. A case may bring a call
+    "clone" of its own, the last one, where a clone of the same bytes again and again would not be
+    the ceiling. `saved` holds what is kept, by provider, where it was asked (see `Row`).
     """
 
     benchmark: str
@@ -110,7 +112,7 @@ def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
     """Time every provider of a case, and a clone of as many bytes, in interleaved rounds.
 
     Args:
-        case: The calls to time; "clone" is added to them unless `case.bytes` is 0.
+        case: The calls to time; "clone" is added if it is not there, unless `case.bytes` is 0.
         budget: Seconds to spend, roughly; at least three rounds are run.
 
     Returns:
@@ -119,7 +121,7 @@ def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
     on_gpu = case.device.type == "cuda"
     sample = _clock(case)
     calls = dict(case.calls)
-    if case.bytes:
+    if case.bytes and "clone" not in calls:
         calls["clone"] = _clone(case.bytes, case.device)
     peaks = {name: _first_call(call, case.device) for name, call in calls.items()}
     repeats = {name: _repeats(call, case, sample) for name, call in calls.items()}
@@ -198,6 +200,11 @@ def check_close(what: str, name: str, actual: Tensor, expected: Tensor, toleranc
     error = (actual.double() - expected.double()).abs().max().item()
     if not error <= tolerance:  # NaN is wrong too
         raise RuntimeError(f"{what}: provider {name!r} is wrong by {error:.3g} > {tolerance:.3g}")
+
+
+def sampled(result: Tensor, count: int, sample: Sequence[int]) -> Tensor:
+    """Return some of the `count` rows of a result; if it has another shape, all of it to check."""
+    return result[sample] if result.shape[:1] == (count,) else result
 
 
 def _clock(case: Case) -> Callable[[Call, int], float]:

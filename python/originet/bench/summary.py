@@ -12,9 +12,26 @@ from originet.timing import Row
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
-_TITLES = {"rrelu": "Psi", "active_image": "Active image", "model": "OrigiNet"}
+# In the order of the tables.
+_TITLES = {
+    "rrelu": "Psi",
+    "active_image": "Active image",
+    "ragged": "Batches of ragged clips",
+    "windows": "Windows over a video",
+    "stream": "Frame by frame",
+    "model": "OrigiNet",
+}
 # Which cases stand for the others in the README: a colour clip; OrigiNet at batch 32.
 _README_SHAPES = ("64x340x280x3", "32x3x128x128")
+_SHORT_VIDEO = "2000x128x128"  # whose windows make a table of their own, by their length
+_SMALL_FRAME = "x32x32"  # of clips of many lengths, which make another
+# The subjects that are drawn, their names, and what over what.
+_PICTURES = {
+    "rrelu": ("psi", "GB/s over bytes moved"),
+    "active_image": ("active image", "GB/s over bytes moved"),
+    "windows": ("windows", "time over frames a window"),
+}
+_DRAWN_METHODS = ("authors", "absolute", "rank")  # timed at all sizes, reading all frames
 
 
 class Table(NamedTuple):
@@ -23,6 +40,8 @@ class Table(NamedTuple):
     title: str
     header: list[str]
     lines: list[list[str]]
+    texts: int = 3
+    """How many columns, from the left, are no numbers."""
 
 
 def tables(rows: Iterable[Row]) -> list[Table]:
@@ -36,8 +55,8 @@ def tables(rows: Iterable[Row]) -> list[Table]:
         cases = groups.setdefault((row.subject, where(row)), {})
         cases.setdefault(row.case, {})[row.provider] = row
     result = []
-    psi_first = sorted(groups.items(), key=lambda item: item[0][0] != "rrelu")
-    for (subject, place), cases in psi_first:
+    order = [*_TITLES, *(subject for subject, _ in groups)]
+    for (subject, place), cases in sorted(groups.items(), key=lambda item: order.index(item[0][0])):
         complete = [timed for timed in cases.values() if "fused" in timed]
         if complete:
             result.append(_table(f"{_TITLES.get(subject, subject)} on {place}", complete))
@@ -57,6 +76,26 @@ def picture_name(row: Row) -> str:
     return f"{row.subject}_{place}.png"
 
 
+def window(row: Row) -> int:
+    """Return how many frames the windows of a row have, from a layout as "window 40 stride 5"."""
+    return int(row.layout.split()[1])
+
+
+def drawn(rows: Iterable[Row]) -> list[Row]:
+    """Choose the rows that are drawn: of psi, of active images, and of windows over 2,000 frames.
+
+    Psi's launches, which move next to nothing, and inputs of several dimensions are left out, and
+    so are active images that read three frames alone.
+    """
+    return [
+        row
+        for row in rows
+        if (row.subject == "rrelu" and row.shape.isdecimal() and row.mode != "launch")
+        or (row.subject == "active_image" and row.variant in _DRAWN_METHODS)
+        or (row.subject == "windows" and row.shape == _SHORT_VIDEO)
+    ]
+
+
 def readme_block(rows: Sequence[Row], folder: str) -> str:
     """Write the README's part about the results, in Markdown, without the markers around it.
 
@@ -69,17 +108,18 @@ def readme_block(rows: Sequence[Row], folder: str) -> str:
         of_device = [row for row in rows if row.device_name == name]
         threads = max(row.threads for row in of_device)
         chosen = [row for row in of_device if row.threads == threads]
-        psi = [row for row in chosen if row.subject == "rrelu"]
         first = chosen[0]
         made = ", ".join(
             f"{what} {' and '.join(sorted({getattr(row, what) for row in chosen}))}"
             for what in ("torch", "commit", "date")
         )
         parts.append(f"**{where(first)}** ({made})")
-        if psi:
-            link = f"{folder}/{picture_name(psi[0])}"
-            parts.append(f"![psi on {where(first)}: GB/s over bytes moved]({link})")
-        for table in tables(_representative(chosen)):
+        pictures = {row.subject: picture_name(row) for row in drawn(chosen)}
+        for subject, (label, measure) in _PICTURES.items():
+            if subject in pictures:
+                text = f"{label} on {where(first)}: {measure}"
+                parts.append(f"![{text}]({folder}/{pictures[subject]})")
+        for table in (*tables(_representative(chosen)), *_series(chosen)):
             parts += [f"{table.title}:", _markdown(table)]
     return "\n\n".join(parts)
 
@@ -97,40 +137,93 @@ def replace_block(text: str, block: str) -> str:
 
 
 def _representative(rows: Sequence[Row]) -> list[Row]:
-    """The cases that stand for all: psi at the largest size, and at the smallest in float32."""
+    """The cases that stand for all: psi at the largest size, and at the smallest in float32.
+
+    An active image that was timed from memory stands for itself from a cache. Windows over the
+    short video have a table of their own.
+    """
     flat = [row for row in rows if row.subject == "rrelu" and row.shape.isdecimal()]
     sizes = [_nbytes(row) for row in flat]
+    cold = {(row.benchmark, row.shape) for row in rows if row.mode == "cold"}
     return [
         row
         for row in rows
-        if row.shape in _README_SHAPES
+        if (
+            row.shape in _README_SHAPES
+            and (row.mode == "cold" or (row.benchmark, row.shape) not in cold)
+        )
+        or row.subject in ("ragged", "stream")
+        or (row.subject == "windows" and row.shape != _SHORT_VIDEO)
         or (row in flat and _nbytes(row) == max(sizes))
         or (row in flat and _nbytes(row) == min(sizes) and row.dtype == "float32")
     ]
 
 
+def _series(rows: Sequence[Row]) -> list[Table]:
+    """What must not grow: `paper` with the clip's length, windows with theirs."""
+    paper = [
+        row
+        for row in rows
+        if row.benchmark == "active_image_paper" and row.shape.endswith(_SMALL_FRAME)
+    ]
+    windows = [row for row in rows if row.subject == "windows" and row.shape == _SHORT_VIDEO]
+    result = []
+    if paper:
+        title = (
+            f"Active image of frames of {_SMALL_FRAME[1:]} on {where(paper[0])}, by their number"
+        )
+        result.append(_along(title, [(int(row.shape.partition("x")[0]), row) for row in paper]))
+    if windows:
+        title = f"Windows over {_SHORT_VIDEO} on {where(windows[0])}, by their frames"
+        result.append(_along(title, [(window(row), row) for row in windows]))
+    return result
+
+
+def _along(title: str, pairs: Sequence[tuple[int, Row]]) -> Table:
+    """Medians, a column for each number, a line for each variant and provider but landmarks."""
+    numbers = sorted({number for number, _ in pairs})
+    medians: dict[tuple[str, str], dict[int, str]] = {}
+    for number, row in pairs:
+        if row.provider in ("clone", "read"):
+            continue
+        medians.setdefault((row.variant, row.provider), {})[number] = duration(row.median_us)
+    lines = [[*name, *(line.get(n, "") for n in numbers)] for name, line in medians.items()]
+    return Table(title, ["case", "provider", *(f"{n:,}" for n in numbers)], lines, texts=2)
+
+
 def _table(title: str, cases: Sequence[dict[str, Row]]) -> Table:
     providers = dict.fromkeys(provider for timed in cases for provider in timed)
-    others = [provider for provider in providers if provider not in ("fused", "clone")]
-    with_clone = "clone" in providers
+    # What does the same work under ideal conditions, and what does it in another way.
+    ideals = [name for name in ("clone", "equal") if name in providers]
+    others = [name for name in providers if name not in ("fused", *ideals)]
+    stream = all(timed["fused"].subject == "stream" for timed in cases)
     with_memory = any(timed["fused"].saved_bytes for timed in cases)
     header = ["case", "dtype", "input", "median"]
-    header += ["of clone"] if with_clone else []
+    header += ["frames/s"] if stream else []
+    header += [f"of {name}" for name in ideals]
     header += [f"over {name}" for name in others]
-    header += ["kept / by eager"] if with_memory else []
+    header += ["kept" if stream else "kept / by eager"] if with_memory else []
     lines = []
     for timed in cases:
         row = timed["fused"]
-        line = [row.variant or row.mode, row.dtype, _input(row), duration(row.median_us)]
-        if with_clone:
-            line.append(f"{row.copy_ratio:.0%}" if "clone" in timed else "")
-        for name in others:
-            line.append(f"{timed[name].median_us / row.median_us:.2f}x" if name in timed else "")
+        line = [_name(row), row.dtype, _input(row), duration(row.median_us)]
+        if stream:
+            line.append(f"{int(row.shape.partition('x')[0]) / row.median_us * 1e6:,.0f}")
+        times = {name: other.median_us / row.median_us for name, other in timed.items()}
+        line += [f"{times[name]:.0%}" if name in times else "" for name in ideals]
+        line += [f"{times[name]:.2f}x" if name in times else "" for name in others]
         if with_memory:
             kept = [timed[name].saved_bytes for name in ("fused", "eager") if name in timed]
             line.append(" / ".join(map(size_text, kept)) if row.saved_bytes else "")
         lines.append(line)
     return Table(title, header, lines)
+
+
+def _name(row: Row) -> str:
+    """The variant or mode, as in "rank"; both, as in "rank cold", if the mode is another one."""
+    if not row.variant:
+        return row.mode
+    return row.variant if row.mode == "forward" else f"{row.variant} {row.mode}"
 
 
 def _nbytes(row: Row) -> int:
@@ -146,5 +239,5 @@ def _input(row: Row) -> str:
 
 
 def _markdown(table: Table) -> str:
-    rule = ["---"] * 3 + ["---:"] * (len(table.header) - 3)
+    rule = ["---"] * table.texts + ["---:"] * (len(table.header) - table.texts)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (table.header, rule, *table.lines))

@@ -1,0 +1,115 @@
+"""The active image as one writes it without the kernels: PyTorch, OpenCV, NumPy, plain loops."""
+
+import functools
+import itertools
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from originet.bench.harness import Function
+from originet_ext._weights import method_weights
+
+MOTION = ("absolute", "rectified")  # the methods that are not linear
+
+
+def eager_active_image(frames: Tensor, *, method: str) -> Tensor:
+    """Compute the active image as one writes it in PyTorch: whole-clip expressions in float32."""
+    if method in MOTION:
+        return _motion_sum(frames, rectify=method == "rectified")
+    index, weights = terms(method, len(frames), frames.device)
+    return torch.tensordot(weights, _chosen(frames, index).float(), 1)
+
+
+def compiled_active_image(method: str) -> Function:
+    """Return the active image as `torch.compile` makes it, for one shape.
+
+    A linear method is written as product and sum, which the compiler fuses, unlike `tensordot`.
+    """
+    compiler = functools.partial(torch.compile, fullgraph=True, dynamic=False)
+    if method in MOTION:
+        return compiler(functools.partial(_motion_sum, rectify=method == "rectified"))
+    weighted_sum = compiler(_weighted_sum)
+
+    def compiled(frames: Tensor) -> Tensor:
+        return weighted_sum(frames, *terms(method, len(frames), frames.device))
+
+    return compiled
+
+
+def opencv_active_image(frames: Tensor, *, method: str) -> Tensor:
+    """Compute the active image frame by frame, as one does while OpenCV decodes a video."""
+    clip = frames.numpy()
+    total = np.zeros(clip.shape[1:], np.float32)
+    if method not in MOTION:
+        index, weights = terms(method, len(clip), frames.device)
+        for t, weight in zip(index or range(len(clip)), weights.tolist(), strict=True):
+            cv2.addWeighted(clip[t], weight, total, 1, 0, dst=total, dtype=cv2.CV_32F)
+        return torch.from_numpy(total)
+    # OpenCV's uint8 subtraction saturates at 0: that is the rectified difference.
+    subtract = cv2.absdiff if method == "absolute" else cv2.subtract
+    for before, after in itertools.pairwise(clip):
+        difference = subtract(after, before)
+        cv2.accumulate(difference, total)
+    return torch.from_numpy(2 * total - difference)  # the last difference counts once
+
+
+def numpy_active_image(frames: Tensor, *, method: str) -> Tensor:
+    """Compute the active image by whole-clip NumPy expressions, on one thread but for BLAS."""
+    clip = frames.numpy()
+    if method not in MOTION:
+        index, weights = terms(method, len(clip), frames.device)
+        chosen = clip if index is None else clip[index]
+        return torch.from_numpy(np.tensordot(weights.numpy(), chosen.astype(np.float32), 1))
+    difference = np.diff(clip.astype(np.int16), axis=0)
+    motion = np.abs(difference) if method == "absolute" else np.maximum(difference, 0)
+    total = 2 * motion.sum(axis=0, dtype=np.int32) - motion[-1]  # the last counts once
+    return torch.from_numpy(total.astype(np.float32))
+
+
+def loops_active_image(frames: Tensor) -> Tensor:
+    """Compute method "authors" as the sum over j of the sum over k <= j - 2 of F_j - F_k.
+
+    That is how the authors' program is described: n^2 / 2 passes over whole float64 frames.
+    """
+    clip = frames.numpy().astype(np.float64)
+    total = np.zeros(clip.shape[1:])
+    for j in range(len(clip)):
+        for k in range(j - 1):
+            total += clip[j] - clip[k]
+    return torch.from_numpy(total.astype(np.float32))
+
+
+def read_once(frames: Tensor) -> Tensor:
+    """Sum the bytes of contiguous uint8 frames as 64-bit words: what reading them costs."""
+    words = frames.view(-1)
+    return words[: len(words) // 8 * 8].view(torch.int64).sum()
+
+
+@functools.lru_cache(maxsize=256)
+def terms(method: str, frames: int, device: torch.device) -> tuple[list[int] | None, Tensor]:
+    """Return the frames that a linear method weights, None for all, and their float32 weights.
+
+    Only "paper" leaves most frames out: it has three terms, however long the clip.
+    """
+    weights = method_weights(method, frames)
+    if method != "paper":
+        return None, weights.to(device, torch.float32)
+    index = weights.nonzero().flatten()
+    return index.tolist(), weights[index].to(device, torch.float32)
+
+
+def _chosen(frames: Tensor, index: list[int] | None) -> Tensor:
+    return frames if index is None else frames[index]
+
+
+def _weighted_sum(frames: Tensor, index: list[int] | None, weights: Tensor) -> Tensor:
+    column = weights.view(-1, *[1] * (frames.dim() - 1))
+    return (column * _chosen(frames, index).float()).sum(0)
+
+
+def _motion_sum(frames: Tensor, *, rectify: bool) -> Tensor:
+    difference = frames.float().diff(dim=0)
+    motion = difference.relu() if rectify else difference.abs()
+    return 2 * motion.sum(dim=0) - motion[-1]  # the last difference counts once
