@@ -15,26 +15,72 @@ int64_t tile_size(int64_t pixels) {
   return std::clamp<int64_t>(eighth, 2048, 16384);
 }
 
+// The tasks (clip, tile), in an order that suits memory, and what they cost.
+class Tasks {
+ public:
+  Tasks(const PoolPlan& plan, int64_t tiles)
+      : batch_(static_cast<int64_t>(plan.clips.size())), tiles_(tiles), tile_major_(plan.overlap) {
+    starts_.push_back(0);
+    for (const Clip& clip : plan.clips) {
+      // Writing a pixel costs what reading it in some frames does.
+      starts_.push_back(starts_.back() + clip.end - clip.begin + 4);
+    }
+  }
+
+  // In frames times tiles.
+  int64_t cost() const {
+    return starts_.back() * tiles_;
+  }
+  int64_t clip(int64_t task) const {
+    return tile_major_ ? task % batch_ : task / tiles_;
+  }
+  int64_t tile(int64_t task) const {
+    return tile_major_ ? task / batch_ : task % tiles_;
+  }
+  // The first task that begins when `cost` or more has been spent on those before. So
+  // threads get tasks of equal cost, however much the clips differ in length.
+  int64_t at(int64_t cost) const {
+    if (tile_major_) {
+      const int64_t within = cost % starts_.back();
+      const auto clip = std::lower_bound(starts_.begin(), starts_.end(), within);
+      return cost / starts_.back() * batch_ + (clip - starts_.begin());
+    }
+    // The last clip that begins at or before `cost`, where clip b begins at starts_[b] * tiles_.
+    const auto after = std::upper_bound(starts_.begin(), starts_.end() - 1, cost / tiles_);
+    const int64_t b = after - starts_.begin() - 1;
+    const int64_t each = starts_[b + 1] - starts_[b];
+    return b * tiles_ + (cost - starts_[b] * tiles_ + each - 1) / each;
+  }
+
+ private:
+  int64_t batch_;
+  int64_t tiles_;
+  bool tile_major_; // clips that overlap find in the cache what they share
+  std::vector<int64_t> starts_;
+};
+
 // Runs body(clip, its tile, the tile's pixels in the clip's image, store) over all
 // tiles of all clips on torch's threads, then stretches the images if asked.
-// make_body() makes one body, with its own memory, for each thread. Clips that
-// overlap are read tile by tile, to find in the cache what they share.
+// make_body() makes one body, with its own memory, for each thread.
 template <typename out_t, typename MakeBody>
-void for_each_tile(const PoolPlan& plan, int64_t frames_per_clip, const MakeBody& make_body) {
+void for_each_tile(const PoolPlan& plan, const MakeBody& make_body) {
   const Tiles tiles(plan.layout.shape, tile_size(plan.pixels()));
-  const int64_t batch = static_cast<int64_t>(plan.clips.size());
   const int64_t count = tiles.count();
   const int64_t pixels = plan.pixels();
+  if (count == 0) {
+    return;
+  }
+  const auto batch = static_cast<int64_t>(plan.clips.size());
+  const Tasks tasks(plan, count);
   auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
   const bool minmax = plan.normalize == Normalize::kMinmax;
   std::vector<Extremes<out_t>> extremes(minmax ? batch * count : 0);
-  const int64_t cost = std::max<int64_t>(1, frames_per_clip * pixels / std::max<int64_t>(1, count));
-  const int64_t grain = std::max<int64_t>(1, kGrain / cost);
-  torch::stable::parallel_for(0, batch * count, grain, [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(1, kGrain * count / pixels);
+  torch::stable::parallel_for(0, tasks.cost(), grain, [&](int64_t begin, int64_t end) {
     auto body = make_body();
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t b = plan.overlap ? task % batch : task / count;
-      const int64_t t = plan.overlap ? task / batch : task % count;
+    for (int64_t task = tasks.at(begin), stop = tasks.at(end); task < stop; ++task) {
+      const int64_t b = tasks.clip(task);
+      const int64_t t = tasks.tile(task);
       const Clip& clip = plan.clips[b];
       const Tile tile = tiles.get(t, clip.strides);
       ImageStore<out_t> store(plan.normalize);
@@ -47,14 +93,16 @@ void for_each_tile(const PoolPlan& plan, int64_t frames_per_clip, const MakeBody
   if (!minmax) {
     return;
   }
-  const int64_t images = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, pixels));
-  torch::stable::parallel_for(0, batch, images, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      Extremes<out_t> all;
-      for (int64_t t = 0; t < count; ++t) {
-        all.add(extremes[b * count + t]);
-      }
-      stretch_pixels(result + b * pixels, pixels, all);
+  std::vector<Extremes<out_t>> whole(batch);
+  for (int64_t i = 0; i < batch * count; ++i) {
+    whole[i / count].add(extremes[i]);
+  }
+  torch::stable::parallel_for(0, batch * pixels, kGrain, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t b = begin / pixels;
+      const int64_t stop = std::min(end, (b + 1) * pixels);
+      stretch_pixels(result + begin, stop - begin, whole[b]);
+      begin = stop;
     }
   });
 }
@@ -68,11 +116,10 @@ void temporal_pool_tiles(const PoolPlan& plan, const int64_t* index, const Tenso
   using wide_t = std::conditional_t<kExact, int64_t, double>;
   const auto* from = static_cast<const wide_t*>(wide.const_data_ptr());
   const std::vector<acc_t> converted(from, from + wide.numel());
-  const int64_t terms = plan.clips.front().end - plan.clips.front().begin;
   const bool large = std::any_of(from, from + wide.numel(), [](wide_t weight) {
     return !(std::abs(static_cast<double>(weight)) <= kLargestQuadWeight);
   });
-  for_each_tile<out_t>(plan, terms, [&] {
+  for_each_tile<out_t>(plan, [&] {
     return [sums = WeightedTile<stored_t, acc_t, out_t>(index, converted.data(), large)](
                const Clip& clip, const Tile& tile, out_t* image, auto& store) mutable {
       sums.run(clip, tile, image, store);
@@ -85,7 +132,7 @@ void motion_pool_tiles(const PoolPlan& plan) {
   using tile_t = std::conditional_t<
       std::is_same_v<stored_t, uint8_t>, RiseTile<acc_t, kRectify>,
       MotionTile<stored_t, acc_t, kRectify>>;
-  for_each_tile<out_t>(plan, plan.clips.front().end, [] {
+  for_each_tile<out_t>(plan, [] {
     return
         [sums = tile_t()](const Clip& clip, const Tile& tile, out_t* image, auto& store) mutable {
           sums.run(clip, tile, image, store);

@@ -48,18 +48,40 @@ offset_of(const FrameShape& shape, const FrameStrides& strides, int64_t pixel) {
   return row / rows * strides.plane + row % rows * strides.row + position % run;
 }
 
+// Loads a vector that nothing writes meanwhile, by one instruction. The address is
+// told to be global memory: it comes from a table, of which the compiler knows nothing.
+template <typename vector_t>
+__device__ __forceinline__ vector_t load_vector(const void* from) {
+  using word_t = std::conditional_t<
+      sizeof(vector_t) == 16, uint4,
+      std::conditional_t<
+          sizeof(vector_t) == 8, uint2,
+          std::conditional_t<
+              sizeof(vector_t) == 4, uint32_t,
+              std::conditional_t<sizeof(vector_t) == 2, uint16_t, uint8_t>>>>;
+  static_assert(sizeof(word_t) == sizeof(vector_t));
+  const word_t word = __ldg(static_cast<const word_t*>(from));
+  vector_t vector;
+  std::memcpy(&vector, &word, sizeof vector);
+  return vector;
+}
+
 template <typename T, int kVec>
 __device__ __forceinline__ void store_vector(T* target, const T (&values)[kVec]) {
-  // 16 values of 4 bytes take several stores.
-  constexpr int kStore = kVec * sizeof(T) > kVectorBytes ? kVectorBytes / sizeof(T) : kVec;
+  if constexpr (kVec == 1) {
+    *target = values[0];
+  } else {
+    // 16 bytes at a time. The compiler would join the stores to `partial` and to `image`
+    // where their types agree, and take the vectors apart.
+    constexpr int kStore = kVectorBytes / sizeof(T);
 #pragma unroll
-  for (int j = 0; j < kVec; j += kStore) {
-    Vector<T, kStore> out;
-#pragma unroll
-    for (int i = 0; i < kStore; ++i) {
-      out.values[i] = values[j + i];
+    for (int j = 0; j < kVec; j += kStore) {
+      uint4 bits;
+      std::memcpy(&bits, values + j, sizeof bits);
+      asm volatile(
+          "st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(target + j), "r"(bits.x), "r"(bits.y),
+          "r"(bits.z), "r"(bits.w));
     }
-    *reinterpret_cast<Vector<T, kStore>*>(target + j) = out;
   }
 }
 
@@ -167,7 +189,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_
 #pragma unroll 4
           for (; k < stop; ++k) {
             const stored_t* at = frames + index[k] * clip.strides.frame;
-            const Loaded frame = *reinterpret_cast<const Loaded*>(at);
+            const auto frame = load_vector<Loaded>(at);
             add_weighted(part, weights[k], frame);
           }
 #pragma unroll
@@ -211,7 +233,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) motion_po
         const auto* frames =
             reinterpret_cast<const stored_t*>(clip.frames) + offset_of(shape, clip.strides, pixel);
         const auto frame = [&](int64_t t) {
-          return *reinterpret_cast<const VectorIn*>(frames + t * clip.strides.frame);
+          return load_vector<VectorIn>(frames + t * clip.strides.frame);
         };
         if (begin >= end) {
           return;

@@ -45,7 +45,10 @@ def unpack_clips(
         return [packed], _offset_values(function, frames.offsets(), packed.shape[0])  # type: ignore[attr-defined]
     clips = list(frames.unbind() if isinstance(frames, Tensor) else frames)
     _check_list(function, clips)
-    return clips, [0, *accumulate(clip.shape[0] for clip in clips)]
+    lengths = [clip.shape[0] for clip in clips]
+    if 0 in lengths:
+        raise ValueError(f"{function}: clip {lengths.index(0)} is empty")
+    return clips, [0, *accumulate(lengths)]
 
 
 def is_single(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> bool:
@@ -62,20 +65,25 @@ def _is_packed(frames: Tensor) -> bool:
 def _check_list(function: str, clips: list[Tensor]) -> None:
     if not clips:
         raise ValueError(f"{function}: the list of clips is empty")
+    check_frames(function, "frames[0]", clips[0])
+    first = _kind(clips[0])
     for i, clip in enumerate(clips):
-        check_frames(function, f"frames[{i}]", clip)
-        if clip.shape[0] == 0:
-            raise ValueError(f"{function}: clip {i} is empty")
-        if clip.shape[1:] != clips[0].shape[1:]:
-            raise ValueError(
-                f"{function}: frames[{i}] has frames of shape {list(clip.shape[1:])}, "
-                f"frames[0] of {list(clips[0].shape[1:])}"
-            )
-        if clip.dtype != clips[0].dtype or clip.device != clips[0].device:
+        if not isinstance(clip, Tensor) or _kind(clip) != first:
+            check_frames(function, f"frames[{i}]", clip)
+            if clip.shape[1:] != clips[0].shape[1:]:
+                raise ValueError(
+                    f"{function}: frames[{i}] has frames of shape {list(clip.shape[1:])}, "
+                    f"frames[0] of {list(clips[0].shape[1:])}"
+                )
             raise TypeError(
                 f"{function}: frames[{i}] is {clip.dtype} on {clip.device}, "
                 f"frames[0] {clips[0].dtype} on {clips[0].device}"
             )
+
+
+def _kind(clip: Tensor) -> tuple[torch.dtype, torch.device, torch.Size]:
+    """What all clips of a list have in common."""
+    return clip.dtype, clip.device, clip.shape[1:]
 
 
 def _offset_values(function: str, offsets: Tensor, total: int) -> list[int]:
