@@ -6,10 +6,7 @@
 // order of additions: results do not vary from run to run.
 #include <cstring>
 
-#include "cuda_common.cuh"
-#include "frame_pool.h"
-#include "frame_pool_math.h"
-#include "image_epilogue.cuh"
+#include "frame_pool_cuda.cuh"
 
 namespace originet {
 namespace {
@@ -25,143 +22,6 @@ template <int kVec, typename acc_t>
 constexpr int kLeastBlocks = kVec == 1            ? 4
                              : sizeof(acc_t) == 8 ? 1
                                                   : 2;
-
-// Where the results of a pool go: finished images, or the sums of splits.
-template <typename acc_t, typename out_t>
-struct PoolTarget {
-  acc_t* partial;            // [B, splits, pixels], or null if there is one split
-  out_t* image;              // [B, pixels]
-  Extremes<out_t>* extremes; // [B, gridDim.x], or null unless they are asked for
-  Normalize normalize;
-};
-
-__device__ __forceinline__ int64_t
-offset_of(const FrameShape& shape, const FrameStrides& strides, int64_t pixel) {
-  if (shape.rows == 1 && shape.planes == 1) {
-    return pixel;
-  }
-  // Frames in several runs are small enough for 32 bits, whose division is short.
-  const auto position = static_cast<uint32_t>(pixel);
-  const auto run = static_cast<uint32_t>(shape.run);
-  const auto rows = static_cast<uint32_t>(shape.rows);
-  const uint32_t row = position / run;
-  return row / rows * strides.plane + row % rows * strides.row + position % run;
-}
-
-// Loads a vector that nothing writes meanwhile, by one instruction. The address is
-// told to be global memory: it comes from a table, of which the compiler knows nothing.
-template <typename vector_t>
-__device__ __forceinline__ vector_t load_vector(const void* from) {
-  using word_t = std::conditional_t<
-      sizeof(vector_t) == 16, uint4,
-      std::conditional_t<
-          sizeof(vector_t) == 8, uint2,
-          std::conditional_t<
-              sizeof(vector_t) == 4, uint32_t,
-              std::conditional_t<sizeof(vector_t) == 2, uint16_t, uint8_t>>>>;
-  static_assert(sizeof(word_t) == sizeof(vector_t));
-  const word_t word = __ldg(static_cast<const word_t*>(from));
-  vector_t vector;
-  std::memcpy(&vector, &word, sizeof vector);
-  return vector;
-}
-
-template <typename T, int kVec>
-__device__ __forceinline__ void store_vector(T* target, const T (&values)[kVec]) {
-  if constexpr (kVec == 1) {
-    *target = values[0];
-  } else {
-    // 16 bytes at a time. The compiler would join the stores to `partial` and to `image`
-    // where their types agree, and take the vectors apart.
-    constexpr int kStore = kVectorBytes / sizeof(T);
-#pragma unroll
-    for (int j = 0; j < kVec; j += kStore) {
-      uint4 bits;
-      std::memcpy(&bits, values + j, sizeof bits);
-      asm volatile(
-          "st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(target + j), "r"(bits.x), "r"(bits.y),
-          "r"(bits.z), "r"(bits.w));
-    }
-  }
-}
-
-// Sums to pixels of an image; adds them to the thread's extremes.
-template <int kVec, typename acc_t, typename out_t>
-__device__ __forceinline__ void store_image(
-    const PoolTarget<acc_t, out_t>& target,
-    int64_t position,
-    const acc_t (&sum)[kVec],
-    Extremes<out_t>& extremes) {
-  out_t values[kVec];
-#pragma unroll
-  for (int j = 0; j < kVec; ++j) {
-    values[j] = static_cast<out_t>(sum[j]);
-    if (target.normalize == Normalize::kClip) {
-      values[j] = saturate(values[j]);
-    }
-    extremes.add(values[j]);
-  }
-  store_vector(target.image + position, values);
-}
-
-// Calls sums(clip, first term, end, pixel, sum) for the pixels of this thread in
-// every clip and split of this block, and stores what it finds.
-template <int kVec, typename acc_t, typename out_t, typename Body>
-__device__ __forceinline__ void for_each_stretch(
-    const Clip* __restrict__ clips,
-    int64_t batch,
-    int log_splits, // 2^log_splits of them, because divisions are slow
-    int64_t pixels,
-    const PoolTarget<acc_t, out_t>& target,
-    const Body& body) {
-  const int64_t step = int64_t(gridDim.x) * kThreads * kVec;
-  for (int64_t item = blockIdx.y; item < batch << log_splits; item += gridDim.y) {
-    const int64_t b = item >> log_splits;
-    const int64_t split = item - (b << log_splits);
-    const Clip clip = clips[b];
-    const int64_t share = (clip.end - clip.begin + (1LL << log_splits) - 1) >> log_splits;
-    const int64_t begin = ::min(clip.end, clip.begin + split * share);
-    const int64_t end = ::min(clip.end, begin + share);
-    Extremes<out_t> extremes;
-    for (int64_t p = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * kVec; p < pixels; p += step) {
-      acc_t sum[kVec] = {};
-      body(clip, begin, end, p, sum);
-      if (target.partial != nullptr) {
-        store_vector(target.partial + item * pixels + p, sum);
-      } else {
-        store_image<kVec>(target, b * pixels + p, sum, extremes);
-      }
-    }
-    if (target.partial == nullptr && target.extremes != nullptr) {
-      const Extremes<out_t> all = block_extremes(extremes);
-      if (threadIdx.x == 0) {
-        target.extremes[b * gridDim.x + blockIdx.x] = all;
-      }
-    }
-  }
-}
-
-// sum += weight * values
-template <typename acc_t, typename stored_t, int kVec>
-__device__ __forceinline__ void add_weighted(
-    acc_t (&sum)[kVec], acc_t weight, const Vector<stored_t, kVec>& frame) {
-#pragma unroll
-  for (int j = 0; j < kVec; ++j) {
-    sum[j] += weight * static_cast<acc_t>(frame.values[j]);
-  }
-}
-
-// The same for four bytes a word. A byte becomes a float as the last bits of 2^23, by
-// instructions of full rate, which a conversion is not.
-template <int kWords>
-__device__ __forceinline__ void add_weighted(
-    float (&sum)[4 * kWords], float weight, const Vector<uint32_t, kWords>& frame) {
-#pragma unroll
-  for (int j = 0; j < 4 * kWords; ++j) {
-    const uint32_t bits = __byte_perm(frame.values[j / 4], 0x4b000000, 0x7440 + j % 4);
-    sum[j] += weight * (__uint_as_float(bits) - 0x1p23f);
-  }
-}
 
 template <typename stored_t, typename acc_t, typename out_t, int kVec>
 __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_pool_kernel(
@@ -198,24 +58,6 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_
           }
         }
       });
-}
-
-// sum += g(current - previous)
-template <bool kRectify, typename acc_t, typename stored_t, int kVec>
-__device__ __forceinline__ void add_motion(
-    acc_t (&sum)[kVec],
-    const Vector<stored_t, kVec>& current,
-    const Vector<stored_t, kVec>& previous) {
-#pragma unroll
-  for (int j = 0; j < kVec; ++j) {
-    if constexpr (std::is_same_v<acc_t, int32_t> && !kRectify) {
-      // |a - b| + c is one instruction.
-      sum[j] = __usad(current.values[j], previous.values[j], sum[j]);
-    } else {
-      sum[j] += motion_step<acc_t, kRectify>(
-          static_cast<acc_t>(current.values[j]), static_cast<acc_t>(previous.values[j]));
-    }
-  }
 }
 
 template <typename stored_t, typename acc_t, typename out_t, bool kRectify, int kVec>

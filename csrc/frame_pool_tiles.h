@@ -4,8 +4,8 @@
 
 #include <vector>
 
+#include "frame_pool_bytes.h"
 #include "frame_pool_loops.h"
-#include "frame_shape.h"
 
 namespace originet {
 
@@ -55,8 +55,8 @@ class RampTile {
     }
     using wrap_t = std::make_unsigned_t<acc_t>;
     const Patch patch = patch_of(clip, tile);
-    RampSums* block = block_.clear(patch.cells());
-    wrap_t* total = total_.clear(patch.cells() * kCell);
+    RampSums* block = block_.clear(cells_of(patch));
+    wrap_t* total = total_.clear(cells_of(patch) * kCell);
     const uint8_t* first = frame_of<uint8_t>(clip, tile, index_[clip.begin]);
     const int64_t stride = clip.strides.frame;
     for (int64_t t = 0; t < terms; t += kRampTerms) {
@@ -64,7 +64,7 @@ class RampTile {
       for (int64_t k = t; k < end; k += kSweep) {
         add_ramp(first + k * stride, stride, std::min<int64_t>(kSweep, end - k), patch, block);
       }
-      flush_ramp<wrap_t>(block, patch.cells(), ramp->first + end * ramp->step, ramp->step, total);
+      flush_ramp<wrap_t>(block, cells_of(patch), ramp->first + end * ramp->step, ramp->step, total);
     }
     finish_ramp<wrap_t, float>(
         first, first + (terms - 1) * stride, ramp->extra_first, ramp->extra_last, patch, total,
@@ -87,8 +87,8 @@ class QuadTile {
 
   void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
     const Patch patch = patch_of(clip, tile);
-    QuadSums<acc_t>* total = total_.clear(patch.cells());
-    QuadSums<acc_t>* block = clip.end - clip.begin > kBlock ? block_.clear(patch.cells()) : total;
+    QuadSums<acc_t>* total = total_.clear(cells_of(patch));
+    QuadSums<acc_t>* block = clip.end - clip.begin > kBlock ? block_.clear(cells_of(patch)) : total;
     int64_t k = clip.begin;
     while (k < clip.end) {
       const int64_t end = std::min(clip.end, k + kBlock);
@@ -99,7 +99,7 @@ class QuadTile {
         add<1>(clip, tile, k, patch, block);
       }
       if (block != total) {
-        flush_quads(block, patch.cells(), total);
+        flush_quads(block, cells_of(patch), total);
       }
     }
     finish_quads<acc_t, float>(patch, total, store, image);
@@ -202,8 +202,8 @@ class RiseTile {
  public:
   void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
     const Patch patch = patch_of(clip, tile);
-    PairSums* block = block_.clear(patch.cells());
-    acc_t* total = total_.clear(patch.cells() * kCell);
+    PairSums* block = block_.clear(cells_of(patch));
+    acc_t* total = total_.clear(cells_of(patch) * kCell);
     const auto frame = [&](int64_t t) { return frame_of<uint8_t>(clip, tile, t); };
     const int64_t steps = clip.end - 1;
     for (int64_t t = 0; t < steps; t += kPairTerms) {
@@ -212,7 +212,7 @@ class RiseTile {
         const int64_t count = std::min<int64_t>(kSweep, end - k);
         add_rises(frame(k), clip.strides.frame, count, patch, block);
       }
-      flush_pairs(block, patch.cells(), total);
+      flush_pairs(block, cells_of(patch), total);
     }
     finish_motion<acc_t, float, kRectify>(
         frame(0), frame(std::max<int64_t>(0, steps - 1)), frame(steps), patch, total, store, image);

@@ -46,6 +46,13 @@ struct Tile {
   int64_t run;
 };
 
+// Where the pixels of a tile are, from its first one on.
+struct Patch {
+  int64_t rows;
+  int64_t run;
+  int64_t row_stride;
+};
+
 // Cuts frames into tiles of `most` pixels or fewer: pieces of a run, or several
 // whole runs where runs are short.
 class Tiles {

@@ -50,9 +50,10 @@ class ActiveImageAccumulator:
     bit what `active_image` gives. All else is summed in float64 and rounded to the result's dtype
     at the end, with an absolute error, besides that rounding, of at most
     8 (n + 1)^2 (1 + H_n) 2^-53 sum_t |F_t| with H_n = 1 + 1/2 + ... + 1/n (`paper`, `absolute` and
-    `rectified`: 8 n 2^-53 sum_t |F_t|). NaN and infinities: under `paper`, `absolute` and
-    `rectified` as in `active_image`; under the other methods a pixel that was not finite in any
-    frame is NaN, where `active_image` may give an infinity.
+    `rectified`: 8 n 2^-53 sum_t |F_t|). NaN and infinities: under `paper` as in `active_image`;
+    under `absolute` and `rectified` too, but where the last difference is infinite, which gives
+    NaN; under the other methods a pixel that was not finite in any frame is NaN, where
+    `active_image` may give an infinity.
 
     Each accumulator belongs to one thread at a time. It can be pickled, and parts of a stream that
     were summed elsewhere can be joined with `merge`.
