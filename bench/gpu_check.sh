@@ -69,7 +69,8 @@ fi
 
 if wants sanitize; then
   # A subset: the sanitizers slow a kernel down a hundredfold.
-  subset="cuda and (match_reference or matches_reference or head_and_tail or layouts or tiles or packed)"
+  subset="cuda and (match_reference or matches_reference or head_and_tail or layouts or tiles or packed"
+  subset+=" or not_copied or fused_normalisation or strided_rows)"
   for tool in memcheck racecheck initcheck; do
     step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 \
       "$python" -m pytest -q -x "${kernels[@]}" -k "$subset"
