@@ -92,11 +92,11 @@ class QuadTile {
     int64_t k = clip.begin;
     while (k < clip.end) {
       const int64_t end = std::min(clip.end, k + kBlock);
-      for (; k + kSweep <= end; k += kSweep) {
-        add<kSweep>(clip, tile, k, patch, block);
+      for (; end - k > kSweep / 2; k = std::min(end, k + kSweep)) {
+        add<kSweep>(clip, tile, k, end, patch, block);
       }
       for (; k < end; ++k) {
-        add<1>(clip, tile, k, patch, block);
+        add<1>(clip, tile, k, end, patch, block);
       }
       if (block != total) {
         flush_quads(block, cells_of(patch), total);
@@ -106,14 +106,22 @@ class QuadTile {
   }
 
  private:
+  // Terms [k, k + kCount); those from `end` on are the last one with weight 0.
   template <int kCount>
   void add(
-      const Clip& clip, const Tile& tile, int64_t k, const Patch& patch, QuadSums<acc_t>* sums) {
+      const Clip& clip,
+      const Tile& tile,
+      int64_t k,
+      int64_t end,
+      const Patch& patch,
+      QuadSums<acc_t>* sums) {
     const uint8_t* frames[kCount];
+    acc_t weights[kCount];
     for (int i = 0; i < kCount; ++i) {
-      frames[i] = frame_of<uint8_t>(clip, tile, index_[k + i]);
+      frames[i] = frame_of<uint8_t>(clip, tile, index_[std::min(k + i, end - 1)]);
+      weights[i] = k + i < end ? weights_[k + i] : acc_t(0);
     }
-    add_weighted<acc_t, kCount>(frames, weights_ + k, patch, sums);
+    add_weighted<acc_t, kCount>(frames, weights, patch, sums);
   }
 
   const int64_t* index_;

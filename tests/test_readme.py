@@ -34,7 +34,7 @@ def test_python_blocks_run(code, capsys):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 3 and len(COMMANDS) == 8
+    assert len(PYTHON) == 4 and len(COMMANDS) == 8
 
 
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
