@@ -95,9 +95,12 @@ class QuadTile {
       for (; end - k > kSweep / 2; k = std::min(end, k + kSweep)) {
         add<kSweep>(clip, tile, k, end, patch, block);
       }
-      for (; k < end; ++k) {
-        add<1>(clip, tile, k, end, patch, block);
+      if (end - k > 3) {
+        add<kSweep / 2>(clip, tile, k, end, patch, block);
+      } else if (k < end) {
+        add<3>(clip, tile, k, end, patch, block); // all of `paper`
       }
+      k = end;
       if (block != total) {
         flush_quads(block, cells_of(patch), total);
       }

@@ -1,8 +1,8 @@
 """The bench harness: how a case is timed.
 
 A `Case` holds one ready call for each provider. `time_case` runs them in rounds, each once a round
-and in turn, so that the drift of a shared machine falls on all of them alike. A clone of as many
-bytes as the case moves runs among them: for a memory-bound kernel that is the ceiling of this
+and in random order, so that the drift of a shared machine falls on all of them alike. A clone of as
+many bytes as the case moves runs among them: for a memory-bound kernel that is the ceiling of this
 machine at this moment. Like every provider, it pays for allocating its result.
 
 On the CPU the clock is the wall clock, and repeated calls find their data in whatever cache holds
@@ -13,6 +13,7 @@ call, without waiting for the result.
 
 import functools
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from originet.errors import InputError
@@ -92,16 +94,19 @@ def run_jobs(
     before = torch.get_num_threads(), cv2.getNumThreads()
     rows: list[Row] = []
     try:
-        for done, job in enumerate(jobs, start=1):
-            if job.threads:
-                torch.set_num_threads(job.threads)
-                cv2.setNumThreads(job.threads)
-            timed = time_case(job.prepare(), budget=job.budget)
-            rows += timed
-            if save is not None:
-                save(timed)
-            if progress is not None:
-                progress(done, len(jobs))
+        # NumPy's BLAS has threads of its own, which spin for a while and take the next provider's
+        # cores.
+        with threadpool_limits(1, user_api="blas"):
+            for done, job in enumerate(jobs, start=1):
+                if job.threads:
+                    torch.set_num_threads(job.threads)
+                    cv2.setNumThreads(job.threads)
+                timed = time_case(job.prepare(), budget=job.budget)
+                rows += timed
+                if save is not None:
+                    save(timed)
+                if progress is not None:
+                    progress(done, len(jobs))
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
@@ -126,12 +131,14 @@ def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
     peaks = {name: _first_call(call, case.device) for name, call in calls.items()}
     repeats = {name: _repeats(call, case, sample) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
+    order = random.Random(0)
     started = time.perf_counter()
     for finished in range(_MAX_ROUNDS):
         if finished >= _MIN_ROUNDS and time.perf_counter() - started > budget:
             break
-        for name, call in calls.items():
-            samples[name].append(sample(call, repeats[name]))
+        # What one provider leaves in the caches the next one finds, so the next one varies.
+        for name in order.sample(sorted(calls), len(calls)):
+            samples[name].append(sample(calls[name], repeats[name]))
     microseconds = {
         name: [float(q) for q in np.quantile(seconds, (0.5, 0.2, 0.8)) * 1e6]
         for name, seconds in samples.items()
