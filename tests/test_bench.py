@@ -36,14 +36,22 @@ def test_time_case_gives_consistent_rows_for_each_provider_and_the_clone(mode):
     assert clone.copy_ratio == 1
 
 
-def test_time_case_takes_providers_in_turn():
-    order = []
-    calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
+def test_time_case_takes_every_provider_once_a_round_in_changing_order(monkeypatch):
+    rounds = []
+
+    def sample(call, repeats):
+        rounds.append(call())
+        return 1.0  # a second, so that each call is timed once
+
+    calls = {name: lambda name=name: name for name in "abcd"}
     case = harness.Case("x", "forward", torch.device("cpu"), torch.float32, (1,), "", 0, calls)
+    monkeypatch.setattr(harness, "_clock", lambda case: sample)
+    monkeypatch.setattr(harness, "_MIN_ROUNDS", 12)
     bench.time_case(case, budget=0)
-    runs = [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name]
-    assert runs == ["a", "b"] * (len(runs) // 2)
-    assert len(runs) >= 2 * 4, "at least three rounds after the warm-up"
+    rounds = rounds[-12 * 4 :]  # without those that find out how often to repeat
+    orders = ["".join(rounds[i : i + 4]) for i in range(0, len(rounds), 4)]
+    assert all(sorted(order) == list("abcd") for order in orders)
+    assert len(set(orders)) > 6
 
 
 @pytest.mark.parametrize("dtype", bench.DTYPES, ids=str)
