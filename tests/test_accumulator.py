@@ -272,15 +272,16 @@ def test_the_gil_is_released_while_pixels_are_summed():
     frames = np.zeros((17, 1000, 2000), np.uint8)
     sums = np.zeros((3, 1000, 2000))
     steps = np.zeros((1, 1000, 2000), np.int64)
+    large = np.zeros((4000, 8000), np.uint8)  # copying it takes milliseconds
     images = ActiveImageAccumulator()
 
     def tries(function):
         # A busy machine may leave the other thread waiting through one call, not through all.
-        return any(counts_while(function) for _ in range(20))
+        return any(counts_while(function) for _ in range(60))
 
     assert tries(lambda: _C.accumulate_sums(frames, 0, 16, 0, sums))
     assert tries(lambda: _C.accumulate_motion(frames, 1, 17, True, steps))
-    assert tries(lambda: images.update(frames[0]))
+    assert tries(lambda: images.update(large))
     assert not counts_while(lambda: sum(range(2_000_000)))  # the measurement itself
 
 
