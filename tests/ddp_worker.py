@@ -34,6 +34,6 @@ def train(rank: int, folder: Path) -> None:
     for name, activation in ACTIVATIONS.items():
         model = DistributedDataParallel(network(activation))
         torch.save(gradients(model, batch), folder / f"{name}-{rank}.pt")
-    # Not destroy_process_group: its destructor holds the GIL while it waits for a thread that may be
-    # waiting for the GIL, to release what the last reduction kept.
+    # Not destroy_process_group: its destructor holds the GIL while it waits for a thread, which may
+    # be waiting for the GIL to release what the last reduction kept.
     os._exit(0)
