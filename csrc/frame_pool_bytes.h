@@ -80,9 +80,23 @@ struct alignas(kCell) PairSums {
 
 // 257 * 255 = 65535: so many bytes fit in 16 bits.
 constexpr int64_t kPairTerms = 257;
-// Frames in one sweep over the sums, to load and store those less. More streams than
-// that are too many for the processor's prediction of what is read next.
+// Frames in one sweep over the sums, to load and store those less.
 constexpr int kSweep = 11;
+
+// Calls step() `count` times; a whole sweep is unrolled.
+template <typename Step>
+ORIGINET_INLINE void sweep(int64_t count, const Step& step) {
+  if (count == kSweep) {
+#pragma GCC unroll 16
+    for (int t = 0; t < kSweep; ++t) {
+      step();
+    }
+  } else {
+    for (int64_t t = 0; t < count; ++t) {
+      step();
+    }
+  }
+}
 
 // How much brighter a pixel became, max(current - previous, 0).
 ORIGINET_INLINE Bytes rise(Bytes current, Bytes previous) {
@@ -96,22 +110,12 @@ ORIGINET_MULTIVERSION inline void add_rises(
     PairSums sum = sums[cell];
     const uint8_t* at = frame + offset;
     Bytes previous = load_cell<Bytes>(at, pixels);
-    const auto step = [&]() __attribute__((always_inline)) {
+    sweep(steps, [&]() __attribute__((always_inline)) {
       at += frame_stride;
       const Bytes current = load_cell<Bytes>(at, pixels);
       sum.add(reinterpret_cast<Words>(rise(current, previous)));
       previous = current;
-    };
-    if (steps == kSweep) {
-#pragma GCC unroll 16
-      for (int t = 0; t < kSweep; ++t) {
-        step();
-      }
-    } else {
-      for (int64_t t = 0; t < steps; ++t) {
-        step();
-      }
-    }
+    });
     sums[cell] = sum;
   });
 }
@@ -175,22 +179,12 @@ ORIGINET_MULTIVERSION inline void add_ramp(
   for_each_cell(patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) {
     RampSums ramp = ramps[cell];
     const uint8_t* at = frame + offset;
-    const auto step = [&]() __attribute__((always_inline)) {
+    sweep(count, [&]() __attribute__((always_inline)) {
       ramp.frames.add(load_cell<Words>(at, pixels));
       ramp.sums.all += ramp.frames.all;
       ramp.sums.odd += ramp.frames.odd;
       at += frame_stride;
-    };
-    if (count == kSweep) {
-#pragma GCC unroll 16
-      for (int t = 0; t < kSweep; ++t) {
-        step();
-      }
-    } else {
-      for (int64_t t = 0; t < count; ++t) {
-        step();
-      }
-    }
+    });
     ramps[cell] = ramp;
   });
 }

@@ -17,8 +17,7 @@ constexpr int64_t kBlock = 64;
 template <typename T>
 class Sums {
  public:
-  // The first `count`; zeros if `take` is called for the first time or with sums
-  // that have been cleared.
+  // The first `count`, set to zero.
   T* clear(int64_t count) {
     if (static_cast<int64_t>(values_.size()) < count) {
       values_.resize(count);

@@ -3,7 +3,7 @@
 // pixels. What the walk backwards leaves for the walk forwards waits where the image
 // will be, so no memory is needed but the result. No atomics, one order of
 // additions: results do not vary from run to run.
-#include "cuda_common.cuh"
+#include "frame_access.cuh"
 #include "image_epilogue.cuh"
 #include "sliding.h"
 
@@ -42,28 +42,9 @@ __device__ __forceinline__ void load(const T* from, T (&values)[kVec]) {
   }
 }
 
-// By an intrinsic, because the compiler takes some stores of vectors apart.
-template <typename T, int kVec>
-__device__ __forceinline__ void store(T* to, const T (&values)[kVec]) {
-  if constexpr (kVec == 1) {
-    *to = values[0];
-  } else {
-    constexpr int kPart = kVectorBytes / sizeof(T);
-    static_assert(kVec % kPart == 0);
-#pragma unroll
-    for (int j = 0; j < kVec; j += kPart) {
-      uint4 part;
-      memcpy(&part, values + j, sizeof part);
-      __stwb(reinterpret_cast<uint4*>(to + j), part);
-    }
-  }
-}
-
 // What the kernels need of a plan.
 struct Windows {
-  int64_t pixels; // per frame
-  int64_t rows;   // per plane
-  int64_t run;    // pixels in a row
+  FrameShape shape;
   FrameStrides strides;
   int64_t window;
   int64_t stride;
@@ -72,12 +53,6 @@ struct Windows {
   int64_t groups;
   bool ends; // `authors`: the first frame once more, the last once less
   bool clip;
-
-  // Where pixel p of a frame lies.
-  __device__ __forceinline__ int64_t offset(int64_t p) const {
-    const int64_t row = p / run;
-    return row / rows * strides.plane + row % rows * strides.row + p % run;
-  }
 };
 
 // The walks of kVec pixels over a group, for a ramp and for a motion: walk() takes
@@ -226,15 +201,15 @@ __global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kern
     out_t* result,          // [windows, pixels]
     Windows plan) {
   using part_t = partial_t<acc_t, out_t>;
+  const int64_t pixels = plan.shape.pixels();
   const int64_t step = int64_t(gridDim.x) * kThreads * kVec;
   for (int64_t group = blockIdx.y; group < plan.groups; group += gridDim.y) {
     const int64_t first = group * plan.group; // window
     const int64_t left = plan.windows - first;
     const int64_t count = plan.group < left ? plan.group : left;
     const int64_t pivot = (first + count - 1) * plan.stride; // frame
-    for (int64_t p = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * kVec; p < plan.pixels;
-         p += step) {
-      Sums sums(frames + plan.offset(p), plan, pivot);
+    for (int64_t p = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * kVec; p < pixels; p += step) {
+      Sums sums(frames + offset_of(plan.shape, plan.strides, p), plan, pivot);
       acc_t total[kVec];
       slot_t waiting[kVec];
 
@@ -249,7 +224,7 @@ __global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kern
         for (int j = 0; j < kVec; ++j) {
           waiting[j] = to_slot<slot_t>(static_cast<part_t>(total[j]));
         }
-        store(slots + (first + k) * plan.pixels + p, waiting);
+        store_vector(slots + (first + k) * pixels + p, waiting);
       }
 
       sums.restart(pivot);
@@ -258,7 +233,7 @@ __global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kern
         const int64_t end = (first + k) * plan.stride + plan.window;
         sums.template walk<1>(next, end - next);
         next = end;
-        load(slots + (first + k) * plan.pixels + p, waiting);
+        load(slots + (first + k) * pixels + p, waiting);
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
           total[j] = static_cast<acc_t>(from_slot<part_t>(waiting[j]));
@@ -270,7 +245,7 @@ __global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kern
           const auto value = static_cast<out_t>(total[j]);
           image[j] = plan.clip ? saturate(value) : value;
         }
-        store(result + (first + k) * plan.pixels + p, image);
+        store_vector(result + (first + k) * pixels + p, image);
       }
     }
   }
@@ -312,9 +287,7 @@ void slide(const SlidingPlan& plan) {
     slots = torch::stable::new_empty(plan.result, {plan.windows, pixels}, ScalarType::Long);
   }
   const Windows windows{
-      pixels,
-      plan.shape.rows,
-      plan.shape.run,
+      plan.shape,
       plan.source.strides,
       plan.window,
       plan.stride,

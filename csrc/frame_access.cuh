@@ -1,0 +1,64 @@
+// How CUDA kernels find, load and store the pixels of frames.
+#pragma once
+
+#include <cstring>
+
+#include "cuda_common.cuh"
+#include "frame_shape.h"
+
+namespace originet {
+
+// Where a pixel lies in its frame.
+__device__ __forceinline__ int64_t
+offset_of(const FrameShape& shape, const FrameStrides& strides, int64_t pixel) {
+  if (shape.rows == 1 && shape.planes == 1) {
+    return pixel;
+  }
+  // Frames in several runs are small enough for 32 bits, whose division is short.
+  const auto position = static_cast<uint32_t>(pixel);
+  const auto run = static_cast<uint32_t>(shape.run);
+  const auto rows = static_cast<uint32_t>(shape.rows);
+  const uint32_t row = position / run;
+  return row / rows * strides.plane + row % rows * strides.row + position % run;
+}
+
+// Loads a vector that nothing writes meanwhile, by one instruction. The address is
+// told to be global memory: it comes from a table, of which the compiler knows nothing.
+template <typename vector_t>
+__device__ __forceinline__ vector_t load_vector(const void* from) {
+  using word_t = std::conditional_t<
+      sizeof(vector_t) == 16, uint4,
+      std::conditional_t<
+          sizeof(vector_t) == 8, uint2,
+          std::conditional_t<
+              sizeof(vector_t) == 4, uint32_t,
+              std::conditional_t<sizeof(vector_t) == 2, uint16_t, uint8_t>>>>;
+  static_assert(sizeof(word_t) == sizeof(vector_t));
+  const word_t word = __ldg(static_cast<const word_t*>(from));
+  vector_t vector;
+  std::memcpy(&vector, &word, sizeof vector);
+  return vector;
+}
+
+// Stores kVec values; more than one on a boundary of 16 bytes.
+template <typename T, int kVec>
+__device__ __forceinline__ void store_vector(T* target, const T (&values)[kVec]) {
+  if constexpr (kVec == 1) {
+    *target = values[0];
+  } else {
+    // 16 bytes at a time, in assembly: the compiler takes some stores of vectors apart,
+    // those that it can join with another branch's. "memory", because kernels read again
+    // what they stored.
+    constexpr int kStore = kVectorBytes / sizeof(T);
+#pragma unroll
+    for (int j = 0; j < kVec; j += kStore) {
+      uint4 bits;
+      std::memcpy(&bits, values + j, sizeof bits);
+      asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(target + j), "r"(bits.x),
+                   "r"(bits.y), "r"(bits.z), "r"(bits.w)
+                   : "memory");
+    }
+  }
+}
+
+} // namespace originet
