@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from originet_ext._checks import check_method
+from originet_ext._checks import MOTION_METHODS, check_method
 from originet_ext._library import _C
 from originet_ext.reference import normalize_images
 
@@ -28,9 +28,8 @@ _SUMS = {
     "rank": 3,
     "learnet": 3,
 }
-_MOTION = ("absolute", "rectified")
 _HARMONIC = ("rank", "learnet")  # a frame's weight depends on its place in the whole stream
-_ENDS = ("paper", "authors", *_MOTION)  # need the first frame and the last two
+_ENDS = ("paper", "authors", *MOTION_METHODS)  # need the first frame and the last two
 
 
 class ActiveImageAccumulator:
@@ -43,17 +42,16 @@ class ActiveImageAccumulator:
     - `paper`: F_n + F_(n-1) - 2 F_1; three frames are kept;
     - `rank-simple`: (n + 1) S(n) - 2 A; `authors`: the same + F_1 - F_n;
     - `rank`: 2 A - (n + 1) B; `learnet`: 2 A - n B;
-    - `rectified`: 2 P - max(F_n - F_(n-1), 0) with P = sum over t of max(F_t - F_(t-1), 0);
+    - `rectified`: 2 P + max(F_n - F_(n-1), 0) with P = sum over t < n of max(F_t - F_(t-1), 0);
     - `absolute`: 2 `rectified` - `paper`, because |d| = 2 max(d, 0) - d.
 
     One frame gives zeros. For uint8 frames all methods but `rank` and `learnet` are exact, bit for
     bit what `active_image` gives. All else is summed in float64 and rounded to the result's dtype
     at the end, with an absolute error, besides that rounding, of at most
     8 (n + 1)^2 (1 + H_n) 2^-53 sum_t |F_t| with H_n = 1 + 1/2 + ... + 1/n (`paper`, `absolute` and
-    `rectified`: 8 n 2^-53 sum_t |F_t|). NaN and infinities: under `paper` as in `active_image`;
-    under `absolute` and `rectified` too, but where the last difference is infinite, which gives
-    NaN; under the other methods a pixel that was not finite in any frame is NaN, where
-    `active_image` may give an infinity.
+    `rectified`: 8 n 2^-53 sum_t |F_t|). NaN and infinities: under `paper`, `absolute` and
+    `rectified` as in `active_image`; under the other methods a pixel that was not finite in any
+    frame is NaN, where `active_image` may give an infinity.
 
     Each accumulator belongs to one thread at a time. It can be pickled, and parts of a stream that
     were summed elsewhere can be joined with `merge`.
@@ -241,7 +239,8 @@ class ActiveImageAccumulator:
         self._allocate(state["shape"], np.dtype(state["dtype"]))
         assert self._ring is not None
         self._first, self._sums = state["first"], state["sums"]
-        self._count = self._summed = state["count"]
+        self._count = state["count"]
+        self._summed = self._count - (self._method in MOTION_METHODS)
         for back, frame in enumerate(reversed(state["ends"]), start=1):
             self._ring[(self._count - back) % len(self._ring)] = frame
 
@@ -296,13 +295,14 @@ class ActiveImageAccumulator:
 
     def _sum(self) -> None:
         """Brings the sums up to date."""
+        # The last difference counts half as much as the others, so it waits for the next frame.
+        end = max(0, self._count - 1) if self._method in MOTION_METHODS else self._count
         if self._sums is not None:
-            span = self._ring, self._summed, self._count
-            if self._method in _MOTION:
-                _C.accumulate_motion(*span, self._rectifies, self._sums)
+            if self._method in MOTION_METHODS:
+                _C.accumulate_motion(self._ring, self._summed, end, self._rectifies, self._sums)
             else:
-                _C.accumulate_sums(*span, self._start, self._sums)
-        self._summed = self._count
+                _C.accumulate_sums(self._ring, self._summed, end, self._start, self._sums)
+        self._summed = end
 
     @property
     def _rectifies(self) -> bool:
@@ -330,8 +330,13 @@ class ActiveImageAccumulator:
             return None
         with np.errstate(invalid="ignore", over="ignore"):
             sums: Array = earlier["sums"] + later["sums"]
-            if self._method in _MOTION:
-                return sums + self._step(np.stack([earlier["ends"][-1], later["first"]]))
+            if self._method in MOTION_METHODS:
+                # Differences that are no longer the last one: of this part, and across the seam.
+                if self._count > 1:
+                    sums += self._step(earlier["ends"])
+                if other._count > 1:
+                    sums += self._step(np.stack([earlier["ends"][-1], later["first"]]))
+                return sums
             # The sums S(k) of the later part begin at 0, those of the whole at S of the earlier.
             before = earlier["sums"][0]
             sums[1] += other._count * before
@@ -359,7 +364,7 @@ class ActiveImageAccumulator:
         if self._sums is None:
             return paper
         # Every difference counts twice but the last one, which counts once.
-        moved: Array = 2 * self._sums[0] - self._step(ends)[0]
+        moved: Array = 2 * self._sums[0] + self._step(ends)[0]
         return 2 * moved - paper if method == "absolute" and wide is np.int64 else moved
 
     def _weighted(self) -> Array:

@@ -8,15 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from originet_ext._checks import METHODS, NORMALIZATIONS, check_method
+from originet_ext._checks import METHODS, MOTION_METHODS, NORMALIZATIONS, check_method
 from originet_ext._clips import is_single, unpack_clips
 from originet_ext._weights import weight_terms
 from originet_ext.temporal_pool import pool_motion, pool_terms
 
-__all__ = ["METHODS", "MOTION_METHODS", "NORMALIZATIONS", "active_image"]
-
-# The methods that are not linear.
-MOTION_METHODS = ("absolute", "rectified")
+__all__ = ["METHODS", "NORMALIZATIONS", "active_image"]
 
 
 def active_image(

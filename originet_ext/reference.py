@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from originet_ext._checks import (
+    MOTION_METHODS,
     check_alpha,
     check_floating,
     check_method,
@@ -170,7 +171,7 @@ def _weighted_sum(clip: Tensor, weights: Tensor) -> Tensor:
 
 
 def _active_image(clip: Tensor, method: str) -> Tensor:
-    if method not in ("absolute", "rectified"):
+    if method not in MOTION_METHODS:
         return _weighted_sum(clip, method_weights(method, len(clip)))
     result = torch.float64 if clip.dtype == torch.float64 else torch.float32
     wide = clip.to(torch.int64 if clip.dtype == torch.uint8 else result)

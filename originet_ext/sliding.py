@@ -4,10 +4,9 @@ import torch
 from torch import Tensor
 
 from originet_ext._autograd import kernel, may_differentiate
-from originet_ext._checks import check_method, check_windows
+from originet_ext._checks import MOTION_METHODS, check_method, check_windows
 from originet_ext._library import ops
 from originet_ext._weights import weight_terms
-from originet_ext.active_image import MOTION_METHODS
 from originet_ext.temporal_pool import memory_order, pool_motion, pool_terms
 
 __all__ = ["sliding_active_images"]

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from originet_ext import ActiveImageAccumulator, active_image
+from originet_ext._checks import MOTION_METHODS
 from originet_ext._weights import method_weights
 
 EXACT = ("paper", "authors", "absolute", "rectified", "rank-simple")
@@ -37,7 +38,7 @@ def assert_is_image_of(accumulator, frames):
     magnitudes = np.abs(frames.astype(np.float64))
     # The bound of active_image, where a difference counts no frame more than 4 times.
     bound = 4 * (n + 2) * eps * magnitudes.sum(0)
-    if accumulator.method not in ("absolute", "rectified"):
+    if accumulator.method not in MOTION_METHODS:
         weights = np.abs(method_weights(accumulator.method, n).numpy())
         bound = (n + 2) * eps * np.tensordot(weights, magnitudes, 1)
     bound += stated_bound(accumulator.method, magnitudes) + eps * np.abs(want)

@@ -19,6 +19,7 @@ from originet.bench.harness import Call, Case, Function, Job, check_close, sampl
 from originet.errors import InputError
 from originet.timing import cache_sizes
 from originet_ext import reference
+from originet_ext._checks import MOTION_METHODS
 
 ACTIVE_IMAGE_MODES = ("forward", "cold")
 ACTIVE_IMAGE_PROVIDERS = ("fused", "eager", "compile", "read", "opencv", "numpy", "loops")
@@ -205,7 +206,7 @@ def tolerance(method: str, frames: int) -> float:
     It is a small part of the sum of the terms' magnitudes, each about half of 255.
     """
     weights = 2.0 * frames
-    if method not in rivals.MOTION:
+    if method not in MOTION_METHODS:
         weights = rivals.terms(method, frames, torch.device("cpu"))[1].abs().sum().item()
     return 1e-5 * 128 * max(1.0, weights)
 

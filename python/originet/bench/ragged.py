@@ -25,6 +25,7 @@ from originet.bench.active_image import (
 from originet.bench.harness import Call, Case, Job, check_close, sampled
 from originet.errors import InputError
 from originet_ext import reference
+from originet_ext._checks import MOTION_METHODS
 
 CLIPS = (1, 16, 256)
 
@@ -149,7 +150,7 @@ def _padded_weights(batch: Batch, method: str) -> Tensor:
     lengths = batch.offsets.diff().tolist()
     rows = []
     for length in lengths:
-        if method in rivals.MOTION:
+        if method in MOTION_METHODS:
             weights = torch.full((length - 1,), 2.0)
             weights[-1] = 1  # the last difference counts once
         else:
@@ -162,7 +163,7 @@ def _padded_weights(batch: Batch, method: str) -> Tensor:
 
 def _padded_images(padded: Tensor, weights: Tensor, method: str) -> Tensor:
     terms = padded.float()
-    if method in rivals.MOTION:
+    if method in MOTION_METHODS:
         terms = terms.diff(dim=1)
         terms = terms.abs() if method == "absolute" else terms.relu()
     return torch.einsum("bt,bthw->bhw", weights, terms)

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from originet.bench.harness import Function
+from originet_ext._checks import MOTION_METHODS
 from originet_ext._weights import method_weights
-
-MOTION = ("absolute", "rectified")  # the methods that are not linear
 
 
 def eager_active_image(frames: Tensor, *, method: str) -> Tensor:
     """Compute the active image as one writes it in PyTorch: whole-clip expressions in float32."""
-    if method in MOTION:
+    if method in MOTION_METHODS:
         return _motion_sum(frames, rectify=method == "rectified")
     index, weights = terms(method, len(frames), frames.device)
     return torch.tensordot(weights, _chosen(frames, index).float(), 1)
@@ -28,7 +27,7 @@ def compiled_active_image(method: str) -> Function:
     A linear method is written as product and sum, which the compiler fuses, unlike `tensordot`.
     """
     compiler = functools.partial(torch.compile, fullgraph=True, dynamic=False)
-    if method in MOTION:
+    if method in MOTION_METHODS:
         return compiler(functools.partial(_motion_sum, rectify=method == "rectified"))
     weighted_sum = compiler(_weighted_sum)
 
@@ -42,7 +41,7 @@ def opencv_active_image(frames: Tensor, *, method: str) -> Tensor:
     """Compute the active image frame by frame, as one does while OpenCV decodes a video."""
     clip = frames.numpy()
     total = np.zeros(clip.shape[1:], np.float32)
-    if method not in MOTION:
+    if method not in MOTION_METHODS:
         index, weights = terms(method, len(clip), frames.device)
         for t, weight in zip(index or range(len(clip)), weights.tolist(), strict=True):
             cv2.addWeighted(clip[t], weight, total, 1, 0, dst=total, dtype=cv2.CV_32F)
@@ -58,7 +57,7 @@ def opencv_active_image(frames: Tensor, *, method: str) -> Tensor:
 def numpy_active_image(frames: Tensor, *, method: str) -> Tensor:
     """Compute the active image by whole-clip NumPy expressions, on one thread but for BLAS."""
     clip = frames.numpy()
-    if method not in MOTION:
+    if method not in MOTION_METHODS:
         index, weights = terms(method, len(clip), frames.device)
         chosen = clip if index is None else clip[index]
         return torch.from_numpy(np.tensordot(weights.numpy(), chosen.astype(np.float32), 1))
