@@ -123,4 +123,4 @@ def test_pools_of_bytes_leave_memory_the_bottleneck(kernels):
     assert len(codes) == 2 + 2
     for code in codes:
         inner = min(length for length, loads in loops(code) if loads == 4)
-        assert inner / 4 <= 90  # on sm_90 50 to 62
+        assert inner / 4 <= 82  # that of sm_120; 62 on sm_90

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.ahead import read_ahead as read_ahead
 from originet.errors import InputError
+from originet.read_ahead import read_ahead as read_ahead
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov")
