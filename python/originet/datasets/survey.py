@@ -1,0 +1,95 @@
+"""What was found of a data set on disk: the clips that can be used, and an account of the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from originet.datasets.table import ClipTable
+
+
+class Correction(NamedTuple):
+    """A value of an annotation that was not taken as it stands.
+
+    Attributes:
+        where: file, sheet and row, as in "CASME2.xlsx, sheet Sheet1, row 62".
+        subject: the clip's subject.
+        clip: its name.
+        field: "onset", "apex", "offset", "emotion", ...
+        coded: what the annotation says.
+        used: what was taken instead.
+        reason: why.
+    """
+
+    where: str
+    subject: str
+    clip: str
+    field: str
+    coded: str
+    used: str
+    reason: str
+
+
+class Omission(NamedTuple):
+    """An annotated clip that is not in the table.
+
+    Attributes:
+        where: file, sheet and row.
+        subject: the clip's subject.
+        clip: its name.
+        emotion: as annotated.
+        reason: why.
+    """
+
+    where: str
+    subject: str
+    clip: str
+    emotion: str
+    reason: str
+
+
+class Gap(NamedTuple):
+    """Frames that a usable clip lacks between its onset and its offset.
+
+    Attributes:
+        subject: the clip's subject.
+        clip: its name.
+        missing: how many frames are missing.
+        numbers: which, as in "46-49, 60".
+    """
+
+    subject: str
+    clip: str
+    missing: int
+    numbers: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A data set as it lies on disk.
+
+    Attributes:
+        dataset: its name, as `load_dataset` takes it.
+        task: how emotions become classes, see `originet.datasets.tasks`.
+        table: the clips that can be used, sorted by subject and clip; may be empty.
+        cropped: whether the frames show the face alone, as in a cropped release.
+        annotations: the file that the annotations came from; None where folders tell them.
+        frames: the folder that the frames came from.
+        corrections: what was changed of the annotations.
+        unusable: clips that cannot be used.
+        left_out: clips whose emotion the task does not have.
+        gaps: usable clips with frames missing.
+        remarks: what was chosen where there was a choice, and what else a reader should know.
+    """
+
+    dataset: str
+    task: str
+    table: ClipTable
+    cropped: bool
+    annotations: Path | None
+    frames: Path
+    corrections: Sequence[Correction] = ()
+    unusable: Sequence[Omission] = ()
+    left_out: Sequence[Omission] = ()
+    gaps: Sequence[Gap] = ()
+    remarks: Sequence[str] = ()
