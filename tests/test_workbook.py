@@ -1,4 +1,5 @@
 import datetime
+import warnings
 import zipfile
 
 import pytest
@@ -57,17 +58,30 @@ def test_content_decides_over_the_suffix(tmp_path, written, named):
     assert read_workbook(path) == [Sheet("s", [["b"]])]
 
 
-def test_a_wrong_size_of_the_sheet_does_not_cut_it_off(tmp_path):
-    path = write_workbook(tmp_path / "a.xlsx", {"s": [["a", "b"], ["c", "d"]]})
+def edit_sheet(path, old, new):
+    """Replaces a part of the XML of an .xlsx file's first sheet."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     sheet = "xl/worksheets/sheet1.xml"
-    assert b'<dimension ref="A1:B2"' in parts[sheet]
-    parts[sheet] = parts[sheet].replace(b'<dimension ref="A1:B2"', b'<dimension ref="A1"')
+    assert parts[sheet].count(old) == 1
+    parts[sheet] = parts[sheet].replace(old, new)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in parts.items():
             archive.writestr(name, data)
+
+
+def test_a_wrong_size_of_the_sheet_does_not_cut_it_off(tmp_path):
+    path = write_workbook(tmp_path / "a.xlsx", {"s": [["a", "b"], ["c", "d"]]})
+    edit_sheet(path, b'<dimension ref="A1:B2"', b'<dimension ref="A1"')
     assert read_workbook(path)[0].rows == [["a", "b"], ["c", "d"]]
+
+
+def test_extensions_that_are_not_known_are_no_ones_concern(tmp_path):
+    path = write_workbook(tmp_path / "a.xlsx", {"s": [["a"]]})
+    edit_sheet(path, b"</worksheet>", b'<extLst><ext uri="{0}"/></extLst></worksheet>')
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_workbook(path)[0].rows == [["a"]]
 
 
 def test_file_that_is_no_workbook_is_named(tmp_path, suffix):
