@@ -225,7 +225,7 @@ def find_header(
     for index, row in enumerate(sheet.rows):
         keys = [_key(cell) for cell in row]
         columns = {
-            field: max(keys.index(key) for key in spellings.intersection(keys))
+            field: min(keys.index(key) for key in spellings.intersection(keys))
             for field, spellings in accepted.items()
             if not spellings.isdisjoint(keys)
         }
