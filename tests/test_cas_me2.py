@@ -116,6 +116,15 @@ def test_workbooks_of_any_name_are_found(tmp_path, name):
     assert names(found.table) == CLIPS
 
 
+def test_the_usual_name_is_taken_first(tmp_path):
+    write_cas_me2(tmp_path, workbook="a/code_final.xlsx", rows=ROWS[:1])
+    write_cas_me2(tmp_path, workbook="b/CAS(ME)^2code_final.xlsx")
+    found = survey_cas_me2(tmp_path)
+    assert found.annotations == tmp_path / "b/CAS(ME)^2code_final.xlsx"
+    other = tmp_path / "a/code_final.xlsx"
+    assert f"workbook not taken (--annotations chooses): {other}" in found.remarks
+
+
 @pytest.mark.parametrize("sheets", [SHEETS, ("CASMEcode_final", *SHEETS[1:]), ("a", "b", "c")])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 def test_sheets_of_any_name_and_order_are_told_apart(tmp_path, sheets, order):
