@@ -78,7 +78,10 @@ def test_other_tasks_go_by_the_estimated_emotion(tmp_path):
 def test_kind_and_self_report_are_told(found):
     assert row_of(found, "s23", "happy1_1").notes == "micro-expression; self-reported surprise"
     assert row_of(found, "s15", "anger1_1").notes == "macro-expression; self-reported anger"
-    assert "clips by kind: 4 macro-expression, 2 micro-expression" in found.remarks
+    assert (
+        f"workbook: {found.annotations} (sheet CASFEcode_final, 6 rows: 4 macro-expression, "
+        "2 micro-expression; as published: 300 macro-expression, 57 micro-expression)"
+    ) in found.remarks
 
 
 def test_a_doubled_suffix_does_not_hide_the_frame_number(found):
@@ -212,7 +215,9 @@ def test_the_recording_in_the_wrong_folder_is_found_and_told(tmp_path, tree):
 def test_a_link_to_a_folder_above_does_not_lead_in_a_circle(tmp_path):
     write_cas_me2(tmp_path, trees=("rawvideo",))
     (tmp_path / "rawvideo" / "again").symlink_to(tmp_path)
-    assert survey_cas_me2(tmp_path).frames == tmp_path / "rawvideo"
+    found = survey_cas_me2(tmp_path)
+    assert found.frames == tmp_path / "rawvideo"
+    assert len([remark for remark in found.remarks if remark.startswith("frames")]) == 1
 
 
 def test_a_clip_beyond_the_end_of_its_recording_is_told(tmp_path):

@@ -27,6 +27,7 @@ from originet.datasets.workbook import Sheet, choose_workbook, frame_cell
 from originet.errors import InputError
 from originet.video import VIDEO_SUFFIXES, is_junk
 
+PUBLISHED = "300 macro-expression, 57 micro-expression"
 WORKBOOKS = (
     "CAS(ME)^2code_final.xlsx",
     "CAS(ME)^2code_final(Updated).xlsx",
@@ -103,7 +104,7 @@ def survey_cas_me2(
     )
     subjects = _read_subjects(path, workbook)
     codes = _read_codes(path, workbook)
-    coded, unusable, kinds = _read_clips(path, workbook.clips, subjects)
+    coded, unusable, read = _read_clips(path, workbook.clips, subjects)
     tree, others = _choose_frames(frames or root, codes, coded)
     return assemble(
         "cas_me2",
@@ -116,7 +117,7 @@ def survey_cas_me2(
         frames=tree.root,
         corrections=_misfiled(tree, coded),
         unusable=unusable,
-        remarks=[*remarks, *others, kinds],
+        remarks=[read, *remarks, *others],
     )
 
 
@@ -162,7 +163,7 @@ def _read_clips(
     """Reads the rows of clips; one with a wrong cell becomes an omission.
 
     Returns:
-        The clips, the omissions, and a remark on how many are macro- and micro-expressions.
+        The clips, the omissions, and a remark on what was read.
     """
     coded, unusable = [], []
     kinds: Counter[str] = Counter()
@@ -203,7 +204,11 @@ def _read_clips(
             )
         )
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    return coded, unusable, f"clips by kind: {counts}"
+    rows = len(coded) + len(unusable)
+    remark = (
+        f"workbook: {path} (sheet {sheet.name}, {rows} rows: {counts}; as published: {PUBLISHED})"
+    )
+    return coded, unusable, remark
 
 
 def _notes(cells: dict[str, str]) -> str:
