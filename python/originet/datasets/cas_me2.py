@@ -27,7 +27,7 @@ from originet.datasets.workbook import Sheet, choose_workbook, frame_cell
 from originet.errors import InputError
 from originet.video import VIDEO_SUFFIXES, is_junk
 
-PUBLISHED = "300 macro-expression, 57 micro-expression"
+_PUBLISHED = "300 macro-expression, 57 micro-expression"
 WORKBOOKS = (
     "CAS(ME)^2code_final.xlsx",
     "CAS(ME)^2code_final(Updated).xlsx",
@@ -206,7 +206,7 @@ def _read_clips(
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     rows = len(coded) + len(unusable)
     remark = (
-        f"workbook: {path} (sheet {sheet.name}, {rows} rows: {counts}; as published: {PUBLISHED})"
+        f"workbook: {path} (sheet {sheet.name}, {rows} rows: {counts}; as published: {_PUBLISHED})"
     )
     return coded, unusable, remark
 
