@@ -1,5 +1,5 @@
 import pytest
-from trees_casme import CLIPS, KNOWN, MISSING, numbered_rows, write_casme
+from trees_casme import CLIPS, HEADER, KNOWN, MISSING, numbered_rows, write_casme
 from trees_casme2 import write_casme2
 from workbooks import write_workbook
 
@@ -60,6 +60,14 @@ def test_apex_is_the_second_where_the_first_is_missing(tmp_path):
     assert (row.apex, row.notes) == (100, "apex from ApexF2")
     without = found.table[found.table.apex.isna()]
     assert keys(without) == [("sub02", "EP01_5")]
+
+
+def test_workbook_may_have_one_column_of_apexes(tmp_path):
+    write_casme(tmp_path, header=[{"ApexF1": "ApexF", "ApexF2": None}.get(n, n) for n in HEADER])
+    found = survey_casme(tmp_path)
+    assert row_of(found, "sub01", "EP01_12").apex == 81
+    without = found.table[found.table.apex.isna()]
+    assert keys(without) == [("sub01", "EP03_1"), ("sub02", "EP01_5")]
 
 
 def test_zeros_stand_for_the_apex_and_the_midpoint_and_are_told(tmp_path):
@@ -161,7 +169,7 @@ def test_workbook_and_frames_can_be_named(tmp_path):
     assert found.annotations.name == "CASME-coded-20190721.xls"
     assert f"workbook not taken (--annotations chooses): {other}" in found.remarks
     assert found.cropped
-    assert any("not taken" in remark and str(tmp_path / "b") in remark for remark in found.remarks)
+    assert any(f"frames not taken (--frames chooses): {tmp_path / 'b'}" in r for r in found.remarks)
 
 
 def test_other_workbooks_are_refused(tmp_path):

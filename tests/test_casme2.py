@@ -128,7 +128,7 @@ def test_frames_of_the_face_alone_are_taken_before_raw_ones(tmp_path):
     assert [(o.subject, o.clip) for o in found.unusable] == [("sub01", "EP02_01f")]
     assert numbers(row_of(found, "sub02", "EP01_2")) == list(range(5, 12))
     raw = tmp_path / "CASME2_RAW_selected"
-    assert any("not taken" in remark and str(raw) in remark for remark in found.remarks)
+    assert any(f"frames not taken (--frames chooses): {raw}" in r for r in found.remarks)
     found = survey_casme2(tmp_path, frames=raw)
     assert len(found.table) == len(CLIPS) and not found.cropped
 
@@ -145,6 +145,13 @@ def test_row_with_a_wrong_cell_is_named_and_the_others_are_used(tmp_path):
             (len(CLIPS) + 4, "column Estimated Emotion is empty"),
         )
     ]
+
+
+def test_workbook_without_a_column_is_described(tmp_path):
+    write_casme2(tmp_path, header=[None if name == "ApexFrame" else name for name in HEADER])
+    message = r"has sheet Sheet1 \(Subject \| .* \| OnsetFrame \| OffsetFrame .*columns .*ApexFrame"
+    with pytest.raises(InputError, match=message):
+        survey_casme2(tmp_path)
 
 
 def test_workbook_of_samm_is_not_read_as_that_of_casme2(tmp_path):

@@ -69,6 +69,7 @@ def write_casme(
     workbook="CASME-coded-20190721.xls",
     cropped=True,
     sections=False,
+    header=HEADER,
     without=(),
     extra=(),
 ):
@@ -81,6 +82,7 @@ def write_casme(
         cropped: whether frames are `reg_EP01_5-113.jpg`, from onset to offset alone; else there
             are three more at both ends.
         sections: whether the subjects lie in `Section A` and `Section B`.
+        header: cells of the first row.
         without: (subject, clip) of which there are no frames.
         extra: rows of raw cells to append to the sheet.
 
@@ -104,7 +106,7 @@ def write_casme(
             folder,
             (f"{start}{row.clip}-{n:0{digits}}.jpg" for n in around(row.frames, cropped)),
         )
-    return write_workbook(root / workbook, {"Sheet1": [list(HEADER), *cells, *extra]})
+    return write_workbook(root / workbook, {"Sheet1": [header, *cells, *extra]})
 
 
 def around(frames, cropped):

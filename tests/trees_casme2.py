@@ -91,7 +91,7 @@ def write_casme2(
         start = "img" if layout == "raw" else "reg_img"
         write_frames(folder, (f"{start}{n}.jpg" for n in around(row.frames, layout != "raw")))
     cells = [(*row[:2], None, *row[2:5], None, *row[5:7]) for row in rows]
-    return write_workbook(root / workbook, {"Sheet1": [list(header), *cells, *extra]})
+    return write_workbook(root / workbook, {"Sheet1": [header, *cells, *extra]})
 
 
 def write_objective_classes(root):

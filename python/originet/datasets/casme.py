@@ -56,7 +56,7 @@ def survey_casme(
         annotations,
         WORKBOOKS,
         _recognise,
-        looks_for="columns Subject, Filename, OnsetF, ApexF1, OffsetF, AU, Emotion",
+        looks_for=f"columns {', '.join(names[0] for names in _COLUMNS.values())}",
     )
     coded, unusable = code_rows(path, coding, subject_of)
     trees = find_trees(

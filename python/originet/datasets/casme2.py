@@ -54,8 +54,7 @@ def survey_casme2(
         annotations,
         WORKBOOKS,
         _recognise,
-        looks_for="columns Subject, Filename, OnsetFrame, ApexFrame, OffsetFrame, Action Units, "
-        "Estimated Emotion",
+        looks_for=f"columns {', '.join(names[0] for names in _COLUMNS.values())}",
     )
     coded, unusable = code_rows(path, coding, subject_of)
     trees = find_trees(

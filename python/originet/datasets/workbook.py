@@ -178,7 +178,7 @@ def choose_workbook(
                 for other in paths[position + 1 :]
             ]
             return path, content, remarks
-        passed.append(f"{path} {_describe(sheets, owner)}")
+        passed.append(f"{path} {_describe(sheets, None if owner == dataset else owner)}")
     if annotations or len(passed) == 1:
         raise InputError(f"no workbook of {dataset}: {passed[0]}; {wanted}")
     found = "; ".join(passed[:_DESCRIBED])
