@@ -120,7 +120,7 @@ def test_workbooks_of_any_name_are_found(tmp_path, name):
 
 
 def test_the_usual_name_is_taken_first(tmp_path):
-    write_cas_me2(tmp_path, workbook="a/code_final.xlsx", rows=ROWS[:1])
+    write_cas_me2(tmp_path, workbook="a/code_final.xlsx", trees=())
     write_cas_me2(tmp_path, workbook="b/CAS(ME)^2code_final.xlsx")
     found = survey_cas_me2(tmp_path)
     assert found.annotations == tmp_path / "b/CAS(ME)^2code_final.xlsx"

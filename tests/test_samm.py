@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
-from trees_samm import HEADER, ROWS, Row, cells, many_rows, write_frames, write_samm
+from trees_casme import write_frames
+from trees_samm import HEADER, ROWS, Row, cells, many_rows, write_samm
 from workbooks import write_workbook
 
 from originet.datasets.samm import survey_samm
@@ -182,7 +183,9 @@ def test_empty_rows_are_skipped_but_counted(tmp_path):
 
 
 def test_a_clip_without_frames_is_told(tmp_path):
-    root = write_samm(tmp_path, disk={"006_2_1": (), "007_3_1": range(1, 5)})
+    root = write_samm(tmp_path, disk={"007_3_1": range(1, 5)})
+    for frame in (root / "SAMM/SAMM/006/006_2_1").glob("*.jpg"):
+        frame.unlink()
     (root / "SAMM/SAMM/035/035_7_1").rename(root / "elsewhere")
     found = survey_samm(root)
     reasons = {omission.clip: omission.reason for omission in found.unusable}
@@ -217,6 +220,6 @@ def test_another_sets_workbook_is_refused(tmp_path):
     header += ["Action Units", "Estimated Emotion"]
     row = [1, "EP02_01f", None, 46, 59, 86, None, "12", "happiness"]
     write_workbook(tmp_path / "CASME2-coding-20140508.xlsx", {"Sheet1": [header, row]})
-    write_frames(tmp_path / "sub01" / "EP02_01f", {46: "img46.jpg"})
+    write_frames(tmp_path / "sub01" / "EP02_01f", ["img46.jpg"])
     with pytest.raises(InputError, match=r"CASME2-coding-20140508\.xlsx is the workbook of casme2"):
         survey_samm(tmp_path)

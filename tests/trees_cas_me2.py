@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from clips import write_video
-from trees_samm import write_frames
+from trees_casme import write_frames
 from workbooks import write_workbook
 
 WORKBOOK = "CAS(ME)^2code_final.xlsx"
@@ -105,12 +105,12 @@ def _write_clip(folder, row):
     numbers = range(row.onset, (row.offset or row.apex) + 1)
     names = {number: f"img{number}.jpg" for number in numbers}
     names[row.apex] += ".jpg"  # as in img2977.jpg.jpg
-    write_frames(folder, names)
+    write_frames(folder, names.values())
 
 
 def _write_raw_pictures(tree, rows, missing):
     for folder, length in _raw(tree, rows).items():
-        write_frames(folder, {number: f"img{number:03d}.jpg" for number in range(1, length + 1)})
+        write_frames(folder, (f"img{number:03d}.jpg" for number in range(1, length + 1)))
 
 
 def _write_raw_videos(tree, rows, missing):

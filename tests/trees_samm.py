@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-import cv2
-import numpy as np
+from trees_casme import write_frames
 from workbooks import write_workbook
 
 WORKBOOK = "SAMM_Micro_FACS_Codes_v2.xlsx"
@@ -73,7 +72,7 @@ def write_samm(
             width = 4 if row.subject == "007" else 5
             write_frames(
                 root / tree / row.subject / row.clip,
-                {number: f"{row.subject}_{number:0{width}d}.jpg" for number in numbers},
+                (f"{row.subject}_{number:0{width}d}.jpg" for number in numbers),
             )
             (root / tree / row.subject / "Thumbs.db").touch()
     return root
@@ -91,23 +90,6 @@ def many_rows(count):
         Row("020", f"020_{n}_1", 10 * n + 1, 10 * n + 2, 10 * n + 2, 4, "Anger")
         for n in range(count)
     ]
-
-
-def write_frames(folder, names):
-    """Writes grey JPEGs, 24 x 16 pixels, all of the grey `number % 250`.
-
-    Args:
-        folder: made if it is not there; it also gets files that are no frames.
-        names: number -> file name.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, name in names.items():
-        # The encoder's suffix is not always the file's: `img2977.jpg.jpg` exists.
-        ok, data = cv2.imencode(".jpg", np.full((16, 24), number % 250, np.uint8))
-        assert ok
-        (folder / name).write_bytes(data.tobytes())
-    for junk in ("Thumbs.db", ".DS_Store", "frames 1.lnk"):
-        (folder / junk).touch()
 
 
 def _text(lines):
