@@ -36,7 +36,7 @@ class Row(NamedTuple):
     notes: str | None = None
 
 
-# Two subjects number their frames with four digits, one of them beyond 9999.
+# Subject 007 numbers the frames with four digits, and with five beyond 9999.
 ROWS = (
     Row("006", "006_1_2", 5562, 5564, 5566, "R12 or R15", "Happiness"),
     Row("006", "006_2_1", 610, 612, 613, "?", "Others", 7, "Blink at offset"),
