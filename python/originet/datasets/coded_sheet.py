@@ -16,7 +16,8 @@ def code_rows(
 ) -> tuple[list[CodedClip], list[Omission]]:
     """Reads the rows of a table with the fields of a `CodedClip`.
 
-    Where a table has a second column of apexes, `apex2`, it fills the gaps of the first.
+    Where a table has a second column of apexes, `apex2`, it fills the gaps of the first; where it
+    has one of `notes`, they are kept.
 
     Args:
         path: the workbook, for messages.
@@ -63,7 +64,7 @@ def _code_row(
         for field in ("onset", "apex", "apex2", "offset")
         if field in cells
     }
-    apex, notes = frames["apex"], ""
+    apex, notes = frames["apex"], " ".join(cells.get("notes", "").split())
     if apex is None and frames.get("apex2") is not None:
         apex, notes = frames["apex2"], f"apex from {coding.title('apex2')}"
     return CodedClip(
