@@ -79,8 +79,8 @@ def test_kind_and_self_report_are_told(found):
     assert row_of(found, "s23", "happy1_1").notes == "micro-expression; self-reported surprise"
     assert row_of(found, "s15", "anger1_1").notes == "macro-expression; self-reported anger"
     assert (
-        f"workbook: {found.annotations} (sheet CASFEcode_final, 6 rows: 4 macro-expression, "
-        "2 micro-expression; as published: 300 macro-expression, 57 micro-expression)"
+        "sheet CASFEcode_final: 6 rows (4 macro-expression, 2 micro-expression; "
+        "as published: 300 macro-expression, 57 micro-expression)"
     ) in found.remarks
 
 

@@ -125,7 +125,7 @@ def test_mended_workbook_is_left_alone(tmp_path, count):
     found = survey_casme(tmp_path)
     assert len(found.table) == count
     assert {c.clip for c in found.corrections} == {"EP02_1", "EP02_2"}  # the zeros
-    assert found.remarks[0] == f"workbook: {found.annotations} (sheet Sheet1, {count} rows)"
+    assert found.remarks[0] == f"sheet Sheet1: {count} rows"
 
 
 def test_row_with_a_wrong_cell_is_named_and_the_others_are_used(tmp_path):
@@ -140,7 +140,7 @@ def test_row_with_a_wrong_cell_is_named_and_the_others_are_used(tmp_path):
     assert len(found.table) == len(CLIPS)
     start = "CASME-coded-20190721.xls, sheet Sheet1, row "
     first = len(CLIPS) + 3
-    assert [(o.where, o.reason) for o in found.unusable[:6]] == [
+    expected = [
         (f"{start}{first}", "column OnsetF: '46,5' is not a frame number"),
         (f"{start}{first + 1}", "column ApexF1: '46.5' is not a frame number"),
         (f"{start}{first + 2}", "column OffsetF: 'abc' is not a frame number"),
@@ -148,6 +148,7 @@ def test_row_with_a_wrong_cell_is_named_and_the_others_are_used(tmp_path):
         (f"{start}{first + 4}", "column Filename is empty"),
         (f"{start}{first + 5}", "column Emotion is empty"),
     ]
+    assert set(expected) <= {(entry.where, entry.reason) for entry in found.unusable}
     # the good row is read, but has no frames
     assert found.unusable[6].where == f"{start}{first + 6}"
     assert "no folder of frames" in found.unusable[6].reason

@@ -91,7 +91,7 @@ def test_mended_workbook_is_left_alone(tmp_path):
     found = survey_casme2(tmp_path)
     assert row_of(found, "sub09", f"EP{KNOWN_ROW}_03").offset == 90
     assert {c.clip for c in found.corrections} == {"EP06_02_02"}  # the zero
-    assert found.remarks[0] == f"workbook: {found.annotations} (sheet Sheet1, 256 rows)"
+    assert found.remarks[0] == "sheet Sheet1: 256 rows"
 
 
 def test_the_usual_workbook_is_taken_and_the_others_named(tmp_path):

@@ -39,6 +39,14 @@ def test_subjects_are_found_at_any_depth(root, place):
     assert tree.find("sub02", "EP02_01f") is None
 
 
+def test_a_stray_picture_does_not_hide_a_tree(root):
+    make(root / "Cropped" / "sub01" / "a")
+    for folder in (root, root / "Cropped", root / "Cropped" / "sub01"):
+        (folder / "preview.jpg").touch()
+    (tree,) = trees_in(root)
+    assert tree.find("sub01", "a") == root / "Cropped" / "sub01" / "a"
+
+
 def test_clip_names_are_compared_without_case_and_blanks(root):
     make(root / "sub01" / "EP02_01F ")
     (tree,) = trees_in(root)

@@ -41,7 +41,7 @@ def test_clips_of_the_published_layout_become_a_table(found, tmp_path):
     assert found.annotations == tmp_path / "SAMM_Micro_FACS_Codes_v2.xlsx"
     assert found.frames == tmp_path / "SAMM/SAMM"
     assert not found.cropped
-    assert f"workbook: {found.annotations} (sheet MICRO ONLY, 6 rows)" in found.remarks
+    assert "sheet MICRO ONLY: 6 rows" in found.remarks
     assert not found.unusable and not found.left_out and not found.corrections and not found.gaps
 
 

@@ -205,9 +205,7 @@ def _read_clips(
         )
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     rows = len(coded) + len(unusable)
-    remark = (
-        f"workbook: {path} (sheet {sheet.name}, {rows} rows: {counts}; as published: {_PUBLISHED})"
-    )
+    remark = f"sheet {sheet.name}: {rows} rows ({counts}; as published: {_PUBLISHED})"
     return coded, unusable, remark
 
 

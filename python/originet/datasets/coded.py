@@ -179,7 +179,7 @@ def assemble(
         annotations=annotations,
         frames=frames,
         corrections=tuple(changes),
-        unusable=tuple(bad),
+        unusable=tuple(sorted(bad, key=lambda entry: (entry.subject, entry.clip))),
         left_out=tuple(left_out),
         gaps=tuple(gaps),
         remarks=tuple(remarks),
@@ -212,7 +212,7 @@ def _correct(
             break
     changes = _changes(clip, coded, span, reason)
     plain = _plain(span)
-    changes += _changes(clip, span, plain, "0 stands for the apex as offset, midway as apex")
+    changes += _changes(clip, span, plain, "0 means the apex, as an apex midway")
     if plain.apex is not None and not _within_ends(plain.apex, plain):
         span = plain._replace(apex=None)
         changes += _changes(clip, plain, span, "the apex is not between onset and offset")

@@ -1,14 +1,85 @@
-"""A sheet with a header becomes coded clips."""
+"""Data sets whose clips are coded on one sheet with a header: CASME, CASME II and SAMM."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from originet.datasets.coded import CodedClip
-from originet.datasets.survey import Omission
+from originet.datasets.coded import CodedClip, KnownError, assemble
+from originet.datasets.frame_tree import choose_tree, find_trees
+from originet.datasets.survey import Omission, Survey
 from originet.datasets.table import normalize_label
-from originet.datasets.workbook import Coding, frame_cell
+from originet.datasets.workbook import Coding, choose_workbook, find_coding, frame_cell
 from originet.errors import InputError
+
+
+@dataclass(frozen=True)
+class SheetFormat:
+    """How a data set lies on disk.
+
+    Attributes:
+        dataset: its name.
+        workbooks: usual names of the workbook, the preferred one first.
+        columns: field -> accepted headings, the usual one first. Fields are those of `CodedClip`
+            and `apex2`, a second column of apexes that fills the gaps of the first.
+        optional: fields that a workbook may lack.
+        subject_of: turns a cell or a folder's name into the subject, or into None if it is none.
+        layout: a frame's path from the subject's folder on, for messages.
+        fps: frames a second.
+        known: rows that some copies of the workbook have wrong.
+    """
+
+    dataset: str
+    workbooks: Sequence[str]
+    columns: Mapping[str, Sequence[str]]
+    optional: Sequence[str]
+    subject_of: Callable[[str], str | None]
+    layout: str
+    fps: float
+    known: Sequence[KnownError]
+
+
+def survey_sheet(
+    form: SheetFormat, root: Path, annotations: Path | None, frames: Path | None, task: str
+) -> Survey:
+    """Surveys a data set as its users unpack it.
+
+    Args:
+        form: how the set lies on disk.
+        root: the folder that holds the workbook and the frames, at any depth.
+        annotations: the workbook, if it is not to be searched for.
+        frames: the folder to search for frames in place of the root.
+        task: one of `originet.datasets.tasks.TASKS`.
+
+    Raises:
+        InputError: if there is no such folder or task, no workbook of the data set, or no frames.
+    """
+    headings = [form.columns[field][0] for field in form.columns if field not in form.optional]
+    path, coding, remarks = choose_workbook(
+        form.dataset,
+        root,
+        annotations,
+        form.workbooks,
+        lambda sheets: find_coding(sheets, form.columns, form.optional),
+        looks_for=f"columns {', '.join(headings)}",
+    )
+    coded, unusable = code_rows(path, coding, form.subject_of)
+    trees = find_trees(frames or root, form.subject_of, looks_for=form.layout)
+    tree, trees_seen = choose_tree(trees, [(clip.subject, clip.clip) for clip in coded])
+    rows = len(coded) + len(unusable)
+    return assemble(
+        form.dataset,
+        task,
+        coded,
+        lambda clip: tree.find(clip.subject, clip.clip),
+        fps=form.fps,
+        cropped=tree.cropped,
+        annotations=path,
+        frames=tree.root,
+        known=form.known,
+        unusable=unusable,
+        remarks=[f"sheet {coding.sheet.name}: {rows} rows", *remarks, *trees_seen],
+    )
 
 
 def code_rows(
@@ -39,11 +110,6 @@ def code_rows(
             subject = subject_of(cells["subject"]) or cells["subject"]
             unusable.append(Omission(where, subject, cells["clip"], emotion, str(error)))
     return coded, unusable
-
-
-def describe_coding(path: Path, coding: Coding) -> str:
-    """Says which sheet was read and how many rows it has."""
-    return f"workbook: {path} (sheet {coding.sheet.name}, {len(list(coding.rows()))} rows)"
 
 
 def _code_row(

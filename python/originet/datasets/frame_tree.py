@@ -123,8 +123,7 @@ def _walk(
         yield subject, folder
         return
     for path in folders:
-        if not _holds_images(path):  # a clip, which would take long to list for nothing
-            yield from _walk(path, subject_of, above | {real})
+        yield from _walk(path, subject_of, above | {real})
 
 
 def _folders(folder: Path) -> list[Path]:
