@@ -5,8 +5,9 @@ Reference: Viola and Jones, Rapid object detection using a boosted cascade of si
 """
 
 import errno
+import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,15 @@ from numpy.typing import NDArray
 from originet.errors import InputError
 
 CASCADE = "haarcascade_frontalface_default.xml"
+EYE_CASCADE = "haarcascade_eye.xml"
 
 # Faces narrower than this share of the frame's shorter side are not looked for.
 _MIN_SHARE = 0.15
+
+# Eyes lie in the upper part of a box, each in its half; no line between them is steeper: a head so
+# far inclined is no frontal face to the cascade, so what was found is something else.
+_EYES_DOWN_TO = 0.6
+_STEEPEST = 20.0  # degrees
 
 
 class Box(NamedTuple):
@@ -30,16 +37,16 @@ class Box(NamedTuple):
     size: int
 
 
-def cascade_path() -> Path:
-    """Returns the path of the frontal face cascade that ships with opencv-python below version 5.
+def cascade_path(name: str = CASCADE) -> Path:
+    """Returns the path of a cascade that ships with opencv-python below version 5.
 
     Raises:
         FileNotFoundError: if this OpenCV has no cascade.
     """
     data = getattr(cv2, "data", None)  # distributions' own OpenCV packages lack it
-    path = Path(data.haarcascades if data else "") / CASCADE
+    path = Path(data.haarcascades if data else "") / name
     if not path.is_file() or not hasattr(cv2, "CascadeClassifier"):
-        hint = f"OpenCV {cv2.__version__} has no {CASCADE} (pip install 'opencv-python<5')"
+        hint = f"OpenCV {cv2.__version__} has no {name} (pip install 'opencv-python<5')"
         raise FileNotFoundError(errno.ENOENT, hint, str(path))
     return path
 
@@ -47,12 +54,12 @@ def cascade_path() -> Path:
 _thread = threading.local()
 
 
-def _cascade() -> cv2.CascadeClassifier:
+def _cascade(name: str) -> cv2.CascadeClassifier:
     """Returns the thread's own classifier: one keeps its intermediate results in itself."""
-    if not hasattr(_thread, "cascade"):
-        _thread.cascade = cv2.CascadeClassifier(str(cascade_path()))
-    classifier: cv2.CascadeClassifier = _thread.cascade
-    return classifier
+    cascades: dict[str, cv2.CascadeClassifier] = vars(_thread).setdefault("cascades", {})
+    if name not in cascades:
+        cascades[name] = cv2.CascadeClassifier(str(cascade_path(name)))
+    return cascades[name]
 
 
 def detect_faces(frame: NDArray[np.uint8]) -> list[Box]:
@@ -64,11 +71,16 @@ def detect_faces(frame: NDArray[np.uint8]) -> list[Box]:
     Returns:
         The faces, the largest first.
     """
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
+    grey = _grey(frame)
     smallest = max(24, int(_MIN_SHARE * min(grey.shape)))
-    found = _cascade().detectMultiScale(grey, 1.1, 5, minSize=(smallest, smallest))
+    found = _cascade(CASCADE).detectMultiScale(grey, 1.1, 5, minSize=(smallest, smallest))
     boxes = [Box(int(x), int(y), int(width)) for x, y, width, _ in found]
     return sorted(boxes, key=lambda box: (-box.size, box.x, box.y))
+
+
+def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
+    return np.asarray(grey, np.uint8)
 
 
 def sample_indices(length: int, samples: int = 16) -> list[int]:
@@ -126,3 +138,67 @@ def _fit(x: float, y: float, size: float, shape: tuple[int, ...]) -> Box:
 def crop(clip: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     """Cuts a box out of every frame of a clip [T, H, W] or [T, H, W, 3]; returns a view."""
     return clip[:, box.y : box.y + box.size, box.x : box.x + box.size]
+
+
+def eye_angle(frames: Sequence[NDArray[np.uint8]], box: Box) -> float:
+    """Measures how far the line of the eyes is from level: the median over the frames given.
+
+    Args:
+        frames: sampled frames of one size: [H, W] uint8 grey, or [H, W, 3] uint8.
+        box: where the face is, as `stable_box` gives it.
+
+    Returns:
+        Degrees, from -20 to 20; above 0 if the eye on the right of the picture is the lower one.
+
+    Raises:
+        InputError: if no frame shows two eyes. A clip is not left as it is then, for others of its
+            set would be levelled.
+    """
+    angles = []
+    for frame in frames:
+        face = _grey(crop(frame[None], box)[0])
+        left, right = (
+            _eye(face[: round(_EYES_DOWN_TO * box.size), half], box.size)
+            for half in (slice(None, box.size // 2), slice(box.size // 2, None))
+        )
+        if left is None or right is None:
+            continue
+        across, down = right[0] + box.size // 2 - left[0], right[1] - left[1]
+        angle = math.degrees(math.atan2(down, across))
+        if abs(angle) <= _STEEPEST:
+            angles.append(angle)
+    if not angles:
+        raise InputError(f"no two eyes found in {len(frames)} sampled frames")
+    return float(np.median(angles))
+
+
+def _eye(half: NDArray[np.uint8], size: int) -> tuple[float, float] | None:
+    """Finds the middle of the surest eye in the half of a face of some size; None if none."""
+    found, votes = _cascade(EYE_CASCADE).detectMultiScale2(
+        half, scaleFactor=1.05, minNeighbors=3, minSize=(size // 8, size // 8)
+    )
+    if not len(found):
+        return None
+    x, y, width, height = found[int(np.argmax(votes))]
+    return x + width / 2, y + height / 2
+
+
+def cut(frame: NDArray[np.uint8], box: Box, angle: float = 0.0) -> NDArray[np.uint8]:
+    """Cuts a box out of a frame, [H, W] or [H, W, 3].
+
+    Args:
+        frame: the frame.
+        box: what is cut out.
+        angle: of the line of the eyes, in degrees; the frame is turned back by it around the
+            middle of the box. Where the box then reaches over the frame's edge, that is repeated.
+
+    Returns:
+        A view if the angle is 0, else new pixels.
+    """
+    if angle == 0:
+        return crop(frame[None], box)[0]
+    middle = (box.size - 1) / 2
+    turn = cv2.getRotationMatrix2D((box.x + middle, box.y + middle), angle, 1.0)
+    turn[:, 2] -= box.x, box.y
+    turned = cv2.warpAffine(frame, turn, (box.size, box.size), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, np.uint8)
