@@ -1,4 +1,4 @@
-"""What was found of a data set on disk: the clips that can be used, and an account of the others."""
+"""What there is of a data set on disk: the usable clips, and an account of all others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
