@@ -1,6 +1,7 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and names for them."""
 
 import os
+import re
 from pathlib import Path
 
 
@@ -25,3 +26,11 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def safe_name(text: str) -> str:
+    """Returns a text as a part of a file name: at most 60 letters, digits, `_`, `-` and `.`.
+
+    Different texts may become one name.
+    """
+    return re.sub(r"^\.|[^\w.-]", "_", text)[:60]
