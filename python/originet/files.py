@@ -1,5 +1,6 @@
-"""Files that are either whole or absent, and names for them."""
+"""Files that are either whole or absent, what they hold, and names for them."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -34,3 +35,12 @@ def safe_name(text: str) -> str:
     Different texts may become one name.
     """
     return re.sub(r"^\.|[^\w.-]", "_", text)[:60]
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

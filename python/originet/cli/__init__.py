@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("demo")(evaluate.demo_command)
 app.command("image")(pictures.image)
 app.command("synth")(data.synth_command)
+app.command("check")(data.check)
 app.command("loso")(evaluate.loso_command)
 app.command("bench")(kernels.bench_command)
 app.command("doctor")(kernels.doctor_command)

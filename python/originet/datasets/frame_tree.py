@@ -12,6 +12,8 @@ from originet.video import IMAGE_SUFFIXES, is_junk, named_errors
 # Parents of subjects that belong to one tree, as users of CASME-I keep them.
 _SECTION = re.compile(r"section\b|section_", re.IGNORECASE)
 
+_CROPPED = re.compile(r"(?<!un)crop", re.IGNORECASE)
+
 
 @dataclass
 class FrameTree:
@@ -154,7 +156,7 @@ def _is_cropped(root: Path, subjects: dict[str, list[Path]]) -> bool:
     """Tells whether a folder's name, from the root's on, says so, or frames are named `reg_...`."""
     folders = [folder for part in subjects.values() for folder in part]
     below = folders[0].relative_to(root).parts
-    if any("crop" in part.lower() for part in (root.resolve().name, *below)):
+    if any(_CROPPED.search(part) for part in (root.resolve().name, *below)):
         return True
     for clip in _folders(folders[0]):
         name = _first_image(_unwrap(clip))

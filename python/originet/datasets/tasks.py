@@ -53,6 +53,9 @@ TABLE_II: Mapping[str, Mapping[str, int]] = {
     },
 }
 
+# Subjects, as the paper tells them.
+PAPER_SUBJECTS: Mapping[str, int] = {"casme": 19, "casme2": 26, "cas_me2": 22, "samm": 29}
+
 _MERGED = {
     "happiness": "positive",
     "disgust": "negative",
