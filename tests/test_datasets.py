@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from originet.datasets import COLUMNS, clip_list_hash, load_dataset, make_table
+from originet.datasets import COLUMNS, clip_list_hash, load_dataset, survey
 from originet.errors import InputError
 
 
@@ -71,8 +71,16 @@ def test_root_without_clips_says_what_was_looked_for(tmp_path):
 
 def test_clip_folder_without_frames_is_named(tree):
     (tree / "Other" / "s1" / "empty").mkdir()
-    with pytest.raises(InputError, match=r"clip without frames: .*empty"):
-        load_dataset("folder", tree)
+    with pytest.warns(UserWarning, match=r"1 of 4 clips cannot be used.*no frames in .*empty"):
+        assert len(load_dataset("folder", tree)) == 3
+    (omission,) = survey("folder", tree).unusable
+    assert (omission.subject, omission.clip, omission.emotion) == ("s1", "empty", "others")
+
+
+def test_a_set_without_usable_clips_is_refused(tmp_path):
+    (tmp_path / "fear" / "s1" / "empty").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"none of 1 clips of folder can be used.*no frames in"):
+        load_dataset("folder", tmp_path)
 
 
 @pytest.mark.parametrize("place", ["Other/s1/img1.png", "Other/clip.mp4"])
@@ -188,11 +196,6 @@ def test_manifest_of_somebody_else_is_ignored_and_a_broken_one_refused(tree):
     (tree / "dataset.json").write_text('{"name": ')
     with pytest.raises(InputError, match=r"unreadable manifest .*dataset\.json"):
         load_dataset("folder", tree)
-
-
-def test_make_table_refuses_no_rows():
-    with pytest.raises(InputError, match="at least one clip"):
-        make_table([])
 
 
 def test_clip_list_hash_ignores_order_and_sees_labels():

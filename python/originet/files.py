@@ -1,5 +1,6 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and what they hold."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -25,3 +26,12 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -65,7 +65,7 @@ def list_frames(folder: str | Path) -> tuple[str, ...]:
         InputError: if an image has no number, or two have the same, or the folder is unreadable.
     """
     images: dict[int, Path] = {}
-    with _named_errors(folder):
+    with named_errors(folder):
         paths = sorted(Path(folder).iterdir())
     for path in paths:
         if path.suffix.lower() not in IMAGE_SUFFIXES or is_junk(path) or not path.is_file():
@@ -93,7 +93,7 @@ def clip_frames(path: str | Path) -> tuple[str, ...]:
             image.
     """
     path = Path(path)
-    with _named_errors(path):
+    with named_errors(path):
         if not path.exists():
             raise InputError(f"no such file or folder: {path}")
     if path.is_dir():
@@ -265,7 +265,7 @@ def read_image(path: str | Path, *, color: bool = False) -> Image:
         InputError: if the file is missing, empty, truncated or no image.
     """
     _check_file(path)
-    with _named_errors(path):
+    with named_errors(path):
         data = Path(path).read_bytes()
     for start, end in _END_MARKS.items():
         if data.startswith(start) and end not in data:
@@ -325,7 +325,7 @@ def _opened(path: str | Path) -> Iterator[cv2.VideoCapture]:
 
 
 def _check_file(path: str | Path) -> None:
-    with _named_errors(path):
+    with named_errors(path):
         if not Path(path).is_file():
             raise InputError(f"no such file: {path}")
         with open(path, "rb") as file:
@@ -334,7 +334,7 @@ def _check_file(path: str | Path) -> None:
 
 
 @contextmanager
-def _named_errors(path: str | Path) -> Iterator[None]:
+def named_errors(path: str | Path) -> Iterator[None]:
     """Turns what the system says of a path, such as a missing permission, into an InputError."""
     try:
         yield

@@ -1,41 +1,147 @@
 """Data sets: annotations and frames on disk become one clip table."""
 
+import inspect
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from originet.datasets.folder import load_folder, load_synthetic
-from originet.datasets.table import COLUMNS, ClipRow, ClipTable, clip_list_hash, make_table
+import pandas as pd
+
+from originet.datasets.folder import survey_folder
+from originet.datasets.survey import Correction, Gap, Omission, Survey
+from originet.datasets.synthetic import survey_synthetic
+from originet.datasets.table import (
+    COLUMNS,
+    KEY,
+    ClipRow,
+    ClipTable,
+    clip_list_hash,
+    make_table,
+)
+from originet.datasets.tasks import TASKS, class_of, default_task, paper_counts
 from originet.errors import InputError
 
 __all__ = [
     "COLUMNS",
+    "DATASETS",
+    "TASKS",
     "ClipRow",
     "ClipTable",
+    "Correction",
+    "Gap",
+    "Omission",
+    "Survey",
+    "class_of",
     "clip_list_hash",
+    "combine",
     "load_dataset",
     "make_table",
+    "paper_counts",
+    "survey",
 ]
+
+_SURVEYS: dict[str, Callable[..., Survey]] = {
+    "folder": survey_folder,
+    "synthetic": survey_synthetic,
+}
+DATASETS = tuple(_SURVEYS)
+
+
+def survey(
+    name: str,
+    root: str | Path,
+    *,
+    annotations: str | Path | None = None,
+    frames: str | Path | None = None,
+    task: str | None = None,
+) -> Survey:
+    """Finds a data set's annotations and frames, and accounts for every annotated clip.
+
+    No picture is read.
+
+    Args:
+        name: one of `DATASETS`.
+        root: the folder that annotations and frames are searched in, at any depth; for "folder"
+            also a CSV file.
+        annotations: the workbook (for "folder" a CSV file), if it is not to be searched for.
+        frames: the folder of the frames, if the whole root is not to be searched.
+        task: one of `TASKS`; by default "paper" for the paper's four sets, else "original".
+
+    Returns:
+        The survey; its table may be empty.
+
+    Raises:
+        InputError: if the name or task is unknown, an argument is not the data set's, or
+            annotations or frames are not found or are another data set's.
+    """
+    if name not in _SURVEYS:
+        raise InputError(f"unknown data set {name!r}: choose {', '.join(DATASETS)}")
+    options = {"annotations": annotations, "frames": frames}
+    known = inspect.signature(_SURVEYS[name]).parameters
+    for option, value in options.items():
+        if value is not None and option not in known:
+            raise InputError(f"the data set {name} takes no {option}, got {value}")
+    paths = {option: Path(value) for option, value in options.items() if value is not None}
+    return _SURVEYS[name](Path(root), task=task or default_task(name), **paths)
 
 
 def load_dataset(
-    name: str, root: str | Path, *, annotations: str | Path | None = None
+    name: str,
+    root: str | Path,
+    *,
+    annotations: str | Path | None = None,
+    frames: str | Path | None = None,
+    task: str | None = None,
 ) -> ClipTable:
-    """Loads a data set's clip table; no frame is read.
+    """Loads a data set's clip table; no picture is read.
 
-    Args:
-        name: "folder" (anyone's own clips) or "synthetic" (written by `originet synth`).
-        root: the data set's folder; for "folder" also a CSV file.
-        annotations: a CSV file to read in place of the folder tree ("folder" only).
+    Clips that cannot be used are left out with a warning; `survey` tells why, and what was
+    corrected. Arguments and errors are those of `survey`.
 
     Returns:
         One row a clip, with the columns `COLUMNS`, sorted by subject and clip.
 
     Raises:
-        InputError: if the name is unknown, nothing usable is found, or an annotation is wrong.
+        InputError: also if no clip can be used.
     """
-    if name == "folder":
-        return load_folder(root, annotations=annotations)
-    if name == "synthetic":
-        if annotations is not None:
-            raise InputError(f"the synthetic data set takes no annotations, got {annotations}")
-        return load_synthetic(root)
-    raise InputError(f"unknown data set {name!r}: choose folder or synthetic")
+    found = survey(name, root, annotations=annotations, frames=frames, task=task)
+    check_usable(found)
+    if found.unusable:
+        first = found.unusable[0]
+        warnings.warn(
+            f"{found.dataset}: {len(found.unusable)} of {len(found.unusable) + len(found.table)} "
+            f"clips cannot be used, as {first.where}: {first.reason}",
+            stacklevel=2,
+        )
+    return found.table
+
+
+def check_usable(found: Survey) -> None:
+    """Raises InputError if a survey found no clip that can be used, with the first reason."""
+    if len(found.table):
+        return
+    omitted = [*found.unusable, *found.left_out]
+    why = f", as {omitted[0].where}: {omitted[0].reason}" if omitted else ""
+    raise InputError(f"none of {len(omitted)} clips of {found.dataset} can be used{why}")
+
+
+def combine(tables: Iterable[ClipTable]) -> ClipTable:
+    """Joins the tables of several data sets; subjects of one name in two of them are two people.
+
+    Returns:
+        The rows in the order of the tables. `run_loso` keeps subjects apart by data set.
+
+    Raises:
+        InputError: if there is no table, a table has other columns, or a clip is in two of them.
+    """
+    tables = list(tables)
+    if not tables:
+        raise InputError("a composite needs at least one clip table, got none")
+    for table in tables:
+        if missing := [name for name in COLUMNS if name not in table.columns]:
+            raise InputError(f"a clip table lacks the column {', '.join(missing)}")
+    joined = pd.concat([table[list(COLUMNS)] for table in tables], ignore_index=True)
+    doubled = joined[joined.duplicated(KEY)]
+    if len(doubled):
+        raise InputError(f"clip {'/'.join(doubled.iloc[0][KEY])} is in two tables of a composite")
+    return joined

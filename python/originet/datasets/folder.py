@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from originet.datasets.table import ClipRow, ClipTable, make_table, normalize_label
+from originet.datasets.survey import Omission, Survey
+from originet.datasets.table import ClipRow, make_table, normalize_label
+from originet.datasets.tasks import check_task, class_of
 from originet.errors import InputError
 from originet.video import (
     IMAGE_SUFFIXES,
@@ -40,15 +42,31 @@ _REQUIRED = ("path", "subject", "emotion")
 
 
 @dataclass(frozen=True)
-class _Manifest:
+class Manifest:
     """What `dataset.json` says about every clip below it."""
 
     name: str = "folder"
     fps: float = math.nan
 
 
-def load_folder(root: str | Path, *, annotations: str | Path | None = None) -> ClipTable:
-    """Loads clips from a folder tree or a CSV file.
+@dataclass(frozen=True)
+class _Clip:
+    """A clip as the tree or the CSV file names it."""
+
+    where: str
+    path: Path
+    subject: str
+    emotion: str
+    onset: int | None = None
+    offset: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.name if self.path.is_dir() else self.path.stem
+
+
+def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "original") -> Survey:
+    """Surveys clips in a folder tree or a CSV file.
 
     A tree written by `originet synth` is known by its `dataset.json` and keeps its name,
     "semi-synthetic".
@@ -56,15 +74,13 @@ def load_folder(root: str | Path, *, annotations: str | Path | None = None) -> C
     Args:
         root: the folder, or a CSV file.
         annotations: a CSV file to read in place of the tree.
-
-    Returns:
-        The clip table, sorted by subject and clip; `label` is the emotion.
+        task: one of `tasks.TASKS` but "paper"; "original" makes each emotion a class.
 
     Raises:
-        InputError: if there are no clips, a clip has no frames, two clips have one name, or a CSV
-            row is wrong.
+        InputError: if there are no clips, frames or videos lie at the wrong level, two clips have
+            one name, or a CSV row is wrong.
     """
-    root = Path(root)
+    check_task("folder", task)
     if not root.exists():
         raise InputError(f"no such file or folder: {root}")
     if annotations is None and root.is_file():
@@ -73,46 +89,56 @@ def load_folder(root: str | Path, *, annotations: str | Path | None = None) -> C
         annotations = root
     if annotations is not None:
         home = root if root.is_dir() else root.parent
-        rows = list(_read_csv(Path(annotations), _read_manifest(home)))
+        clips = list(_read_csv(annotations))
     else:
-        root = _unwrap(root)
-        rows = list(_walk(root, _read_manifest(root)))
-        if not rows:
+        home = root = unwrap(root)
+        clips = list(_walk(root))
+        if not clips:
             raise InputError(f"no clips in {root}: looked for {_LAYOUT}")
+    manifest = read_manifest(home)
+    rows: list[ClipRow] = []
+    unusable, left_out = [], []
+    for clip in clips:
+        emotion = normalize_label(clip.emotion)
+        omission = Omission(clip.where, clip.subject, clip.name, emotion, "")
+        label = class_of("folder", task, emotion)
+        if label is None:
+            reason = f"task {task} has no class for {emotion!r}"
+            left_out.append(omission._replace(reason=reason))
+            continue
+        try:
+            rows.append(_row(manifest, clip, emotion, label))
+        except InputError as error:
+            unusable.append(omission._replace(reason=str(error)))
     _name_apart(rows)
-    return make_table(sorted(rows, key=lambda row: (row["subject"], row["clip"])))
+    return Survey(
+        dataset=manifest.name,
+        task=task,
+        table=make_table(sorted(rows, key=lambda row: (row["subject"], row["clip"]))),
+        cropped=True,  # as far as anyone knows: faces are cut out on demand
+        annotations=annotations,
+        frames=home,
+        unusable=tuple(unusable),
+        left_out=tuple(left_out),
+    )
 
 
-def load_synthetic(root: str | Path) -> ClipTable:
-    """Loads a set written by `originet synth`, whose `dataset.json` must be there.
-
-    Raises:
-        InputError: as `load_folder`, and if the manifest is missing or of another origin.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"no such folder: {root}")
-    if _read_manifest(_unwrap(root)).name != SEMI_SYNTHETIC:
-        raise InputError(f"{root} holds no {MANIFEST} written by `originet synth`")
-    return load_folder(root)
-
-
-def _unwrap(root: Path) -> Path:
+def unwrap(root: Path) -> Path:
     """Enters a folder that holds nothing but a folder of its own name, as archives often unpack."""
     inner = root / root.resolve().name
     return inner if _children(root) == [inner] and inner.is_dir() else root
 
 
-def _read_manifest(folder: Path) -> _Manifest:
+def read_manifest(folder: Path) -> Manifest:
     """Reads `dataset.json`; one that `originet synth` did not write is somebody else's file."""
     path = folder / MANIFEST
     if not path.is_file():
-        return _Manifest()
+        return Manifest()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or content.get("generator") != GENERATOR:
-            return _Manifest()
-        return _Manifest(name=str(content["name"]), fps=float(content["fps"]))
+            return Manifest()
+        return Manifest(name=str(content["name"]), fps=float(content["fps"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"unreadable manifest {path}: {error}") from error
 
@@ -121,7 +147,7 @@ def _children(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not is_junk(path))
 
 
-def _walk(root: Path, manifest: _Manifest) -> Iterator[ClipRow]:
+def _walk(root: Path) -> Iterator[_Clip]:
     for emotion in filter(Path.is_dir, _children(root)):
         for subject in _children(emotion):
             _refuse_stray(subject, IMAGE_SUFFIXES + VIDEO_SUFFIXES)
@@ -130,7 +156,7 @@ def _walk(root: Path, manifest: _Manifest) -> Iterator[ClipRow]:
             for clip in _children(subject):
                 _refuse_stray(clip, IMAGE_SUFFIXES)
                 if clip.is_dir() or clip.suffix.lower() in VIDEO_SUFFIXES:
-                    yield _row(manifest, clip, subject.name, emotion.name)
+                    yield _Clip(str(clip), clip, subject.name.strip(), emotion.name)
 
 
 def _refuse_stray(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -139,27 +165,19 @@ def _refuse_stray(path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"{path} is at the wrong level: expected {_LAYOUT}")
 
 
-def _row(
-    manifest: _Manifest,
-    clip: Path,
-    subject: str,
-    emotion: str,
-    onset: int | None = None,
-    offset: int | None = None,
-) -> ClipRow:
-    label = normalize_label(emotion)
+def _row(manifest: Manifest, clip: _Clip, emotion: str, label: str) -> ClipRow:
     return ClipRow(
         dataset=manifest.name,
-        subject=subject.strip(),
-        clip=clip.name if clip.is_dir() else clip.stem,
-        emotion=label,
+        subject=clip.subject,
+        clip=clip.name,
+        emotion=emotion,
         label=label,
-        onset=onset,
+        onset=clip.onset,
         apex=None,
-        offset=offset,
+        offset=clip.offset,
         action_units="",
         fps=manifest.fps,
-        frames=_within(clip, onset, offset),
+        frames=_within(clip.path, clip.onset, clip.offset),
         notes="",
     )
 
@@ -170,7 +188,7 @@ def _within(clip: Path, onset: int | None, offset: int | None) -> tuple[str, ...
         return clip_frames(clip)
     frames = {frame_number(path): path for path in list_frames(clip)}
     if not frames:
-        raise InputError(f"clip without frames: {clip} (looked for {', '.join(IMAGE_SUFFIXES)})")
+        raise InputError(f"no frames in {clip}: looked for {', '.join(IMAGE_SUFFIXES)} files")
     for name, value in (("onset", onset), ("offset", offset)):
         if value is not None and value not in frames:
             low, high = min(frames), max(frames)
@@ -180,7 +198,7 @@ def _within(clip: Path, onset: int | None, offset: int | None) -> tuple[str, ...
     return tuple(path for number, path in frames.items() if low <= number <= high)
 
 
-def _read_csv(path: Path, manifest: _Manifest) -> Iterator[ClipRow]:
+def _read_csv(path: Path) -> Iterator[_Clip]:
     if not path.is_file():
         raise InputError(f"no such annotation file: {path}")
     try:
@@ -209,7 +227,7 @@ def _read_csv(path: Path, manifest: _Manifest) -> Iterator[ClipRow]:
         clip = path.parent / cells["path"]
         if not clip.exists():
             raise InputError(f"{where}: no such file or folder: {clip}")
-        yield _row(manifest, clip, cells["subject"], cells["emotion"], onset, offset)
+        yield _Clip(where, clip, cells["subject"], cells["emotion"], onset, offset)
 
 
 def _number(text: str, name: str, where: str) -> int | None:

@@ -1,9 +1,9 @@
-"""What was found of a data set on disk: the clips that can be used, and an account of the others."""
+"""What there is of a data set on disk: the usable clips, and an account of all others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from originet.datasets.table import ClipTable
 
@@ -93,3 +93,18 @@ class Survey:
     left_out: Sequence[Omission] = ()
     gaps: Sequence[Gap] = ()
     remarks: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns all but the table as JSON types."""
+        return {
+            "dataset": self.dataset,
+            "task": self.task,
+            "cropped": self.cropped,
+            "annotations": None if self.annotations is None else str(self.annotations),
+            "frames": str(self.frames),
+            "corrections": [entry._asdict() for entry in self.corrections],
+            "unusable": [entry._asdict() for entry in self.unusable],
+            "left_out": [entry._asdict() for entry in self.left_out],
+            "gaps": [entry._asdict() for entry in self.gaps],
+            "remarks": list(self.remarks),
+        }

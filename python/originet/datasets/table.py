@@ -58,10 +58,8 @@ def make_table(rows: Sequence[ClipRow]) -> ClipTable:
     """Builds the clip table from its rows, in their order.
 
     Raises:
-        InputError: if there are no rows, or two have the same (dataset, subject, clip).
+        InputError: if two rows have the same (dataset, subject, clip).
     """
-    if not rows:
-        raise InputError("a clip table needs at least one clip, got none")
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     for column in ("onset", "apex", "offset"):
         table[column] = table[column].astype("Int64")

@@ -1,0 +1,115 @@
+"""`originet bench` and `originet doctor`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from originet import bench, doctor, timing
+from originet.bench import summary
+from originet.bench.compare import Comparison
+from originet.cli.options import Device
+from originet.console import console, progress_bar, progress_bars
+from originet.errors import InputError
+from originet.train import pick_device
+
+
+def bench_command(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for CSV files and pictures; rows are added.")
+    ] = Path("originet-bench"),
+    quick: Annotated[bool, typer.Option("--quick", help="Under a minute, a few cases.")] = False,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(bench.SUBJECTS)}; repeatable, all by default."),
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="Of psi, as in bfloat16; repeatable, all by default.")
+    ] = None,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(help="Repeatable; 1 and torch's own number by default. The model: the most."),
+    ] = None,
+    device: Device = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Report ratios worse than the committed; exit code 1.")
+    ] = False,
+    baseline: Annotated[Path, typer.Option(help="The committed results.")] = Path("bench/results"),
+    results: Annotated[
+        Path | None, typer.Option(help="Take the CSV files of this folder; measure nothing.")
+    ] = None,
+    commit: Annotated[str, typer.Option(help="Recorded where the sources are no repository.")] = "",
+) -> None:
+    """Time the kernels and OrigiNet beside eager, compiled and native functions and a clone."""
+    if compare:
+        try:  # before --out changes, which may be the same folder
+            committed = bench.read_results(baseline)
+        except InputError as error:
+            hint = "--baseline must name the bench/results of a checkout"
+            raise InputError(f"{error}; {hint}") from None
+    rows: list[timing.Row] = []
+    if results is not None:
+        rows = bench.read_results(results)
+    else:
+        where = pick_device(device)
+        dtypes = [bench.dtype(name) for name in dtype] if dtype else None
+        work = {
+            name: bench.jobs(name, where, dtypes=dtypes, threads=threads, quick=quick)
+            for name in subject or bench.SUBJECTS
+        }
+
+        def save(timed: list[timing.Row]) -> None:
+            bench.write_results(out, [replace(row, commit=row.commit or commit) for row in timed])
+
+        with progress_bars() as bars:
+            for name, jobs in work.items():
+                rows += bench.run_jobs(jobs, progress_bar(bars, f"bench {name}"), save)
+        bench.draw_results(out, bench.read_results(out))
+    for part in summary.tables(rows):
+        table = Table(*part.header, title=part.title, box=box.SIMPLE_HEAD, padding=0)
+        for place, column in enumerate(table.columns):
+            column.justify, column.overflow = "left" if place < 3 else "right", "fold"
+        for line in part.lines:
+            table.add_row(*line)
+        console.print(table)
+    if results is None:
+        console.print(f"Results: {out}", soft_wrap=True)
+    if compare:
+        _print_comparison(bench.compare(rows, committed))
+
+
+def doctor_command() -> None:
+    """Tell what is installed, what of it works here, and why not."""
+    table = Table(show_header=False, box=None)
+    findings = doctor.diagnose()
+    for finding in findings:
+        mark = {True: "[green]ok[/]", False: "[red]broken[/]", None: ""}[finding.ok]
+        table.add_row(finding.name, escape(finding.text), mark)
+    console.print(table)
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print_comparison(outcome: Comparison) -> None:
+    """Prints what got worse; ends with exit code 1 if anything did."""
+    table = Table(title="Worse than committed: time over that of ...")
+    for name in ("case", "dtype", "shape", "threads", "over", "committed", "now"):
+        table.add_column(name, overflow="fold")
+    for row, rival, before, now in outcome.worse:
+        case = (f"{row.benchmark} {row.mode}", row.dtype, f"{row.shape} {row.layout}")
+        table.add_row(*case, str(row.threads), rival, f"{before:.2f}", f"{now:.2f}")
+    if outcome.worse:
+        console.print(table)
+    for here, there in outcome.devices:
+        console.print(f"Measured on {here}, committed on {there}", soft_wrap=True)
+    console.print(
+        f"Compared: cases {outcome.cases}, ratios {outcome.ratios}; "
+        f"worse by more than {bench.TOLERANCE:.0%}: {len(outcome.worse)}",
+        soft_wrap=True,
+    )
+    if outcome.worse:
+        raise typer.Exit(1)

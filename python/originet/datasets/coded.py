@@ -1,0 +1,316 @@
+"""Annotated clips and frames on disk become a survey: ranges, corrections, what cannot be used.
+
+Frame numbers are coded by hand. Zero stands for an offset that is the apex, or for an apex midway.
+Some rows are known to be wrong, and published loaders set them right by looking at the folders of
+frames; copies of the workbooks differ in their rows and in what was mended since. So a known
+correction is made only where the coded range does not fit the frames on disk and the right one
+does.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+from originet.datasets.survey import Correction, Gap, Omission, Survey
+from originet.datasets.table import ClipRow, make_table
+from originet.datasets.tasks import check_task, class_of
+from originet.errors import InputError
+from originet.video import IMAGE_SUFFIXES, frame_number, list_frames, video_info
+
+
+class CodedClip(NamedTuple):
+    """A row of an annotation workbook.
+
+    Attributes:
+        where: file, sheet and row, as the spreadsheet program counts it.
+        row: place among the rows of data, from 0.
+        subject: as the table names it.
+        clip: the clip's name.
+        onset: first frame; None if the cell says that it is missing.
+        apex: strongest frame; 0 for midway, None if missing.
+        offset: last frame; 0 for the apex, None if missing.
+        action_units: as written, "" if missing.
+        emotion: normalised by `normalize_label`.
+        label: the eliciting video's class, "" where the data set has none.
+        notes: for the table.
+    """
+
+    where: str
+    row: int
+    subject: str
+    clip: str
+    onset: int | None
+    apex: int | None
+    offset: int | None
+    action_units: str
+    emotion: str
+    label: str = ""
+    notes: str = ""
+
+
+class KnownError(NamedTuple):
+    """A row that some copies of a workbook have wrong.
+
+    Attributes:
+        row: place among the rows of data, from 0, in the copy where it was found.
+        onset: right values; several where sources disagree, none if the coded one is right.
+        apex: likewise.
+        offset: likewise.
+    """
+
+    row: int
+    onset: tuple[int, ...] = ()
+    apex: tuple[int, ...] = ()
+    offset: tuple[int, ...] = ()
+
+
+class _Unusable(Exception):
+    """The reason why a clip cannot be used."""
+
+
+class _Range(NamedTuple):
+    onset: int | None
+    apex: int | None
+    offset: int | None
+
+
+@dataclass(frozen=True)
+class _Footage:
+    """What there is of a clip on disk: images by number, or a video and its length."""
+
+    path: Path
+    images: dict[int, str]
+    length: int | None = None
+
+    @property
+    def numbers(self) -> range | list[int]:
+        return range(1, self.length + 1) if self.length else sorted(self.images)
+
+
+def assemble(
+    dataset: str,
+    task: str,
+    coded: Sequence[CodedClip],
+    find: Callable[[CodedClip], Path | None],
+    *,
+    fps: float,
+    cropped: bool,
+    annotations: Path,
+    frames: Path,
+    known: Sequence[KnownError] = (),
+    corrections: Sequence[Correction] = (),
+    unusable: Sequence[Omission] = (),
+    remarks: Sequence[str] = (),
+) -> Survey:
+    """Finds the frames of coded clips and accounts for each clip.
+
+    Args:
+        dataset: the data set's name.
+        task: one of `tasks.TASKS`.
+        coded: the rows.
+        find: gives the folder of a clip's frames, or a video that holds them; None if there is
+            none.
+        fps: frames a second.
+        cropped: whether the frames show the face alone.
+        annotations: the workbook.
+        frames: the folder of the frames.
+        known: rows that some copies of the workbook have wrong.
+        corrections: made by the caller.
+        unusable: found by the caller, as rows with a wrong cell.
+        remarks: the caller's.
+
+    Raises:
+        InputError: if the data set has no such task.
+    """
+    check_task(dataset, task)
+    rows: list[ClipRow] = []
+    changes, gaps = list(corrections), []
+    bad, left_out = list(unusable), []
+    seen: dict[tuple[str, str], str] = {}
+    for clip in coded:
+        omission = Omission(clip.where, clip.subject, clip.clip, clip.emotion, "")
+        label = class_of(dataset, task, clip.emotion, clip.label)
+        if label is None:
+            reason = f"task {task} has no class for {clip.emotion or clip.label or 'no emotion'!r}"
+            left_out.append(omission._replace(reason=reason))
+            continue
+        try:
+            earlier = seen.setdefault((clip.subject, clip.clip), clip.where)
+            if earlier != clip.where:
+                raise _Unusable(f"the same subject and clip as in {earlier}")
+            footage = _footage(find(clip), frames)
+            span, changed = _correct(clip, footage, known)
+            listed = _within(span, footage)
+        except (_Unusable, InputError) as error:
+            bad.append(omission._replace(reason=str(error)))
+            continue
+        changes += changed
+        missing = _missing(span, footage)
+        if missing:
+            gaps.append(Gap(clip.subject, clip.clip, len(missing), _spans(missing)))
+        rows.append(
+            ClipRow(
+                dataset=dataset,
+                subject=clip.subject,
+                clip=clip.clip,
+                emotion=clip.emotion,
+                label=label,
+                onset=span.onset,
+                apex=span.apex,
+                offset=span.offset,
+                action_units=clip.action_units,
+                fps=fps,
+                frames=listed,
+                notes=clip.notes,
+            )
+        )
+    return Survey(
+        dataset=dataset,
+        task=task,
+        table=make_table(sorted(rows, key=lambda row: (row["subject"], row["clip"]))),
+        cropped=cropped,
+        annotations=annotations,
+        frames=frames,
+        corrections=tuple(changes),
+        unusable=tuple(bad),
+        left_out=tuple(left_out),
+        gaps=tuple(gaps),
+        remarks=tuple(remarks),
+    )
+
+
+def _footage(path: Path | None, frames: Path) -> _Footage:
+    if path is None:
+        raise _Unusable(f"no folder of frames for it in {frames}")
+    if not path.is_dir():
+        return _Footage(path, {}, video_info(path).length)
+    images = {frame_number(image): image for image in list_frames(path)}
+    if not images:
+        raise _Unusable(f"no frames in {path}: looked for {', '.join(IMAGE_SUFFIXES)} files")
+    return _Footage(path, images)
+
+
+def _correct(
+    clip: CodedClip, footage: _Footage, known: Sequence[KnownError]
+) -> tuple[_Range, list[Correction]]:
+    """Interprets zeros, mends known errors and drops an apex that lies outside the clip."""
+    coded = _Range(clip.onset, clip.apex, clip.offset)
+    span, reason = coded, ""
+    if not _fits(_plain(coded), footage):
+        for right in _candidates(clip.row, coded, footage, known):
+            span = right
+            low, high = footage.numbers[0], footage.numbers[-1]
+            reason = f"known error: the coded frames do not fit those on disk ({low} to {high})"
+            break
+    changes = _changes(clip, coded, span, reason)
+    plain = _plain(span)
+    changes += _changes(clip, span, plain, "0 stands for the apex as offset, midway as apex")
+    if plain.apex is not None and not _within_ends(plain.apex, plain):
+        span = plain._replace(apex=None)
+        changes += _changes(clip, plain, span, "the apex is not between onset and offset")
+        plain = span
+    return plain, changes
+
+
+def _plain(span: _Range) -> _Range:
+    """Puts frame numbers in place of the zeros that stand for an apex or a midpoint."""
+    if span.offset == 0 and span.apex:
+        span = span._replace(offset=span.apex)
+    if span.apex == 0 and span.onset is not None and span.offset:
+        span = span._replace(apex=(span.onset + span.offset) // 2)
+    return span
+
+
+def _candidates(
+    row: int, coded: _Range, footage: _Footage, known: Sequence[KnownError]
+) -> Iterator[_Range]:
+    """Yields known corrections of a range that fit the frames on disk.
+
+    Rows move from copy to copy: another row's correction is taken if the corrected range begins and
+    ends with the frames on disk, as it does in releases that hold the clips' frames alone.
+    """
+    for error in sorted(known, key=lambda error: error.row != row):
+        for onset, apex, offset in product(
+            error.onset or (coded.onset,),
+            error.apex or (coded.apex,),
+            error.offset or (coded.offset,),
+        ):
+            right = _Range(onset, apex, offset)
+            plain = _plain(right)
+            ends = (footage.numbers[0], footage.numbers[-1])
+            whole = (plain.onset, plain.offset) == ends
+            if _fits(plain, footage) and (error.row == row or whole):
+                yield right
+
+
+def _fits(span: _Range, footage: _Footage) -> bool:
+    """Tells whether a range is in order and its ends are on disk."""
+    if span.onset is None or not span.offset:
+        return False
+    numbers = footage.numbers
+    ordered = span.onset <= span.offset and (span.apex is None or _within_ends(span.apex, span))
+    return ordered and span.onset in numbers and span.offset in numbers
+
+
+def _within_ends(number: int, span: _Range) -> bool:
+    if span.onset is None or span.offset is None:
+        return False
+    return span.onset <= number <= span.offset
+
+
+def _within(span: _Range, footage: _Footage) -> tuple[str, ...]:
+    """Lists the files of the frames from onset to offset."""
+    for name, value in (("onset", span.onset), ("offset", span.offset or None)):
+        if value is None:
+            raise _Unusable(f"{name} is missing")
+    onset, offset = span.onset, span.offset
+    assert onset is not None and offset is not None
+    if onset > offset:
+        raise _Unusable(f"onset {onset} is after offset {offset}")
+    low, high = footage.numbers[0], footage.numbers[-1]
+    coded = f"frames {onset} to {offset}"
+    found = f"those of {footage.path} are {low} to {high}"
+    listed: tuple[str, ...]
+    if footage.length is not None:
+        if not low <= onset <= offset <= high:
+            raise _Unusable(f"{coded} are coded, {found}")
+        listed = (str(footage.path),)
+        count = offset - onset + 1
+    else:
+        listed = tuple(footage.images[n] for n in footage.numbers if onset <= n <= offset)
+        count = len(listed)
+    if count == 0:
+        raise _Unusable(f"none of {coded} is there, {found}")
+    if count == 1:
+        raise _Unusable(f"a single frame shows no motion: of {coded} there is one")
+    return listed
+
+
+def _missing(span: _Range, footage: _Footage) -> list[int]:
+    if footage.length is not None or span.onset is None or span.offset is None:
+        return []
+    return [n for n in range(span.onset, span.offset + 1) if n not in footage.images]
+
+
+def _changes(clip: CodedClip, before: _Range, after: _Range, reason: str) -> list[Correction]:
+    def text(value: int | None) -> str:
+        return "" if value is None else str(value)
+
+    return [
+        Correction(clip.where, clip.subject, clip.clip, name, text(old), text(new), reason)
+        for name, old, new in zip(_Range._fields, before, after, strict=True)
+        if old != new
+    ]
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Writes ascending numbers as "46-49, 60"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)

@@ -1,0 +1,169 @@
+"""Finds the folders of frames of a data set, `.../<subject>/<clip>/<frames>`, wherever they are."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from originet.errors import InputError
+from originet.video import IMAGE_SUFFIXES, is_junk, named_errors
+
+# Parents of subjects that belong to one tree, as users of CASME-I keep them.
+_SECTION = re.compile(r"section\b|section_", re.IGNORECASE)
+
+_CROPPED = re.compile(r"(?<!un)crop", re.IGNORECASE)
+
+
+@dataclass
+class FrameTree:
+    """Folders of frames below one folder.
+
+    Attributes:
+        root: the folder that holds the subjects' folders (or the sections that hold them).
+        cropped: whether it is a cropped release, by the name of a folder or of its frames.
+        subjects: the folders of each subject.
+    """
+
+    root: Path
+    cropped: bool
+    subjects: dict[str, list[Path]]
+    _clips: dict[str, dict[str, Path]] = field(default_factory=dict, repr=False)
+
+    def find(self, subject: str, clip: str) -> Path | None:
+        """Returns the folder of a clip's frames, or None.
+
+        Case and surrounding blanks do not count; a folder that holds nothing but a folder of its
+        own name is entered.
+        """
+        if subject not in self._clips:
+            self._clips[subject] = {
+                _plain(path.name): path
+                for folder in self.subjects.get(subject, ())
+                for path in _folders(folder)
+            }
+        path = self._clips[subject].get(_plain(clip))
+        return None if path is None else _unwrap(path)
+
+
+def find_trees(
+    root: Path, subject_of: Callable[[str], str | None], *, looks_for: str
+) -> list[FrameTree]:
+    """Finds all trees of frames below a folder, at any depth.
+
+    A subject's folder is one whose name `subject_of` knows and in which a folder holds images.
+
+    Args:
+        root: where to search.
+        subject_of: turns a folder's name into the subject, or into None if it is none.
+        looks_for: a path that shows the layout, for messages.
+
+    Returns:
+        The trees, sorted by path; sections of one tree are joined.
+
+    Raises:
+        InputError: if there is no such folder, or it holds no tree.
+    """
+    if not root.is_dir():
+        raise InputError(f"no such folder: {root}")
+    parents: dict[Path, dict[str, list[Path]]] = {}
+    for subject, folder in _walk(root, subject_of, set()):
+        home = folder.parent
+        while _SECTION.match(home.name) and home != root:
+            home = home.parent
+        parents.setdefault(home, {}).setdefault(subject, []).append(folder)
+    if not parents:
+        raise InputError(f"no frames in {root}: looked for {looks_for} at any depth")
+    return [
+        FrameTree(home, _is_cropped(root, subjects), subjects)
+        for home, subjects in sorted(parents.items())
+    ]
+
+
+def choose_tree(
+    trees: Sequence[FrameTree], clips: Sequence[tuple[str, str]]
+) -> tuple[FrameTree, list[str]]:
+    """Chooses the tree to read: cropped before raw, then the one with most of the clips.
+
+    Args:
+        trees: at least one.
+        clips: (subject, clip) of those that are looked for.
+
+    Returns:
+        The tree, and remarks that name it and those that were not taken.
+    """
+    having = {
+        id(tree): sum(tree.find(subject, clip) is not None for subject, clip in clips)
+        for tree in trees
+    }
+
+    def rank(tree: FrameTree) -> tuple[bool, int]:
+        return tree.cropped and having[id(tree)] > 0, having[id(tree)]
+
+    chosen = max(trees, key=rank)  # the first by path among equals
+    remarks = []
+    for tree in sorted(trees, key=lambda tree: tree is not chosen):
+        kind = "cropped" if tree.cropped else "not cropped"
+        taken = "frames" if tree is chosen else "frames not taken (--frames chooses)"
+        remarks.append(
+            f"{taken}: {tree.root} ({kind}, {having[id(tree)]} of {len(clips)} coded clips)"
+        )
+    return chosen, remarks
+
+
+def _walk(
+    folder: Path, subject_of: Callable[[str], str | None], above: set[Path]
+) -> Iterator[tuple[str, Path]]:
+    real = folder.resolve()
+    if real in above:  # a link to a folder that holds it
+        return
+    subject = subject_of(folder.name)
+    folders = _folders(folder)
+    if subject is not None and any(_holds_images(_unwrap(path)) for path in folders):
+        yield subject, folder
+        return
+    for path in folders:
+        if not _holds_images(path):  # a clip, which would take long to list for nothing
+            yield from _walk(path, subject_of, above | {real})
+
+
+def _folders(folder: Path) -> list[Path]:
+    with named_errors(folder), os.scandir(folder) as entries:
+        paths = [Path(entry.path) for entry in entries if entry.is_dir()]
+    return sorted(path for path in paths if not is_junk(path))
+
+
+def _unwrap(folder: Path) -> Path:
+    """Enters a folder without images that holds a folder of its own name."""
+    inner = folder / folder.name
+    return inner if inner.is_dir() and not _holds_images(folder) else folder
+
+
+def _holds_images(folder: Path) -> bool:
+    return _first_image(folder) is not None
+
+
+def _first_image(folder: Path) -> str | None:
+    with named_errors(folder), os.scandir(folder) as entries:
+        for entry in entries:
+            image = entry.name.lower().endswith(IMAGE_SUFFIXES)
+            if image and not is_junk(Path(entry.name)) and entry.is_file():
+                return entry.name
+    return None
+
+
+def _is_cropped(root: Path, subjects: dict[str, list[Path]]) -> bool:
+    """Tells whether a folder's name, from the root's on, says so, or frames are named `reg_...`."""
+    folders = [folder for part in subjects.values() for folder in part]
+    below = folders[0].relative_to(root).parts
+    if any(_CROPPED.search(part) for part in (root.resolve().name, *below)):
+        return True
+    for clip in _folders(folders[0]):
+        name = _first_image(_unwrap(clip))
+        if name is not None:
+            return name.lower().startswith("reg_")
+    return False
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower()

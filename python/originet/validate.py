@@ -1,0 +1,200 @@
+"""`originet check`: a data set held against its annotations and against the paper's counts.
+
+The survey tells what the annotations and the folders say; here the pictures themselves are read.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from originet.datasets.survey import Correction, Omission, Survey
+from originet.datasets.table import clip_list_hash
+from originet.datasets.tasks import PAPER_SUBJECTS, paper_counts
+from originet.errors import InputError
+from originet.files import sha256
+from originet.video import is_video, iter_frames, read_image
+
+
+class Fault(NamedTuple):
+    """A picture or video that is not as it should be.
+
+    Attributes:
+        subject: the clip's subject.
+        clip: its name.
+        reason: what is wrong; names the file.
+    """
+
+    subject: str
+    clip: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A survey, and what reading the pictures showed.
+
+    Attributes:
+        found: the survey.
+        faults: of unreadable pictures and of sizes that change inside a clip; None if the pictures
+            were not read.
+    """
+
+    found: Survey
+    faults: Sequence[Fault] | None
+
+    @property
+    def sound(self) -> bool:
+        """Whether every annotated clip of the task can be used, and no picture is at fault."""
+        return not self.found.unusable and not self.found.gaps and not self.faults
+
+
+def validate(
+    found: Survey,
+    *,
+    pictures: bool = True,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Validation:
+    """Reads every picture of a survey's clips.
+
+    Args:
+        found: the survey.
+        pictures: False leaves them unread.
+        jobs: how many threads read.
+        progress: called as progress(done, total) after each clip.
+
+    Raises:
+        InputError: if jobs is below 1.
+    """
+    if jobs < 1:
+        raise InputError(f"--jobs must be at least 1, got {jobs}")
+    if not pictures:
+        return Validation(found, None)
+    clips = found.table[["subject", "clip", "frames", "onset", "offset"]]
+    faults: dict[int, list[Fault]] = {}
+    with ThreadPoolExecutor(jobs) as threads:
+        running = {
+            threads.submit(_faults, *row): index
+            for index, row in enumerate(clips.itertuples(index=False, name=None))
+        }
+        try:
+            for done, future in enumerate(as_completed(running), start=1):
+                faults[running[future]] = future.result()
+                if progress is not None:
+                    progress(done, len(running))
+        except BaseException:  # such as an interrupt
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Validation(found, [fault for index in sorted(faults) for fault in faults[index]])
+
+
+def _faults(subject: str, clip: str, frames: Sequence[str], onset: int, offset: int) -> list[Fault]:
+    return [Fault(subject, clip, reason) for reason in _reasons(frames, onset, offset)]
+
+
+def _reasons(frames: Sequence[str], onset: int, offset: int) -> Iterator[str]:
+    if is_video(frames):
+        first, last = (None if pd.isna(number) else number for number in (onset, offset))
+        try:
+            for _ in iter_frames(frames, first, last):
+                pass
+        except InputError as error:
+            yield str(error)
+        return
+    size = None
+    for path in frames:
+        try:
+            height, width = read_image(path).shape
+        except InputError as error:
+            yield str(error)
+            continue
+        if size is not None and size != (width, height):
+            yield f"frame size changes at {path}: {width}x{height} after {size[0]}x{size[1]}"
+        size = (width, height)
+
+
+def count_clips(found: Survey) -> pd.DataFrame:
+    """Counts a survey's clips by subject and class.
+
+    Returns:
+        One row a subject, then "total"; where Table II has counts also "paper" and "difference"
+        (total less paper). One column a class, the paper's among them, then "total".
+    """
+    table = found.table
+    counts = pd.crosstab(table["subject"], table["label"]).astype(int)
+    paper = paper_counts(found.dataset, found.task)
+    counts = counts.reindex(columns=sorted({*counts.columns, *(paper or {})}), fill_value=0)
+    counts.loc["total"] = counts.sum()
+    if paper is not None:
+        counts.loc["paper"] = pd.Series(paper).reindex(counts.columns, fill_value=0)
+        counts.loc["difference"] = counts.loc["total"] - counts.loc["paper"]
+    counts["total"] = counts.sum(axis=1)
+    return counts.rename_axis(index="subject", columns=None).astype(int)
+
+
+def to_text(result: Validation) -> str:
+    """Writes a validation as lines of text."""
+    found = result.found
+    subjects = found.table["subject"].nunique()
+    told = PAPER_SUBJECTS.get(found.dataset)
+    paper = "" if told is None else f" (paper: {told})"
+    lines = [
+        f"{found.dataset}, task {found.task}: {len(found.table)} usable clips of {subjects} "
+        f"subjects{paper}"
+    ]
+    if found.annotations is not None:
+        lines.append(f"annotations: {found.annotations} (SHA-256 {sha256(found.annotations)})")
+    lines += found.remarks
+    lines += ["", count_clips(found).to_string(), ""]
+    lines += _section("corrections", [_correction(entry) for entry in found.corrections])
+    lines += _section("unusable clips", [_omission(entry) for entry in found.unusable])
+    lines += _section("left out by the task", [_omission(entry) for entry in found.left_out])
+    lines += _section(
+        "frames missing between onset and offset",
+        [f"{gap.subject}/{gap.clip}: {gap.missing} ({gap.numbers})" for gap in found.gaps],
+    )
+    if result.faults is None:
+        lines.append("pictures: not read")
+    else:
+        lines += _section(
+            "unreadable pictures and changing sizes",
+            [f"{fault.subject}/{fault.clip}: {fault.reason}" for fault in result.faults],
+        )
+    lines.append(f"clip list SHA-256: {clip_list_hash(found.table)}")
+    return "\n".join(lines)
+
+
+def to_json(result: Validation) -> dict[str, Any]:
+    """Returns a validation as JSON types."""
+    found = result.found
+    counts = count_clips(found)
+    rows = counts.to_dict(orient="index")
+    return {
+        **found.to_json(),
+        "clips": len(found.table),
+        "subjects": {name: rows[name] for name in rows if name in set(found.table["subject"])},
+        "classes": rows["total"],
+        "paper": rows.get("paper"),
+        "difference": rows.get("difference"),
+        "faults": None if result.faults is None else [fault._asdict() for fault in result.faults],
+        "clip_list_sha256": clip_list_hash(found.table),
+    }
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"{title}: {len(lines) or 'none'}", *(f"  {line}" for line in lines)]
+
+
+def _correction(entry: Correction) -> str:
+    return (
+        f"{entry.where} ({entry.subject}/{entry.clip}): {entry.field} "
+        f"{entry.coded or 'missing'} -> {entry.used or 'missing'}: {entry.reason}"
+    )
+
+
+def _omission(entry: Omission) -> str:
+    clip = f"{entry.subject}/{entry.clip}, {entry.emotion}"
+    return f"{entry.where} ({clip}): {entry.reason}"
