@@ -23,6 +23,15 @@ EYE_CASCADE = "haarcascade_eye.xml"
 # Faces narrower than this share of the frame's shorter side are not looked for.
 _MIN_SHARE = 0.15
 
+_WINDOW = 24  # pixels: the smallest face that the cascade knows
+
+# Searching takes as long as there are pixels, and a frame shows a face again where the one before
+# did. So a clip is searched coarse to fine: a frame with its shorter side shrunk to so many pixels,
+# then around the box found there, with the face shrunk to so many. With fewer, faces were missed.
+_COARSE_SIDE = 120
+_FINE_FACE = 60
+_REACH = 0.2  # to each side of the box, as a share of it
+
 # Eyes lie in the upper part of a box, each in its half; no line between them is steeper: a head so
 # far inclined is no frontal face to the cascade, so what was found is something else.
 _EYES_DOWN_TO = 0.6
@@ -63,7 +72,7 @@ def _cascade(name: str) -> cv2.CascadeClassifier:
 
 
 def detect_faces(frame: NDArray[np.uint8]) -> list[Box]:
-    """Finds frontal faces.
+    """Finds frontal faces at full resolution.
 
     Args:
         frame: [H, W] uint8 grey, or [H, W, 3] uint8 (blue, green, red).
@@ -72,10 +81,68 @@ def detect_faces(frame: NDArray[np.uint8]) -> list[Box]:
         The faces, the largest first.
     """
     grey = _grey(frame)
-    smallest = max(24, int(_MIN_SHARE * min(grey.shape)))
-    found = _cascade(CASCADE).detectMultiScale(grey, 1.1, 5, minSize=(smallest, smallest))
-    boxes = [Box(int(x), int(y), int(width)) for x, y, width, _ in found]
+    smallest = max(_WINDOW, int(_MIN_SHARE * min(grey.shape)))
+    return _search(grey, 1.0, step=1.1, neighbors=5, smallest=smallest)
+
+
+def _search(
+    grey: NDArray[np.uint8],
+    scale: float,
+    *,
+    step: float,
+    neighbors: int,
+    smallest: int = _WINDOW,
+    largest: int = 0,
+) -> list[Box]:
+    """Finds faces in a frame shrunk to `scale`; their sizes are in pixels of the shrunk frame."""
+    if scale < 1:
+        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        grey = np.asarray(small, np.uint8)
+    found = _cascade(CASCADE).detectMultiScale(
+        grey, step, neighbors, minSize=(smallest, smallest), maxSize=(largest, largest)
+    )
+    boxes = [Box(*(round(side / scale) for side in face[:3])) for face in found]
     return sorted(boxes, key=lambda box: (-box.size, box.x, box.y))
+
+
+def _detect_coarsely(grey: NDArray[np.uint8]) -> list[Box]:
+    """Finds large faces in an eighth of the time that `detect_faces` takes."""
+    return _search(grey, min(1.0, _COARSE_SIDE / min(grey.shape)), step=1.2, neighbors=2)
+
+
+def _detect_near(grey: NDArray[np.uint8], box: Box) -> list[Box]:
+    """Finds a face not far from a box, nor much smaller or larger."""
+    reach = round(_REACH * box.size)
+    x, y = max(0, box.x - reach), max(0, box.y - reach)
+    window = grey[y : box.y + box.size + reach, x : box.x + box.size + reach]
+    scale = min(1.0, _FINE_FACE / box.size)
+    # With sizes that reach less far, or not as far down as up, the box would creep from its place.
+    smallest, largest = (round(share * scale * box.size) for share in (0.75, 1.35))
+    near = _search(
+        window, scale, step=1.1, neighbors=3, smallest=max(_WINDOW, smallest), largest=largest
+    )
+    return [Box(x + face.x, y + face.y, face.size) for face in near]
+
+
+def _detect_after(grey: NDArray[np.uint8], last: Box | None) -> list[Box]:
+    """Finds the face of a frame, given that of the frame before."""
+    if last is not None and (near := _detect_near(grey, last)):
+        return near
+    if coarse := _detect_coarsely(grey):
+        return _detect_near(grey, coarse[0]) or coarse
+    # Only until a face is known: the neighbours stand in for a frame that shows none.
+    return detect_faces(grey) if last is None else []
+
+
+def _clip_faces(frames: Sequence[NDArray[np.uint8]]) -> list[Box]:
+    """Finds the face of each frame that shows one, of several the largest."""
+    greys = [_grey(frame) for frame in frames]
+    found: list[Box] = []
+    for grey in greys:
+        found += _detect_after(grey, found[-1] if found else None)[:1]
+    if 0 < 3 * len(found) < len(frames):  # then it may have been none: with all care
+        found = [face for grey in greys for face in detect_faces(grey)[:1]]
+    return found
 
 
 def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -83,7 +150,7 @@ def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(grey, np.uint8)
 
 
-def sample_indices(length: int, samples: int = 16) -> list[int]:
+def sample_indices(length: int, samples: int = 7) -> list[int]:
     """Spreads samples evenly over a clip, both ends among them: what `stable_box` should see.
 
     Raises:
@@ -98,11 +165,11 @@ def sample_indices(length: int, samples: int = 16) -> list[int]:
 def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> Box:
     """Finds one box for a whole clip, so that cropping adds no motion of its own.
 
-    The box is the median, over the frames given, of each frame's largest face.
+    The box is the median, over the frames given, of each frame's face: of several the largest.
 
     Args:
-        frames: sampled frames of one size, taken one at a time: [H, W] uint8 grey, or [H, W, 3]
-            uint8 (blue, green, red).
+        frames: sampled frames of one size: [H, W] uint8 grey, or [H, W, 3] uint8 (blue, green,
+            red).
         margin: added on each side, as a share of the face's size.
 
     Returns:
@@ -111,16 +178,14 @@ def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> B
     Raises:
         InputError: if no frame shows a face.
     """
-    shapes, largest = [], []
-    for frame in frames:
-        shapes.append(frame.shape[:2])
-        largest += detect_faces(frame)[:1]
-    if not shapes:
+    frames = list(frames)
+    if not frames:
         raise InputError("the face is looked for in at least one frame, got none")
-    height, width = shapes[0]
-    if not largest:
-        raise InputError(f"no face found in {len(shapes)} sampled frames of {width}x{height}")
-    x, y, size = np.median(np.array(largest), axis=0)
+    height, width = frames[0].shape[:2]
+    found = _clip_faces(frames)
+    if not found:
+        raise InputError(f"no face found in {len(frames)} sampled frames of {width}x{height}")
+    x, y, size = np.median(np.array(found), axis=0)
     return _fit(x - margin * size, y - margin * size, (1 + 2 * margin) * size, (height, width))
 
 
