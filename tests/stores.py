@@ -6,7 +6,6 @@ import resource
 import signal
 from pathlib import Path
 
-import numpy as np
 from clips import random_frames, write_folder
 
 from originet import datasets, files, store
@@ -126,12 +125,3 @@ def limited_run(root, out, limit):
     assert here.poll(60)
     process.join(60)
     return here.recv()
-
-
-def as_rows(table):
-    """A table's rows with NA as None, to compare with ==."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
-
-
-def noise(*shape):
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

@@ -27,7 +27,7 @@ from originet import pictures, storedir
 from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine
 from originet.datasets.table_file import format_table, read_table, relative_frames
 from originet.errors import InputError
-from originet.files import safe_name
+from originet.files import safe_name, sha256
 from originet.prepare import Settings, prepare_clips
 from originet.rundir import read_json
 from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
@@ -35,6 +35,9 @@ from originet_ext import METHODS, build_info
 
 Image = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
+
+# What a survey tells of clips that were changed or are not in its table.
+_ACCOUNT = ("corrections", "unusable", "left_out", "gaps", "remarks")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class Store:
     def image_size(self) -> int:
         """Height and width of the images, in pixels."""
         return int(next(iter(self.images.values())).shape[-1])
+
+    @property
+    def crop_face(self) -> bool:
+        """Whether faces were cut out; of a composite, whether they were in any of its stores."""
+        manifests = self.manifest.get("stores", [self.manifest])
+        return any(manifest["settings"]["crop_face"] for manifest in manifests)
 
 
 def is_store(folder: str | Path) -> bool:
@@ -88,7 +97,7 @@ def read_store(folder: str | Path) -> Store:
         table = read_table(folder / TABLE, Path(manifest["root"]))
         tensors = safetensors.numpy.load_file(folder / IMAGES)
         images = {method: tensors[method] for method in manifest["methods"]}
-        hashes = {method: _sha256(pixels.tobytes()) for method, pixels in images.items()}
+        hashes = {method: _hash(pixels) for method, pixels in images.items()}
         for name, there in (
             (IMAGES, hashes == manifest["images_sha256"]),
             (TABLE, clip_list_hash(table) == manifest["clip_list_sha256"]),
@@ -193,25 +202,22 @@ def write_store(
     table = found.table.iloc[places].reset_index(drop=True)
     images = {method: np.stack([made[place][method] for place in places]) for method in methods}
     sheets = _draw_sheets(table, images)
+    told = found.to_json()
     manifest = {
         **identity,
         "methods": methods,
         "root": str(root),
-        "annotations_sha256": found.annotations and _sha256(found.annotations.read_bytes()),
+        "annotations_sha256": found.annotations and sha256(found.annotations),
         "classes": dict(sorted(Counter(table["label"]).items())),
         "clip_list_sha256": clip_list_hash(table),
-        "images_sha256": {method: _sha256(pixels.tobytes()) for method, pixels in images.items()},
+        "images_sha256": {method: _hash(pixels) for method, pixels in images.items()},
         "contact_sheets": list(sheets),
         "failed": [
             {key: found.table[key].iloc[place] for key in ("dataset", "subject", "clip")}
             | {"reason": failed[place]}
             for place in sorted(failed)
         ],
-        "corrections": [entry._asdict() for entry in found.corrections],
-        "unusable": [entry._asdict() for entry in found.unusable],
-        "left_out": [entry._asdict() for entry in found.left_out],
-        "gaps": [entry._asdict() for entry in found.gaps],
-        "remarks": list(found.remarks),
+        **{name: told[name] for name in _ACCOUNT},
         "fingerprints": [fingerprints[place] for place in places],
     }
     files = {
@@ -301,7 +307,7 @@ def _make(
         methods = tuple(method for method in settings.methods if method not in ready)
         lacking.setdefault(methods, []).append(place)
     finished = len(lacking.pop((), []))
-    if progress is not None:
+    if progress is not None and finished:
         progress(finished, len(made))
     failed: dict[int, str] = {}
 
@@ -344,8 +350,8 @@ def _draw_sheets(table: ClipTable, images: dict[str, Image]) -> dict[str, bytes]
     return sheets
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _hash(pixels: Image) -> str:
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
 def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:

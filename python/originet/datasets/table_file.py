@@ -11,11 +11,11 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
-from originet.datasets.table import COLUMNS, ClipTable, make_table
+from originet.datasets.table import COLUMNS, ClipRow, ClipTable, make_table
 from originet.errors import InputError
 
 _NUMBERS = ("onset", "apex", "offset")
@@ -57,22 +57,28 @@ def read_table(path: Path, root: Path) -> ClipTable:
         root: the folder that the paths of frames start from.
 
     Raises:
-        InputError: if the file is no such table; names the line.
+        InputError: if the file is no such table; names the row, the first below the header as 1.
     """
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        reader = csv.reader(file, strict=True)
-        rows: list[Any] = []
+    try:
+        # pandas' reader, for that of `csv` has a limit to the length of a cell.
+        cells = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape"
+        )
+    except ValueError as error:
+        raise InputError(f"{path} is no clip table: {error}") from error
+    if tuple(cells.columns) != COLUMNS:
+        raise InputError(f"{path} is no clip table: its header is not {','.join(COLUMNS)}")
+    rows = []
+    for number, row in enumerate(cells.to_dict("records"), start=1):
         try:
-            if tuple(next(reader, ())) != COLUMNS:
-                raise ValueError(f"its header is not {','.join(COLUMNS)}")
-            for cells in reader:
-                rows.append(_parse(dict(zip(COLUMNS, cells, strict=True)), root))
-        except (ValueError, csv.Error) as error:
-            raise InputError(f"{path}, line {reader.line_num}: {error}") from error
+            rows.append(_parse(row, root))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}, row {number}: {error}") from error
     return make_table(rows)
 
 
-def _parse(row: dict[str, Any], root: Path) -> dict[str, Any]:
+def _parse(row: dict[Any, Any], root: Path) -> ClipRow:
     numbers = {name: int(row[name]) if row[name] else None for name in _NUMBERS}
     frames = tuple(str(root / frame) for frame in json.loads(row["frames"]))
-    return row | numbers | {"fps": float(row["fps"] or math.nan), "frames": frames}
+    values = row | numbers | {"fps": float(row["fps"] or math.nan), "frames": frames}
+    return cast(ClipRow, values)
