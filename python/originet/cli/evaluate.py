@@ -40,7 +40,7 @@ def loso_command(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Stores of `originet prepare`, or a data set's root: <emotion>/<subject>/<clip>, "
             "a CSV, or what --dataset says.",
         ),
