@@ -83,10 +83,13 @@ def test_cropped_trees_are_known_by_folder_or_frame(root, place, frame, cropped)
     assert tree.cropped is cropped
 
 
-def test_the_roots_own_name_counts(root):
+def test_the_roots_own_name_counts_where_the_subjects_are_in_it(root):
     make(root / "Cropped" / "sub01" / "a")
     (tree,) = trees_in(root / "Cropped")
     assert tree.cropped
+    make(root / "crops and raw" / "raw" / "sub01" / "a")
+    (tree,) = trees_in(root / "crops and raw")
+    assert not tree.cropped
 
 
 def test_junk_is_no_frame_and_no_folder(root):
