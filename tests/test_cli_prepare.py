@@ -2,31 +2,22 @@
 
 import dataclasses
 import json
-import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from stores import contents, frame_of, write_tree
+from trees_cas_me2 import write_cas_me2
+from trees_casme import write_casme
+from trees_casme2 import write_casme2
+from trees_samm import write_samm
 
-from originet import cli, datasets, store
+from originet import datasets, store
 from originet.datasets import Omission, Survey
+from originet.loso import check_table
 from originet.prepare import Settings
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Runs `originet ...` in this process; returns (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["originet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capfd.readouterr()
-        return int(stop.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture
@@ -178,6 +169,30 @@ def test_loso_of_several_stores_keeps_their_subjects_apart(run, tree, tmp_path):
     assert "casme2+samm: 8 clips" in " ".join(printed.split())
     folds = [fold["subject"] for fold in results(tmp_path / "out")["folds"]]
     assert folds == ["casme2/s0", "casme2/s1", "samm/s0", "samm/s1"]
+
+
+def test_the_papers_sets_become_stores_and_a_composite(run, tmp_path):
+    writers = {
+        "casme": write_casme,
+        "casme2": write_casme2,
+        "cas_me2": write_cas_me2,
+        "samm": write_samm,
+    }
+    for name, write in writers.items():
+        write(tmp_path / name)
+        out = tmp_path / f"{name} store"
+        arguments = ("prepare", name, tmp_path / name, "-o", out, "--task", "three")
+        code, _, err = run(*arguments, "--no-crop-face", "--image-size", 16)
+        assert code == 0, err
+        made = store.read_store(out)
+        found = datasets.survey(name, tmp_path / name, task="three")
+        pd.testing.assert_frame_equal(made.table, found.table)
+        assert made.manifest["annotations"] == found.annotations.name
+        assert len(made.manifest["left_out"]) == len(found.left_out) > 0
+    stores = [store.read_store(tmp_path / f"{name} store") for name in writers]
+    subjects, classes, _ = check_table(store.combine_stores(stores).table)
+    assert {subject.split("/")[0] for subject in subjects} == set(writers)
+    assert classes == ("negative", "positive", "surprise")
 
 
 def test_loso_refuses_what_a_store_does_not_have(run, refuse, tree, tmp_path):
