@@ -199,13 +199,33 @@ def write_store(
     if not places:
         raise InputError(f"none of {len(made)} clips could be read, as {failed[0]}")
 
-    table = found.table.iloc[places].reset_index(drop=True)
     images = {method: np.stack([made[place][method] for place in places]) for method in methods}
+    prints = [fingerprints[place] for place in places]
+    files = _lay_out(found, identity, images, failed, prints)
+    with storedir.writing(out):
+        if not all(storedir.holds(out / name, data) for name, data in files.items()):
+            for place in places:  # also those taken from a store that is about to be replaced
+                keep(place)
+            storedir.put_in_place(out, files)
+        storedir.end_run(out)
+    return read_store(out)
+
+
+def _lay_out(
+    found: Survey,
+    identity: dict[str, Any],
+    images: dict[str, Image],
+    failed: dict[int, str],
+    fingerprints: list[str],
+) -> dict[str, bytes]:
+    """Returns a store's files by name; the clips that failed have no image and no fingerprint."""
+    root = found.frames.absolute()
+    table = found.table.drop(index=found.table.index[list(failed)]).reset_index(drop=True)
     sheets = _draw_sheets(table, images)
-    told = found.to_json()
+    account = found.to_json()
     manifest = {
         **identity,
-        "methods": methods,
+        "methods": list(images),
         "root": str(root),
         "annotations_sha256": found.annotations and sha256(found.annotations),
         "classes": dict(sorted(Counter(table["label"]).items())),
@@ -217,22 +237,15 @@ def write_store(
             | {"reason": failed[place]}
             for place in sorted(failed)
         ],
-        **{name: told[name] for name in _ACCOUNT},
-        "fingerprints": [fingerprints[place] for place in places],
+        **{name: account[name] for name in _ACCOUNT},
+        "fingerprints": fingerprints,
     }
-    files = {
+    return {
         IMAGES: safetensors.numpy.save(images),
         TABLE: format_table(table, root),
         **sheets,
         MANIFEST: json.dumps(manifest, indent=1).encode(),
     }
-    with storedir.writing(out):
-        if not all(storedir.holds(out / name, data) for name, data in files.items()):
-            for place in places:  # also those taken from a store that is about to be replaced
-                keep(place)
-            storedir.put_in_place(out, files)
-        storedir.end_run(out)
-    return read_store(out)
 
 
 def _identity(found: Survey, settings: Settings) -> dict[str, Any]:
