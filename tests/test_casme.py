@@ -63,7 +63,14 @@ def test_apex_is_the_second_where_the_first_is_missing(tmp_path):
 
 
 def test_workbook_may_have_one_column_of_apexes(tmp_path):
-    write_casme(tmp_path, header=[{"ApexF1": "ApexF", "ApexF2": None}.get(n, n) for n in HEADER])
+    names = {
+        "OnsetF": "OnsetFrame",
+        "ApexF1": "ApexFrame",
+        "ApexF2": None,
+        "OffsetF": "OffsetFrame",
+        "AU": "Action Units",
+    }
+    write_casme(tmp_path, header=[names.get(name, name) for name in HEADER])
     found = survey_casme(tmp_path)
     assert row_of(found, "sub01", "EP01_12").apex == 81
     without = found.table[found.table.apex.isna()]

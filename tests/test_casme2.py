@@ -113,6 +113,7 @@ def test_the_usual_workbook_is_taken_and_the_others_named(tmp_path):
         lambda name: name.replace("Frame", " Frame\n"),
         lambda name: name.replace(" ", "_"),
         lambda name: f" {name.lower()}  ",
+        lambda name: {"Action Units": "AU", "Estimated Emotion": "Emotion"}.get(name, name),
     ],
 )
 def test_headings_are_known_in_other_spellings(tmp_path, spelling):

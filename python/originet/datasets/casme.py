@@ -19,11 +19,11 @@ _COLUMNS = {
     "subject": ("Subject",),
     "clip": ("Filename",),
     "onset": ("OnsetF", "OnsetFrame"),
-    "apex": ("ApexF1", "ApexF", "ApexFrame"),
+    "apex": ("ApexF1", "ApexFrame"),
     "apex2": ("ApexF2",),
     "offset": ("OffsetF", "OffsetFrame"),
-    "action_units": ("AU", "AUs", "Action Units"),
-    "emotion": ("Emotion", "Estimated Emotion"),
+    "action_units": ("AU", "Action Units"),
+    "emotion": ("Emotion",),
 }
 
 # Mended by others who compared the copy of 189 rows with the folders of frames.

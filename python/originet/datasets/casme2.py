@@ -27,7 +27,7 @@ _COLUMNS = {
     "onset": ("OnsetFrame",),
     "apex": ("ApexFrame",),
     "offset": ("OffsetFrame",),
-    "action_units": ("Action Units", "Action Unit", "AU", "AUs"),
+    "action_units": ("Action Units", "AU"),
     "emotion": ("Estimated Emotion", "Emotion"),
 }
 
