@@ -110,7 +110,7 @@ def open_clip(
         end: the last frame, likewise; a time means the last frame then or earlier.
         fps: frames a second, where times are given; by default what a video says of itself.
         color: keeps three channels.
-        crop_face: cuts out the face, with one box for all frames: the median of those found in 7
+        crop_face: cuts out the face, with one box for all frames: the median of those found in 5
             frames spread over the clip. Of image files these are kept in memory until they are
             read; in a video they are sought, and decoded again when it is read.
         align_eyes: with `crop_face`, turns all frames by one angle, so that the eyes are level.

@@ -264,11 +264,17 @@ def read_image(path: str | Path, *, color: bool = False) -> Image:
     Raises:
         InputError: if the file is missing, empty, truncated or no image.
     """
-    _check_file(path)
     with named_errors(path):
-        data = Path(path).read_bytes()
+        if not Path(path).is_file():
+            raise InputError(f"no such file: {path}")
+        with open(path, "rb") as file:
+            data = file.read()
+    if not data:
+        raise InputError(f"empty file (0 bytes): {path}")
     for start, end in _END_MARKS.items():
-        if data.startswith(start) and end not in data:
+        # From behind, where a whole file has it: from the front it would take a tenth of the time
+        # that decoding does.
+        if data.startswith(start) and data.rfind(end) < 0:
             raise InputError(f"truncated image: {path}")
     try:
         with silence:
