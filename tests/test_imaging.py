@@ -143,7 +143,7 @@ def test_video_that_does_not_tell_its_length(tmp_path):
     assert length == 20 and calls == [*((done, None) for done in range(1, 21)), (20, 20)]
     want = whole(video.read_clip(path), "absolute", "minmax")
     np.testing.assert_array_equal(images["absolute"], want)
-    with pytest.raises(InputError, match=r"no face found in 16 sampled frames .*stream\.mjpeg"):
+    with pytest.raises(InputError, match=r"no face found in 5 sampled frames .*stream\.mjpeg"):
         imaging.open_clip(path, crop_face=True)
 
 
@@ -271,12 +271,12 @@ def test_one_box_for_a_face_that_jitters(tmp_path):
     folder = write_folder(tmp_path / "clip", frames)
     clip = imaging.open_clip(folder, crop_face=True)
     found = [faces.detect_faces(frames[i])[0] for i in faces.sample_indices(20)]
-    assert len({box[:2] for box in found}) > 5  # the face does move
+    assert len({box[:2] for box in found}) == 5  # the face does move
     x, y, size = np.median(found, axis=0)
     box = clip.box
-    assert abs(box.size - 1.2 * size) <= 1
-    assert abs(box.x + box.size / 2 - (x + size / 2)) <= 1
-    assert abs(box.y + box.size / 2 - (y + size / 2)) <= 1
+    assert abs(box.size - 1.2 * size) <= 0.03 * size
+    assert abs(box.x + box.size / 2 - (x + size / 2)) <= 0.03 * size
+    assert abs(box.y + box.size / 2 - (y + size / 2)) <= 0.03 * size
     np.testing.assert_array_equal(np.stack(list(clip)), faces.crop(frames, box))
 
 
@@ -285,9 +285,9 @@ def test_face_box_reads_sampled_frames_only(tmp_path, monkeypatch):
     read = []
     original = video.read_image
     monkeypatch.setattr(video, "read_image", lambda *a, **k: read.append(a) or original(*a, **k))
-    with pytest.raises(InputError, match=r"no face found in 16 sampled frames of 64x64: .*clip"):
+    with pytest.raises(InputError, match=r"no face found in 5 sampled frames of 64x64: .*clip"):
         imaging.open_clip(folder, crop_face=True)
-    assert len(read) == 16
+    assert len(read) == 5
     path = write_video(tmp_path / "a.avi", random_frames(40, (64, 64)))
-    with pytest.raises(InputError, match=r"no face found in 16 sampled frames of 64x64: .*a\.avi"):
+    with pytest.raises(InputError, match=r"no face found in 5 sampled frames of 64x64: .*a\.avi"):
         imaging.open_clip(path, crop_face=True)

@@ -115,7 +115,7 @@ def test_the_face_is_sampled_evenly_where_frames_are_missing(tmp_path, monkeypat
     (tmp_path / "clips.csv").write_text("path,subject,emotion,onset,offset\na,1,sad,2,30\n")
     seen = []
 
-    def stable_box(frames):
+    def stable_box(frames, *, margin):
         seen.extend(int(frame[0, 0]) for frame in frames)
         return faces.Box(0, 0, 8)
 

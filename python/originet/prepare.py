@@ -1,6 +1,14 @@
-"""Clips become active images: read, crop, resize, pool."""
+"""Clips become active images: read, crop, resize, pool; several clips at a time."""
 
-from collections.abc import Callable
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +16,62 @@ from numpy.typing import NDArray
 from originet import imaging
 from originet.datasets.table import ClipTable
 from originet.errors import InputError
+from originet.opencv import one_thread
+from originet.video import Image
+from originet_ext import METHODS, ActiveImageAccumulator
+
+# Called as done(position in the table, [M, S, S] uint8 or the error) when a clip is finished.
+Done = Callable[[int, NDArray[np.uint8] | InputError], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is made of each clip.
+
+    Attributes:
+        methods: readings of the active image, of `originet_ext.METHODS`.
+        image_size: height and width of an image, in pixels.
+        crop_face: cuts each clip to its face first, with one box a clip.
+        align_eyes: turns each clip so that the line of its eyes is level; asks for `crop_face`.
+        margin: added on each side of the face, as a share of its size.
+    """
+
+    methods: tuple[str, ...] = ("paper",)
+    image_size: int = 128
+    crop_face: bool = False
+    align_eyes: bool = False
+    margin: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            InputError: naming the one that is wrong.
+        """
+        object.__setattr__(self, "methods", tuple(self.methods))
+        unknown = [method for method in self.methods if method not in METHODS]
+        if unknown:
+            raise InputError(f"method must be one of {', '.join(METHODS)}, got {unknown[0]!r}")
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise InputError(f"methods must be one or more, each once, got {list(self.methods)}")
+        if self.image_size < 1:
+            raise InputError(f"image_size must be at least 1, got {self.image_size}")
+        if not 0 <= self.margin < math.inf:
+            raise InputError(f"margin must be a number from 0, got {self.margin}")
+        if self.align_eyes and not self.crop_face:
+            raise InputError("align_eyes asks for crop_face: eyes are looked for in the face")
+
+
+class Prepared(NamedTuple):
+    """The active images of a table.
+
+    Attributes:
+        images: [N, S, S] uint8 by method, in the table's order; 0 where the clip failed.
+        failed: position in the table -> reason, one line that names the clip.
+    """
+
+    images: dict[str, NDArray[np.uint8]]
+    failed: dict[int, str]
 
 
 def active_images(
@@ -16,18 +80,17 @@ def active_images(
     method: str = "paper",
     image_size: int = 128,
     crop_face: bool = False,
+    jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.uint8]:
-    """Makes the active image of every clip; a few frames are in memory at a time.
-
-    Frames are read in grey and resized before they are pooled, so that one pixel of motion means
-    the same share of the face in every clip.
+    """Makes the active image of every clip by one method; the first clip that fails ends it.
 
     Args:
         table: the clips.
         method: the reading of the active image, one of `originet_ext.METHODS`.
         image_size: height and width of the result, in pixels.
         crop_face: cuts each clip to its face first (one box a clip).
+        jobs: how many clips are prepared at a time; None means one a core.
         progress: called as progress(done, total) after each clip.
 
     Returns:
@@ -37,23 +100,146 @@ def active_images(
         InputError: if a clip cannot be read or, with `crop_face`, shows no face; the message names
             it.
     """
-    if image_size < 1:
-        raise InputError(f"image_size must be at least 1, got {image_size}")
-    images = np.empty((len(table), image_size, image_size), np.uint8)
+
+    def refuse(position: int, result: NDArray[np.uint8] | InputError) -> None:
+        if isinstance(result, InputError):
+            raise result
+
+    settings = Settings((method,), image_size, crop_face)
+    workers = (os.cpu_count() or 1) if jobs is None else jobs
+    return prepare_clips(table, settings, jobs=workers, progress=progress, done=refuse).images[
+        method
+    ]
+
+
+def prepare_clips(
+    table: ClipTable,
+    settings: Settings,
+    *,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    done: Done | None = None,
+) -> Prepared:
+    """Makes the active images of every clip; a clip that cannot be used does not stop the others.
+
+    Threads share the work, for decoding, searching faces, resizing and summing release the GIL;
+    OpenCV's own threads rest meanwhile. The images do not depend on the number of threads. Of each
+    clip under way a few frames are in memory: besides those being summed, the ones that its face
+    was looked for in.
+
+    Args:
+        table: the clips.
+        settings: what is made of each.
+        jobs: how many clips are prepared at a time.
+        progress: called as progress(done, total) after each clip, in the calling thread.
+        done: called as done(position, result) when a clip is finished, in whatever order that
+            happens, in the calling thread. What it raises ends the work, as an interrupt does: at
+            the next frame of the clips under way.
+
+    Returns:
+        The images, and which clips failed.
+
+    Raises:
+        InputError: if jobs is below 1.
+    """
+    if jobs < 1:
+        raise InputError(f"jobs must be at least 1, got {jobs}")
+    shape = (len(table), settings.image_size, settings.image_size)
+    images = {method: np.zeros(shape, np.uint8) for method in settings.methods}
+    failed: dict[int, str] = {}
+    stopped = threading.Event()
+
+    def work(span: tuple[tuple[str, ...], object, object]) -> NDArray[np.uint8]:
+        frames, onset, offset = span
+        return prepare_clip(frames, _optional(onset), _optional(offset), settings, stopped)
+
     spans = table[["frames", "onset", "offset"]].itertuples(index=False, name=None)
-    for index, (frames, onset, offset) in enumerate(spans):
-        clip = imaging.open_clip(
-            frames,
-            start=_optional(onset),
-            end=_optional(offset),
-            crop_face=crop_face,
-            size=image_size,
-        )
-        _, pooled, _ = imaging.active_images(clip, [method], "minmax")
-        images[index] = pooled[method].round()
-        if progress is not None:
-            progress(index + 1, len(table))
-    return images
+    with one_thread, ThreadPoolExecutor(jobs) as threads:
+        try:
+            running = {threads.submit(work, span): place for place, span in enumerate(spans)}
+            for finished, future in enumerate(as_completed(running), start=1):
+                place = running.pop(future)
+                result: NDArray[np.uint8] | InputError
+                try:
+                    result = future.result()
+                except InputError as error:
+                    result, failed[place] = error, str(error)
+                else:
+                    for method, image in zip(settings.methods, result, strict=True):
+                        images[method][place] = image
+                if done is not None:
+                    done(place, result)
+                if progress is not None:
+                    progress(finished, len(table))
+        except BaseException:  # such as an interrupt: what is under way would go on for long
+            stopped.set()
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Prepared(images, dict(sorted(failed.items())))
+
+
+def prepare_clip(
+    frames: tuple[str, ...],
+    onset: int | None,
+    offset: int | None,
+    settings: Settings,
+    stopped: threading.Event | None = None,
+) -> NDArray[np.uint8]:
+    """Makes the active images of one clip, whose frames are decoded once for all methods.
+
+    Frames are read in grey and resized before they are pooled, so that one pixel of motion means
+    the same share of the face in every clip. The samples that the face is looked for in are kept
+    until they are summed, except those of a video: it is decoded anew from its start.
+
+    Args:
+        frames: image files in frame order, or one video.
+        onset: number of the first frame; None means the clip's first.
+        offset: number of the last frame, inclusive; None means the clip's last.
+        settings: what is made.
+        stopped: once it is set, the next frame ends the work.
+
+    Returns:
+        [M, S, S] uint8, one image a method, each stretched to 0..255.
+
+    Raises:
+        InputError: if the clip cannot be read, shows no face where that is cut out, or no eyes
+            where they are levelled; the message names the clip or file.
+        InterruptedError: if `stopped` was set.
+    """
+    clip = imaging.open_clip(
+        frames,
+        start=onset,
+        end=offset,
+        crop_face=settings.crop_face,
+        align_eyes=settings.align_eyes,
+        margin=settings.margin,
+        size=settings.image_size,
+    )
+    sums = [ActiveImageAccumulator(method, "minmax") for method in settings.methods]
+    with closing(clip.decode()) as decoded:
+        watched = _watched(decoded, stopped)
+        for frame in _ends(watched) if settings.methods == ("paper",) else watched:
+            pixels = clip.cut(frame)
+            for accumulator in sums:
+                accumulator.update(pixels)
+    return np.stack([accumulator.result().round().astype(np.uint8) for accumulator in sums])
+
+
+def _watched(frames: Iterator[Image], stopped: threading.Event | None) -> Iterator[Image]:
+    for frame in frames:
+        if stopped is not None and stopped.is_set():
+            raise InterruptedError("stopped")
+        yield frame
+
+
+def _ends(frames: Iterator[Image]) -> Iterator[Image]:
+    """Gives the first and the last two frames, all that `paper` depends on.
+
+    The others were decoded, so that a damaged one is found whatever the method, but need not be
+    resized.
+    """
+    yield next(frames)  # a clip without frames is an error
+    yield from deque(frames, maxlen=2)
 
 
 def _optional(number: object) -> int | None:

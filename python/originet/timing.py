@@ -28,11 +28,11 @@ class Row:
     Times are microseconds a call. `bytes` is what an ideal kernel reads and writes in one call,
     `gbps` those bytes over the median in 1e9 B/s, `copy_ratio` the median of a clone of as many
     bytes, timed in the same rounds, over this median (1: as fast as the clone); all three are 0
-    for a whole network. `saved_bytes` is what autograd keeps for the backward pass, or a stream
-    between two frames, 0 where that was not asked; `peak_bytes` what one call needs on a GPU beyond
-    what was there, 0 on the CPU. `l2_bytes` and `l3_bytes` are the caches that one core, or the
-    GPU, sees; 0 if unknown. `threads` is 0 on a GPU, `cuda` is empty for a CPU-only torch, `commit`
-    outside a checkout.
+    for a whole network. `saved_bytes` is what autograd keeps for the backward pass, a stream
+    between two frames, or what the arrays take at most while clips are prepared, 0 where that was
+    not asked; `peak_bytes` what one call needs on a GPU beyond what was there, 0 on the CPU.
+    `l2_bytes` and `l3_bytes` are the caches that one core, or the GPU, sees; 0 if unknown.
+    `threads` is 0 on a GPU, `cuda` is empty for a CPU-only torch, `commit` outside a checkout.
     """
 
     benchmark: str

@@ -22,6 +22,7 @@ from originet.bench.active_image import (
 from originet.bench.compare import TOLERANCE, compare
 from originet.bench.harness import Case, Job, run_jobs, saved_bytes, time_case
 from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
+from originet.bench.prepare import PREPARE_VARIANTS, prepare_case, prepare_jobs, prepare_providers
 from originet.bench.ragged import ragged_batch, ragged_case, ragged_jobs, ragged_providers
 from originet.bench.rrelu import (
     DTYPES,
@@ -44,6 +45,7 @@ __all__ = [
     "MODEL_MODES",
     "MODEL_PROVIDERS",
     "MODES",
+    "PREPARE_VARIANTS",
     "PROVIDERS",
     "SUBJECTS",
     "TOLERANCE",
@@ -57,6 +59,8 @@ __all__ = [
     "eager_rrelu",
     "jobs",
     "model_case",
+    "prepare_case",
+    "prepare_providers",
     "ragged_batch",
     "ragged_case",
     "ragged_providers",
@@ -73,7 +77,7 @@ __all__ = [
     "write_results",
 ]
 
-SUBJECTS = ("rrelu", "active-image", "model")
+SUBJECTS = ("rrelu", "active-image", "model", "prepare")
 
 
 def jobs(
@@ -93,7 +97,8 @@ def jobs(
         threads: Counts of CPU threads; 1 and torch's present number by default.
         quick: A few sizes and nothing compiled: seconds, not minutes.
 
-    Subject "active-image" is single clips, ragged batches, windows and, on the CPU, streams.
+    Subject "active-image" is single clips, ragged batches, windows and, on the CPU, streams;
+    "prepare", on the CPU alone, is clips on disk.
 
     Raises:
         InputError: Unknown subject, or a number of threads below 1.
@@ -118,6 +123,8 @@ def jobs(
         ]
     if subject == "model":
         return model_jobs(device, threads=counts, quick=quick)
+    if subject == "prepare":  # decoding files is no work for a GPU
+        return prepare_jobs(threads=counts, quick=quick) if device.type == "cpu" else []
     raise InputError(f"subject must be one of {', '.join(SUBJECTS)}, got {subject!r}")
 
 

@@ -19,6 +19,7 @@ _TITLES = {
     "ragged": "Batches of ragged clips",
     "windows": "Windows over a video",
     "stream": "Frame by frame",
+    "prepare": "Clips on disk",
     "model": "OrigiNet",
 }
 # Which cases stand for the others in the README: a colour clip; OrigiNet at batch 32.
@@ -31,6 +32,9 @@ _PICTURES = {
     "active_image": ("active image", "GB/s over bytes moved"),
     "windows": ("windows", "time over frames a window"),
 }
+# What the leading dimensions of a shape are told as, and what the memory is.
+_RATES = {"stream": ("frames/s",), "prepare": ("clips/s", "frames/s")}
+_MEMORY = {"stream": "kept", "prepare": "arrays, peak"}
 _DRAWN_METHODS = ("authors", "absolute", "rank")  # timed at all sizes, reading all frames
 
 
@@ -152,7 +156,7 @@ def _representative(rows: Sequence[Row]) -> list[Row]:
             row.shape in _README_SHAPES
             and (row.mode == "cold" or (row.benchmark, row.shape) not in cold)
         )
-        or row.subject in ("ragged", "stream")
+        or row.subject in ("ragged", "stream", "prepare")
         or (row.subject == "windows" and row.shape != _SHORT_VIDEO)
         or (row in flat and _nbytes(row) == max(sizes))
         or (row in flat and _nbytes(row) == min(sizes) and row.dtype == "float32")
@@ -196,19 +200,20 @@ def _table(title: str, cases: Sequence[dict[str, Row]]) -> Table:
     # What does the same work under ideal conditions, and what does it in another way.
     ideals = [name for name in ("clone", "equal") if name in providers]
     others = [name for name in providers if name not in ("fused", *ideals)]
-    stream = all(timed["fused"].subject == "stream" for timed in cases)
+    subject = cases[0]["fused"].subject  # that of all
+    rates = _RATES.get(subject, ())
     with_memory = any(timed["fused"].saved_bytes for timed in cases)
     header = ["case", "dtype", "input", "median"]
-    header += ["frames/s"] if stream else []
+    header += rates
     header += [f"of {name}" for name in ideals]
     header += [f"over {name}" for name in others]
-    header += ["kept" if stream else "kept / by eager"] if with_memory else []
+    header += [_MEMORY.get(subject, "kept / by eager")] if with_memory else []
     lines = []
     for timed in cases:
         row = timed["fused"]
         line = [_name(row), row.dtype, _input(row), duration(row.median_us)]
-        if stream:
-            line.append(f"{int(row.shape.partition('x')[0]) / row.median_us * 1e6:,.0f}")
+        counts = row.shape.split("x")[: len(rates)]
+        line += [_rate(int(count) / row.median_us * 1e6) for count in counts]
         times = {name: other.median_us / row.median_us for name, other in timed.items()}
         line += [f"{times[name]:.0%}" if name in times else "" for name in ideals]
         line += [f"{times[name]:.2f}x" if name in times else "" for name in others]
@@ -224,6 +229,10 @@ def _name(row: Row) -> str:
     if not row.variant:
         return row.mode
     return row.variant if row.mode == "forward" else f"{row.variant} {row.mode}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def _nbytes(row: Row) -> int:

@@ -1,0 +1,46 @@
+"""Settings of OpenCV that hold for all threads of the process, changed for a while."""
+
+import threading
+from collections.abc import Callable
+
+import cv2
+
+
+class Meanwhile:
+    """A context in which a setting has another value.
+
+    Several threads may be inside at once, and one thread several times: the first to enter changes
+    the setting, the last to leave puts back what was there.
+    """
+
+    def __init__(
+        self, get: Callable[[], int], put: Callable[[int], object], meanwhile: int
+    ) -> None:
+        self._get, self._put, self._meanwhile = get, put, meanwhile
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = self._get()
+                self._put(self._meanwhile)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._put(self._before)
+
+
+# OpenCV's warnings stay off stderr: what went wrong is told by an exception.
+silence = Meanwhile(
+    cv2.utils.logging.getLogLevel,
+    cv2.utils.logging.setLogLevel,
+    cv2.utils.logging.LOG_LEVEL_SILENT,
+)
+
+# Where clips share the cores, threads inside of each would only wait for one another.
+one_thread = Meanwhile(cv2.getNumThreads, cv2.setNumThreads, 1)
