@@ -36,9 +36,6 @@ from originet_ext import METHODS, build_info
 Image = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
-# What a survey tells of clips that were changed or are not in its table.
-_ACCOUNT = ("corrections", "unusable", "left_out", "gaps", "remarks")
-
 
 @dataclass(frozen=True)
 class Store:
@@ -222,7 +219,6 @@ def _lay_out(
     root = found.frames.absolute()
     table = found.table.drop(index=found.table.index[list(failed)]).reset_index(drop=True)
     sheets = _draw_sheets(table, images)
-    account = found.to_json()
     manifest = {
         **identity,
         "methods": list(images),
@@ -237,7 +233,7 @@ def _lay_out(
             | {"reason": failed[place]}
             for place in sorted(failed)
         ],
-        **{name: account[name] for name in _ACCOUNT},
+        **found.account(),
         "fingerprints": fingerprints,
     }
     return {

@@ -173,7 +173,12 @@ def to_json(result: Validation) -> dict[str, Any]:
     counts = count_clips(found)
     rows = counts.to_dict(orient="index")
     return {
-        **found.to_json(),
+        "dataset": found.dataset,
+        "task": found.task,
+        "annotations": found.annotations and str(found.annotations),
+        "annotations_sha256": found.annotations and sha256(found.annotations),
+        "frames": str(found.frames),
+        "cropped": found.cropped,
         "clips": len(found.table),
         "subjects": {name: rows[name] for name in rows if name in set(found.table["subject"])},
         "classes": rows["total"],
@@ -181,6 +186,7 @@ def to_json(result: Validation) -> dict[str, Any]:
         "difference": rows.get("difference"),
         "faults": None if result.faults is None else [fault._asdict() for fault in result.faults],
         "clip_list_sha256": clip_list_hash(found.table),
+        **found.account(),
     }
 
 

@@ -94,14 +94,9 @@ class Survey:
     gaps: Sequence[Gap] = ()
     remarks: Sequence[str] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns all but the table as JSON types."""
+    def account(self) -> dict[str, Any]:
+        """Returns what was corrected, left out, missing and chosen, as JSON types."""
         return {
-            "dataset": self.dataset,
-            "task": self.task,
-            "cropped": self.cropped,
-            "annotations": None if self.annotations is None else str(self.annotations),
-            "frames": str(self.frames),
             "corrections": [entry._asdict() for entry in self.corrections],
             "unusable": [entry._asdict() for entry in self.unusable],
             "left_out": [entry._asdict() for entry in self.left_out],
