@@ -1,11 +1,14 @@
-"""Devices, tolerances and the one place where a missing GPU skips a test."""
+"""Devices, the command line, and the one place where a missing GPU skips a test."""
 
 import importlib.metadata
 import os
+import sys
 
 import pytest
 import torch
 from activations import PSI, SILU, Activation
+
+from originet import cli
 
 _versions = {d.version for d in importlib.metadata.distributions(name="torchvision")}
 if torch.version.cuda is None and any("+" not in version for version in _versions):
@@ -43,3 +46,17 @@ def seeded_rng():
     torch.manual_seed(0)
     yield
     torch.random.set_rng_state(state)
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Runs `originet ...` in this process; returns (exit code, stdout, stderr)."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["originet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        printed = capfd.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
+
+    return call

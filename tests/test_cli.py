@@ -12,22 +12,8 @@ import torch
 from clips import random_frames, write_folder
 
 import originet_ext
-from originet import cli, doctor, synth
+from originet import doctor, synth
 from originet.video import read_clip
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Runs `originet ...` in this process; returns (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["originet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capfd.readouterr()
-        return int(stop.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +29,7 @@ def test_console_script_is_installed():
     printed = subprocess.check_output(
         [Path(sys.executable).with_name("originet"), "--help"], text=True
     )
-    for command in ("demo", "image", "synth", "loso", "bench", "doctor"):
+    for command in ("demo", "image", "synth", "prepare", "loso", "bench", "doctor"):
         assert f" {command} " in printed
 
 

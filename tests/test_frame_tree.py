@@ -39,6 +39,14 @@ def test_subjects_are_found_at_any_depth(root, place):
     assert tree.find("sub02", "EP02_01f") is None
 
 
+def test_a_stray_picture_does_not_hide_a_tree(root):
+    make(root / "Cropped" / "sub01" / "a")
+    for folder in (root, root / "Cropped", root / "Cropped" / "sub01"):
+        (folder / "preview.jpg").touch()
+    (tree,) = trees_in(root)
+    assert tree.find("sub01", "a") == root / "Cropped" / "sub01" / "a"
+
+
 def test_clip_names_are_compared_without_case_and_blanks(root):
     make(root / "sub01" / "EP02_01F ")
     (tree,) = trees_in(root)
@@ -83,10 +91,13 @@ def test_cropped_trees_are_known_by_folder_or_frame(root, place, frame, cropped)
     assert tree.cropped is cropped
 
 
-def test_the_roots_own_name_counts(root):
+def test_the_roots_own_name_counts_where_the_subjects_are_in_it(root):
     make(root / "Cropped" / "sub01" / "a")
     (tree,) = trees_in(root / "Cropped")
     assert tree.cropped
+    make(root / "crops and raw" / "raw" / "sub01" / "a")
+    (tree,) = trees_in(root / "crops and raw")
+    assert not tree.cropped
 
 
 def test_junk_is_no_frame_and_no_folder(root):

@@ -24,7 +24,8 @@ COMMANDS = [
 # Options which the test adds, so that a command ends in seconds: the last of two counts.
 QUICK = {
     "synth": "--subjects 3 --clips-per-class 1",
-    "loso": "--epochs 1 --image-size 16 --rotation 0 --no-equalize",
+    "prepare": "--image-size 16",
+    "loso": "--epochs 1 --rotation 0 --no-equalize",
 }
 
 
@@ -34,7 +35,7 @@ def test_python_blocks_run(code, capsys):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 4 and len(COMMANDS) == 8
+    assert len(PYTHON) == 4 and len(COMMANDS) == 10
 
 
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):

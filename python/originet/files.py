@@ -1,7 +1,8 @@
-"""Files that are either whole or absent, and what they hold."""
+"""Files that are either whole or absent, what they hold, and names for them."""
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 
@@ -26,6 +27,14 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def safe_name(text: str) -> str:
+    """Returns a text as a part of a file name: at most 60 letters, digits, `_`, `-` and `.`.
+
+    Different texts may become one name.
+    """
+    return re.sub(r"^\.|[^\w.-]", "_", text)[:60]
 
 
 def sha256(path: str | Path) -> str:

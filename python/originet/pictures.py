@@ -5,6 +5,7 @@ no pixel is lost.
 """
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from originet.video import Image
 
 # The longer side of a panel, in pixels: smaller ones are enlarged, larger ones shrunk.
 PANEL_SIDES = (224, 640)
+
+CONTACT_SIDE = 128  # of a contact sheet's panels, which are many
 
 FRAME_MS = 40  # how long an animation shows each frame
 LAST_FRAME_MS = 1500
@@ -47,11 +50,31 @@ def sheet(panels: Sequence[Panel], columns: int) -> Picture:
     Raises:
         InputError: if there is no panel, columns is below 1, or the panels' shapes differ.
     """
-    return next(iter(sheets([panels], columns)))
+    return next(sheets([panels], columns))
 
 
-def sheets(pages: Sequence[Sequence[Panel]], columns: int) -> Iterator[Picture]:
-    """Draws sheets of one size, the pages of an animation; arguments and errors as of `sheet`."""
+def contact_sheet(panels: Sequence[Panel]) -> Picture:
+    """Draws many panels of one size small, in about as many rows as columns; raises as `sheet`."""
+    columns = math.ceil(math.sqrt(len(panels)))
+    return next(sheets([panels], columns, sides=(CONTACT_SIDE, CONTACT_SIDE)))
+
+
+def sheets(
+    pages: Sequence[Sequence[Panel]], columns: int, sides: tuple[int, int] = PANEL_SIDES
+) -> Iterator[Picture]:
+    """Draws sheets of one size, the pages of an animation.
+
+    Args:
+        pages: the panels of each sheet, equally many.
+        columns: panels in a row.
+        sides: limits of a panel's longer side, in pixels.
+
+    Returns:
+        The sheets.
+
+    Raises:
+        InputError: as `sheet`, and if the pages' lengths differ.
+    """
     panels = [panel for page in pages for panel in page]
     shapes = {panel.pixels.shape for panel in panels}
     if columns < 1 or len(shapes) != 1 or len({len(page) for page in pages}) != 1:
@@ -59,7 +82,7 @@ def sheets(pages: Sequence[Sequence[Panel]], columns: int) -> Iterator[Picture]:
             f"a sheet needs panels of one shape in at least 1 column, got {sorted(shapes)} "
             f"in {columns}"
         )
-    layout = _Layout(panels, columns, max(map(len, pages)))
+    layout = _Layout(panels, columns, max(map(len, pages)), sides)
     return (layout.draw(page) for page in pages)
 
 
@@ -88,10 +111,12 @@ def _font(weight: str, size: int) -> ImageFont.FreeTypeFont:
 class _Layout:
     """Where things stand on sheets whose panels have one size."""
 
-    def __init__(self, panels: Sequence[Panel], columns: int, count: int) -> None:
+    def __init__(
+        self, panels: Sequence[Panel], columns: int, count: int, sides: tuple[int, int]
+    ) -> None:
         height, width = panels[0].pixels.shape[:2]
         longer = max(height, width)
-        scale = min(max(longer, PANEL_SIDES[0]), PANEL_SIDES[1]) / longer
+        scale = min(max(longer, sides[0]), sides[1]) / longer
         self._size = (max(1, round(width * scale)), max(1, round(height * scale)))
         self._shrinks = scale < 1
         unit = max(14, round(0.045 * max(self._size)))

@@ -10,13 +10,12 @@ Only JSON is read back, and only after it was compared with what this run would 
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from originet.errors import InputError
-from originet.files import write_atomically
+from originet.files import safe_name, write_atomically
 
 
 def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
@@ -37,11 +36,9 @@ def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
     try:
         (directory / "folds").mkdir(parents=True, exist_ok=True)
         if path.exists():
-            differences = list(_differences(_read_json(path), identity))
-            if differences:
-                raise InputError(
-                    f"{directory} holds results of another run: {'; '.join(differences)}"
-                )
+            told = list(differences(read_json(path), identity))
+            if told:
+                raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
         elif any((directory / "folds").iterdir()):
             raise InputError(f"{directory} holds folds but no config.json to tell their run")
         else:
@@ -61,8 +58,8 @@ def fold_path(directory: Path, fold: dict[str, Any]) -> Path:
     Returns:
         The path.
     """
-    subject = re.sub(r"[^A-Za-z0-9._-]", "_", fold["subject"])[:80]
-    return directory / "folds" / f"seed{fold['seed']}_{fold['index']:03d}_{subject}.json"
+    name = f"seed{fold['seed']}_{fold['index']:03d}_{safe_name(fold['subject'])}.json"
+    return directory / "folds" / name
 
 
 def read_fold(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
@@ -78,10 +75,10 @@ def read_fold(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: If the file is no JSON or another fold's.
     """
-    fold: dict[str, Any] = _read_json(path)
-    differences = list(_differences({key: fold.get(key) for key in expected}, expected))
-    if differences:
-        raise InputError(f"{path} is another fold's: {'; '.join(differences)}")
+    fold: dict[str, Any] = read_json(path)
+    told = list(differences({key: fold.get(key) for key in expected}, expected))
+    if told:
+        raise InputError(f"{path} is another fold's: {'; '.join(told)}")
     return fold
 
 
@@ -114,8 +111,18 @@ def write_predictions(path: Path, classes: Sequence[str], folds: list[dict[str, 
     write_atomically(path, text.getvalue().encode())
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The object.
+
+    Raises:
+        InputError: If the file holds anything else.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -125,10 +132,19 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
-    """Yields what differs between two JSON values, by dotted name."""
+def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    """Tells what differs between two JSON values.
+
+    Args:
+        there: The values that were found.
+        here: Those that were expected.
+        name: Dotted name of the two.
+
+    Yields:
+        A clause for each value that differs, with its dotted name.
+    """
     if isinstance(there, dict) and isinstance(here, dict):
         for key in sorted(there.keys() | here.keys()):
-            yield from _differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
+            yield from differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
     elif there != here:
         yield f"{name} is {there!r} there, {here!r} here"

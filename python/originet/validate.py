@@ -164,7 +164,7 @@ def to_text(result: Validation) -> str:
             [f"{fault.subject}/{fault.clip}: {fault.reason}" for fault in result.faults],
         )
     lines.append(f"clip list SHA-256: {clip_list_hash(found.table)}")
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
 
 
 def to_json(result: Validation) -> dict[str, Any]:

@@ -1,16 +1,30 @@
-"""`originet synth` and `originet check`."""
+"""`originet synth`, `originet check` and `originet prepare`."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.progress import TimeRemainingColumn
 
-from originet import datasets, synth, validate
-from originet.cli.options import Annotations, Frames, Jobs, Name, Root, Task
-from originet.console import console, progress_bar, progress_bars
+from originet import datasets, store, synth, validate
+from originet.cli.options import (
+    DEFAULTS,
+    Annotations,
+    CropFace,
+    Frames,
+    Jobs,
+    Name,
+    Root,
+    Task,
+)
+from originet.console import Rate, complain, console, errors, progress_bar, progress_bars
 from originet.files import write_atomically
+from originet.prepare import Settings
+from originet_ext import METHODS
 
 
 def synth_command(
@@ -59,3 +73,62 @@ def check(
         write_atomically(json_file, json.dumps(validate.to_json(result), indent=1).encode())
     if not result.sound:
         raise typer.Exit(1)
+
+
+def prepare_command(
+    name: Name,
+    root: Root,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The store: a new folder, or one to go on with.")
+    ],
+    annotations: Annotations = None,
+    frames: Frames = None,
+    task: Task = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(METHODS)}; repeatable, {DEFAULTS.method} by default."),
+    ] = None,
+    image_size: Annotated[int, typer.Option(help="Pixels.")] = DEFAULTS.image_size,
+    crop_face: CropFace = None,
+    align_eyes: Annotated[
+        bool, typer.Option("--align-eyes", help="Turn each clip until its eyes are level.")
+    ] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Make a data set's active images, once; an interrupted run goes on where it was."""
+    found = datasets.survey(name, root, annotations=annotations, frames=frames, task=task)
+    settings = Settings(
+        methods=tuple(method or [DEFAULTS.method]),
+        image_size=image_size,
+        crop_face=not found.cropped if crop_face is None else crop_face,
+        align_eyes=align_eyes,
+    )
+    with progress_bars(Rate("clips"), TimeRemainingColumn()) as bars:
+        made = store.write_store(
+            found,
+            out,
+            settings,
+            jobs=os.cpu_count() or 1 if jobs is None else jobs,
+            progress=progress_bar(bars, "clips"),
+        )
+    counts = validate.count_clips(dataclasses.replace(found, table=made.table))
+    lines = [
+        *found.remarks,
+        counts.loc[[row for row in _COUNTED if row in counts.index]].rename_axis(None).to_string(),
+        f"corrections: {len(found.corrections)}, unusable clips: {len(found.unusable)}, "
+        f"left out by the task: {len(found.left_out)} (see {out / store.MANIFEST})",
+        *(f"  {e.where} ({e.subject}/{e.clip}): {e.reason}" for e in found.unusable),
+        f"{out}: {len(made.table)} of {len(found.table)} clips, "
+        + ", ".join(m if m in settings.methods else f"{m} (kept)" for m in made.images),
+    ]
+    for line in lines:
+        console.print(escape(line), soft_wrap=True, highlight=False)
+    if failed := made.manifest["failed"]:
+        complain(f"{len(failed)} of {len(found.table)} clips failed:")
+        for clip in failed:
+            line = f"  {clip['subject']}/{clip['clip']}: {clip['reason']}"
+            errors.print(escape(line), soft_wrap=True, highlight=False)
+        raise typer.Exit(2)
+
+
+_COUNTED = ("total", "paper", "difference")

@@ -32,3 +32,10 @@ Task = Annotated[
     typer.Option(help=f"How emotions become classes: {', '.join(TASKS)}; the paper's by default."),
 ]
 Jobs = Annotated[int | None, typer.Option(help="Clips at a time; by default as many as cores.")]
+CropFace = Annotated[
+    bool | None,
+    typer.Option(
+        "--crop-face/--no-crop-face",
+        help="Cut out the face first; by default where a data set's frames show more than it.",
+    ),
+]

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from originet.datasets.cas_me2 import survey_cas_me2
+from originet.datasets.casme import survey_casme
+from originet.datasets.casme2 import survey_casme2
 from originet.datasets.folder import survey_folder
+from originet.datasets.samm import survey_samm
 from originet.datasets.survey import Correction, Gap, Omission, Survey
 from originet.datasets.synthetic import survey_synthetic
 from originet.datasets.table import (
@@ -41,6 +45,10 @@ __all__ = [
 ]
 
 _SURVEYS: dict[str, Callable[..., Survey]] = {
+    "casme": survey_casme,
+    "casme2": survey_casme2,
+    "cas_me2": survey_cas_me2,
+    "samm": survey_samm,
     "folder": survey_folder,
     "synthetic": survey_synthetic,
 }

@@ -9,6 +9,7 @@ does.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -129,6 +130,7 @@ def assemble(
     changes, gaps = list(corrections), []
     bad, left_out = list(unusable), []
     seen: dict[tuple[str, str], str] = {}
+    on_disk = cache(_footage)  # a recording may hold many clips
     for clip in coded:
         omission = Omission(clip.where, clip.subject, clip.clip, clip.emotion, "")
         label = class_of(dataset, task, clip.emotion, clip.label)
@@ -140,7 +142,10 @@ def assemble(
             earlier = seen.setdefault((clip.subject, clip.clip), clip.where)
             if earlier != clip.where:
                 raise _Unusable(f"the same subject and clip as in {earlier}")
-            footage = _footage(find(clip), frames)
+            path = find(clip)
+            if path is None:
+                raise _Unusable(f"no folder of frames for it in {frames}")
+            footage = on_disk(path)
             span, changed = _correct(clip, footage, known)
             listed = _within(span, footage)
         except (_Unusable, InputError) as error:
@@ -174,18 +179,19 @@ def assemble(
         annotations=annotations,
         frames=frames,
         corrections=tuple(changes),
-        unusable=tuple(bad),
+        unusable=tuple(sorted(bad, key=lambda entry: (entry.subject, entry.clip))),
         left_out=tuple(left_out),
         gaps=tuple(gaps),
         remarks=tuple(remarks),
     )
 
 
-def _footage(path: Path | None, frames: Path) -> _Footage:
-    if path is None:
-        raise _Unusable(f"no folder of frames for it in {frames}")
+def _footage(path: Path) -> _Footage:
     if not path.is_dir():
-        return _Footage(path, {}, video_info(path).length)
+        length = video_info(path).length
+        if length is None:
+            raise _Unusable(f"{path} does not tell how many frames it has")
+        return _Footage(path, {}, length)
     images = {frame_number(image): image for image in list_frames(path)}
     if not images:
         raise _Unusable(f"no frames in {path}: looked for {', '.join(IMAGE_SUFFIXES)} files")
@@ -206,7 +212,7 @@ def _correct(
             break
     changes = _changes(clip, coded, span, reason)
     plain = _plain(span)
-    changes += _changes(clip, span, plain, "0 stands for the apex as offset, midway as apex")
+    changes += _changes(clip, span, plain, "0 means the apex, as an apex midway")
     if plain.apex is not None and not _within_ends(plain.apex, plain):
         span = plain._replace(apex=None)
         changes += _changes(clip, plain, span, "the apex is not between onset and offset")

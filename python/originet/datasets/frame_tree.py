@@ -75,7 +75,7 @@ def find_trees(
     if not parents:
         raise InputError(f"no frames in {root}: looked for {looks_for} at any depth")
     return [
-        FrameTree(home, _is_cropped(root, subjects), subjects)
+        FrameTree(home, _is_cropped(home, root, subjects), subjects)
         for home, subjects in sorted(parents.items())
     ]
 
@@ -123,8 +123,7 @@ def _walk(
         yield subject, folder
         return
     for path in folders:
-        if not _holds_images(path):  # a clip, which would take long to list for nothing
-            yield from _walk(path, subject_of, above | {real})
+        yield from _walk(path, subject_of, above | {real})
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -152,11 +151,16 @@ def _first_image(folder: Path) -> str | None:
     return None
 
 
-def _is_cropped(root: Path, subjects: dict[str, list[Path]]) -> bool:
-    """Tells whether a folder's name, from the root's on, says so, or frames are named `reg_...`."""
+def _is_cropped(home: Path, root: Path, subjects: dict[str, list[Path]]) -> bool:
+    """Tells whether a folder's name says so, or frames are named `reg_...`.
+
+    The root's own name tells of its tree only if the subjects are in it.
+    """
     folders = [folder for part in subjects.values() for folder in part]
-    below = folders[0].relative_to(root).parts
-    if any(_CROPPED.search(part) for part in (root.resolve().name, *below)):
+    names = folders[0].relative_to(root).parts
+    if home == root:
+        names = (root.resolve().name, *names)
+    if any(_CROPPED.search(name) for name in names):
         return True
     for clip in _folders(folders[0]):
         name = _first_image(_unwrap(clip))

@@ -1,0 +1,292 @@
+"""CAS(ME)^2: three sheets without a header; clips, or whole recordings, of 30 frames a second.
+
+`CAS(ME)^2code_final.xlsx` holds the clips, the subjects (folder of each index of the first sheet)
+and the videos that were shown (code of each name). Frames come in four trees:
+
+- `cropped/15/anger1_1/img557.jpg`: faces; some clips are missing;
+- `selectedpic/s15/anger1_1/img557.jpg`: 640x480, as all but the first;
+- `rawpic/s15/15_0401girlcrashing/img001.jpg` and `rawvideo/s15/15_0401girlcrashing.avi`: all that
+  was recorded while a video was shown, so that a clip is a range of frames of it.
+
+A clip is named after the video that elicited it. That, not its emotion, is the paper's class.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from originet.datasets.coded import CodedClip, assemble
+from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
+from originet.datasets.survey import Correction, Omission, Survey
+from originet.datasets.table import normalize_label
+from originet.datasets.workbook import Sheet, choose_workbook, frame_cell
+from originet.errors import InputError
+from originet.video import VIDEO_SUFFIXES, is_junk
+
+_PUBLISHED = "300 macro-expression, 57 micro-expression"
+WORKBOOKS = (
+    "CAS(ME)^2code_final.xlsx",
+    "CAS(ME)^2code_final(Updated).xlsx",
+    "code_final.xlsx",
+)
+_LAYOUT = "s15/anger1_1/img557.jpg or s15/15_0401girlcrashing(.avi)"
+_COLUMNS = ("index", "clip", "onset", "apex", "offset", "action_units", "emotion", "kind", "felt")
+
+# What begins a row of each sheet. There is no header, and names and order differ between copies.
+_CLIP_ROW = (r"[0-9]+", r"(?i:anger|disgust|happy)[0-9]+_[0-9]+")
+_SUBJECT_ROW = (r"[0-9]+", r"(?i:s)[0-9]+", r"[0-9]+")
+_VIDEO_ROW = (r"[0-9]{3,4}", r"(?i:[a-z]+)[0-9]+")
+
+_CLIP_NAME = re.compile(r"(([a-z]+)[0-9]+)_[0-9]+", re.IGNORECASE)
+_RECORDING = re.compile(r"([0-9]{2})_([0-9]{4}).*")
+
+
+class _Workbook(NamedTuple):
+    """The three sheets, found by what is on them; a copy may lack the second or third."""
+
+    clips: Sheet
+    subjects: Sheet | None
+    videos: Sheet | None
+
+
+@dataclass(kw_only=True)
+class _RecordingTree(FrameTree):
+    """Whole recordings, in which a clip is a range of frames.
+
+    Attributes:
+        codes: video -> its code, as disgust1 -> 0101.
+        recordings: (subject, code) -> a folder of frames or a video file.
+    """
+
+    codes: dict[str, str]
+    recordings: dict[tuple[str, str], Path]
+
+    def find(self, subject: str, clip: str) -> Path | None:
+        """Returns the recording that a clip is a part of, or None."""
+        name = _CLIP_NAME.fullmatch(clip)
+        code = self.codes.get(name[1].lower()) if name else None
+        return self.recordings.get((subject, code)) if code else None
+
+
+def survey_cas_me2(
+    root: Path,
+    *,
+    annotations: Path | None = None,
+    frames: Path | None = None,
+    task: str = "paper",
+) -> Survey:
+    """Surveys CAS(ME)^2.
+
+    Trees are not mixed, for their frames are cropped differently: a clip that the chosen one lacks
+    cannot be used.
+
+    Args:
+        root: what was unpacked; the workbook and the frames are searched below it.
+        annotations: the workbook, in place of the search.
+        frames: a folder to search for frames in place of `root`.
+        task: one of `originet.datasets.tasks.TASKS`.
+
+    Raises:
+        InputError: if there is no workbook of CAS(ME)^2, it lacks a sheet, or there is no tree of
+            frames or no such task.
+    """
+    path, workbook, remarks = choose_workbook(
+        "cas_me2",
+        root,
+        annotations,
+        WORKBOOKS,
+        _recognise,
+        looks_for="rows such as 1 | anger1_1 | 557 | 565 | 570",
+    )
+    subjects = _read_subjects(path, workbook)
+    codes = _read_codes(path, workbook)
+    coded, unusable, read = _read_clips(path, workbook.clips, subjects)
+    tree, others = _choose_frames(frames or root, codes, coded)
+    return assemble(
+        "cas_me2",
+        task,
+        coded,
+        lambda clip: tree.find(clip.subject, clip.clip),
+        fps=30.0,
+        cropped=tree.cropped,
+        annotations=path,
+        frames=tree.root,
+        corrections=_misfiled(tree, coded),
+        unusable=unusable,
+        remarks=[read, *remarks, *others],
+    )
+
+
+def _recognise(sheets: list[Sheet]) -> _Workbook | None:
+    def first_with(cells: Sequence[str]) -> Sheet | None:
+        return next((sheet for sheet in sheets if _rows_like(sheet, cells)), None)
+
+    clips = first_with(_CLIP_ROW)
+    if clips is None:
+        return None
+    return _Workbook(clips, first_with(_SUBJECT_ROW), first_with(_VIDEO_ROW))
+
+
+def _rows_like(sheet: Sheet, cells: Sequence[str]) -> list[list[str]]:
+    """Returns the rows that begin with cells of the given patterns."""
+    return [
+        row
+        for row in sheet.rows
+        if len(row) >= len(cells) and all(map(re.fullmatch, cells, row[: len(cells)]))
+    ]
+
+
+def _read_subjects(path: Path, workbook: _Workbook) -> dict[str, str]:
+    """Reads rows such as `15 | s15 | 1` into index -> subject."""
+    if workbook.subjects is None:
+        raise InputError(f"{path} has no sheet of subjects (naming rule1: 15 | s15 | 1)")
+    rows = _rows_like(workbook.subjects, _SUBJECT_ROW)
+    return {index: name.lower() for _, name, index, *_ in rows}
+
+
+def _read_codes(path: Path, workbook: _Workbook) -> dict[str, str]:
+    """Reads rows such as `0101 | disgust1` into video -> code."""
+    if workbook.videos is None:
+        raise InputError(f"{path} has no sheet of videos (naming rule2: 0101 | disgust1)")
+    rows = _rows_like(workbook.videos, _VIDEO_ROW)
+    # As a number, the code has lost the zero that the names of recordings have.
+    return {video.lower(): code.zfill(4) for code, video, *_ in rows}
+
+
+def _read_clips(
+    path: Path, sheet: Sheet, subjects: dict[str, str]
+) -> tuple[list[CodedClip], list[Omission], str]:
+    """Reads the rows of clips; one with a wrong cell becomes an omission.
+
+    Returns:
+        The clips, the omissions, and a remark on what was read.
+    """
+    coded, unusable = [], []
+    kinds: Counter[str] = Counter()
+    for index, row in enumerate(sheet.rows):
+        if not any(row):
+            continue
+        where = f"{path.name}, sheet {sheet.name}, row {index + 1}"
+        cells = dict.fromkeys(_COLUMNS, "") | dict(zip(_COLUMNS, row, strict=False))
+        subject = subjects.get(cells["index"], cells["index"])
+        emotion = normalize_label(cells["emotion"])
+        try:
+            if cells["index"] not in subjects:
+                raise InputError(f"column A: {cells['index']!r} is not the index of a subject")
+            name = _CLIP_NAME.fullmatch(cells["clip"])
+            if name is None:
+                raise InputError(f"column B: {cells['clip']!r} is not a clip such as anger1_1")
+            onset, apex, offset = (
+                frame_cell(cells[field], f"column {column} ({field})")
+                for column, field in (("C", "onset"), ("D", "apex"), ("E", "offset"))
+            )
+        except InputError as error:
+            unusable.append(Omission(where, subject, cells["clip"], emotion, str(error)))
+            continue
+        kinds[cells["kind"].lower() or "of unknown kind"] += 1
+        coded.append(
+            CodedClip(
+                where=where,
+                row=index,
+                subject=subject,
+                clip=cells["clip"],
+                onset=onset,
+                apex=apex,
+                offset=offset,
+                action_units=cells["action_units"],
+                emotion=emotion,
+                label=normalize_label(name[2]),
+                notes=_notes(cells),
+            )
+        )
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    rows = len(coded) + len(unusable)
+    remark = f"sheet {sheet.name}: {rows} rows ({counts}; as published: {_PUBLISHED})"
+    return coded, unusable, remark
+
+
+def _notes(cells: dict[str, str]) -> str:
+    felt = cells["felt"] and f"self-reported {normalize_label(cells['felt'])}"
+    return "; ".join(filter(None, (cells["kind"].lower(), felt)))
+
+
+def _choose_frames(
+    root: Path, codes: dict[str, str], coded: Sequence[CodedClip]
+) -> tuple[FrameTree, list[str]]:
+    """Chooses among trees of clips, or among those of recordings where no clip is found."""
+    recordings = _find_recordings(root, codes)
+    try:
+        trees = find_trees(root, _subject, looks_for=_LAYOUT)
+    except InputError:
+        if not recordings:  # videos alone are no tree of frames
+            raise
+        trees = []
+    clips = [(clip.subject, clip.clip) for clip in coded]
+    # Recorded pictures look like a tree of clips, but for the names.
+    with_clips = [tree for tree in trees if any(tree.find(*clip) for clip in clips)]
+    if not with_clips:
+        return choose_tree(recordings or trees, clips)
+    chosen, remarks = choose_tree(with_clips, clips)
+    remarks += [
+        f"frames not taken (--frames chooses): {tree.root} (whole recordings)"
+        for tree in recordings
+    ]
+    return chosen, remarks
+
+
+def _find_recordings(root: Path, codes: dict[str, str]) -> list[_RecordingTree]:
+    """Finds the folders that hold subjects' folders of recordings, by the names of these."""
+    trees: dict[Path, dict[tuple[str, str], Path]] = {}
+    entered: set[Path] = set()
+    for name, folders, files in os.walk(root, followlinks=True):
+        folder = Path(name)
+        if folder.resolve() in entered:  # by a link, perhaps to a folder that holds it
+            folders.clear()
+            continue
+        entered.add(folder.resolve())
+        folders[:] = sorted(name for name in folders if not is_junk(Path(name)))
+        if _subject(folder.name) is None:
+            continue
+        videos = [name for name in files if name.lower().endswith(VIDEO_SUFFIXES)]
+        for name in [*folders, *sorted(videos)]:
+            found = _RECORDING.fullmatch(name)
+            # By its own number: one recording of subject 23 is filed under s19.
+            subject = _subject(found[1]) if found else None
+            if found and subject:
+                of_tree = trees.setdefault(folder.parent, {})
+                of_tree[subject, found[2]] = folder / name
+        folders.clear()  # clips and recordings hold nothing but frames
+    return [
+        _RecordingTree(root=home, cropped=False, subjects={}, codes=codes, recordings=recordings)
+        for home, recordings in sorted(trees.items())
+    ]
+
+
+def _misfiled(tree: FrameTree, coded: Sequence[CodedClip]) -> list[Correction]:
+    """Tells which clips lie in a recording that is in the folder of another subject."""
+    if not isinstance(tree, _RecordingTree):
+        return []
+    found = [(clip, tree.find(clip.subject, clip.clip)) for clip in coded]
+    return [
+        Correction(
+            clip.where,
+            clip.subject,
+            clip.clip,
+            "frames",
+            f"{clip.subject}/{path.name}",
+            f"{path.parent.name}/{path.name}",
+            "the recording is in the folder of another subject than its name says",
+        )
+        for clip, path in found
+        if path is not None and _subject(path.parent.name) != clip.subject
+    ]
+
+
+def _subject(name: str) -> str | None:
+    """Reads the name of a subject's folder, s15 or 15."""
+    found = re.fullmatch(r"s?([0-9]{2})", name.strip(), re.IGNORECASE)
+    return f"s{found[1]}" if found else None

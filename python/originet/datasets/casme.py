@@ -1,0 +1,53 @@
+"""CASME (the first of the three): 60 frames a second, 19 subjects; docs/data.md: how to get it.
+
+The workbook has two columns of apexes, of which a row may fill either; its frames are
+`sub01/EP01_5/EP01_5-113.jpg` or, cropped, `reg_EP01_5-113.jpg`, some padded with zeros.
+"""
+
+import re
+from pathlib import Path
+
+from originet.datasets.coded import KnownError
+from originet.datasets.coded_sheet import SheetFormat, survey_sheet
+from originet.datasets.survey import Survey
+
+
+def subject_of(text: str) -> str | None:
+    """Names the subject of a cell or folder: 1, 01 and sub01 are "sub01"; None if it is none."""
+    number = re.fullmatch(r"(?:sub)?0*([1-9][0-9]?)", text.strip(), re.IGNORECASE)
+    return f"sub{int(number[1]):02d}" if number else None
+
+
+_FORMAT = SheetFormat(
+    dataset="casme",
+    workbooks=("CASME-coded-20190721.xls", "casme.xlsx"),
+    columns={
+        "subject": ("Subject",),
+        "clip": ("Filename",),
+        "onset": ("OnsetF", "OnsetFrame"),
+        "apex": ("ApexF1", "ApexFrame"),
+        "apex2": ("ApexF2",),
+        "offset": ("OffsetF", "OffsetFrame"),
+        "action_units": ("AU", "Action Units"),
+        "emotion": ("Emotion",),
+    },
+    optional=("apex2",),
+    subject_of=subject_of,
+    layout="sub01/EP01_5/EP01_5-113.jpg",
+    fps=60.0,
+    # Mended by others who compared the copy of 189 rows with the folders of frames.
+    known=(
+        KnownError(40, onset=(100,), apex=(120,), offset=(149,)),
+        KnownError(42, onset=(101,), apex=(110,), offset=(119,)),
+        KnownError(43, onset=(57,), apex=(65,), offset=(74,)),
+        KnownError(54, offset=(40,)),
+        KnownError(140, offset=(142,)),
+    ),
+)
+
+
+def survey_casme(
+    root: Path, *, annotations: Path | None = None, frames: Path | None = None, task: str = "paper"
+) -> Survey:
+    """Surveys CASME as its users unpack it; arguments and errors are those of `survey_sheet`."""
+    return survey_sheet(_FORMAT, root, annotations, frames, task)

@@ -1,0 +1,44 @@
+"""CASME II: 200 frames a second, 26 subjects; docs/data.md tells how to get it.
+
+Frames are `sub01/EP02_01f/img46.jpg` or, cropped, `reg_img46.jpg`; in one layout in use the
+subject's folder is a bare number.
+"""
+
+from pathlib import Path
+
+from originet.datasets.casme import subject_of
+from originet.datasets.coded import KnownError
+from originet.datasets.coded_sheet import SheetFormat, survey_sheet
+from originet.datasets.survey import Survey
+
+_FORMAT = SheetFormat(
+    dataset="casme2",
+    # Versions differ in a few emotions; the first is what most published results stand on.
+    workbooks=(
+        "CASME2-coding-20140508.xlsx",
+        "CASME2-coding-20190701.xlsx",
+        "CASME2-coding-updated.xlsx",
+        "CASME2_label_Ver_2.xls",
+    ),
+    columns={
+        "subject": ("Subject",),
+        "clip": ("Filename",),
+        "onset": ("OnsetFrame",),
+        "apex": ("ApexFrame",),
+        "offset": ("OffsetFrame",),
+        "action_units": ("Action Units", "AU"),
+        "emotion": ("Estimated Emotion", "Emotion"),
+    },
+    optional=(),
+    subject_of=subject_of,
+    layout="sub01/EP02_01f/img46.jpg or 1/EP02_01f/reg_img46.jpg",
+    fps=200.0,
+    known=(KnownError(60, offset=(91,)),),
+)
+
+
+def survey_casme2(
+    root: Path, *, annotations: Path | None = None, frames: Path | None = None, task: str = "paper"
+) -> Survey:
+    """Surveys CASME II as its users unpack it; arguments and errors are those of `survey_sheet`."""
+    return survey_sheet(_FORMAT, root, annotations, frames, task)

@@ -1,0 +1,148 @@
+"""Data sets whose clips are coded on one sheet with a header: CASME, CASME II and SAMM."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from originet.datasets.coded import CodedClip, KnownError, assemble
+from originet.datasets.frame_tree import choose_tree, find_trees
+from originet.datasets.survey import Omission, Survey
+from originet.datasets.table import normalize_label
+from originet.datasets.workbook import Coding, choose_workbook, find_coding, frame_cell
+from originet.errors import InputError
+
+
+@dataclass(frozen=True)
+class SheetFormat:
+    """How a data set lies on disk.
+
+    Attributes:
+        dataset: its name.
+        workbooks: usual names of the workbook, the preferred one first.
+        columns: field -> accepted headings, the usual one first. Fields are those of `CodedClip`
+            and `apex2`, a second column of apexes that fills the gaps of the first.
+        optional: fields that a workbook may lack.
+        subject_of: turns a cell or a folder's name into the subject, or into None if it is none.
+        layout: a frame's path from the subject's folder on, for messages.
+        fps: frames a second.
+        known: rows that some copies of the workbook have wrong.
+    """
+
+    dataset: str
+    workbooks: Sequence[str]
+    columns: Mapping[str, Sequence[str]]
+    optional: Sequence[str]
+    subject_of: Callable[[str], str | None]
+    layout: str
+    fps: float
+    known: Sequence[KnownError]
+
+
+def survey_sheet(
+    form: SheetFormat, root: Path, annotations: Path | None, frames: Path | None, task: str
+) -> Survey:
+    """Surveys a data set as its users unpack it.
+
+    Args:
+        form: how the set lies on disk.
+        root: the folder that holds the workbook and the frames, at any depth.
+        annotations: the workbook, if it is not to be searched for.
+        frames: the folder to search for frames in place of the root.
+        task: one of `originet.datasets.tasks.TASKS`.
+
+    Raises:
+        InputError: if there is no such folder or task, no workbook of the data set, or no frames.
+    """
+    headings = [form.columns[field][0] for field in form.columns if field not in form.optional]
+    path, coding, remarks = choose_workbook(
+        form.dataset,
+        root,
+        annotations,
+        form.workbooks,
+        lambda sheets: find_coding(sheets, form.columns, form.optional),
+        looks_for=f"columns {', '.join(headings)}",
+    )
+    coded, unusable = code_rows(path, coding, form.subject_of)
+    trees = find_trees(frames or root, form.subject_of, looks_for=form.layout)
+    tree, trees_seen = choose_tree(trees, [(clip.subject, clip.clip) for clip in coded])
+    rows = len(coded) + len(unusable)
+    return assemble(
+        form.dataset,
+        task,
+        coded,
+        lambda clip: tree.find(clip.subject, clip.clip),
+        fps=form.fps,
+        cropped=tree.cropped,
+        annotations=path,
+        frames=tree.root,
+        known=form.known,
+        unusable=unusable,
+        remarks=[f"sheet {coding.sheet.name}: {rows} rows", *remarks, *trees_seen],
+    )
+
+
+def code_rows(
+    path: Path, coding: Coding, subject_of: Callable[[str], str | None]
+) -> tuple[list[CodedClip], list[Omission]]:
+    """Reads the rows of a table with the fields of a `CodedClip`.
+
+    Where a table has a second column of apexes, `apex2`, it fills the gaps of the first; where it
+    has one of `notes`, they are kept.
+
+    Args:
+        path: the workbook, for messages.
+        coding: its columns are at least subject, clip, onset, apex, offset, action_units, emotion.
+        subject_of: turns a cell into the subject's name, or into None if it is none.
+
+    Returns:
+        The clips, and the rows in which a cell is wrong.
+    """
+    coded, unusable = [], []
+    for index, cells in coding.rows():
+        # Rows are counted from 1 on the sheet, as spreadsheet programs show them, but from 0 below
+        # the header in what is published of their errors.
+        where = f"{path.name}, sheet {coding.sheet.name}, row {index + 1}"
+        emotion = normalize_label(cells["emotion"])
+        try:
+            coded.append(_code_row(cells, coding, where, index - coding.header - 1, subject_of))
+        except InputError as error:
+            subject = subject_of(cells["subject"]) or cells["subject"]
+            unusable.append(Omission(where, subject, cells["clip"], emotion, str(error)))
+    return coded, unusable
+
+
+def _code_row(
+    cells: dict[str, str],
+    coding: Coding,
+    where: str,
+    row: int,
+    subject_of: Callable[[str], str | None],
+) -> CodedClip:
+    subject = subject_of(cells["subject"])
+    if subject is None:
+        raise InputError(f"column {coding.title('subject')}: {cells['subject']!r} is not a subject")
+    for field in ("clip", "emotion"):
+        if not cells[field]:
+            raise InputError(f"column {coding.title(field)} is empty")
+    frames = {
+        field: frame_cell(cells[field], f"column {coding.title(field)}")
+        for field in ("onset", "apex", "apex2", "offset")
+        if field in cells
+    }
+    apex, notes = frames["apex"], " ".join(cells.get("notes", "").split())
+    if apex is None and frames.get("apex2") is not None:
+        apex, notes = frames["apex2"], f"apex from {coding.title('apex2')}"
+    return CodedClip(
+        where=where,
+        row=row,
+        subject=subject,
+        clip=cells["clip"],
+        onset=frames["onset"],
+        apex=apex,
+        offset=frames["offset"],
+        # Unlike "?", which coders write for an unsure unit, a stroke is an empty cell.
+        action_units=re.sub(r"^[/\\-]$", "", cells["action_units"]),
+        emotion=normalize_label(cells["emotion"]),
+        notes=notes,
+    )

@@ -1,0 +1,372 @@
+"""Stores: a data set's active images, made once, with everything that is known about them.
+
+A store is a folder; `originet.storedir` tells what is in it. A run that ends early, whatever ends
+it, leaves the clips that it finished, and the same command goes on from there. Nothing in a store
+tells when, in how many attempts or with how many threads it was made: the same clips and settings
+give the same bytes.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from originet import pictures, storedir
+from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine
+from originet.datasets.table_file import format_table, read_table, relative_frames
+from originet.errors import InputError
+from originet.files import safe_name, sha256
+from originet.prepare import Settings, prepare_clips
+from originet.rundir import read_json
+from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
+from originet_ext import METHODS, build_info
+
+Image = NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+
+# What a survey tells of clips that were changed or are not in its table.
+_ACCOUNT = ("corrections", "unusable", "left_out", "gaps", "remarks")
+
+
+@dataclass(frozen=True)
+class Store:
+    """Active images and their clips.
+
+    Attributes:
+        table: the clips [N]; their frames need not be there any more.
+        images: [N, S, S] uint8 by method, in the table's order, read-only.
+        manifest: what `manifest.json` says; of a composite its `stores` say so, each of its own.
+    """
+
+    table: ClipTable
+    images: dict[str, Image]
+    manifest: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Makes the images read-only, since they are hashed in the manifest."""
+        for pixels in self.images.values():
+            pixels.setflags(write=False)
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images, in pixels."""
+        return int(next(iter(self.images.values())).shape[-1])
+
+    @property
+    def crop_face(self) -> bool:
+        """Whether faces were cut out; of a composite, whether they were in any of its stores."""
+        manifests = self.manifest.get("stores", [self.manifest])
+        return any(manifest["settings"]["crop_face"] for manifest in manifests)
+
+
+def is_store(folder: str | Path) -> bool:
+    """Tells whether a folder is a store, finished or not."""
+    try:
+        return storedir.find_identity(Path(folder)) is not None
+    except InputError:  # somebody else's manifest.json
+        return False
+
+
+def read_store(folder: str | Path) -> Store:
+    """Reads a finished store.
+
+    Raises:
+        InputError: if there is no store, it is not finished, of another format, or damaged.
+    """
+    folder = Path(folder)
+    if not is_store(folder):
+        raise InputError(f"{folder} is no store: it has no {MANIFEST} of `originet prepare`")
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder} is not finished: run the same `originet prepare` again")
+    manifest = read_json(folder / MANIFEST)
+    if manifest["format"] != FORMAT:
+        raise InputError(f"{folder} is a store of format {manifest['format']}, not {FORMAT}")
+    try:
+        table = read_table(folder / TABLE, Path(manifest["root"]))
+        tensors = safetensors.numpy.load_file(folder / IMAGES)
+        images = {method: tensors[method] for method in manifest["methods"]}
+        hashes = {method: _hash(pixels) for method, pixels in images.items()}
+        for name, there in (
+            (IMAGES, hashes == manifest["images_sha256"]),
+            (TABLE, clip_list_hash(table) == manifest["clip_list_sha256"]),
+        ):
+            if not there:
+                raise InputError(f"{folder / name} is not the file that {MANIFEST} tells of")
+    except (OSError, KeyError, safetensors.SafetensorError) as error:
+        raise InputError(f"{folder} is a damaged store: {error}") from error
+    return Store(table, images, manifest)
+
+
+def combine_stores(stores: Sequence[Store]) -> Store:
+    """Joins stores to a composite of their data sets, in their order.
+
+    Returns:
+        One store, with the methods that all of them have. `run_loso` keeps subjects apart by data
+        set.
+
+    Raises:
+        InputError: if there is no store, their tasks or image sizes differ, no method is in all
+            of them, or a clip is in two.
+    """
+    table = combine(store.table for store in stores)
+    if len(stores) == 1:
+        return stores[0]
+    names = [store.manifest["dataset"] for store in stores]
+
+    def told(values: Sequence[object]) -> str:
+        return ", ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
+
+    tasks = [store.manifest["task"] for store in stores]
+    sizes = [store.image_size for store in stores]
+    for what, values in (("tasks", tasks), ("image sizes", sizes)):
+        if len(set(values)) > 1:
+            raise InputError(f"stores of different {what} cannot be combined ({told(values)})")
+    common = [m for m in stores[0].images if all(m in store.images for store in stores)]
+    if not common:
+        methods = [" ".join(store.images) for store in stores]
+        raise InputError(f"stores without a common method cannot be combined ({told(methods)})")
+    return Store(
+        table,
+        {method: np.concatenate([store.images[method] for store in stores]) for method in common},
+        {
+            "dataset": "+".join(names),
+            "task": tasks[0],
+            "methods": common,
+            "stores": [store.manifest for store in stores],
+        },
+    )
+
+
+def write_store(
+    found: Survey,
+    out: str | Path,
+    settings: Settings,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Store:
+    """Makes the active images of a data set, or goes on making them, and writes a store.
+
+    Images that the folder already has are kept: those of an earlier run of the same arguments that
+    was interrupted or in which clips failed, and those of methods that are not asked for this time.
+    A clip that cannot be read is listed in the manifest under "failed" and is not in the store.
+
+    Args:
+        found: the data set.
+        out: the folder; a new one, an empty one, or a store made with the same arguments.
+        settings: what is made of each clip.
+        jobs: how many clips are prepared at a time.
+        progress: called as progress(done, total) after each clip.
+
+    Returns:
+        The store, as it was written.
+
+    Raises:
+        InputError: if no clip can be used, or the folder is not free, lies among the frames, is
+            another command's store, or cannot be written.
+    """
+    out, root = Path(out), found.frames.absolute()
+    check_usable(found)
+    # Where folders tell the classes, a store among them would be taken for one.
+    if found.annotations is None and out.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{out} lies in {found.frames}, among the clips: write elsewhere")
+    identity = _identity(found, settings)
+    with storedir.writing(out):
+        storedir.open_directory(out, identity)
+    fingerprints = _fingerprints(found.table, root)
+    made, there = _take_over(out, fingerprints)
+    methods = tuple(m for m in METHODS if m in there or m in settings.methods)
+
+    def keep(place: int) -> None:
+        with storedir.writing(out):
+            storedir.write_part(out, fingerprints[place], made[place])
+
+    chosen = dataclasses.replace(settings, methods=methods)
+    failed = _make(found.table, chosen, made, keep, jobs, progress)
+    places = [place for place in range(len(made)) if place not in failed]
+    if not places:
+        raise InputError(f"none of {len(made)} clips could be read, as {failed[0]}")
+
+    images = {method: np.stack([made[place][method] for place in places]) for method in methods}
+    prints = [fingerprints[place] for place in places]
+    files = _lay_out(found, identity, images, failed, prints)
+    with storedir.writing(out):
+        if not all(storedir.holds(out / name, data) for name, data in files.items()):
+            for place in places:  # also those taken from a store that is about to be replaced
+                keep(place)
+            storedir.put_in_place(out, files)
+        storedir.end_run(out)
+    return read_store(out)
+
+
+def _lay_out(
+    found: Survey,
+    identity: dict[str, Any],
+    images: dict[str, Image],
+    failed: dict[int, str],
+    fingerprints: list[str],
+) -> dict[str, bytes]:
+    """Returns a store's files by name; the clips that failed have no image and no fingerprint."""
+    root = found.frames.absolute()
+    table = found.table.drop(index=found.table.index[list(failed)]).reset_index(drop=True)
+    sheets = _draw_sheets(table, images)
+    account = found.to_json()
+    manifest = {
+        **identity,
+        "methods": list(images),
+        "root": str(root),
+        "annotations_sha256": found.annotations and sha256(found.annotations),
+        "classes": dict(sorted(Counter(table["label"]).items())),
+        "clip_list_sha256": clip_list_hash(table),
+        "images_sha256": {method: _hash(pixels) for method, pixels in images.items()},
+        "contact_sheets": list(sheets),
+        "failed": [
+            {key: found.table[key].iloc[place] for key in ("dataset", "subject", "clip")}
+            | {"reason": failed[place]}
+            for place in sorted(failed)
+        ],
+        **{name: account[name] for name in _ACCOUNT},
+        "fingerprints": fingerprints,
+    }
+    return {
+        IMAGES: safetensors.numpy.save(images),
+        TABLE: format_table(table, root),
+        **sheets,
+        MANIFEST: json.dumps(manifest, indent=1).encode(),
+    }
+
+
+def _identity(found: Survey, settings: Settings) -> dict[str, Any]:
+    """Returns what a run must share with an earlier one to go on with it."""
+    chosen = dataclasses.asdict(settings)
+    del chosen["methods"]  # which may be added to
+    return {
+        "generator": GENERATOR,
+        "format": FORMAT,
+        "dataset": found.dataset,
+        "task": found.task,
+        "cropped": found.cropped,
+        "annotations": found.annotations and found.annotations.name,
+        "settings": chosen,
+        "versions": {
+            "originet": build_info()["version"],
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
+    }
+
+
+def _fingerprints(table: ClipTable, root: Path) -> list[str]:
+    """Hashes what tells a clip's image without reading it: name, range, and its files' sizes."""
+    columns = ["dataset", "subject", "clip", "onset", "offset", "frames"]
+    prints = []
+    for *names, frames in table[columns].itertuples(index=False, name=None):
+        sizes = list(map(_file_size, frames))
+        told = json.dumps([list(map(str, names)), relative_frames(frames, root), sizes])
+        prints.append(hashlib.sha256(told.encode()).hexdigest())
+    return prints
+
+
+def _file_size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # reading the clip will tell why
+        return -1
+
+
+def _take_over(
+    out: Path, fingerprints: Sequence[str]
+) -> tuple[list[dict[str, Image]], Sequence[str]]:
+    """Returns each clip's images that are there already, and the methods of a finished store."""
+    rows, images = {}, {}
+    if (out / MANIFEST).is_file():
+        store = read_store(out)
+        rows = {name: row for row, name in enumerate(store.manifest["fingerprints"])}
+        images = store.images
+    made = []
+    for name in fingerprints:
+        ready = {m: pixels[rows[name]] for m, pixels in images.items()} if name in rows else {}
+        made.append(ready | storedir.read_part(out, name))
+    return made, tuple(images)
+
+
+def _make(
+    table: ClipTable,
+    settings: Settings,
+    made: list[dict[str, Image]],
+    keep: Callable[[int], None],
+    jobs: int,
+    progress: Progress | None,
+) -> dict[int, str]:
+    """Adds to `made` what is missing, all methods of a clip in one go.
+
+    Returns:
+        The reason by place of each clip that failed.
+    """
+    lacking: dict[tuple[str, ...], list[int]] = {}
+    for place, ready in enumerate(made):
+        methods = tuple(method for method in settings.methods if method not in ready)
+        lacking.setdefault(methods, []).append(place)
+    finished = len(lacking.pop((), []))
+    if progress is not None and finished:
+        progress(finished, len(made))
+    failed: dict[int, str] = {}
+
+    def done(
+        methods: tuple[str, ...], places: list[int], position: int, result: Image | InputError
+    ) -> None:
+        place = places[position]
+        if isinstance(result, InputError):
+            failed[place] = str(result)
+        else:
+            made[place] |= dict(zip(methods, result, strict=True))
+            keep(place)
+
+    for methods, places in lacking.items():
+        prepare_clips(
+            table.iloc[places],
+            dataclasses.replace(settings, methods=methods),
+            jobs=jobs,
+            progress=_shifted(progress, finished, len(made)),
+            done=partial(done, methods, places),
+        )
+        finished += len(places)
+    return failed
+
+
+def _draw_sheets(table: ClipTable, images: dict[str, Image]) -> dict[str, bytes]:
+    """Draws the contact sheets; returns PNGs by file name."""
+    sheets: dict[str, bytes] = {}
+    for label in sorted(set(table["label"])):
+        rows = np.flatnonzero(table["label"] == label)
+        subjects, clips = table["subject"].iloc[rows], table["clip"].iloc[rows]
+        for method, pixels in images.items():
+            stem = safe_name(label) + (f"-{method}" if len(images) > 1 else "")
+            name, copies = f"{stem}.png", 1
+            while name in sheets:  # of two classes whose safe names are the same
+                copies += 1
+                name = f"{stem}-{copies}.png"
+            panels = list(map(pictures.Panel, subjects, clips, pixels[rows]))
+            sheets[name] = pictures.png(pictures.contact_sheet(panels))
+    return sheets
+
+
+def _hash(pixels: Image) -> str:
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
+
+
+def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
+    """The progress of some of the clips as part of that of all."""
+    return progress and (lambda more, _: progress(done + more, total))
