@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from originet import imaging
 from originet.datasets.table import ClipTable
 from originet.errors import InputError
-from originet.opencv import one_thread
+from originet.opencv import one_thread, silence
 from originet.video import Image
 from originet_ext import METHODS, ActiveImageAccumulator
 
@@ -154,7 +154,8 @@ def prepare_clips(
         return prepare_clip(frames, _optional(onset), _optional(offset), settings, stopped)
 
     spans = table[["frames", "onset", "offset"]].itertuples(index=False, name=None)
-    with one_thread, ThreadPoolExecutor(jobs) as threads:
+    # Silence, too, is kept throughout, so that threads need not wait for one another at each frame.
+    with silence, one_thread, ThreadPoolExecutor(jobs) as threads:
         try:
             running = {threads.submit(work, span): place for place, span in enumerate(spans)}
             for finished, future in enumerate(as_completed(running), start=1):
