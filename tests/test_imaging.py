@@ -274,9 +274,9 @@ def test_one_box_for_a_face_that_jitters(tmp_path):
     assert len({box[:2] for box in found}) == 5  # the face does move
     x, y, size = np.median(found, axis=0)
     box = clip.box
-    assert abs(box.size - 1.2 * size) <= 0.03 * size
-    assert abs(box.x + box.size / 2 - (x + size / 2)) <= 0.03 * size
-    assert abs(box.y + box.size / 2 - (y + size / 2)) <= 0.03 * size
+    assert abs(box.size - 1.2 * size) <= 0.04 * size
+    assert abs(box.x + box.size / 2 - (x + size / 2)) <= 0.04 * size
+    assert abs(box.y + box.size / 2 - (y + size / 2)) <= 0.04 * size
     np.testing.assert_array_equal(np.stack(list(clip)), faces.crop(frames, box))
 
 
