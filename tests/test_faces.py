@@ -109,6 +109,8 @@ def test_sample_indices_spread_over_the_clip():
     assert faces.sample_indices(4) == [0, 1, 2, 3]
     assert faces.sample_indices(10**6)[-1] == 10**6 - 1
     assert faces.sample_indices(5, 1) == [0]
+    counts = [len(faces.sample_indices(length)) for length in (3, 60, 140, 280, 10**4)]
+    assert counts == [3, 5, 5, 10, 16]
     with pytest.raises(InputError, match="samples must be at least 1, got 0"):
         faces.sample_indices(5, 0)
     with pytest.raises(InputError, match="length must be at least 1, got 0"):

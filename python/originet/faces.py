@@ -156,12 +156,21 @@ def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(grey, np.uint8)
 
 
-def sample_indices(length: int, samples: int = 5) -> list[int]:
+def sample_indices(length: int, samples: int | None = None) -> list[int]:
     """Spreads samples evenly over a clip, both ends among them: what `stable_box` should see.
+
+    Args:
+        length: how many frames the clip has.
+        samples: how many are taken; None means 5, and of longer clips one in 28, up to 16: so the
+            search takes the same share of the time that reading does.
+
+    Returns:
+        Indices from 0, rising.
 
     Raises:
         InputError: if a number is below 1.
     """
+    samples = min(max(5, length // 28), 16) if samples is None else samples
     for name, value in (("length", length), ("samples", samples)):
         if value < 1:
             raise InputError(f"{name} must be at least 1, got {value}")
