@@ -90,6 +90,14 @@ def test_what_one_frame_alone_takes_for_a_face_does_not_count():
     assert box.x > 430 and box.y > 300 and box.size < 170
 
 
+def test_a_quick_look_alone_is_not_believed(monkeypatch):
+    frame = place(astronaut(), (300, 100), 300)
+    box = faces.stable_box([frame, frame])
+    monkeypatch.setattr(faces, "_detect_coarsely", lambda grey: [faces.Box(20, 30, 80)])
+    again = faces.stable_box([frame, frame])
+    assert box.x > 300 and abs(again.x - box.x) < 10 and abs(again.size - box.size) < 20
+
+
 def test_stable_box_without_a_face_is_refused():
     noise = np.random.default_rng(0).integers(0, 256, (3, 96, 128), np.uint8)
     with pytest.raises(InputError, match="no face found in 3 sampled frames of 128x96"):
@@ -101,6 +109,8 @@ def test_sample_indices_spread_over_the_clip():
     assert faces.sample_indices(4) == [0, 1, 2, 3]
     assert faces.sample_indices(10**6)[-1] == 10**6 - 1
     assert faces.sample_indices(5, 1) == [0]
+    counts = [len(faces.sample_indices(length)) for length in (3, 60, 140, 280, 10**4)]
+    assert counts == [3, 5, 5, 10, 16]
     with pytest.raises(InputError, match="samples must be at least 1, got 0"):
         faces.sample_indices(5, 0)
     with pytest.raises(InputError, match="length must be at least 1, got 0"):

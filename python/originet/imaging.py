@@ -111,8 +111,8 @@ def open_clip(
         fps: frames a second, where times are given; by default what a video says of itself.
         color: keeps three channels.
         crop_face: cuts out the face, with one box for all frames: the median of those found in 5
-            frames spread over the clip. Of image files these are kept in memory until they are
-            read; in a video they are sought, and decoded again when it is read.
+            to 16 frames spread over the clip. Those of image files are kept with the clip, not to
+            be read again; in a video they are sought, and decoded again when it is read.
         align_eyes: with `crop_face`, turns all frames by one angle, so that the eyes are level.
         margin: added on each side of the face, as a share of its size.
         size: resizes each frame to so many pixels in height and width, after the cut.
