@@ -55,13 +55,13 @@ def test_a_clip_has_the_frames_from_onset_to_offset(look):
 def test_zeros_stand_for_the_apex_and_the_midpoint(look):
     found = look(coded(offset=0))
     assert row_of(found).offset == 5
-    assert [entry[3:6] for entry in found.corrections] == [("offset", "0", "5")]
+    assert [entry[3:] for entry in found.corrections] == [("offset", "0", "5", "0 means the apex")]
 
 
 def test_apex_zero_is_midway(look):
     found = look(coded(apex=0))
     assert row_of(found).apex == 5  # of 3 to 8, rounded down
-    assert [entry[3:6] for entry in found.corrections] == [("apex", "0", "5")]
+    assert [entry[3:] for entry in found.corrections] == [("apex", "0", "5", "0 means midway")]
 
 
 def test_a_missing_apex_is_no_correction(look):

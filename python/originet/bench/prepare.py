@@ -46,7 +46,7 @@ _PARTS = (
     (0.50, 0.76, 0.12, 0.03, 95),  # mouth
 )
 
-_CLIPS, _CLIPS_QUICK = 256, 8
+_CLIPS, _CLIPS_PART, _CLIPS_QUICK = 256, 64, 8
 _LENGTH = (40, 140)  # frames in a clip
 _SHAPE = (480, 640)
 _RECORDINGS = 2  # of the longest length, which all clips are parts of
@@ -113,13 +113,14 @@ def prepare_case(
 
 
 def prepare_jobs(*, threads: Sequence[int], quick: bool = False) -> list[Job]:
-    """List the cases: a small tree with faces, then the whole one by variant, on all threads.
+    """List the cases: faces in a small tree and in the whole one, the variants in between.
 
     Args:
-        threads: Counts of CPU threads, of which the largest is taken: a call takes a minute.
+        threads: Counts of CPU threads, of which the largest is taken: a call takes half a minute.
         quick: The small tree alone.
     """
-    cases = [(_CLIPS_QUICK, "faces"), *((_CLIPS, variant) for variant in PREPARE_VARIANTS)]
+    cases = [(_CLIPS_QUICK, "faces"), *((_CLIPS_PART, variant) for variant in PREPARE_VARIANTS)]
+    cases.append((_CLIPS, "faces"))
     return [
         Job(functools.partial(prepare_case, clips, variant=variant), max(threads), budget=0.0)
         for clips, variant in (cases[:1] if quick else cases)

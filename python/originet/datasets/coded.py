@@ -67,6 +67,9 @@ class KnownError(NamedTuple):
     offset: tuple[int, ...] = ()
 
 
+_ZEROS = {"apex": "0 means midway", "offset": "0 means the apex"}
+
+
 class _Unusable(Exception):
     """The reason why a clip cannot be used."""
 
@@ -212,7 +215,7 @@ def _correct(
             break
     changes = _changes(clip, coded, span, reason)
     plain = _plain(span)
-    changes += _changes(clip, span, plain, "0 means the apex, as an apex midway")
+    changes += [entry._replace(reason=_ZEROS[entry.field]) for entry in _changes(clip, span, plain)]
     if plain.apex is not None and not _within_ends(plain.apex, plain):
         span = plain._replace(apex=None)
         changes += _changes(clip, plain, span, "the apex is not between onset and offset")
@@ -300,7 +303,7 @@ def _missing(span: _Range, footage: _Footage) -> list[int]:
     return [n for n in range(span.onset, span.offset + 1) if n not in footage.images]
 
 
-def _changes(clip: CodedClip, before: _Range, after: _Range, reason: str) -> list[Correction]:
+def _changes(clip: CodedClip, before: _Range, after: _Range, reason: str = "") -> list[Correction]:
     def text(value: int | None) -> str:
         return "" if value is None else str(value)
 
