@@ -231,6 +231,7 @@ def test_nothing_usable_is_an_error(tree, out):
         path.write_bytes(b"")
     with pytest.raises(InputError, match=r"none of 4 clips could be read, as .*empty file"):
         make(tree, out)
+    assert not contents(out)  # so that other settings may be tried there
     found = datasets.survey("folder", tree)
     none = dataclasses.replace(
         found,

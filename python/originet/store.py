@@ -194,6 +194,8 @@ def write_store(
     failed = _make(found.table, chosen, made, keep, jobs, progress)
     places = [place for place in range(len(made)) if place not in failed]
     if not places:
+        with storedir.writing(out):
+            storedir.end_run(out)  # nothing to go on with, nor to hold other settings against
         raise InputError(f"none of {len(made)} clips could be read, as {failed[0]}")
 
     images = {method: np.stack([made[place][method] for place in places]) for method in methods}
