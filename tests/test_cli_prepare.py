@@ -199,7 +199,9 @@ def test_loso_refuses_what_a_store_does_not_have(run, refuse, tree, tmp_path):
     made, out = tmp_path / "made", ("-o", tmp_path / "loso")
     assert run("prepare", "folder", tree, "-o", made, "--image-size", 16)[0] == 0
     told = refuse("loso", made, *out, "--method", "rank")
-    assert told == f"{made} has no images by rank, but by paper"
+    assert told == (
+        f"{made} has no images by rank, but by paper: run its `originet prepare` with --method rank"
+    )
     told = refuse("loso", made, *out, "--image-size", 32)
     assert told == f"image_size is 16 in {made}, 32 was asked for"
     told = refuse("loso", made, *out, "--crop-face")

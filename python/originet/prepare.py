@@ -100,16 +100,38 @@ def active_images(
         InputError: if a clip cannot be read or, with `crop_face`, shows no face; the message names
             it.
     """
+    settings = Settings((method,), image_size, crop_face)
+    return images_by_method(table, settings, jobs=jobs, progress=progress)[method]
+
+
+def images_by_method(
+    table: ClipTable,
+    settings: Settings,
+    *,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, NDArray[np.uint8]]:
+    """Makes the active images of every clip by several methods; the first that fails ends it.
+
+    Args:
+        table: the clips, each of which is decoded once.
+        settings: what is made of each.
+        jobs: how many clips are prepared at a time; None means one a core.
+        progress: called as progress(done, total) after each clip.
+
+    Returns:
+        [N, S, S] uint8 by method, as `active_images` returns them.
+
+    Raises:
+        InputError: if a clip cannot be used, as in `active_images`.
+    """
 
     def refuse(position: int, result: NDArray[np.uint8] | InputError) -> None:
         if isinstance(result, InputError):
             raise result
 
-    settings = Settings((method,), image_size, crop_face)
     workers = (os.cpu_count() or 1) if jobs is None else jobs
-    return prepare_clips(table, settings, jobs=workers, progress=progress, done=refuse).images[
-        method
-    ]
+    return prepare_clips(table, settings, jobs=workers, progress=progress, done=refuse).images
 
 
 def prepare_clips(

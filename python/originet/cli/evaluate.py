@@ -2,26 +2,25 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from originet import datasets, demo, loso, prepare, store
-from originet.cli.options import DEFAULTS, Annotations, CropFace, Device, Frames, Method, Task
-from originet.console import console, errors, progress_bar, progress_bars
-from originet.errors import InputError
-from originet.model import VARIANTS
-from originet.train import SELECTIONS, Config, pick_device
+from originet import demo, loso
+from originet.cli import options
+from originet.cli.clips import read_clips
+from originet.cli.options import DEFAULTS
+from originet.console import console, progress_bar, progress_bars
+from originet.train import pick_device
 
 
 def demo_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(
         "originet-demo"
     ),
-    device: Device = None,
+    device: options.Device = None,
 ) -> None:
     """Run the whole road once: video, active images, LOSO, kernel timings, one report."""
     start = time.perf_counter()
@@ -37,124 +36,52 @@ def demo_command(
 
 
 def loso_command(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PATH",
-            help="Stores of `originet prepare`, or a data set's root: <emotion>/<subject>/<clip>, "
-            "a CSV, or what --dataset says.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
-    dataset: Annotated[
-        str | None,
-        typer.Option(help=f"What a root holds: {', '.join(datasets.DATASETS)}; folder by default."),
-    ] = None,
-    annotations: Annotations = None,
-    frames: Frames = None,
-    task: Task = None,
-    device: Device = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = DEFAULTS.epochs,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = DEFAULTS.batch_size,
-    learning_rate: Annotated[float, typer.Option(help="Adam's step.")] = DEFAULTS.learning_rate,
-    weight_decay: Annotated[float, typer.Option(help="L2 penalty.")] = DEFAULTS.weight_decay,
-    rotation: Annotated[
-        list[int] | None, typer.Option(help="An angle of the augmentation; repeatable.")
-    ] = None,
-    equalize: Annotated[
-        bool, typer.Option(help="Add histogram-equalised training images.")
-    ] = DEFAULTS.equalize,
-    validation_fraction: Annotated[
-        float, typer.Option(help="Share of the training clips held out.")
-    ] = DEFAULTS.validation_fraction,
-    select: Annotated[
-        str, typer.Option(help=f"Weights to keep, of the best epoch or the last: {SELECTIONS}.")
-    ] = DEFAULTS.select,
-    seed: Annotated[list[int] | None, typer.Option(help="One whole run; repeatable.")] = None,
-    method: Method = DEFAULTS.method,
-    image_size: Annotated[
-        int | None, typer.Option(help=f"Pixels; of a root {DEFAULTS.image_size} by default.")
-    ] = None,
-    crop_face: CropFace = None,
-    variant: Annotated[
-        str, typer.Option(help=f"OrigiNet's variant: {VARIANTS}.")
-    ] = DEFAULTS.variant,
+    paths: options.Paths,
+    out: options.Results,
+    dataset: options.Dataset = None,
+    annotations: options.Annotations = None,
+    frames: options.Frames = None,
+    task: options.Task = None,
+    device: options.Device = None,
+    epochs: options.Epochs = DEFAULTS.epochs,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
+    weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
+    rotation: options.Rotation = None,
+    equalize: options.Equalize = DEFAULTS.equalize,
+    validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
+    select: options.Select = DEFAULTS.select,
+    seed: options.Seed = None,
+    method: options.Method = DEFAULTS.method,
+    image_size: options.ImageSize = None,
+    crop_face: options.CropFace = None,
+    variant: options.Variant = DEFAULTS.variant,
 ) -> None:
     """Evaluate OrigiNet by leaving one subject out; an interrupted run goes on where it was."""
-    config = Config(
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        rotations=tuple(rotation or DEFAULTS.rotations),
-        equalize=equalize,
-        validation_fraction=validation_fraction,
-        select=select,
-        seeds=tuple(seed or DEFAULTS.seeds),
-        method=method,
-        image_size=DEFAULTS.image_size if image_size is None else image_size,
-        variant=variant,
-    )
-    of_a_root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
-    if any(map(store.is_store, paths)):
-        for option, value in of_a_root.items():
-            if value is not None:
-                raise InputError(f"--{option} {value} is for a data set's root, not for a store")
-        stored = _read_stores(paths, method, image_size, crop_face)
-        table, images = stored.table, stored.images[method]
-        config = dataclasses.replace(
-            config, image_size=stored.image_size, crop_face=stored.crop_face
-        )
-    elif len(paths) > 1:
-        raise InputError(f"several paths must all be stores, {paths[0]} is none")
-    else:
-        found = datasets.survey(
-            dataset or "folder", paths[0], annotations=annotations, frames=frames, task=task
-        )
-        datasets.check_usable(found)
-        table, images = found.table, None
-        crop_face = not found.cropped if crop_face is None else crop_face
-        config = dataclasses.replace(config, crop_face=crop_face)
-        if found.unusable:
-            clips = f"{len(found.unusable)} of {len(found.unusable) + len(table)} clips"
-            note = f"{clips} cannot be used: `originet check` tells why"
-            errors.print(note, highlight=False)
-    loso.check_table(table)  # before the minutes that the images may take
+    config = options.config_of(locals())
     where = pick_device(device)
+    clips = read_clips(
+        paths,
+        [method],
+        dataset=dataset,
+        annotations=annotations,
+        frames=frames,
+        task=task,
+        image_size=image_size,
+        crop_face=crop_face,
+    )
+    config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
     with progress_bars() as bars:
-        if images is None:
-            images = prepare.active_images(
-                table,
-                method=method,
-                image_size=config.image_size,
-                crop_face=config.crop_face,
-                progress=progress_bar(bars, "active images"),
-            )
         result = loso.run_loso(
-            table,
+            clips.table,
             config=config,
-            images=images,
+            images=clips.images[method],
             out=out,
             device=where,
             progress=progress_bar(bars, "epochs"),
         )
     _print_loso(result)
     console.print(f"Results: {out}", soft_wrap=True)
-
-
-def _read_stores(
-    paths: Sequence[Path], method: str, image_size: int | None, crop_face: bool | None
-) -> store.Store:
-    """Reads stores as one; options that were given must be what they were made with."""
-    stores = [store.read_store(path) for path in paths]
-    for path, each in zip(paths, stores, strict=True):
-        if method not in each.images:
-            raise InputError(f"{path} has no images by {method}, but by {', '.join(each.images)}")
-        for option, value in (("image_size", image_size), ("crop_face", crop_face)):
-            there = each.manifest["settings"][option]
-            if value not in (None, there):
-                raise InputError(f"{option} is {there} in {path}, {value} was asked for")
-    return store.combine_stores(stores)
 
 
 def _print_loso(result: loso.LosoResult) -> None:

@@ -1,12 +1,15 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the settings that they make."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from originet.datasets import DATASETS, TASKS
-from originet.train import Config
+from originet.model import VARIANTS
+from originet.train import SELECTIONS, Config
 from originet_ext import METHODS
 
 DEFAULTS = Config()
@@ -39,3 +42,56 @@ CropFace = Annotated[
         help="Cut out the face first; by default where a data set's frames show more than it.",
     ),
 ]
+
+# Of the commands that train: named as the fields of `Config` are, but for the repeatable ones.
+Paths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PATH",
+        help="Stores of `originet prepare`, or a data set's root: <emotion>/<subject>/<clip>, "
+        "a CSV, or what --dataset says.",
+    ),
+]
+Results = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
+Dataset = Annotated[
+    str | None,
+    typer.Option(help=f"What a root holds: {', '.join(DATASETS)}; folder by default."),
+]
+Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
+BatchSize = Annotated[int, typer.Option(help="Images a step.")]
+LearningRate = Annotated[float, typer.Option(help="Adam's step.")]
+WeightDecay = Annotated[float, typer.Option(help="L2 penalty.")]
+Rotation = Annotated[
+    list[int] | None, typer.Option(help="An angle of the augmentation; repeatable.")
+]
+Equalize = Annotated[bool, typer.Option(help="Add histogram-equalised training images.")]
+ValidationFraction = Annotated[float, typer.Option(help="Share of the training clips held out.")]
+Select = Annotated[
+    str, typer.Option(help=f"Weights to keep, of the best epoch or the last: {SELECTIONS}.")
+]
+Seed = Annotated[list[int] | None, typer.Option(help="One whole run; repeatable.")]
+ImageSize = Annotated[
+    int | None, typer.Option(help=f"Pixels; of a root {DEFAULTS.image_size} by default.")
+]
+Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {VARIANTS}.")]
+
+_REPEATABLE = {"rotation": "rotations", "seed": "seeds"}
+
+
+def config_of(options: Mapping[str, Any]) -> Config:
+    """Makes the settings that a command's options ask for.
+
+    Args:
+        options: values by name, as in `locals()` at the command's start. Those that were not given
+            (None, or none of a repeatable one) keep their defaults; those that are no settings are
+            left alone.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InputError: if a value is outside its range.
+    """
+    named = {_REPEATABLE.get(name, name): value for name, value in options.items()}
+    fields = {field.name for field in dataclasses.fields(Config)}
+    return Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
