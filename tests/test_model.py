@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from originet import model as model_module
 from originet.bench import eager_rrelu
 from originet.errors import InputError
-from originet.model import HybridBlock, OrigiNet, SameConv2d, memory_mib, parameter_count
+from originet.model import (
+    HybridBlock,
+    OrigiNet,
+    PointConv2d,
+    SameConv2d,
+    memory_mib,
+    parameter_count,
+)
 from originet_ext import FusedRReLU, fused_rrelu
 
 
@@ -213,6 +220,38 @@ def test_block_keeps_two_tensors_for_backward(
 
 def branches(block: HybridBlock, x: Tensor) -> list[Tensor]:
     return [block.conv_small(x), block.conv_large(x)]
+
+
+@pytest.mark.parametrize("size", [16, 17])
+def test_convolution_by_one_pixel_has_the_strided_ones_results(size: int) -> None:
+    ours = PointConv2d(3, 16, 1, stride=2).double()
+    plain = nn.Conv2d(3, 16, 1, stride=2).double()  # sound in this layout
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(5, 3, size, size, dtype=torch.float64)
+    outputs = [ours(x.contiguous(memory_format=torch.channels_last)), plain(x)]
+    torch.testing.assert_close(*outputs)
+    upstream = torch.randn_like(outputs[1])
+    gradients = [
+        torch.autograd.grad(y, [net.weight, net.bias], upstream)
+        for y, net in zip(outputs, (ours, plain), strict=True)
+    ]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+def test_no_convolution_by_one_pixel_is_left_to_the_strided_kernel(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: object = 1, *rest: object):
+        seen.append((weight.shape[-1], stride))
+        return original(x, weight, bias, stride, *rest)
+
+    original = F.conv2d
+    monkeypatch.setattr(F, "conv2d", conv2d)
+    OrigiNet(4, image_size=16, variant=variant, kernel_sizes=(1, 3))(torch.randn(3, 3, 16, 16))
+    assert seen.count((1, 1)) == 4 and seen.count((3, (2, 2))) == 4 and len(seen) == 8
 
 
 def test_state_dict_round_trip_restores_the_output() -> None:

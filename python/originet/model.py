@@ -34,8 +34,24 @@ class SameConv2d(nn.Conv2d):
         return super()._conv_forward(F.pad(x, (left, right, top, bottom)), weight, bias)
 
 
+class PointConv2d(nn.Conv2d):
+    """Convolution by 1 x 1 that drops the pixels between its strides first.
+
+    The result is the same. With a stride, oneDNN's gradient of the weights writes out of bounds
+    where there are fewer channels than a vector has lanes, as in channels_last images of 3
+    (uxlfoundation/oneDNN issue 6035; torch 2.13 and 2.14 have it).
+    """
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Maps [N, C, H, W] to [N, D, ceil(H / stride), ceil(W / stride)]."""
+        down, right = self.stride
+        return F.conv2d(x[:, :, ::down, ::right], weight, bias)
+
+
 def _conv(in_channels: int, out_channels: int, kernel_size: int, variant: str) -> nn.Conv2d:
     """A convolution of stride 2 with bias, padded as the variant asks."""
+    if kernel_size == 1:  # no variant pads it
+        return PointConv2d(in_channels, out_channels, 1, stride=2)
     if variant == "authors":
         return SameConv2d(in_channels, out_channels, kernel_size, stride=2)
     # Eqs. (9)-(10): output pixel l is centred on input pixel 2l - 1, counted from 1.
@@ -131,8 +147,9 @@ class OrigiNet(nn.Module):
         image_size: Height and width S of the input in pixels, at least 16.
         variant: "paper" or "authors".
         activation: Called without arguments once a stage; its module serves both branches. The
-            paper's ablations "Sig" and "LR" are `nn.Sigmoid` and `nn.LeakyReLU`. `FusedRReLU` is
-            the paper's refined ReLU, not `nn.RReLU` (randomized leaky ReLU).
+            paper's ablations "Sig" and "LR" are `nn.Sigmoid` and `nn.LeakyReLU`, the latter with
+            psi's alpha as its slope in `originet.ablation`. `FusedRReLU` is the paper's refined
+            ReLU, not `nn.RReLU` (randomized leaky ReLU).
         kernel_sizes: The two kernels of a stage, odd. Ablations "KS-1" and "KS-2" are (1, 3) and
             (5, 7).
         parallel_fc: False for ablation "LFC", one fully connected layer: on the same features in
@@ -237,6 +254,15 @@ def parameter_count(model: nn.Module, running_statistics: bool = False) -> int:
     if running_statistics:
         count += sum(b.numel() for b in model.buffers() if b.is_floating_point())
     return count
+
+
+def layer_count(model: nn.Module) -> int:
+    """Counts the convolutions and the fully connected layers of a network, parallel ones too.
+
+    For AlexNet and VGG this is the count of Table V. OrigiNet has 11, eight convolutions and three
+    fully connected layers; the table's 10 is perhaps without the classifier.
+    """
+    return sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules())
 
 
 def memory_mib(model: nn.Module) -> float:
