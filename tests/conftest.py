@@ -49,6 +49,15 @@ def seeded_rng():
 
 
 @pytest.fixture
+def one_thread():
+    """Networks this small gain nothing from threads, and on a busy machine wait for them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def run(monkeypatch, capfd):
     """Runs `originet ...` in this process; returns (exit code, stdout, stderr)."""
 

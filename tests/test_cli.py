@@ -29,7 +29,7 @@ def test_console_script_is_installed():
     printed = subprocess.check_output(
         [Path(sys.executable).with_name("originet"), "--help"], text=True
     )
-    for command in ("demo", "image", "synth", "prepare", "loso", "bench", "doctor"):
+    for command in ("demo", "image", "synth", "prepare", "loso", "ablation", "bench", "doctor"):
         assert f" {command} " in printed
 
 

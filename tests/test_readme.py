@@ -26,6 +26,7 @@ QUICK = {
     "synth": "--subjects 3 --clips-per-class 1",
     "prepare": "--image-size 16",
     "loso": "--epochs 1 --rotation 0 --no-equalize",
+    "ablation": "--epochs 1 --rotation 0 --no-equalize",
 }
 
 
@@ -35,7 +36,7 @@ def test_python_blocks_run(code, capsys):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 4 and len(COMMANDS) == 10
+    assert len(PYTHON) == 4 and len(COMMANDS) == 11
 
 
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
@@ -48,7 +49,8 @@ def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
         with pytest.raises(SystemExit) as stop:
             cli.main()
         assert not stop.value.code, command
-    for made in ("active.png", "methods.png", "phases.png", "motion.gif", "results/results.json"):
+    files = ("active.png", "methods.png", "phases.png", "motion.gif")
+    for made in (*files, "results/results.json", "ablation/ablation.csv"):
         assert Path(made).exists()
     assert len(list(Path("active-images").rglob("*.png"))) == 12
 

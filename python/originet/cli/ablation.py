@@ -1,0 +1,138 @@
+"""`originet ablation`."""
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from originet import ablation
+from originet.cli import options
+from originet.cli.clips import read_clips
+from originet.cli.options import DEFAULTS
+from originet.console import complain, console, errors, progress_bar, progress_bars
+from originet.train import pick_device
+
+ROW_NAMES = ", ".join(row.name for row in ablation.ROWS)
+
+
+def ablation_command(
+    paths: options.Paths,
+    out: options.Results,
+    row: Annotated[
+        list[str] | None, typer.Option(help=f"{ROW_NAMES}; repeatable, all by default.")
+    ] = None,
+    dataset: options.Dataset = None,
+    annotations: options.Annotations = None,
+    frames: options.Frames = None,
+    task: options.Task = None,
+    device: options.Device = None,
+    epochs: options.Epochs = DEFAULTS.epochs,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
+    weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
+    rotation: options.Rotation = None,
+    equalize: options.Equalize = DEFAULTS.equalize,
+    validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
+    select: options.Select = DEFAULTS.select,
+    seed: options.Seed = None,
+    method: options.Method = DEFAULTS.method,
+    image_size: options.ImageSize = None,
+    crop_face: options.CropFace = None,
+    variant: options.Variant = DEFAULTS.variant,
+) -> None:
+    """Evaluate the rows of Table VI, each OrigiNet with one part exchanged, beside the paper's.
+
+    An interrupted run goes on where it was. Row WDy needs images by method rank.
+    """
+    config = options.config_of(locals())
+    rows = ablation.rows_named(row)
+    where = pick_device(device)
+    clips = read_clips(
+        paths,
+        ablation.methods_of(rows, config),
+        dataset=dataset,
+        annotations=annotations,
+        frames=frames,
+        task=task,
+        image_size=image_size,
+        crop_face=crop_face,
+    )
+    config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
+    with progress_bars() as bars:
+        shown = {each.name: progress_bar(bars, f"{each.name}, epochs") for each in rows}
+        result = ablation.run_ablation(
+            clips.table,
+            clips.images,
+            config,
+            rows=rows,
+            out=out,
+            device=where,
+            progress=lambda name, done, total: shown[name](done, total),
+        )
+    _print_ablation(result)
+    console.print(f"Results: {escape(str(out))}", soft_wrap=True)
+    if result.failed:
+        complain(f"{len(result.failed)} of {len(rows)} rows failed:")
+        for name, reason in result.failed.items():
+            errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
+        raise typer.Exit(2)
+
+
+def _print_ablation(result: ablation.Ablation) -> None:
+    """Prints a table that fits into 80 columns, and what holds for all its rows."""
+    shared = result.any_result
+    seeds = f", mean ± deviation of {len(shared.seeds)} seeds" if len(shared.seeds) > 1 else ""
+    table = Table(
+        title=f"Ablations of Table VI on {shared.dataset}: {len(shared.clips)} clips{seeds}",
+        box=SIMPLE_HEAD,
+        padding=(0, 0),
+    )
+    table.add_column("\nrow")
+    heads = ("pooled\nacc. %", "fold\nacc. %", "\nUF1", "\nUAR", "para-\nmeters", "\nMiB")
+    for head in (*heads, "paper:\nacc. %", "para-\nmeters", "\nMB"):
+        table.add_column(head, justify="right")
+    for record in result.records():
+        paper = (
+            f"{100 * record['paper_accuracy']:.2f}",
+            f"{'' if record['parameters_agree'] else '≠ '}{record['paper_parameters_millions']}M",
+            f"{'' if record['memory_agrees'] else '≠ '}{record['paper_memory_mb']}",
+        )
+        size = f"{record['parameters'] / 1e6:.3f}M", f"{record['memory_mib']:.1f}"
+        table.add_row(record["row"], *_scores(record), *size, *paper)
+    console.print(table)
+    lines = [
+        f"Majority-class baseline: {100 * shared.majority_accuracy:.2f} %",
+        f"Clip list: sha256 {shared.clip_list_sha256}",
+        "≠: ours, rounded or cut off, is not the paper's figure.",
+    ]
+    if result.departures:
+        lines.append(
+            "Not comparable with the paper's figures, of CASME II in four classes at 128 pixels: "
+            + ", ".join(result.departures)
+            + "."
+        )
+    if "LFC" in result.results:
+        both, small = (result.lfc_forms()[variant] for variant in ("paper", "authors"))
+        lines.append(
+            f"LFC has {both.parameters:,} parameters ({both.memory_mib:.1f} MiB) on both branches "
+            f"(variant paper), {small.parameters:,} ({small.memory_mib:.1f} MiB) on the small one "
+            "alone (variant authors)."
+        )
+    for line in lines:
+        console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def _scores(record: dict[str, Any]) -> list[str]:
+    """Returns the cells of a row's measures, accuracies in percent."""
+    if record["failed"] is not None:
+        return ["failed", *[""] * (len(ablation.MEASURES) - 1)]
+    cells = []
+    for measure in ablation.MEASURES:
+        factor, places = (100, 2) if measure.endswith("accuracy") else (1, 3)
+        mean, spread = (record[name] for name in (measure, f"{measure}_std"))
+        several = f" ± {factor * spread:.{places}f}" if record["seeds"] != 1 else ""
+        cells.append(f"{factor * mean:.{places}f}{several}")
+    return cells
