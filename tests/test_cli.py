@@ -1,6 +1,7 @@
 """The command line: what it writes, and that bad input ends in one line and exit code 2."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,9 +101,16 @@ def test_loso_writes_results_and_resumes(run, tmp_path, clips):
     code, out, err = run(*arguments)
     assert code == 0, err
     assert "semi-synthetic: 12 clips" in out.replace("\n", " ").replace("  ", " ")
-    assert "majority-class baseline" in out and "sha256" in out
+    assert "sha256" in out
+    words = " ".join(out.split())
+    for told in ("95 % interval", "majority baseline", "percentile bootstrap over subjects"):
+        assert told in words
     first = json.loads((tmp_path / "out" / "results.json").read_text())
     assert first["config"]["rotations"] == [0] and first["config"]["seeds"] == [3]
+    low, high = first["intervals"]["uf1"]
+    assert re.search(rf"UF1\W+{first['metrics']['uf1']:.3f}\W+{low:.3f} to {high:.3f}\W", out)
+    for name, row in first["per_class"].items():
+        assert re.search(rf"{name}\W.*\W{row['recall']:.3f}\W.*\W{row['support']}\W", out)
     (tmp_path / "out" / "results.json").unlink()
     assert run(*arguments)[0] == 0
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == first

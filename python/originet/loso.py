@@ -61,12 +61,13 @@ class LosoResult:
     probabilities, accuracy, training_counts and validation_counts (clips per class), history (see
     `originet.train.History.epochs`), selected_epoch, device, seconds."""
     metrics: dict[str, float]
-    """pooled_accuracy, fold_accuracy, uf1, uar (mean over the seeds, 0..1), and each with the
-    suffix _std (population standard deviation over the seeds; 0 for one seed)."""
+    """Means over the seeds and, under names with _std, spreads: `metrics.scores_over_seeds`."""
+    intervals: dict[str, tuple[float, float]]
+    """95 % confidence intervals over subjects, see `originet.metrics.bootstrap_intervals`."""
+    baseline: dict[str, float]
+    """Scores of always answering the commonest class, see `originet.metrics.majority_baseline`."""
     confusion: NDArray[np.int64]
     """Counts [C, C], added up over the seeds; rows are true classes."""
-    majority_accuracy: float
-    """Accuracy of always answering the commonest class, 0..1."""
     clip_list_sha256: str
     """Hash of the clip list, see `originet.datasets.clip_list_hash`."""
     images_sha256: str
@@ -78,6 +79,16 @@ class LosoResult:
     def seeds(self) -> tuple[int, ...]:
         """The seeds, in the order of the rows of `y_pred`."""
         return self.config.seeds
+
+    @property
+    def majority_accuracy(self) -> float:
+        """Share of the commonest class, 0..1."""
+        return self.baseline["pooled_accuracy"]
+
+    @property
+    def per_class(self) -> dict[str, dict[str, int | float | None]]:
+        """Precision, recall, F1 and support, over all seeds, see `originet.metrics.per_class`."""
+        return metrics.per_class(self.confusion, self.classes)
 
     @property
     def semi_synthetic(self) -> bool:
@@ -98,8 +109,11 @@ class LosoResult:
             "y_true": self.y_true.tolist(),
             "y_pred": self.y_pred.tolist(),
             "metrics": self.metrics,
+            "intervals": metrics.BOOTSTRAP | {k: list(ends) for k, ends in self.intervals.items()},
             "confusion": self.confusion.tolist(),
+            "per_class": self.per_class,
             "majority_accuracy": self.majority_accuracy,
+            "majority_baseline": self.baseline,
             "clip_list_sha256": self.clip_list_sha256,
             "images_sha256": self.images_sha256,
             "seconds": self.seconds,
@@ -250,11 +264,12 @@ def run_loso(
         y_true=y_true,
         y_pred=y_pred,
         folds=folds,
-        metrics=_scores(labels, out_of_fold, subjects),
+        metrics=metrics.scores_over_seeds(labels, out_of_fold, subjects),
+        intervals=metrics.bootstrap_intervals(labels, out_of_fold, subjects),
+        baseline=metrics.majority_baseline(labels, subjects),
         confusion=metrics.confusion_matrix(
             np.tile(labels, len(config.seeds)), out_of_fold.ravel(), len(classes)
         ),
-        majority_accuracy=metrics.majority_accuracy(labels),
         clip_list_sha256=identity["clip_list_sha256"],
         images_sha256=identity["images_sha256"],
         seconds=float(sum(fold["seconds"] for fold in folds)),
@@ -371,20 +386,6 @@ def check_table(
             )
     indices = np.searchsorted(np.array(classes), labels.to_numpy(dtype=str))
     return subjects.to_numpy(dtype=str), classes, indices.astype(np.int64)
-
-
-def _scores(
-    y_true: NDArray[np.int64], y_pred: NDArray[np.int64], subjects: NDArray[Any]
-) -> dict[str, float]:
-    """Mean and standard deviation of every score over the seeds, the rows of y_pred [S, N]."""
-    per_seed = {
-        "pooled_accuracy": [metrics.accuracy(y_true, p) for p in y_pred],
-        "fold_accuracy": [metrics.fold_accuracy(y_true, p, subjects) for p in y_pred],
-        "uf1": [metrics.uf1(y_true, p) for p in y_pred],
-        "uar": [metrics.uar(y_true, p) for p in y_pred],
-    }
-    means = {name: float(np.mean(values)) for name, values in per_seed.items()}
-    return means | {f"{name}_std": float(np.std(values)) for name, values in per_seed.items()}
 
 
 def _fold_seed(seed: int, subject: str) -> int:

@@ -53,7 +53,7 @@ thead th { background: var(--head); }
   figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """
 
-_NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ?± ?[\d.]+)?( ?(%|x|µs|ms|s))?")
+_NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ?(±|to) ?[\d.]+)?( ?(%|x|µs|ms|s))?|-")
 
 
 class Report:
@@ -178,14 +178,6 @@ def loso_section(report: Report, result: "LosoResult") -> None:
         "Each clip was predicted by a network that had never seen its subject"
         + (f", once for each of {seeds} seeds." if seeds > 1 else ".")
     )
-    constant = np.full_like(result.y_true, np.bincount(result.y_true).argmax())
-    shares = [np.mean(np.equal(group[0]["true"], constant[0])) for group in folds.values()]
-    baseline = {
-        "pooled_accuracy": result.majority_accuracy,
-        "fold_accuracy": float(np.mean(shares)),
-        "uf1": metrics.uf1(result.y_true, constant),
-        "uar": metrics.uar(result.y_true, constant),
-    }
     names = {
         "pooled_accuracy": "accuracy, all clips pooled",
         "fold_accuracy": "accuracy, mean over subjects",
@@ -193,14 +185,34 @@ def loso_section(report: Report, result: "LosoResult") -> None:
         "uar": "UAR (unweighted average recall)",
     }
     spread = {key: result.metrics[f"{key}_std"] if seeds > 1 else None for key in names}
+    level = f"{100 * metrics.LEVEL:.0f} %"
     report.table(
-        ["measure", "result", "majority baseline"],
+        ["measure", "result", f"{level} interval", "majority baseline"],
         [
-            [name, _percent(result.metrics[key], spread[key]), _percent(baseline[key])]
+            [
+                *(name, _percent(result.metrics[key], spread[key])),
+                "{:.1f} to {:.1f} %".format(*(100 * end for end in result.intervals[key])),
+                _percent(result.baseline[key]),
+            ]
             for key, name in names.items()
         ],
-        "Summary; the majority baseline always answers the commonest class."
+        "Summary; the majority baseline always answers the commonest class. "
+        f"The {level} interval tells how far a result depends on who took part: percentile "
+        f"bootstrap over subjects, {metrics.RESAMPLES:,} resamples."
         + (" Results are means and standard deviations over the seeds." if seeds > 1 else ""),
+    )
+    report.table(
+        ["class", "precision", "recall", "F1", "support"],
+        [
+            [
+                name,
+                *(_share(row[key]) for key in ("precision", "recall", "f1")),
+                str(row["support"]),
+            ]
+            for name, row in result.per_class.items()
+        ],
+        "By class; support counts the predictions for clips of the class"
+        + (", over all seeds." if seeds > 1 else "."),
     )
     report.figure(
         plots.confusion_matrix(result.confusion, result.classes, "Confusion matrix"),
@@ -295,6 +307,10 @@ def environment_section(report: Report, device: torch.device) -> None:
 
 def _percent(share: float, spread: float | None = None) -> str:
     return f"{100 * share:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "") + " %"
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else _percent(share)
 
 
 def _plain(value: object) -> str:
