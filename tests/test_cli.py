@@ -118,6 +118,27 @@ def test_loso_writes_results_and_resumes(run, tmp_path, clips):
     assert code == 2 and "holds results of another run: config.seeds" in err
 
 
+def test_loso_names_the_protocol_and_what_was_balanced(run, refuse, tmp_path, clips):
+    quick = ("--epochs", 1, "--image-size", 16, "--rotation", 0, "--select", "last")
+    code, out, err = run("loso", clips, "-o", tmp_path / "strict", *quick, "--sampling", "balanced")
+    assert code == 0, err
+    told = " ".join(out.split())
+    assert "protocol strict, balanced sampling" in told and "eaky" not in told
+    paper = ("--protocol", "paper", "--class-weights", "balanced")
+    code, out, err = run("loso", clips, "-o", tmp_path / "paper", *quick, *paper)
+    assert code == 0, err
+    told = " ".join(out.split())
+    assert "protocol paper (leaky), balanced class weights" in told
+    assert "Leaky: copies of one clip are trained on and validated on" in told
+    record = json.loads((tmp_path / "paper" / "results.json").read_text())
+    assert record["protocol"] == "paper" and record["leaky"]
+    never = ("loso", clips, "-o", tmp_path / "never", *quick)
+    refuse("protocol must be one of", *never, "--protocol", "published")
+    refuse('with protocol="paper"', *never, "--protocol", "paper", "--no-equalize")
+    refuse("sampling must be shuffled", *never, *paper, "--sampling", "balanced")
+    assert not (tmp_path / "never").exists()
+
+
 def test_doctor_tells_what_works(run):
     code, out, _ = run("doctor")
     assert code == 0

@@ -3,22 +3,11 @@
 import dataclasses
 
 import numpy as np
-import pytest
-import torch
 
 from originet import bench, demo, prepare, synth
 from originet.datasets import load_dataset
 from originet.loso import run_loso
 from originet.train import Config
-
-
-@pytest.fixture
-def one_thread():
-    """Two OpenMP threads on a busy machine wait for each other more than they compute."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_semi_synthetic_loso_is_far_above_chance_and_at_chance_for_shuffled_labels(

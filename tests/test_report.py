@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 import re
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ from PIL import Image
 
 from originet import metrics, plots, report, timing
 from originet.loso import LosoResult
+from originet.protocol import LEAK
 from originet.train import Config
 
 
@@ -214,12 +216,24 @@ def test_loso_section_sets_each_result_beside_its_baseline():
     assert ["network: parameters", "1872548"] in parsed.rows
 
 
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_loso_section_says_when_the_protocol_leaks(protocol):
+    page = report.Report("t")
+    config = Config(protocol=protocol, class_weights="balanced", seeds=(0, 1))
+    report.loso_section(page, dataclasses.replace(make_result(), config=config))
+    parsed = Page(page.html())
+    label = {"strict": "strict", "paper": "paper (leaky)"}[protocol]
+    assert f", protocol {label}, balanced class weights" in parsed.text
+    assert ["protocol", label] in parsed.rows and ["class_weights", "balanced"] in parsed.rows
+    assert (LEAK in parsed.text) == (protocol == "paper")
+
+
 @pytest.mark.parametrize("dataset", ["semi-synthetic", "casme2", "casme2+semi-synthetic"])
 def test_loso_section_says_when_clips_are_semi_synthetic(dataset):
     page = report.Report("t")
     report.loso_section(page, make_result(dataset))
     heading = re.search(r"<h2>(.*?)</h2>", page.html()).group(1)
-    assert heading == f"Leave-one-subject-out: {dataset}"
+    assert heading == f"Leave-one-subject-out: {dataset}, protocol strict"
     assert ("generated" in Page(page.html()).text) == (dataset != "casme2")
 
 

@@ -1,9 +1,9 @@
 """Leave-one-subject-out (LOSO) evaluation, honest and resumable.
 
-The protocol is called "strict". For each subject a network with fresh weights is trained on the
-other subjects' clips: `originet.train.fit` splits those into training and validation, augments the
-training part alone and chooses the epoch without the test subject, whose clips are then predicted
-once. No statistic is taken over subjects.
+For each subject a network with fresh weights is trained on the other subjects' clips by
+`originet.train.fit`, which chooses the epoch without the test subject; then the test subject's
+clips are predicted, once. No statistic is taken over subjects. How the other subjects' clips become
+training and validation images is the protocol's matter, "strict" or "paper": `originet.protocol`.
 
 Clips are worked on in the order of their names, and a fold's seed comes from the seed and its
 subject. So neither the order of the table's rows nor the other folds change a fold's result.
@@ -13,26 +13,23 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import LeaveOneGroupOut
-from torch import nn
 
 from originet import metrics
 from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.errors import InputError
+from originet.fold import ModelFactory, run_fold
 from originet.model import OrigiNet, parameter_count
 from originet.prepare import active_images
+from originet.protocol import is_leaky
 from originet.rundir import fold_path, open_directory, read_fold, write_json, write_predictions
-from originet.train import Config, fit, pick_device, predict, set_seed
-
-ModelFactory = Callable[[int], nn.Module]
-"""Called with the number of classes; returns a new network with fresh weights."""
+from originet.train import Config, pick_device
 
 
 @dataclass(frozen=True)
@@ -58,8 +55,9 @@ class LosoResult:
     """Predicted class indices [S, N]."""
     folds: list[dict[str, Any]]
     """One record a fold, as in the fold's JSON file: seed, index, subject, clips, true, predicted,
-    probabilities, accuracy, training_counts and validation_counts (clips per class), history (see
-    `originet.train.History.epochs`), selected_epoch, device, seconds."""
+    probabilities, accuracy, protocol, leaky, training_counts and validation_counts (clips per
+    class), shared_clips (clips on both sides), history (see `originet.train.History.epochs`),
+    selected_epoch, device, seconds."""
     metrics: dict[str, float]
     """Means over the seeds and, under names with _std, spreads: `metrics.scores_over_seeds`."""
     intervals: dict[str, tuple[float, float]]
@@ -100,7 +98,8 @@ class LosoResult:
         return {
             "dataset": self.dataset,
             "semi_synthetic": self.semi_synthetic,
-            "protocol": "strict",
+            "protocol": self.config.protocol,
+            "leaky": is_leaky(self.config.protocol),
             "classes": list(self.classes),
             "config": self.config.to_dict(),
             "model": self.model,
@@ -206,6 +205,7 @@ def run_loso(
     }
     identity: dict[str, Any] = {
         "config": config.to_dict(),
+        "leaky": is_leaky(config.protocol),
         "model": network,
         "dataset": "+".join(sorted(set(table["dataset"].astype(str)))),
         "classes": list(classes),
@@ -278,68 +278,6 @@ def run_loso(
         write_json(directory / "results.json", result.to_json())
         write_predictions(directory / "predictions.csv", classes, folds)
     return result
-
-
-def run_fold(
-    model: ModelFactory,
-    classes: Sequence[str],
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    config: Config,
-    *,
-    seed: int,
-    device: torch.device,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Trains a new network on one part of the clips and predicts the other, once.
-
-    Args:
-        model: Makes the network.
-        classes: Class names [C].
-        images: All clips' images [N, S, S] uint8.
-        labels: All clips' class indices [N].
-        train: Indices of the training clips.
-        test: Indices of the test subject's clips.
-        config: Settings.
-        seed: Seed of the fold.
-        device: Where to compute.
-        progress: Called as progress(epochs done, epochs).
-
-    Returns:
-        What training adds to the fold's record, see `LosoResult.folds`.
-    """
-    started = perf_counter()
-    set_seed(seed)
-    network = model(len(classes))
-    history = fit(
-        network,
-        images[train],
-        labels[train],
-        config,
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
-    probabilities = predict(network, images[test], device=device)  # [n, C]
-    predicted = probabilities.argmax(axis=1)
-
-    def per_class(part: NDArray[np.int64]) -> dict[str, int]:
-        counts = np.bincount(labels[train[part]], minlength=len(classes))
-        return {name: int(count) for name, count in zip(classes, counts, strict=True)}
-
-    return {
-        "predicted": predicted.tolist(),
-        "probabilities": probabilities.tolist(),
-        "accuracy": metrics.accuracy(labels[test], predicted),
-        "training_counts": per_class(history.training),
-        "validation_counts": per_class(history.validation),
-        "history": history.epochs,
-        "selected_epoch": history.selected_epoch,
-        "device": str(device),
-        "seconds": perf_counter() - started,
-    }
 
 
 def _originet(config: Config) -> ModelFactory:

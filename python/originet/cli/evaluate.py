@@ -11,10 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from originet import datasets, demo, loso, metrics, prepare, store
+from originet.balance import CLASS_WEIGHTS, SAMPLINGS
 from originet.cli.options import DEFAULTS, Annotations, CropFace, Device, Frames, Method, Task
 from originet.console import console, errors, progress_bar, progress_bars
 from originet.errors import InputError
 from originet.model import VARIANTS
+from originet.protocol import LEAK, PROTOCOLS, describe, is_leaky
 from originet.train import SELECTIONS, Config, pick_device
 
 
@@ -55,10 +57,22 @@ def loso_command(
     frames: Frames = None,
     task: Task = None,
     device: Device = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help=f"How images are split, {PROTOCOLS}: paper augments before it, which leaks."
+        ),
+    ] = DEFAULTS.protocol,
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = DEFAULTS.epochs,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = DEFAULTS.batch_size,
     learning_rate: Annotated[float, typer.Option(help="Adam's step.")] = DEFAULTS.learning_rate,
     weight_decay: Annotated[float, typer.Option(help="L2 penalty.")] = DEFAULTS.weight_decay,
+    class_weights: Annotated[
+        str, typer.Option(help=f"Weights in the loss: {CLASS_WEIGHTS}.")
+    ] = DEFAULTS.class_weights,
+    sampling: Annotated[
+        str, typer.Option(help=f"Images of an epoch: {SAMPLINGS}.")
+    ] = DEFAULTS.sampling,
     rotation: Annotated[
         list[int] | None, typer.Option(help="An angle of the augmentation; repeatable.")
     ] = None,
@@ -83,6 +97,9 @@ def loso_command(
 ) -> None:
     """Evaluate OrigiNet by leaving one subject out; an interrupted run goes on where it was."""
     config = Config(
+        protocol=protocol,
+        class_weights=class_weights,
+        sampling=sampling,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -161,11 +178,15 @@ def _read_stores(
 def _print_loso(result: loso.LosoResult) -> None:
     several = len(result.seeds) > 1
     level = f"{100 * metrics.LEVEL:.0f} %"
+    notes = [
+        f"{level} interval: percentile bootstrap over subjects, {metrics.RESAMPLES:,} resamples",
+        *(["value: mean ± standard deviation over the seeds"] if several else []),
+        *([LEAK] if is_leaky(result.config.protocol) else []),
+    ]
     table = Table(
-        title=f"Leave-one-subject-out on {result.dataset}: {len(result.clips)} clips",
-        caption=f"{level} interval: percentile bootstrap over subjects, "
-        f"{metrics.RESAMPLES:,} resamples"
-        + ("; value: mean ± standard deviation over the seeds" if several else ""),
+        title=f"Leave-one-subject-out on {result.dataset}: {len(result.clips)} clips, "
+        f"{describe(result.config)}",
+        caption="; ".join(notes),
     )
     headings = ("value", f"{level} interval", "majority baseline")
     table.add_column("measure")
