@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -49,15 +50,6 @@ def seeded_rng():
 
 
 @pytest.fixture
-def one_thread():
-    """Networks this small gain nothing from threads, and on a busy machine wait for them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
 def run(monkeypatch, capfd):
     """Runs `originet ...` in this process; returns (exit code, stdout, stderr)."""
 
@@ -69,3 +61,12 @@ def run(monkeypatch, capfd):
         return int(stop.value.code or 0), printed.out, printed.err
 
     return call
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from threads, and on a busy machine wait for them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

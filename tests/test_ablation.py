@@ -253,9 +253,12 @@ def test_departures_from_casme_ii_are_told(clips):
         table = clips[0].assign(**values)
         result = run_ablation(table, clips[1], QUICK, rows=rows_named(["KS-1"]), device="cpu")
         big = dataclasses.replace(result, config=dataclasses.replace(QUICK, image_size=128))
-        assert result.departures[:-1] == big.departures
-        assert result.departures[-1] == "the images have 16 pixels a side, not 128"
-        return big.departures
+        assert result.departures[-2] == "the images have 16 pixels a side, not 128"
+        assert result.departures[-1] == big.departures[-1] == "the protocol is strict"
+        assert result.departures[:-2] == big.departures[:-1]
+        published = dataclasses.replace(big.config, protocol="paper", equalize=True)
+        assert big.departures[:-1] == dataclasses.replace(big, config=published).departures
+        return big.departures[:-1]
 
     assert told() == ["the clips are folder"]
     assert told(dataset="casme2") == ["the classes are a, b"]

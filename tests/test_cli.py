@@ -1,6 +1,7 @@
 """The command line: what it writes, and that bad input ends in one line and exit code 2."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,14 +101,42 @@ def test_loso_writes_results_and_resumes(run, tmp_path, clips):
     code, out, err = run(*arguments)
     assert code == 0, err
     assert "semi-synthetic: 12 clips" in out.replace("\n", " ").replace("  ", " ")
-    assert "majority-class baseline" in out and "sha256" in out
+    assert "sha256" in out
+    words = " ".join(out.split())
+    for told in ("95 % interval", "majority baseline", "percentile bootstrap over subjects"):
+        assert told in words
     first = json.loads((tmp_path / "out" / "results.json").read_text())
     assert first["config"]["rotations"] == [0] and first["config"]["seeds"] == [3]
+    low, high = first["intervals"]["uf1"]
+    assert re.search(rf"UF1\W+{first['metrics']['uf1']:.3f}\W+{low:.3f} to {high:.3f}\W", out)
+    for name, row in first["per_class"].items():
+        assert re.search(rf"{name}\W.*\W{row['recall']:.3f}\W.*\W{row['support']}\W", out)
     (tmp_path / "out" / "results.json").unlink()
     assert run(*arguments)[0] == 0
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == first
     code, _, err = run(*arguments[:-1], 4)
     assert code == 2 and "holds results of another run: config.seeds" in err
+
+
+def test_loso_names_the_protocol_and_what_was_balanced(run, refuse, tmp_path, clips):
+    quick = ("--epochs", 1, "--image-size", 16, "--rotation", 0, "--select", "last")
+    code, out, err = run("loso", clips, "-o", tmp_path / "strict", *quick, "--sampling", "balanced")
+    assert code == 0, err
+    told = " ".join(out.split())
+    assert "protocol strict, balanced sampling" in told and "eaky" not in told
+    paper = ("--protocol", "paper", "--class-weights", "balanced")
+    code, out, err = run("loso", clips, "-o", tmp_path / "paper", *quick, *paper)
+    assert code == 0, err
+    told = " ".join(out.split())
+    assert "protocol paper (leaky), balanced class weights" in told
+    assert "Leaky: copies of one clip are trained on and validated on" in told
+    record = json.loads((tmp_path / "paper" / "results.json").read_text())
+    assert record["protocol"] == "paper" and record["leaky"]
+    never = ("loso", clips, "-o", tmp_path / "never", *quick)
+    refuse("protocol must be one of", *never, "--protocol", "published")
+    refuse('with protocol="paper"', *never, "--protocol", "paper", "--no-equalize")
+    refuse("sampling must be shuffled", *never, *paper, "--sampling", "balanced")
+    assert not (tmp_path / "never").exists()
 
 
 def test_doctor_tells_what_works(run):

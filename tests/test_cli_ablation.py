@@ -34,7 +34,7 @@ def test_rows_are_printed_beside_the_papers(run, made, tmp_path):
     out = tmp_path / "out"
     code, printed, err = run("ablation", made, "-o", out, *QUICK)
     assert code == 0, err
-    assert "Ablations of Table VI on folder: 6 clips" in printed
+    assert "Ablations of Table VI on folder: 6 clips, protocol strict" in printed
     assert max(map(len, printed.split("Majority")[0].splitlines())) <= 80
     table = cells(printed)
     told = json.loads((out / "ablation.json").read_text())
@@ -50,8 +50,9 @@ def test_rows_are_printed_beside_the_papers(run, made, tmp_path):
     assert table["LFC"][-4:] == ["≠", "0.9M", "≠", "7.6"]
     assert "Majority-class baseline: 50.00 %" in printed
     assert f"Clip list: sha256 {told['clip_list_sha256']}" in printed
-    assert "Not comparable with the paper's figures" in printed
-    assert "the clips are folder, the images have 16 pixels a side, not 128" in printed
+    departures = "the clips are folder, the images have 16 pixels a side, not 128, the protocol is"
+    assert "Not as the paper's figures (CASME II" in printed and departures in printed
+    assert "Leaky" not in printed and told["leaky"] is False
     both, small = (told["lfc_by_variant"][name]["parameters"] for name in ("paper", "authors"))
     assert f"LFC has {both:,} parameters" in printed and f"{small:,} (" in printed
 
@@ -61,12 +62,22 @@ def test_chosen_rows_of_several_seeds_need_their_methods_only(run, tree, made, t
     arguments = ("-o", tmp_path / "out", *QUICK, "--seed", 0, "--seed", 4, "--row", "wdy")
     code, printed, err = run("ablation", tmp_path / "dynamic", *arguments)
     assert code == 0, err
-    assert "6 clips, mean ± deviation of 2 seeds" in " ".join(printed.split())
+    assert "6 clips, protocol strict, mean ± deviation of 2 seeds" in " ".join(printed.split())
     assert "WDy" in printed and "LFC" not in printed and "OrigiNet" not in printed
     # More rows later; those that are finished are read.
     code, printed, err = run("ablation", made, *arguments, "--row", "OrigiNet")
     assert code == 0, err
     assert {"WDy", "OrigiNet"} < cells(printed).keys()
+
+
+def test_the_papers_protocol_is_told_to_leak(run, made, tmp_path):
+    arguments = ("ablation", made, "-o", tmp_path / "out", "--epochs", 1, "--row", "LFC")
+    code, printed, err = run(*arguments, "--protocol", "paper", "--class-weights", "balanced")
+    assert code == 0, err
+    text = " ".join(printed.split())
+    assert "Leaky: " in text and "balanced" in text and "the protocol is" not in text
+    told = json.loads((tmp_path / "out" / "ablation.json").read_text())
+    assert told["leaky"] is True and "leaky" in told["rows"][0]["protocol"]
 
 
 def test_a_root_gives_what_its_store_gives(run, tree, made, tmp_path):

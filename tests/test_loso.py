@@ -3,33 +3,25 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from torch import nn
 
+from originet import metrics
 from originet.errors import InputError
 from originet.loso import LosoResult, run_loso, subject_splits
 from originet.train import Config
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIZE = 16
 CLASSES = ("left", "right")
 QUICK = Config(
     epochs=5, batch_size=8, learning_rate=0.01, rotations=(0,), equalize=False, image_size=SIZE
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from threads, and on a busy machine wait for them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def tiny(num_classes: int) -> nn.Module:
@@ -112,17 +104,9 @@ def test_shuffled_rows_give_the_same_prediction_for_every_clip() -> None:
     np.testing.assert_array_equal(shuffled.y_pred, plain.y_pred[:, order])
     assert shuffled.folds[0]["history"] == plain.folds[0]["history"]
     assert shuffled.metrics == plain.metrics
+    assert shuffled.intervals == plain.intervals
     assert shuffled.clip_list_sha256 == plain.clip_list_sha256
     assert shuffled.images_sha256 == plain.images_sha256
-
-
-def test_a_fold_does_not_depend_on_the_test_subjects_images() -> None:
-    table, images = small_set()
-    poisoned = images.copy()
-    poisoned[(table["subject"] == "s02").to_numpy()] = 255
-    before, after = run(table, images).folds, run(table, poisoned).folds
-    assert after[2]["history"] == before[2]["history"]
-    assert after[1]["history"] != before[1]["history"]
 
 
 def test_a_leak_would_show_where_only_the_subject_tells_the_label() -> None:
@@ -164,6 +148,10 @@ def test_seeds_differ_and_are_averaged() -> None:
     assert both.metrics["pooled_accuracy"] == pytest.approx(np.mean(scores))
     assert both.metrics["pooled_accuracy_std"] == pytest.approx(np.std(scores))
     assert both.confusion.sum() == 48
+    assert both.per_class["left"]["support"] == 24
+    subjects = table["subject"].to_numpy()
+    pooled = metrics.bootstrap_intervals(both.y_true, both.y_pred, subjects)
+    assert both.intervals == pooled and pooled["uf1"][0] < both.metrics["uf1"] < pooled["uf1"][1]
 
 
 def test_interrupted_run_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
@@ -210,6 +198,52 @@ def test_output_files_hold_the_result(tmp_path: Path) -> None:
         assert rows[key]["label"] == CLASSES[true]
         assert rows[key]["predicted"] == CLASSES[predicted]
         assert float(rows[key][CLASSES[predicted]]) >= 0.5
+
+
+def test_results_hold_every_score(tmp_path: Path) -> None:
+    table, _ = small_set()
+    images = np.random.default_rng(0).integers(0, 256, (24, SIZE, SIZE)).astype(np.uint8)
+    table["subject"] = table["subject"].replace({"s03": "s00"})
+    table["clip"] = [f"c{i}" for i in range(24)]
+    result = run(table, images, out=tmp_path)
+    stored = json.loads((tmp_path / "results.json").read_text())
+    true, predicted = stored["y_true"], stored["y_pred"][0]
+    subjects = [subject for subject, _ in stored["clips"]]
+    for name, score in metrics.four_scores(true, predicted, subjects).items():
+        assert stored["metrics"][name] == pytest.approx(score)
+        low, high = stored["intervals"][name]
+        assert 0 <= low <= score <= high <= 1
+        assert result.intervals[name] == (low, high)
+    told = {name: stored["intervals"][name] for name in ("resampled", "resamples", "level")}
+    assert told == {"resampled": "subjects", "resamples": 10_000, "level": 0.95}
+    assert stored["majority_baseline"] == metrics.majority_baseline(true, subjects)
+    assert stored["majority_accuracy"] == result.majority_accuracy == 0.5
+    matrix = metrics.confusion_matrix(true, predicted, 2)
+    assert stored["per_class"] == metrics.per_class(matrix, CLASSES)
+
+
+def test_every_output_names_the_protocol_and_whether_it_leaks(tmp_path: Path) -> None:
+    table, images = small_set()
+    paper = {"protocol": "paper", "equalize": True, "class_weights": "balanced"}
+    for config, label in (
+        (QUICK, "strict"),
+        (Config.from_dict(QUICK.to_dict() | paper), "paper (leaky)"),
+    ):
+        out, leaky = tmp_path / config.protocol, label != "strict"
+        run(table, images, config=config, out=out)
+        results = json.loads((out / "results.json").read_text())
+        assert (results["protocol"], results["leaky"]) == (config.protocol, leaky)
+        assert results["config"]["class_weights"] == config.class_weights
+        settings = json.loads((out / "config.json").read_text())
+        assert (settings["config"]["protocol"], settings["leaky"]) == (config.protocol, leaky)
+        for path in (out / "folds").iterdir():
+            fold = json.loads(path.read_text())
+            assert (fold["protocol"], fold["leaky"]) == (config.protocol, leaky)
+            assert (fold["shared_clips"] > 0) == leaky
+        with (out / "predictions.csv").open(newline="") as file:
+            assert {row["protocol"] for row in csv.DictReader(file)} == {label}
+    with pytest.raises(InputError, match=r"config\.protocol is 'strict' there, 'paper' here"):
+        run(table, images, config=config, out=tmp_path / "strict")
 
 
 def test_directory_of_another_run_is_refused(tmp_path: Path) -> None:

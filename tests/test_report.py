@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 import re
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ from PIL import Image
 
 from originet import metrics, plots, report, timing
 from originet.loso import LosoResult
+from originet.protocol import LEAK
 from originet.train import Config
 
 
@@ -45,7 +47,7 @@ def small_figure():
     return plots.active_image_grid({"a": np.zeros((4, 4), np.uint8)}, "t")
 
 
-def make_result(dataset="semi-synthetic", seeds=(0, 1)):
+def make_result(dataset="semi-synthetic", seeds=(0, 1), confusion=((3, 3), (1, 5))):
     subjects = ["s1", "s1", "s2", "s2", "s2", "s<b>3"]
     y_true = np.array([0, 1, 0, 1, 1, 0])
     y_pred = np.array([[0, 1, 0, 0, 1, 1], [0, 1, 1, 1, 1, 1]])[: len(seeds)]
@@ -75,8 +77,12 @@ def make_result(dataset="semi-synthetic", seeds=(0, 1)):
             **{"pooled_accuracy_std": 0.02, "fold_accuracy_std": 0.03},
             **{"uf1_std": 0.04, "uar_std": 0.05},
         },
-        confusion=np.array([[3, 3], [1, 5]]),
-        majority_accuracy=0.5,
+        intervals={
+            **{"pooled_accuracy": (0.6123, 0.8), "fold_accuracy": (0.5, 0.7)},
+            **{"uf1": (0.4, 0.6), "uar": (0.41, 1.0)},
+        },
+        baseline=metrics.majority_baseline(y_true, subjects),
+        confusion=np.array(confusion),
         clip_list_sha256="ab12" * 16,
         images_sha256="cd34" * 16,
         seconds=12.34,
@@ -166,10 +172,16 @@ def test_table_aligns_columns_of_numbers_only():
     page = report.Report("t")
     page.table(
         ["name", "value", "mixed", "hash"],
-        [["a", 1, "1", "12ab"], ["b", "81.0 ± 2.5 %", "x", "34"], ["c", 1e-7, "2", "5"]],
+        [
+            ["a", 1, "1", "12ab"],
+            ["b", "81.0 ± 2.5 %", "x", "34"],
+            ["c", 1e-7, "2", "5"],
+            ["d", "75.5 to 80.0 %", "3", "6"],
+            ["e", "-", "3", "6"],
+        ],
     )
     kinds = [attrs.get("class") for attrs in Page(page.html()).all("td")]
-    assert kinds == [None, "number", None, None] * 3
+    assert kinds == [None, "number", None, None] * 5
 
 
 def test_table_refuses_rows_of_another_length_and_may_be_empty():
@@ -185,14 +197,16 @@ def test_loso_section_sets_each_result_beside_its_baseline():
     result = make_result()
     report.loso_section(page, result)
     parsed = Page(page.html())
-    constant = np.zeros(6, dtype=int)
-    for name, value, baseline in (
-        ("accuracy, all clips pooled", "75.0 ± 2.0 %", 0.5),
-        ("accuracy, mean over subjects", "61.0 ± 3.0 %", (1 / 2 + 1 / 3 + 1) / 3),
-        ("UF1 (unweighted F1)", "53.0 ± 4.0 %", metrics.uf1(result.y_true, constant)),
-        ("UAR (unweighted average recall)", "52.0 ± 5.0 %", 0.5),
+    # The baseline answers class 0, which has 3 of 6 clips: 1 of 2, 1 of 3 and 1 of 1 by subject.
+    for row in (
+        ["accuracy, all clips pooled", "75.0 ± 2.0 %", "61.2 to 80.0 %", "50.0 %"],
+        ["accuracy, mean over subjects", "61.0 ± 3.0 %", "50.0 to 70.0 %", "61.1 %"],
+        ["UF1 (unweighted F1)", "53.0 ± 4.0 %", "40.0 to 60.0 %", "33.3 %"],
+        ["UAR (unweighted average recall)", "52.0 ± 5.0 %", "41.0 to 100.0 %", "50.0 %"],
     ):
-        assert [name, value, f"{100 * baseline:.1f} %"] in parsed.rows
+        assert row in parsed.rows
+    assert "95 % interval" in parsed.text
+    assert "bootstrap over subjects, 10,000 resamples" in parsed.text
     assert ["s1", "2", "100.0 %"] in parsed.rows
     assert ["s2", "3", "66.7 %"] in parsed.rows
     assert ["s<b>3", "1", "0.0 %"] in parsed.rows
@@ -202,12 +216,24 @@ def test_loso_section_sets_each_result_beside_its_baseline():
     assert ["network: parameters", "1872548"] in parsed.rows
 
 
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_loso_section_says_when_the_protocol_leaks(protocol):
+    page = report.Report("t")
+    config = Config(protocol=protocol, class_weights="balanced", seeds=(0, 1))
+    report.loso_section(page, dataclasses.replace(make_result(), config=config))
+    parsed = Page(page.html())
+    label = {"strict": "strict", "paper": "paper (leaky)"}[protocol]
+    assert f", protocol {label}, balanced class weights" in parsed.text
+    assert ["protocol", label] in parsed.rows and ["class_weights", "balanced"] in parsed.rows
+    assert (LEAK in parsed.text) == (protocol == "paper")
+
+
 @pytest.mark.parametrize("dataset", ["semi-synthetic", "casme2", "casme2+semi-synthetic"])
 def test_loso_section_says_when_clips_are_semi_synthetic(dataset):
     page = report.Report("t")
     report.loso_section(page, make_result(dataset))
     heading = re.search(r"<h2>(.*?)</h2>", page.html()).group(1)
-    assert heading == f"Leave-one-subject-out: {dataset}"
+    assert heading == f"Leave-one-subject-out: {dataset}, protocol strict"
     assert ("generated" in Page(page.html()).text) == (dataset != "casme2")
 
 
@@ -215,7 +241,21 @@ def test_loso_section_shows_no_spread_for_one_seed():
     page = report.Report("t")
     report.loso_section(page, make_result(seeds=(0,)))
     assert "±" not in page.html()
-    assert ["accuracy, all clips pooled", "75.0 %", "50.0 %"] in Page(page.html()).rows
+    row = ["accuracy, all clips pooled", "75.0 %", "61.2 to 80.0 %", "50.0 %"]
+    assert row in Page(page.html()).rows
+
+
+def test_loso_section_tells_each_class_and_what_is_undefined():
+    page = report.Report("t")
+    report.loso_section(page, make_result())
+    rows = Page(page.html()).rows
+    assert ["negative", "75.0 %", "50.0 %", "60.0 %", "6"] in rows  # 3 of 4, 3 of 6, 6 of 10
+    assert ["others", "62.5 %", "83.3 %", "71.4 %", "6"] in rows
+    page = report.Report("t")
+    report.loso_section(page, make_result(confusion=((6, 0), (6, 0))))
+    html = page.html()
+    assert ["others", "-", "0.0 %", "0.0 %", "6"] in Page(html).rows
+    assert html.count('<th class="number">precision</th>') == 1  # a dash is no text among numbers
 
 
 def test_bench_section_holds_every_row_and_the_memory(full_page):

@@ -1,7 +1,7 @@
 """Settings, the split, the training loop and prediction."""
 
+import copy
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,21 +10,15 @@ from torch import Tensor, nn
 
 from originet.errors import InputError
 from originet.model import OrigiNet
-from originet.train import Config, fit, pick_device, predict, set_seed, split_clips, to_input
+from originet.protocol import split_clips
+from originet.train import Config, fit, pick_device, predict, set_seed, to_input
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIZE = 16
 QUICK = Config(
     epochs=6, batch_size=8, learning_rate=0.01, rotations=(0,), equalize=False, image_size=SIZE
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from threads, and on a busy machine wait for them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def tiny(num_classes: int = 2) -> nn.Module:
@@ -85,6 +79,9 @@ def test_config_survives_json_exactly() -> None:
         ("method", "mean", "method must be one of"),
         ("image_size", 8, "image_size must be at least 16"),
         ("variant", "mine", "variant must be one of"),
+        ("protocol", "lenient", r"protocol must be one of \('strict', 'paper'\), got 'lenient'"),
+        ("class_weights", "inverse", "class_weights must be one of"),
+        ("sampling", "random", "sampling must be one of"),
     ],
 )
 def test_config_refuses_bad_values(field: str, value: object, message: str) -> None:
@@ -92,33 +89,20 @@ def test_config_refuses_bad_values(field: str, value: object, message: str) -> N
         Config(**{field: value})
 
 
+def test_config_refuses_bad_combinations() -> None:
+    with pytest.raises(InputError, match='sampling must be shuffled with class_weights="balanced"'):
+        Config(class_weights="balanced", sampling="balanced")
+    with pytest.raises(InputError, match=r"rotations must be several, or equalize on.*got \(0,\)"):
+        Config(protocol="paper", rotations=(0,), equalize=False)
+    with pytest.raises(InputError, match='validation_fraction must be above 0 with protocol="pa'):
+        Config(protocol="paper", validation_fraction=0.0, select="last")
+    assert Config(protocol="paper", rotations=(0,)).equalize
+    assert Config(protocol="paper", equalize=False, select="last").rotations
+
+
 def test_config_refuses_unknown_names() -> None:
     with pytest.raises(InputError, match="unknown settings: epoch"):
         Config.from_dict({"epoch": 3})
-
-
-def test_split_is_stratified_and_complete() -> None:
-    labels = np.repeat([0, 1, 2], [50, 25, 10])
-    training, validation = split_clips(labels, 0.2, seed=0)
-    np.testing.assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(85))
-    np.testing.assert_array_equal(np.bincount(labels[validation]), [10, 5, 2])
-    again, other = split_clips(labels, 0.2, seed=0), split_clips(labels, 0.2, seed=1)
-    np.testing.assert_array_equal(again[1], validation)
-    assert not np.array_equal(other[1], validation)
-
-
-def test_split_gives_what_rounding_left_over_to_the_largest_remainder() -> None:
-    # A fifth of 4, 3 and 3 clips is 0.8, 0.6 and 0.6; of 10 it is 2.
-    _, validation = split_clips(np.repeat([0, 1, 2], [4, 3, 3]), 0.2, seed=0)
-    assert len(validation) == 2
-    assert 0 in np.repeat([0, 1, 2], [4, 3, 3])[validation]
-
-
-def test_split_keeps_single_clips_in_training() -> None:
-    training, validation = split_clips(np.array([0, 1, 2, 2]), 0.5, seed=0)
-    assert {0, 1} <= set(training)
-    assert len(validation) == 1
-    assert len(split_clips(np.array([0, 1]), 0.9, seed=0)[1]) == 0
 
 
 def test_input_is_standardised_image_by_image() -> None:
@@ -154,6 +138,40 @@ def test_same_seed_gives_the_same_weights() -> None:
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(first[0].weight, other[0].weight)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_training_is_adam_on_cross_entropy_of_shuffled_copies(weighted: bool) -> None:
+    # The whole of it once more, in the plainest words; weights must agree to the bit.
+    images, labels = bars()
+    labels[:8] = 0  # 16 clips of class 0, 8 of class 1
+    kind = "balanced" if weighted else "none"
+    values = QUICK.to_dict() | {"rotations": (0, 90), "select": "last", "class_weights": kind}
+    config = Config.from_dict(values)
+    set_seed(3)
+    model = tiny()
+    start = copy.deepcopy(model)
+    history = fit(model, images, labels, config, seed=3, device="cpu")
+
+    training, _ = split_clips(labels, 0.2, seed=3)
+    turned = np.stack([images[training], np.rot90(images[training], axes=(1, 2))], axis=1)
+    x = torch.from_numpy(turned.reshape(-1, SIZE, SIZE))
+    y = torch.from_numpy(labels[training].repeat(2))
+    weight = torch.tensor(len(y) / (2 * np.bincount(y))).float() if weighted else None
+    set_seed(3)
+    start.to(memory_format=torch.channels_last)
+    steps = -(-len(x) // 8)
+    adam = torch.optim.Adam(start.parameters(), lr=0.01, weight_decay=1e-4, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=6 * steps)
+    for _ in range(6):
+        for batch in torch.randperm(len(x)).tensor_split(steps):
+            adam.zero_grad()
+            nn.functional.cross_entropy(start(to_input(x[batch])), y[batch], weight).backward()
+            adam.step()
+            schedule.step()
+    np.testing.assert_array_equal(history.training, training)
+    for ours, plain in zip(model.state_dict().values(), start.state_dict().values(), strict=True):
+        assert torch.equal(ours, plain)
 
 
 def test_validation_keeps_the_best_epoch() -> None:

@@ -26,6 +26,7 @@ from originet.errors import InputError
 from originet.files import write_atomically
 from originet.loso import LosoResult, ModelFactory, check_table, run_loso
 from originet.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
+from originet.protocol import is_leaky, protocol_label
 from originet.rundir import differences, read_json, write_json
 from originet.train import Config
 
@@ -170,6 +171,8 @@ class Ablation:
             told.append(f"the classes are {', '.join(shared.classes)}")
         if self.config.image_size != 128:
             told.append(f"the images have {self.config.image_size} pixels a side, not 128")
+        if not is_leaky(self.config.protocol):
+            told.append(f"the protocol is {self.config.protocol}")
         return told
 
     def records(self) -> list[dict[str, Any]]:
@@ -198,6 +201,7 @@ class Ablation:
                     "parameters_agree": agrees["parameters"],
                     "memory_agrees": agrees["memory"],
                     "dataset": shared.dataset,
+                    "protocol": protocol_label(self.config.protocol),
                     "clips": len(shared.clips),
                     "seeds": len(shared.seeds),
                     "majority_accuracy": shared.majority_accuracy,
@@ -226,6 +230,8 @@ class Ablation:
         return {
             "dataset": shared.dataset,
             "semi_synthetic": shared.semi_synthetic,
+            "protocol": self.config.protocol,
+            "leaky": is_leaky(self.config.protocol),
             "departures_from_the_paper": self.departures,
             "classes": list(shared.classes),
             "config": self.config.to_dict(),

@@ -1,9 +1,9 @@
 """Leave-one-subject-out (LOSO) evaluation, honest and resumable.
 
-The protocol is called "strict". For each subject a network with fresh weights is trained on the
-other subjects' clips: `originet.train.fit` splits those into training and validation, augments the
-training part alone and chooses the epoch without the test subject, whose clips are then predicted
-once. No statistic is taken over subjects.
+For each subject a network with fresh weights is trained on the other subjects' clips by
+`originet.train.fit`, which chooses the epoch without the test subject; then the test subject's
+clips are predicted, once. No statistic is taken over subjects. How the other subjects' clips become
+training and validation images is the protocol's matter, "strict" or "paper": `originet.protocol`.
 
 Clips are worked on in the order of their names, and a fold's seed comes from the seed and its
 subject. So neither the order of the table's rows nor the other folds change a fold's result.
@@ -13,26 +13,23 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import LeaveOneGroupOut
-from torch import nn
 
 from originet import metrics
 from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.errors import InputError
+from originet.fold import ModelFactory, run_fold
 from originet.model import OrigiNet, parameter_count
 from originet.prepare import active_images
+from originet.protocol import is_leaky
 from originet.rundir import fold_path, open_directory, read_fold, write_json, write_predictions
-from originet.train import Config, fit, pick_device, predict, set_seed
-
-ModelFactory = Callable[[int], nn.Module]
-"""Called with the number of classes; returns a new network with fresh weights."""
+from originet.train import Config, pick_device
 
 
 @dataclass(frozen=True)
@@ -58,15 +55,17 @@ class LosoResult:
     """Predicted class indices [S, N]."""
     folds: list[dict[str, Any]]
     """One record a fold, as in the fold's JSON file: seed, index, subject, clips, true, predicted,
-    probabilities, accuracy, training_counts and validation_counts (clips per class), history (see
-    `originet.train.History.epochs`), selected_epoch, device, seconds."""
+    probabilities, accuracy, protocol, leaky, training_counts and validation_counts (clips per
+    class), shared_clips (clips on both sides), history (see `originet.train.History.epochs`),
+    selected_epoch, device, seconds."""
     metrics: dict[str, float]
-    """pooled_accuracy, fold_accuracy, uf1, uar (mean over the seeds, 0..1), and each with the
-    suffix _std (population standard deviation over the seeds; 0 for one seed)."""
+    """Means over the seeds and, under names with _std, spreads: `metrics.scores_over_seeds`."""
+    intervals: dict[str, tuple[float, float]]
+    """95 % confidence intervals over subjects, see `originet.metrics.bootstrap_intervals`."""
+    baseline: dict[str, float]
+    """Scores of always answering the commonest class, see `originet.metrics.majority_baseline`."""
     confusion: NDArray[np.int64]
     """Counts [C, C], added up over the seeds; rows are true classes."""
-    majority_accuracy: float
-    """Accuracy of always answering the commonest class, 0..1."""
     clip_list_sha256: str
     """Hash of the clip list, see `originet.datasets.clip_list_hash`."""
     images_sha256: str
@@ -80,6 +79,16 @@ class LosoResult:
         return self.config.seeds
 
     @property
+    def majority_accuracy(self) -> float:
+        """Share of the commonest class, 0..1."""
+        return self.baseline["pooled_accuracy"]
+
+    @property
+    def per_class(self) -> dict[str, dict[str, int | float | None]]:
+        """Precision, recall, F1 and support, over all seeds, see `originet.metrics.per_class`."""
+        return metrics.per_class(self.confusion, self.classes)
+
+    @property
     def semi_synthetic(self) -> bool:
         """Whether generated clips are among the clips."""
         return SEMI_SYNTHETIC in self.dataset.split("+")
@@ -89,7 +98,8 @@ class LosoResult:
         return {
             "dataset": self.dataset,
             "semi_synthetic": self.semi_synthetic,
-            "protocol": "strict",
+            "protocol": self.config.protocol,
+            "leaky": is_leaky(self.config.protocol),
             "classes": list(self.classes),
             "config": self.config.to_dict(),
             "model": self.model,
@@ -98,8 +108,11 @@ class LosoResult:
             "y_true": self.y_true.tolist(),
             "y_pred": self.y_pred.tolist(),
             "metrics": self.metrics,
+            "intervals": metrics.BOOTSTRAP | {k: list(ends) for k, ends in self.intervals.items()},
             "confusion": self.confusion.tolist(),
+            "per_class": self.per_class,
             "majority_accuracy": self.majority_accuracy,
+            "majority_baseline": self.baseline,
             "clip_list_sha256": self.clip_list_sha256,
             "images_sha256": self.images_sha256,
             "seconds": self.seconds,
@@ -192,6 +205,7 @@ def run_loso(
     }
     identity: dict[str, Any] = {
         "config": config.to_dict(),
+        "leaky": is_leaky(config.protocol),
         "model": network,
         "dataset": "+".join(sorted(set(table["dataset"].astype(str)))),
         "classes": list(classes),
@@ -250,11 +264,12 @@ def run_loso(
         y_true=y_true,
         y_pred=y_pred,
         folds=folds,
-        metrics=_scores(labels, out_of_fold, subjects),
+        metrics=metrics.scores_over_seeds(labels, out_of_fold, subjects),
+        intervals=metrics.bootstrap_intervals(labels, out_of_fold, subjects),
+        baseline=metrics.majority_baseline(labels, subjects),
         confusion=metrics.confusion_matrix(
             np.tile(labels, len(config.seeds)), out_of_fold.ravel(), len(classes)
         ),
-        majority_accuracy=metrics.majority_accuracy(labels),
         clip_list_sha256=identity["clip_list_sha256"],
         images_sha256=identity["images_sha256"],
         seconds=float(sum(fold["seconds"] for fold in folds)),
@@ -263,68 +278,6 @@ def run_loso(
         write_json(directory / "results.json", result.to_json())
         write_predictions(directory / "predictions.csv", classes, folds)
     return result
-
-
-def run_fold(
-    model: ModelFactory,
-    classes: Sequence[str],
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    config: Config,
-    *,
-    seed: int,
-    device: torch.device,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Trains a new network on one part of the clips and predicts the other, once.
-
-    Args:
-        model: Makes the network.
-        classes: Class names [C].
-        images: All clips' images [N, S, S] uint8.
-        labels: All clips' class indices [N].
-        train: Indices of the training clips.
-        test: Indices of the test subject's clips.
-        config: Settings.
-        seed: Seed of the fold.
-        device: Where to compute.
-        progress: Called as progress(epochs done, epochs).
-
-    Returns:
-        What training adds to the fold's record, see `LosoResult.folds`.
-    """
-    started = perf_counter()
-    set_seed(seed)
-    network = model(len(classes))
-    history = fit(
-        network,
-        images[train],
-        labels[train],
-        config,
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
-    probabilities = predict(network, images[test], device=device)  # [n, C]
-    predicted = probabilities.argmax(axis=1)
-
-    def per_class(part: NDArray[np.int64]) -> dict[str, int]:
-        counts = np.bincount(labels[train[part]], minlength=len(classes))
-        return {name: int(count) for name, count in zip(classes, counts, strict=True)}
-
-    return {
-        "predicted": predicted.tolist(),
-        "probabilities": probabilities.tolist(),
-        "accuracy": metrics.accuracy(labels[test], predicted),
-        "training_counts": per_class(history.training),
-        "validation_counts": per_class(history.validation),
-        "history": history.epochs,
-        "selected_epoch": history.selected_epoch,
-        "device": str(device),
-        "seconds": perf_counter() - started,
-    }
 
 
 def _originet(config: Config) -> ModelFactory:
@@ -371,20 +324,6 @@ def check_table(
             )
     indices = np.searchsorted(np.array(classes), labels.to_numpy(dtype=str))
     return subjects.to_numpy(dtype=str), classes, indices.astype(np.int64)
-
-
-def _scores(
-    y_true: NDArray[np.int64], y_pred: NDArray[np.int64], subjects: NDArray[Any]
-) -> dict[str, float]:
-    """Mean and standard deviation of every score over the seeds, the rows of y_pred [S, N]."""
-    per_seed = {
-        "pooled_accuracy": [metrics.accuracy(y_true, p) for p in y_pred],
-        "fold_accuracy": [metrics.fold_accuracy(y_true, p, subjects) for p in y_pred],
-        "uf1": [metrics.uf1(y_true, p) for p in y_pred],
-        "uar": [metrics.uar(y_true, p) for p in y_pred],
-    }
-    means = {name: float(np.mean(values)) for name, values in per_seed.items()}
-    return means | {f"{name}_std": float(np.std(values)) for name, values in per_seed.items()}
 
 
 def _fold_seed(seed: int, subject: str) -> int:

@@ -3,16 +3,37 @@
 Labels are class indices. The unweighted scores average over the classes *present in y_true*, as
 the Micro-Expression Grand Challenge does: a class without a clip has no recall, and averaging in
 a zero for it would punish every method alike. A prediction into such a class still counts as a
-miss of the true one.
+miss of the true one. A class that is never predicted scores 0, one that occurs in neither array
+changes nothing.
 
-Reference: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019,
-for UF1 and UAR, both computed on the predictions of all folds together.
+Four scores are told of every evaluation, under these names everywhere: `pooled_accuracy`,
+`fold_accuracy`, `uf1` and `uar`.
+
+References:
+    See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019, for UF1
+    and UAR, both computed on the predictions of all folds together.
+    Field and Welsh, "Bootstrapping clustered data", J. R. Stat. Soc. B 69 (2007), for resampling
+    whole subjects.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from originet.errors import InputError
+
+LEVEL = 0.95
+"""Coverage that the confidence intervals are made for."""
+RESAMPLES = 10_000
+"""Resamples of the bootstrap."""
+BOOTSTRAP = {
+    "resampled": "subjects",
+    "method": "percentile",
+    "resamples": RESAMPLES,
+    "level": LEVEL,
+}
+"""How `bootstrap_intervals` makes its intervals, to be told beside them."""
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -26,7 +47,7 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
         A number in 0..1.
 
     Raises:
-        InputError: If the arrays are empty or differ in length.
+        InputError: If the arrays are empty, differ in length or hold anything but integers.
     """
     true, predicted = _pair(y_true, y_pred)
     return float(np.mean(true == predicted))
@@ -43,12 +64,9 @@ def uf1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
         A number in 0..1.
 
     Raises:
-        InputError: If the arrays are empty or differ in length.
+        InputError: If the arrays are empty, differ in length or hold anything but integers.
     """
-    matrix, present = _present(y_true, y_pred)
-    # TP + FN is the row sum and TP + FP the column sum, so the denominator is their sum.
-    scores = 2 * np.diag(matrix) / np.maximum(matrix.sum(axis=0) + matrix.sum(axis=1), 1)
-    return float(np.mean(scores[present]))
+    return float(_pooled_scores(_tally(_confusion(y_true, y_pred)))["uf1"])
 
 
 def uar(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -62,11 +80,9 @@ def uar(y_true: ArrayLike, y_pred: ArrayLike) -> float:
         A number in 0..1.
 
     Raises:
-        InputError: If the arrays are empty or differ in length.
+        InputError: If the arrays are empty, differ in length or hold anything but integers.
     """
-    matrix, present = _present(y_true, y_pred)
-    recall = np.diag(matrix)[present] / matrix.sum(axis=1)[present]
-    return float(np.mean(recall))
+    return float(_pooled_scores(_tally(_confusion(y_true, y_pred)))["uar"])
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int) -> NDArray[np.int64]:
@@ -81,7 +97,8 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int) -> 
         Counts [C, C] int64; rows are true classes, columns predicted ones.
 
     Raises:
-        InputError: If the arrays are empty, differ in length or hold an index outside the classes.
+        InputError: If the arrays are empty, differ in length or hold anything but integers in
+            0..C-1.
     """
     true, predicted = _pair(y_true, y_pred)
     both = np.concatenate([true, predicted])
@@ -106,30 +123,172 @@ def fold_accuracy(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> fl
         A number in 0..1.
 
     Raises:
-        InputError: If the arrays are empty or differ in length.
+        InputError: If the arrays are empty, differ in length or hold anything but integers.
     """
     true, predicted = _pair(y_true, y_pred)
-    folds = np.asarray(groups)
-    if folds.shape != true.shape:
-        raise InputError(f"groups must have shape {true.shape}, got {folds.shape}")
+    folds = _groups(groups, true)
     right = true == predicted
     return float(np.mean([right[folds == fold].mean() for fold in np.unique(folds)]))
 
 
-def majority_accuracy(y_true: ArrayLike) -> float:
-    """Accuracy of always answering the commonest class: the baseline of every accuracy.
+def four_scores(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> dict[str, float]:
+    """The four scores of one seed's predictions.
 
     Args:
         y_true: Class indices [N].
+        y_pred: Predicted class indices [N].
+        groups: The fold (subject) of each clip [N].
 
     Returns:
-        A number in 0..1.
+        pooled_accuracy, fold_accuracy, uf1 and uar, each in 0..1.
 
     Raises:
-        InputError: If `y_true` is empty.
+        InputError: As the four functions do.
+    """
+    return {
+        "pooled_accuracy": accuracy(y_true, y_pred),
+        "fold_accuracy": fold_accuracy(y_true, y_pred, groups),
+        "uf1": uf1(y_true, y_pred),
+        "uar": uar(y_true, y_pred),
+    }
+
+
+def scores_over_seeds(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> dict[str, float]:
+    """Mean and standard deviation of the four scores over the seeds.
+
+    Args:
+        y_true: Class indices [N].
+        y_pred: Predicted class indices of S seeds [S, N].
+        groups: The fold (subject) of each clip [N].
+
+    Returns:
+        The mean of each score, and under its name with the suffix _std the population standard
+        deviation, 0 for one seed; all in 0..1.
+
+    Raises:
+        InputError: If there is no seed, or as `four_scores` does.
+    """
+    each = [four_scores(y_true, predicted, groups) for predicted in _seeds(y_pred)]
+    values = {name: [scores[name] for scores in each] for name in each[0]}
+    means = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
+    return means | {f"{name}_std": float(np.std(of_seeds)) for name, of_seeds in values.items()}
+
+
+def majority_baseline(y_true: ArrayLike, groups: ArrayLike) -> dict[str, float]:
+    """The four scores of always answering the commonest class; of several, that of lowest index.
+
+    The class is counted on all clips, the test subject's too, which a network may not know.
+
+    Args:
+        y_true: Class indices [N].
+        groups: The fold (subject) of each clip [N].
+
+    Returns:
+        As `four_scores`.
+
+    Raises:
+        InputError: As `four_scores` does.
     """
     true, _ = _pair(y_true, y_true)
-    return float(np.unique(true, return_counts=True)[1].max() / len(true))
+    classes, counts = np.unique(true, return_counts=True)
+    return four_scores(true, np.full_like(true, classes[counts.argmax()]), groups)
+
+
+def per_class(
+    confusion: ArrayLike, classes: Sequence[str]
+) -> dict[str, dict[str, int | float | None]]:
+    """Precision, recall, F1 and support of each class.
+
+    Args:
+        confusion: Counts [C, C], rows are true classes, see `confusion_matrix`.
+        classes: Class names [C].
+
+    Returns:
+        By class name: precision TP / (TP + FP), recall TP / (TP + FN) and f1
+        2 TP / (2 TP + FP + FN) in 0..1, and support, the number of predictions for clips of that
+        class. None stands for 0 / 0: the precision of a class never predicted, the recall of a
+        class without a clip, the F1 of a class that is both.
+
+    Raises:
+        InputError: If `confusion` is not [C, C].
+    """
+    matrix = np.asarray(confusion)
+    if matrix.shape != (len(classes), len(classes)):
+        raise InputError(f"confusion must be [{len(classes)}, {len(classes)}], got {matrix.shape}")
+    rows: dict[str, dict[str, int | float | None]] = {}
+    for name, (hits, true, predicted) in zip(classes, _tally(matrix).T.tolist(), strict=True):
+        rows[name] = {
+            "precision": hits / predicted if predicted else None,
+            "recall": hits / true if true else None,
+            "f1": 2 * hits / (true + predicted) if true + predicted else None,
+            "support": true,
+        }
+    return rows
+
+
+def bootstrap_intervals(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    groups: ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Confidence intervals of the four scores: percentile bootstrap over subjects.
+
+    As many subjects as there are get drawn with replacement, each with all its clips and all seeds'
+    predictions: clips of one person are no independent witnesses. Of each draw the scores are taken
+    as of the data (mean over the seeds; a class that nobody drawn shows is left out), and the
+    interval is what the middle `level` of them spans. It tells how far the figure depends on who
+    took part. It holds the trained networks fixed, and with few subjects (below about 20) it comes
+    out too narrow.
+
+    Args:
+        y_true: Class indices [N].
+        y_pred: Predicted class indices of S seeds [S, N].
+        groups: The subject of each clip [N]; the order of the clips does not matter.
+        resamples: Number of draws B.
+        level: Coverage aimed at, between 0 and 1.
+        seed: Seed of the draws: the same arguments give the same intervals.
+
+    Returns:
+        (lower, upper) by name of the score, each in 0..1.
+
+    Raises:
+        InputError: If there are fewer than 2 subjects, `resamples` or `level` is out of range, or
+            as `scores_over_seeds` does.
+    """
+    if resamples < 1 or not 0 < level < 1:
+        raise InputError(
+            f"resamples must be at least 1 and level in 0..1, got {resamples} and {level}"
+        )
+    seeds = [_pair(y_true, predicted) for predicted in _seeds(y_pred)]
+    folds = _groups(groups, seeds[0][0])
+    subjects = np.unique(folds)
+    if len(subjects) < 2:
+        raise InputError(f"a bootstrap over subjects needs at least 2, got {len(subjects)}")
+    count = 1 + max(int(max(true.max(), predicted.max())) for true, predicted in seeds)
+    # A subject's counts are all that the scores need of it, so clips are never drawn one by one.
+    tallies = np.array(
+        [
+            [_tally(confusion_matrix(t[folds == one], p[folds == one], count)) for t, p in seeds]
+            for one in subjects
+        ],
+        dtype=np.float64,
+    )  # [G, S, 3, C]; whole numbers, so that BLAS adds them exactly, in whatever order
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), resamples)
+    drawn = _pooled_scores(np.tensordot(times.astype(np.float64), tallies, 1))  # [B, S] by name
+    within = _pooled_scores(tallies)["pooled_accuracy"].mean(axis=1)  # [G]
+    values = {name: scores.mean(axis=1) for name, scores in drawn.items()}
+    # Not by BLAS, whose rounding depends on the number of threads.
+    values["fold_accuracy"] = np.einsum("bg,g->b", times, within) / len(subjects)
+    ends = ((1 - level) / 2, (1 + level) / 2)
+    return {
+        name: (float(low), float(high))
+        for name, (low, high) in ((n, np.quantile(v, ends)) for n, v in values.items())
+    }
 
 
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -140,12 +299,48 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDAr
             "y_true and y_pred must be vectors of one length, at least 1, "
             f"got {true.shape} and {predicted.shape}"
         )
+    if true.dtype.kind not in "iu" or predicted.dtype.kind not in "iu":
+        raise InputError(
+            f"y_true and y_pred must hold integers, got {true.dtype} and {predicted.dtype}"
+        )
     return true.astype(np.int64), predicted.astype(np.int64)
 
 
-def _present(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The confusion matrix over the classes that occur, and the classes present in y_true."""
+def _groups(groups: ArrayLike, true: NDArray[np.int64]) -> NDArray[np.generic]:
+    """The groups as an array, one for each clip."""
+    folds = np.asarray(groups)
+    if folds.shape != true.shape:
+        raise InputError(f"groups must have shape {true.shape}, got {folds.shape}")
+    return folds
+
+
+def _seeds(y_pred: ArrayLike) -> NDArray[np.generic]:
+    """The predictions as a matrix of at least one row."""
+    predicted = np.asarray(y_pred)
+    if predicted.ndim != 2 or len(predicted) == 0:
+        raise InputError(f"y_pred must be [seeds, clips], at least 1 seed, got {predicted.shape}")
+    return predicted
+
+
+def _confusion(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.int64]:
+    """The confusion matrix over as many classes as the highest index tells."""
     true, predicted = _pair(y_true, y_pred)
-    return confusion_matrix(true, predicted, int(max(true.max(), predicted.max())) + 1), np.unique(
-        true
-    )
+    return confusion_matrix(true, predicted, int(max(true.max(), predicted.max())) + 1)
+
+
+def _tally(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
+    """TP, TP + FN and TP + FP of each class, [3, C], from counts [C, C]."""
+    return np.stack([np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)])
+
+
+def _pooled_scores(tally: NDArray[np.int64 | np.float64]) -> dict[str, NDArray[np.float64]]:
+    """The scores of pooled predictions, each [...], from tallies [..., 3, C]."""
+    hits, true, predicted = np.moveaxis(tally, -2, 0)
+    f1 = 2 * hits / np.maximum(true + predicted, 1)
+    recall = hits / np.maximum(true, 1)
+    present = np.count_nonzero(true, axis=-1)  # absent classes have no hits and add 0 to the sums
+    return {
+        "pooled_accuracy": hits.sum(axis=-1) / true.sum(axis=-1),
+        "uf1": f1.sum(axis=-1) / present,
+        "uar": recall.sum(axis=-1) / present,
+    }

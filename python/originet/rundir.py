@@ -16,6 +16,7 @@ from typing import Any
 
 from originet.errors import InputError
 from originet.files import safe_name, write_atomically
+from originet.protocol import protocol_label
 
 
 def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
@@ -93,7 +94,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def write_predictions(path: Path, classes: Sequence[str], folds: list[dict[str, Any]]) -> None:
-    """Writes one line a seed and clip, with the probability of every class.
+    """Writes one line a seed and clip, with the probability of every class and the protocol.
 
     Args:
         path: The CSV file; replaced if it exists.
@@ -102,12 +103,12 @@ def write_predictions(path: Path, classes: Sequence[str], folds: list[dict[str, 
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["seed", "subject", "clip", "label", "predicted", *classes])
+    writer.writerow(["seed", "subject", "clip", "label", "predicted", *classes, "protocol"])
     for fold in folds:
         columns = [fold[name] for name in ("clips", "true", "predicted", "probabilities")]
         for clip, true, predicted, probabilities in zip(*columns, strict=True):
             start = [fold["seed"], fold["subject"], clip, classes[true], classes[predicted]]
-            writer.writerow([*start, *probabilities])
+            writer.writerow([*start, *probabilities, protocol_label(fold["protocol"])])
     write_atomically(path, text.getvalue().encode())
 
 

@@ -17,9 +17,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from originet.augment import ROTATIONS, augment
+from originet.augment import ROTATIONS
+from originet.balance import CLASS_WEIGHTS, SAMPLINGS, balanced_weights, epoch_order
 from originet.errors import InputError
 from originet.model import VARIANTS
+from originet.protocol import PROTOCOLS, fold_parts
 from originet_ext import METHODS
 
 SELECTIONS = ("validation", "last")
@@ -50,7 +52,8 @@ class Config:
     equalize: bool = True
     """Add a histogram-equalised copy of every training image."""
     validation_fraction: float = 0.2
-    """Share of the training clips held out for validation, below 1; 0 needs select="last"."""
+    """Share of the training clips (under "paper" of their augmented images) held out for
+    validation, below 1; 0 needs select="last" and protocol="strict"."""
     select: str = "validation"
     """Weights to keep: "validation" for the best validation epoch, "last" for a fixed budget."""
     seeds: tuple[int, ...] = (0,)
@@ -63,11 +66,21 @@ class Config:
     """Detect and crop the face before the active image is made."""
     variant: str = "paper"
     """OrigiNet's variant, "paper" or "authors"; no matter if a model is given."""
+    protocol: str = "strict"
+    """How training and validation images are made, "strict" or "paper" (leaky); see
+    `originet.protocol`."""
+    class_weights: str = "none"
+    """Weights of the classes in the training loss: "none", or "balanced" for the inverse of their
+    share of the training images."""
+    sampling: str = "shuffled"
+    """Images of an epoch: "shuffled" for each once, "balanced" for as many, drawn with
+    replacement so that all classes are equally likely."""
 
     def __post_init__(self) -> None:
         """Checks every value."""
         for name in ("rotations", "seeds"):  # a list, as JSON gives it, would not be hashable
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        _require(self.protocol in PROTOCOLS, "protocol", f"one of {PROTOCOLS}", self.protocol)
         _require(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
         _require(self.batch_size >= 3, "batch_size", "at least 3", self.batch_size)
@@ -82,10 +95,23 @@ class Config:
             'above 0 with select="validation"',
             fraction,
         )
+        weights, sampling = self.class_weights, self.sampling
+        _require(weights in CLASS_WEIGHTS, "class_weights", f"one of {CLASS_WEIGHTS}", weights)
+        _require(sampling in SAMPLINGS, "sampling", f"one of {SAMPLINGS}", sampling)
+        _require(  # together they would make rare classes the frequent ones
+            weights == "none" or sampling == "shuffled",
+            "sampling",
+            'shuffled with class_weights="balanced"',
+            sampling,
+        )
         angles = self.rotations
         _require(len(angles) > 0, "rotations", "at least one angle", angles)
         _require(all(-180 <= a <= 180 for a in angles), "rotations", "in -180..180", angles)
         _require(len(set(angles)) == len(angles), "rotations", "all different", angles)
+        if self.protocol == "paper":  # otherwise it would be called leaky and not be so
+            several = len(angles) > 1 or self.equalize
+            _require(several, "rotations", 'several, or equalize on, with protocol="paper"', angles)
+            _require(fraction > 0, "validation_fraction", 'above 0 with protocol="paper"', fraction)
         _require(len(self.seeds) > 0, "seeds", "at least one", self.seeds)
         _require(all(s >= 0 for s in self.seeds), "seeds", "at least 0", self.seeds)
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", "all different", self.seeds)
@@ -122,14 +148,16 @@ class History:
     """What happened in one call of `fit`."""
 
     epochs: list[dict[str, float | None]]
-    """Per epoch: epoch (from 1), loss, accuracy (of the training copies, as they were seen),
+    """Per epoch: epoch (from 1), loss, accuracy (of the training copies, as they were seen; the
+    loss with its class weights),
     validation_loss, validation_accuracy (None without validation clips)."""
     selected_epoch: int
     """The epoch whose weights the model holds now, from 1."""
     training: NDArray[np.int64]
-    """Indices of the clips that were trained on, ascending."""
+    """Indices of the clips of which images were trained on, ascending."""
     validation: NDArray[np.int64]
-    """Indices of the clips that were held out, ascending."""
+    """Indices of the clips of which images were validated on, ascending; under "strict" none of
+    them is in `training`."""
 
 
 def set_seed(seed: int) -> None:
@@ -166,38 +194,6 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     return picked
 
 
-def split_clips(
-    labels: NDArray[np.int64], fraction: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Splits clips into training and validation, in each class as close to `fraction` as can be.
-
-    At least one clip of every class stays in training, so small classes may leave the validation
-    part short, or empty.
-
-    Args:
-        labels: Class indices [N].
-        fraction: Share of the clips for validation, 0..1.
-        seed: Seed of the draw.
-
-    Returns:
-        Indices of the training and of the validation clips, both ascending; together 0..N-1.
-    """
-    rng = np.random.default_rng(seed)
-    classes, counts = np.unique(labels, return_counts=True)
-    exact = counts * fraction
-    take = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
-    # Largest remainders: what rounding down left over goes to the classes that lost most by it.
-    for index in np.argsort(take - exact, kind="stable"):
-        if take.sum() < round(len(labels) * fraction) and take[index] < counts[index] - 1:
-            take[index] += 1
-    chosen = [
-        rng.permutation(np.flatnonzero(labels == label))[:count]
-        for label, count in zip(classes, take, strict=True)
-    ]
-    validation = np.sort(np.concatenate(chosen)).astype(np.int64)
-    return np.setdiff1d(np.arange(len(labels), dtype=np.int64), validation), validation
-
-
 def fit(
     model: nn.Module,
     images: NDArray[np.uint8],
@@ -210,10 +206,10 @@ def fit(
 ) -> History:
     """Trains a model in place with Adam and cross-entropy (which holds the softmax of Eq. 11).
 
-    The clips are split into training and validation *before* the augmentation, so copies of one
-    clip are never on both sides; validation clips are not augmented. On the CPU the same call
-    gives the same weights, bit for bit, if the model started with the same weights and the number
-    of threads is the same.
+    What it trains and validates on, `originet.protocol` makes. The validation figures are plain
+    means, whatever the class weights and the sampling. On the CPU the same call gives the same
+    weights, bit for bit, if the model started with the same weights and the number of threads is
+    the same.
 
     Args:
         model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
@@ -229,23 +225,25 @@ def fit(
         The history.
 
     Raises:
-        InputError: If shapes or dtypes do not fit, fewer than two images are left to train on, or
-            the loss stops being a finite number.
+        InputError: If shapes or dtypes do not fit, fewer than two images or, under "paper", no
+            image of a class are left to train on, or the loss stops being a finite number.
     """
     _check_images(images)
     labels = np.asarray(labels, dtype=np.int64)
     if labels.shape != (len(images),):
         raise InputError(f"labels must have shape ({len(images)},), got {labels.shape}")
-    training, validation = split_clips(labels, config.validation_fraction, seed)
-    copies, source = augment(images[training], config.rotations, config.equalize)
-    if len(copies) < 2:
-        raise InputError(f"at least 2 training images are needed, got {len(copies)}")
+    parts = fold_parts(images, labels, config, seed)
+    if len(parts.training) < 2:
+        raise InputError(f"at least 2 training images are needed, got {len(parts.training)}")
+    training_labels = torch.from_numpy(labels[parts.training_clips])  # [M]
+    validation_labels = labels[parts.validation_clips]  # [V]
 
     set_seed(seed)
     where = pick_device(device)
     model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    x = torch.from_numpy(copies).to(where)  # [M, S, S] uint8
-    y = torch.from_numpy(labels[training][source]).to(where)  # [M]
+    x = torch.from_numpy(parts.training).to(where)  # [M, S, S] uint8
+    y = training_labels.to(where)  # [M]
+    weights = balanced_weights(y) if config.class_weights == "balanced" else None
     steps = -(-len(x) // config.batch_size)
     optimizer = torch.optim.Adam(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -259,9 +257,12 @@ def fit(
         model.train()
         loss_sum = torch.zeros((), device=where)
         right = torch.zeros((), device=where)
-        for batch in torch.randperm(len(x)).to(where).tensor_split(steps):
+        order = epoch_order(training_labels, config.sampling)
+        for batch in order.to(where).tensor_split(steps):
             logits = model(to_input(x[batch]))  # [B, classes]
-            loss = F.cross_entropy(logits, y[batch])
+            if weights is not None:  # the network may know classes that no clip here has
+                weights = F.pad(weights, (0, logits.shape[1] - len(weights)))
+            loss = F.cross_entropy(logits, y[batch], weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -275,10 +276,10 @@ def fit(
             "validation_loss": None,
             "validation_accuracy": None,
         }
-        if len(validation) > 0:
-            probabilities = predict(model, images[validation], device=where)
-            true = probabilities[np.arange(len(validation)), labels[validation]]
-            score = float(np.mean(probabilities.argmax(axis=1) == labels[validation]))
+        if len(validation_labels) > 0:
+            probabilities = predict(model, parts.validation, device=where)
+            true = probabilities[np.arange(len(validation_labels)), validation_labels]
+            score = float(np.mean(probabilities.argmax(axis=1) == validation_labels))
             # A probability that underflowed to 0 counts as the smallest normal number.
             surprise = -np.log(np.maximum(true, np.finfo(np.float32).tiny, dtype=np.float64))
             validation_loss = _finite(float(surprise.mean()), "validation", epoch, config)
@@ -294,7 +295,8 @@ def fit(
     if best_weights is not None:
         model.load_state_dict(best_weights)
     model.eval()
-    return History(epochs, selected, training, validation)
+    clips = map(np.unique, (parts.training_clips, parts.validation_clips))
+    return History(epochs, selected, *clips)
 
 
 @torch.inference_mode()

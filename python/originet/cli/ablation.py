@@ -13,6 +13,7 @@ from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
+from originet.protocol import LEAK, describe, is_leaky
 from originet.train import pick_device
 
 ROW_NAMES = ", ".join(row.name for row in ablation.ROWS)
@@ -29,10 +30,13 @@ def ablation_command(
     frames: options.Frames = None,
     task: options.Task = None,
     device: options.Device = None,
+    protocol: options.Protocol = DEFAULTS.protocol,
     epochs: options.Epochs = DEFAULTS.epochs,
     batch_size: options.BatchSize = DEFAULTS.batch_size,
     learning_rate: options.LearningRate = DEFAULTS.learning_rate,
     weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
+    class_weights: options.ClassWeights = DEFAULTS.class_weights,
+    sampling: options.Sampling = DEFAULTS.sampling,
     rotation: options.Rotation = None,
     equalize: options.Equalize = DEFAULTS.equalize,
     validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
@@ -85,8 +89,9 @@ def _print_ablation(result: ablation.Ablation) -> None:
     """Prints a table that fits into 80 columns, and what holds for all its rows."""
     shared = result.any_result
     seeds = f", mean ± deviation of {len(shared.seeds)} seeds" if len(shared.seeds) > 1 else ""
+    study = f"{shared.dataset}: {len(shared.clips)} clips, {describe(result.config)}{seeds}"
     table = Table(
-        title=f"Ablations of Table VI on {shared.dataset}: {len(shared.clips)} clips{seeds}",
+        title=f"Ablations of Table VI on {study}",
         box=SIMPLE_HEAD,
         padding=(0, 0),
     )
@@ -104,16 +109,14 @@ def _print_ablation(result: ablation.Ablation) -> None:
         table.add_row(record["row"], *_scores(record), *size, *paper)
     console.print(table)
     lines = [
+        *([LEAK] if is_leaky(result.config.protocol) else []),
         f"Majority-class baseline: {100 * shared.majority_accuracy:.2f} %",
         f"Clip list: sha256 {shared.clip_list_sha256}",
         "≠: ours, rounded or cut off, is not the paper's figure.",
     ]
     if result.departures:
-        lines.append(
-            "Not comparable with the paper's figures, of CASME II in four classes at 128 pixels: "
-            + ", ".join(result.departures)
-            + "."
-        )
+        setting = "CASME II, four classes, 128 pixels, protocol paper"
+        lines.append(f"Not as the paper's figures ({setting}): {', '.join(result.departures)}.")
     if "LFC" in result.results:
         both, small = (result.lfc_forms()[variant] for variant in ("paper", "authors"))
         lines.append(

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from originet import demo, loso
+from originet import demo, loso, metrics
 from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import console, progress_bar, progress_bars
+from originet.protocol import LEAK, describe, is_leaky
 from originet.train import pick_device
 
 
@@ -43,10 +45,13 @@ def loso_command(
     frames: options.Frames = None,
     task: options.Task = None,
     device: options.Device = None,
+    protocol: options.Protocol = DEFAULTS.protocol,
     epochs: options.Epochs = DEFAULTS.epochs,
     batch_size: options.BatchSize = DEFAULTS.batch_size,
     learning_rate: options.LearningRate = DEFAULTS.learning_rate,
     weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
+    class_weights: options.ClassWeights = DEFAULTS.class_weights,
+    sampling: options.Sampling = DEFAULTS.sampling,
     rotation: options.Rotation = None,
     equalize: options.Equalize = DEFAULTS.equalize,
     validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
@@ -85,10 +90,22 @@ def loso_command(
 
 
 def _print_loso(result: loso.LosoResult) -> None:
-    title = f"Leave-one-subject-out on {result.dataset}: {len(result.clips)} clips"
-    table = Table(title=title)
+    several = len(result.seeds) > 1
+    level = f"{100 * metrics.LEVEL:.0f} %"
+    notes = [
+        f"{level} interval: percentile bootstrap over subjects, {metrics.RESAMPLES:,} resamples",
+        *(["value: mean ± standard deviation over the seeds"] if several else []),
+        *([LEAK] if is_leaky(result.config.protocol) else []),
+    ]
+    table = Table(
+        title=f"Leave-one-subject-out on {result.dataset}: {len(result.clips)} clips, "
+        f"{describe(result.config)}",
+        caption="; ".join(notes),
+    )
+    headings = ("value", f"{level} interval", "majority baseline")
     table.add_column("measure")
-    table.add_column("value", justify="right")
+    for heading in headings:
+        table.add_column(heading, justify="right")
     names = {
         "pooled_accuracy": "accuracy, pooled",
         "fold_accuracy": "accuracy, mean of folds",
@@ -96,14 +113,26 @@ def _print_loso(result: loso.LosoResult) -> None:
         "uar": "UAR",
     }
     for key, name in names.items():
-        spread = f" ± {result.metrics[key + '_std']:.3f}" if len(result.seeds) > 1 else ""
-        table.add_row(name, f"{result.metrics[key]:.3f}{spread}")
-    table.add_row("majority-class baseline", f"{result.majority_accuracy:.3f}")
+        spread = f" ± {result.metrics[key + '_std']:.3f}" if several else ""
+        low, high = result.intervals[key]
+        table.add_row(
+            *(name, f"{result.metrics[key]:.3f}{spread}"),
+            *(f"{low:.3f} to {high:.3f}", f"{result.baseline[key]:.3f}"),
+        )
     console.print(table)
+    classes = Table(title="By class" + (", all seeds together" if several else ""))
+    classes.add_column("class")
+    for heading in ("precision", "recall", "F1", "support"):
+        classes.add_column(heading, justify="right")
+    for name, row in result.per_class.items():
+        shares = (row["precision"], row["recall"], row["f1"])
+        cells = ("-" if share is None else f"{share:.3f}" for share in shares)
+        classes.add_row(escape(name), *cells, str(row["support"]))
+    console.print(classes)
     confusion = Table(title="Confusion (rows: true)")
     for name in ("", *result.classes):
-        confusion.add_column(name, justify="right")
-    for name, row in zip(result.classes, result.confusion, strict=True):
-        confusion.add_row(name, *(str(count) for count in row))
+        confusion.add_column(escape(name), justify="right")
+    for name, counts in zip(result.classes, result.confusion, strict=True):
+        confusion.add_row(escape(name), *(str(count) for count in counts))
     console.print(confusion)
     console.print(f"Clip list: sha256 {result.clip_list_sha256}", soft_wrap=True)

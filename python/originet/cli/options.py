@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from originet.balance import CLASS_WEIGHTS, SAMPLINGS
 from originet.datasets import DATASETS, TASKS
 from originet.model import VARIANTS
+from originet.protocol import PROTOCOLS
 from originet.train import SELECTIONS, Config
 from originet_ext import METHODS
 
@@ -57,10 +59,16 @@ Dataset = Annotated[
     str | None,
     typer.Option(help=f"What a root holds: {', '.join(DATASETS)}; folder by default."),
 ]
+Protocol = Annotated[
+    str,
+    typer.Option(help=f"How images are split, {PROTOCOLS}: paper augments before it, which leaks."),
+]
 Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
 BatchSize = Annotated[int, typer.Option(help="Images a step.")]
 LearningRate = Annotated[float, typer.Option(help="Adam's step.")]
 WeightDecay = Annotated[float, typer.Option(help="L2 penalty.")]
+ClassWeights = Annotated[str, typer.Option(help=f"Weights in the loss: {CLASS_WEIGHTS}.")]
+Sampling = Annotated[str, typer.Option(help=f"Images of an epoch: {SAMPLINGS}.")]
 Rotation = Annotated[
     list[int] | None, typer.Option(help="An angle of the augmentation; repeatable.")
 ]

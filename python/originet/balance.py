@@ -1,0 +1,42 @@
+"""Two answers to classes of unequal size: weights in the loss, or balanced draws of the images.
+
+Both count the training images alone, so validation clips and the test subject have no say.
+"""
+
+import torch
+from torch import Tensor
+
+CLASS_WEIGHTS = ("none", "balanced")
+SAMPLINGS = ("shuffled", "balanced")
+
+
+def epoch_order(labels: Tensor, sampling: str) -> Tensor:
+    """Draws the images of one epoch with torch's generator of the CPU.
+
+    Args:
+        labels: Class indices of the training images, [M] int64 on the CPU.
+        sampling: One of `SAMPLINGS`: "shuffled" for a permutation, "balanced" for draws with
+            replacement in which each class present is equally likely.
+
+    Returns:
+        Indices of images, [M] int64 on the CPU.
+    """
+    if sampling == "shuffled":
+        return torch.randperm(len(labels))
+    rarity = 1 / torch.bincount(labels)[labels].double()  # [M]
+    return torch.multinomial(rarity, len(labels), replacement=True)
+
+
+def balanced_weights(labels: Tensor) -> Tensor:
+    """Computes class weights whose mean over the images is 1 and whose sum is alike in all classes.
+
+    Args:
+        labels: Class indices of the training images, [M] int64.
+
+    Returns:
+        M / (classes present * images of the class), [largest index + 1] float32; 0 for a class
+        without an image.
+    """
+    counts = torch.bincount(labels)
+    weights = counts.sum() / (counts.clamp_min(1) * (counts > 0).sum())
+    return weights * (counts > 0)

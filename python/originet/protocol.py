@@ -1,0 +1,164 @@
+"""What a fold's network learns from, and what its epoch is chosen on: the two protocols.
+
+They differ in the order of two steps, and that is all there is between `strict_parts` and
+`paper_parts`. Neither sees the test subject: `originet.loso` hands over the other subjects' clips
+only, and predicts the test clips as they are, unaugmented, once each.
+
+Reference: Verma et al., arXiv:2005.07991, section IV: "training dataset is randomly divided into
+two parts with a ratio of 80:20"; "we augmented the generated active images". It does not say that
+copies of a clip stay together; `docs/design.md` has the reading behind "paper".
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from originet.augment import augment
+from originet.errors import InputError
+
+if TYPE_CHECKING:
+    from originet.train import Config
+
+PROTOCOLS = ("strict", "paper")
+LEAK = (
+    "Leaky: copies of one clip are trained on and validated on, so the validation figures, and the "
+    "epoch chosen by them, say little about new clips. The test subject is left out all the same."
+)
+
+
+class Parts(NamedTuple):
+    """The two parts of a fold's images, M to train on and V to validate on."""
+
+    training: NDArray[np.uint8]
+    """[M, S, S]."""
+    training_clips: NDArray[np.int64]
+    """The clip that each training image was made from, [M]."""
+    validation: NDArray[np.uint8]
+    """[V, S, S]."""
+    validation_clips: NDArray[np.int64]
+    """The clip that each validation image was made from, [V]."""
+
+
+def fold_parts(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], config: "Config", seed: int
+) -> Parts:
+    """Makes the training and the validation images of a fold, as `config.protocol` says.
+
+    Args:
+        images: One active image a clip, [N, S, S] uint8, without the test subject's.
+        labels: Class indices [N].
+        config: Settings; read are protocol, rotations, equalize and validation_fraction.
+        seed: Seed of the split.
+
+    Returns:
+        The parts.
+
+    Raises:
+        InputError: If the split leaves a class without a training image ("paper" only).
+    """
+    parts = strict_parts if config.protocol == "strict" else paper_parts
+    return parts(images, labels, config, seed)
+
+
+def strict_parts(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], config: "Config", seed: int
+) -> Parts:
+    """Splits the clips, then augments those of the training part; see `fold_parts`.
+
+    No clip has images in both parts, and the validation images are as they are at test time.
+    """
+    training, validation = split_clips(labels, config.validation_fraction, seed)
+    copies, source = augment(images[training], config.rotations, config.equalize)
+    return Parts(copies, training[source], images[validation], validation)
+
+
+def paper_parts(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], config: "Config", seed: int
+) -> Parts:
+    """Augments all clips, then splits their copies at random, as the paper reads; see `fold_parts`.
+
+    This leaks: of nearly every clip some copies are trained on and others validated on.
+    """
+    copies, source = augment(images, config.rotations, config.equalize)
+    order = np.random.default_rng(seed).permutation(len(copies))
+    count = round(len(copies) * config.validation_fraction)
+    validation, training = order[:count], order[count:]
+    lost = np.setdiff1d(labels, labels[source[training]])
+    if len(lost) > 0:  # a split at random does not look at classes
+        raise InputError(
+            f"class index {lost[0]} has no training image: all of its copies were drawn for "
+            "validation; another seed or more rotations may help"
+        )
+    return Parts(copies[training], source[training], copies[validation], source[validation])
+
+
+def split_clips(
+    labels: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Splits clips into training and validation, in each class as close to `fraction` as can be.
+
+    At least one clip of every class stays in training, so small classes may leave the validation
+    part short, or empty.
+
+    Args:
+        labels: Class indices [N].
+        fraction: Share of the clips for validation, 0..1.
+        seed: Seed of the draw.
+
+    Returns:
+        Indices of the training and of the validation clips, both ascending; together 0..N-1.
+    """
+    rng = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    exact = counts * fraction
+    take = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
+    # Largest remainders: what rounding down left over goes to the classes that lost most by it.
+    for index in np.argsort(take - exact, kind="stable"):
+        if take.sum() < round(len(labels) * fraction) and take[index] < counts[index] - 1:
+            take[index] += 1
+    chosen = [
+        rng.permutation(np.flatnonzero(labels == label))[:count]
+        for label, count in zip(classes, take, strict=True)
+    ]
+    validation = np.sort(np.concatenate(chosen)).astype(np.int64)
+    return np.setdiff1d(np.arange(len(labels), dtype=np.int64), validation), validation
+
+
+def is_leaky(protocol: str) -> bool:
+    """Tells whether copies of one clip can be on both sides of the split.
+
+    Args:
+        protocol: One of `PROTOCOLS`.
+
+    Returns:
+        The answer, which every output of a run carries.
+    """
+    return protocol == "paper"
+
+
+def protocol_label(protocol: str) -> str:
+    """Names a protocol for people to read.
+
+    Args:
+        protocol: One of `PROTOCOLS`.
+
+    Returns:
+        "strict" or "paper (leaky)".
+    """
+    return f"{protocol} (leaky)" if is_leaky(protocol) else protocol
+
+
+def describe(config: "Config") -> str:
+    """Says in a few words under which conditions a result came about, for titles.
+
+    Args:
+        config: Settings.
+
+    Returns:
+        As "protocol strict" or "protocol paper (leaky), balanced class weights".
+    """
+    words = [f"protocol {protocol_label(config.protocol)}"]
+    words += ["balanced class weights"] if config.class_weights == "balanced" else []
+    words += ["balanced sampling"] if config.sampling == "balanced" else []
+    return ", ".join(words)

@@ -1,0 +1,112 @@
+"""What each protocol makes of a fold's clips, read off the images themselves."""
+
+import numpy as np
+import pytest
+
+from originet.errors import InputError
+from originet.protocol import (
+    PROTOCOLS,
+    describe,
+    fold_parts,
+    paper_parts,
+    protocol_label,
+    split_clips,
+    strict_parts,
+)
+from originet.train import Config
+
+SIZE = 16
+LABELS = np.repeat([0, 1, 2], [20, 15, 5])
+CONFIG = Config(image_size=SIZE)  # 7 rotations, plain and equalised
+COPIES = 14
+
+
+def marked(count: int = 40) -> np.ndarray:
+    """Images of one grey level each, which neither rotation nor equalisation changes."""
+    return np.full((SIZE, SIZE, count), 5 * np.arange(count), np.uint8).transpose(2, 0, 1)
+
+
+def clips_shown(images: np.ndarray) -> np.ndarray:
+    """The clip of each image, read off its grey level."""
+    levels = images.reshape(len(images), -1)
+    assert (levels == levels[:, :1]).all()
+    return levels[:, 0] // 5
+
+
+def test_split_is_stratified_and_complete() -> None:
+    labels = np.repeat([0, 1, 2], [50, 25, 10])
+    training, validation = split_clips(labels, 0.2, seed=0)
+    np.testing.assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(85))
+    np.testing.assert_array_equal(np.bincount(labels[validation]), [10, 5, 2])
+    again, other = split_clips(labels, 0.2, seed=0), split_clips(labels, 0.2, seed=1)
+    np.testing.assert_array_equal(again[1], validation)
+    assert not np.array_equal(other[1], validation)
+
+
+def test_split_gives_what_rounding_left_over_to_the_largest_remainder() -> None:
+    # A fifth of 4, 3 and 3 clips is 0.8, 0.6 and 0.6; of 10 it is 2.
+    _, validation = split_clips(np.repeat([0, 1, 2], [4, 3, 3]), 0.2, seed=0)
+    assert len(validation) == 2
+    assert 0 in np.repeat([0, 1, 2], [4, 3, 3])[validation]
+
+
+def test_split_keeps_single_clips_in_training() -> None:
+    training, validation = split_clips(np.array([0, 1, 2, 2]), 0.5, seed=0)
+    assert {0, 1} <= set(training)
+    assert len(validation) == 1
+    assert len(split_clips(np.array([0, 1]), 0.9, seed=0)[1]) == 0
+
+
+def test_strict_keeps_siblings_of_validation_clips_out_of_training() -> None:
+    parts = strict_parts(marked(), LABELS, CONFIG, seed=0)
+    trained, validated = clips_shown(parts.training), clips_shown(parts.validation)
+    assert set(trained).isdisjoint(validated)
+    assert set(trained) | set(validated) == set(range(40))
+    assert len(validated) == len(set(validated)) == 8  # each as it is, not augmented
+    assert (np.bincount(trained)[np.unique(trained)] == COPIES).all()
+    np.testing.assert_array_equal(parts.training_clips, trained)
+    np.testing.assert_array_equal(parts.validation_clips, validated)
+
+
+def test_strict_validation_images_are_not_augmented() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, SIZE, SIZE), dtype=np.uint8)
+    parts = strict_parts(images, LABELS, CONFIG, seed=0)
+    np.testing.assert_array_equal(parts.validation, images[parts.validation_clips])
+
+
+def test_paper_splits_copies_so_that_siblings_are_on_both_sides() -> None:
+    parts = paper_parts(marked(), LABELS, CONFIG, seed=0)
+    trained, validated = clips_shown(parts.training), clips_shown(parts.validation)
+    assert len(trained) + len(validated) == 40 * COPIES
+    assert len(validated) == 112  # a fifth of the images
+    assert set(trained) == set(range(40))
+    assert len(set(trained) & set(validated)) > 35  # 0.8 ** 14 of the clips stay whole, 4 in 100
+    counts = np.bincount(trained, minlength=40) + np.bincount(validated, minlength=40)
+    assert (counts == COPIES).all()
+    np.testing.assert_array_equal(parts.training_clips, trained)
+    np.testing.assert_array_equal(parts.validation_clips, validated)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_parts_follow_the_settings_and_the_seed(protocol: str) -> None:
+    config = Config(image_size=SIZE, protocol=protocol)
+    direct = {"strict": strict_parts, "paper": paper_parts}[protocol]
+    first = fold_parts(marked(), LABELS, config, seed=5)
+    for ours, theirs in zip(first, direct(marked(), LABELS, config, 5), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    other = fold_parts(marked(), LABELS, config, seed=6)
+    assert not np.array_equal(first.validation_clips, other.validation_clips)
+
+
+def test_paper_names_a_class_that_its_split_left_without_training_images() -> None:
+    config = Config(protocol="paper", image_size=SIZE, rotations=(0,), validation_fraction=0.9)
+    with pytest.raises(InputError, match=r"class index 1 has no training image.*another seed"):
+        paper_parts(marked(16), np.repeat([0, 1], [15, 1]), config, seed=2)
+
+
+def test_names_say_what_is_leaky_and_what_is_balanced() -> None:
+    assert [protocol_label(name) for name in PROTOCOLS] == ["strict", "paper (leaky)"]
+    assert describe(Config()) == "protocol strict"
+    weighted = Config(protocol="paper", class_weights="balanced")
+    assert describe(weighted) == "protocol paper (leaky), balanced class weights"
+    assert describe(Config(sampling="balanced")) == "protocol strict, balanced sampling"
