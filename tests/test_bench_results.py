@@ -1,8 +1,8 @@
 """What is made of benchmark results: CSV files, comparisons, tables, pictures, the command."""
 
 import dataclasses
+import functools
 import importlib.util
-import sys
 from pathlib import Path
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import typer
 
-from originet import bench, cli, plots, timing
+from originet import bench, plots, timing
 from originet.bench import summary
 from originet.errors import InputError
 
@@ -332,17 +332,9 @@ def test_read_csv_names_the_line_that_cannot_be_read(tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, capfd):
+def run(run):
     """Runs `originet bench ...`; returns (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["originet", "bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capfd.readouterr()
-        return int(stop.value.code or 0), printed.out, printed.err
-
-    return call
+    return functools.partial(run, "bench")
 
 
 @pytest.fixture

@@ -66,9 +66,9 @@ def test_the_box_is_where_full_resolution_finds_the_face(shape, side):
     frames = [place(astronaut(), (40 + step, 9), side, shape) for step in range(7)]
     box = faces.stable_box(frames, margin=0.0)
     x, y, size = np.median([faces.detect_faces(frame)[0] for frame in frames], axis=0)
-    assert abs(box.size - size) <= 0.1 * size
-    assert abs(box.x + box.size / 2 - x - size / 2) <= 0.04 * size
-    assert abs(box.y + box.size / 2 - y - size / 2) <= 0.04 * size
+    assert abs(box.size - size) <= 0.05 * size
+    assert abs(box.x + box.size / 2 - x - size / 2) <= 0.02 * size
+    assert abs(box.y + box.size / 2 - y - size / 2) <= 0.02 * size
 
 
 def test_frames_are_rarely_searched_at_full_resolution(monkeypatch):

@@ -27,9 +27,7 @@ def trees_in(root):
     return find_trees(root, subject_of, looks_for="sub01/EP02_01f/img1.jpg")
 
 
-@pytest.mark.parametrize(
-    "place", ["sub01", "a/b/sub01", "X/X/sub01", "sub01/sub01", "17/EP/../../sub01", "Cropped/1"]
-)
+@pytest.mark.parametrize("place", ["sub01", "a/b/sub01", "X/X/sub01", "sub01/sub01", "Cropped/1"])
 def test_subjects_are_found_at_any_depth(root, place):
     make(root / place / "EP02_01f")
     (tree,) = trees_in(root)

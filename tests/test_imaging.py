@@ -240,7 +240,9 @@ def test_build_up_shrinks_large_frames(tmp_path):
     ],
     ids=["one", "all", "phases", "build_up"],
 )
-def test_memory_does_not_grow_with_the_clip(tmp_path, work):
+def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch, work):
+    # How many frames wait to be taken at the peak is chance; test_read_ahead has their number.
+    monkeypatch.setattr(video, "read_ahead", lambda frames: frames)
     frames = random_frames(20, (96, 128))
     peaks = []
     for copies in (2, 15):
@@ -250,8 +252,7 @@ def test_memory_does_not_grow_with_the_clip(tmp_path, work):
         work(clip)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # 260 more frames, none of them kept; how many were read ahead at the peak is chance.
-    assert peaks[1] < peaks[0] + 12 * frames[0].nbytes
+    assert peaks[1] < peaks[0] + 4 * frames[0].nbytes  # 260 more frames, none of them kept
 
 
 # The face box
