@@ -39,7 +39,7 @@ class PointConv2d(nn.Conv2d):
 
     The result is the same. With a stride, oneDNN's gradient of the weights writes out of bounds
     where there are fewer channels than a vector has lanes, as in channels_last images of 3
-    (uxlfoundation/oneDNN issue 6035; torch 2.13 and 2.14 have it).
+    (uxlfoundation/oneDNN issue 6035; torch 2.13 has it).
     """
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
