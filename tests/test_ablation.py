@@ -15,9 +15,9 @@ from torch import nn
 
 from originet import ablation, loso
 from originet.ablation import DYNAMIC, ROWS, Paper, Row, methods_of, rows_named, run_ablation
+from originet.config import Config
 from originet.errors import InputError
 from originet.loso import run_loso
-from originet.train import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

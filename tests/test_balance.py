@@ -6,7 +6,8 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from originet.balance import balanced_weights, epoch_order
-from originet.train import Config, fit, predict
+from originet.config import Config
+from originet.train import fit, predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

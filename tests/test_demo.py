@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 
 from originet import bench, demo, prepare, synth
+from originet.config import Config
 from originet.datasets import load_dataset
 from originet.loso import run_loso
-from originet.train import Config
 
 
 def test_semi_synthetic_loso_is_far_above_chance_and_at_chance_for_shuffled_labels(

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from originet.config import Config
 from originet.fold import run_fold
 from originet.loso import LosoResult, run_loso, subject_splits
 from originet.protocol import PROTOCOLS
-from originet.train import Config, predict
+from originet.train import predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,9 +11,9 @@ import pytest
 from torch import nn
 
 from originet import metrics
+from originet.config import Config
 from originet.errors import InputError
 from originet.loso import LosoResult, run_loso, subject_splits
-from originet.train import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

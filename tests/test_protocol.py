@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from originet.config import Config
 from originet.errors import InputError
 from originet.protocol import (
     PROTOCOLS,
@@ -13,7 +14,6 @@ from originet.protocol import (
     split_clips,
     strict_parts,
 )
-from originet.train import Config
 
 SIZE = 16
 LABELS = np.repeat([0, 1, 2], [20, 15, 5])

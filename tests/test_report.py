@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from originet import metrics, plots, report, timing
+from originet.config import Config
 from originet.loso import LosoResult
 from originet.protocol import LEAK
-from originet.train import Config
 
 
 class Page(HTMLParser):

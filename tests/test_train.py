@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from originet.config import Config
 from originet.errors import InputError
 from originet.model import OrigiNet
 from originet.protocol import split_clips
-from originet.train import Config, fit, pick_device, predict, set_seed, to_input
+from originet.train import fit, pick_device, predict, set_seed, to_input
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,11 +1,12 @@
 """Micro-expression recognition with active images and OrigiNet."""
 
+from originet.config import Config
 from originet.datasets import load_dataset
 from originet.errors import InputError
 from originet.loso import LosoResult, run_loso
 from originet.model import OrigiNet
 from originet.prepare import active_images
-from originet.train import Config, fit, predict
+from originet.train import fit, predict
 
 __all__ = [
     "Config",

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.tasks import paper_counts
 from originet.errors import InputError
@@ -28,7 +29,6 @@ from originet.loso import LosoResult, ModelFactory, check_table, run_loso
 from originet.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
 from originet.protocol import is_leaky, protocol_label
 from originet.rundir import differences, read_json, write_json
-from originet.train import Config
 
 DYNAMIC = "rank"
 """The active-image method that is the dynamic image of row WDy."""

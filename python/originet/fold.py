@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from originet import metrics
+from originet.config import Config
 from originet.protocol import is_leaky
-from originet.train import Config, fit, predict, set_seed
+from originet.train import fit, predict, set_seed
 
 ModelFactory = Callable[[int], nn.Module]
 """Called with the number of classes; returns a new network with fresh weights."""

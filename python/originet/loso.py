@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import LeaveOneGroupOut
 
 from originet import metrics
+from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.errors import InputError
@@ -29,7 +30,7 @@ from originet.model import OrigiNet, parameter_count
 from originet.prepare import active_images
 from originet.protocol import is_leaky
 from originet.rundir import fold_path, open_directory, read_fold, write_json, write_predictions
-from originet.train import Config, pick_device
+from originet.train import pick_device
 
 
 @dataclass(frozen=True)

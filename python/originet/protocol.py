@@ -18,7 +18,7 @@ from originet.augment import augment
 from originet.errors import InputError
 
 if TYPE_CHECKING:
-    from originet.train import Config
+    from originet.config import Config
 
 PROTOCOLS = ("strict", "paper")
 LEAK = (

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from originet.balance import CLASS_WEIGHTS, SAMPLINGS
+from originet.config import SELECTIONS, Config
 from originet.datasets import DATASETS, TASKS
 from originet.model import VARIANTS
 from originet.protocol import PROTOCOLS
-from originet.train import SELECTIONS, Config
 from originet_ext import METHODS
 
 DEFAULTS = Config()

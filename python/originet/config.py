@@ -1,0 +1,136 @@
+"""The settings of training: everything that determines a result besides the clips."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from originet.augment import ROTATIONS
+from originet.balance import CLASS_WEIGHTS, SAMPLINGS
+from originet.errors import InputError
+from originet.model import VARIANTS
+from originet.protocol import PROTOCOLS
+from originet_ext import METHODS
+
+SELECTIONS = ("validation", "last")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a result besides the clips; written beside every result.
+
+    The paper publishes the augmentation and the 80:20 split. Optimiser (Adam), rate, batch and
+    epochs are not published: the values here are declared defaults of this package.
+
+    Raises:
+        InputError: If a value is outside its range.
+    """
+
+    epochs: int = 20
+    """Passes over the augmented training images."""
+    batch_size: int = 32
+    """Images a step, at least 3; batches of an epoch differ in size by one image at most."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start; it falls along a half cosine to 0 at the last step."""
+    weight_decay: float = 1e-4
+    """L2 penalty as Adam applies it."""
+    rotations: tuple[int, ...] = ROTATIONS
+    """Angles of the augmentation in degrees; (0,) for none."""
+    equalize: bool = True
+    """Add a histogram-equalised copy of every training image."""
+    validation_fraction: float = 0.2
+    """Share of the training clips (under "paper" of their augmented images) held out for
+    validation, below 1; 0 needs select="last" and protocol="strict"."""
+    select: str = "validation"
+    """Weights to keep: "validation" for the best validation epoch, "last" for a fixed budget."""
+    seeds: tuple[int, ...] = (0,)
+    """One whole leave-one-subject-out run for each."""
+    method: str = "paper"
+    """How clips become active images, one of `originet_ext.METHODS`."""
+    image_size: int = 128
+    """Height and width of the images in pixels, at least 16."""
+    crop_face: bool = False
+    """Detect and crop the face before the active image is made."""
+    variant: str = "paper"
+    """OrigiNet's variant, "paper" or "authors"; no matter if a model is given."""
+    protocol: str = "strict"
+    """How training and validation images are made, "strict" or "paper" (leaky); see
+    `originet.protocol`."""
+    class_weights: str = "none"
+    """Weights of the classes in the training loss: "none", or "balanced" for the inverse of their
+    share of the training images."""
+    sampling: str = "shuffled"
+    """Images of an epoch: "shuffled" for each once, "balanced" for as many, drawn with
+    replacement so that all classes are equally likely."""
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        for name in ("rotations", "seeds"):  # a list, as JSON gives it, would not be hashable
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _require(self.protocol in PROTOCOLS, "protocol", f"one of {PROTOCOLS}", self.protocol)
+        _require(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
+        _require(self.batch_size >= 3, "batch_size", "at least 3", self.batch_size)
+        rate, decay, fraction = self.learning_rate, self.weight_decay, self.validation_fraction
+        _require(0 < rate < math.inf, "learning_rate", "positive and finite", rate)
+        _require(0 <= decay < math.inf, "weight_decay", "at least 0 and finite", decay)
+        _require(0 <= fraction < 1, "validation_fraction", "in [0, 1)", fraction)
+        _require(self.select in SELECTIONS, "select", f"one of {SELECTIONS}", self.select)
+        _require(
+            fraction > 0 or self.select == "last",
+            "validation_fraction",
+            'above 0 with select="validation"',
+            fraction,
+        )
+        weights, sampling = self.class_weights, self.sampling
+        _require(weights in CLASS_WEIGHTS, "class_weights", f"one of {CLASS_WEIGHTS}", weights)
+        _require(sampling in SAMPLINGS, "sampling", f"one of {SAMPLINGS}", sampling)
+        _require(  # together they would make rare classes the frequent ones
+            weights == "none" or sampling == "shuffled",
+            "sampling",
+            'shuffled with class_weights="balanced"',
+            sampling,
+        )
+        angles = self.rotations
+        _require(len(angles) > 0, "rotations", "at least one angle", angles)
+        _require(all(-180 <= a <= 180 for a in angles), "rotations", "in -180..180", angles)
+        _require(len(set(angles)) == len(angles), "rotations", "all different", angles)
+        if self.protocol == "paper":  # otherwise it would be called leaky and not be so
+            several = len(angles) > 1 or self.equalize
+            _require(several, "rotations", 'several, or equalize on, with protocol="paper"', angles)
+            _require(fraction > 0, "validation_fraction", 'above 0 with protocol="paper"', fraction)
+        _require(len(self.seeds) > 0, "seeds", "at least one", self.seeds)
+        _require(all(s >= 0 for s in self.seeds), "seeds", "at least 0", self.seeds)
+        _require(len(set(self.seeds)) == len(self.seeds), "seeds", "all different", self.seeds)
+        _require(self.method in METHODS, "method", f"one of {METHODS}", self.method)
+        _require(self.image_size >= 16, "image_size", "at least 16", self.image_size)
+        _require(self.variant in VARIANTS, "variant", f"one of {VARIANTS}", self.variant)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the values as JSON types; `from_dict` gives back an equal Config."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Config":
+        """Makes a Config from what `to_dict` returned.
+
+        Args:
+            values: Field names and values; fields that are missing keep their defaults.
+
+        Returns:
+            The Config.
+
+        Raises:
+            InputError: If a name is no field, or a value is outside its range.
+        """
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise InputError(f"unknown settings: {', '.join(unknown)}")
+        return cls(**values)
+
+
+def _require(condition: bool, name: str, expectation: str, value: object) -> None:
+    """Raises InputError that names the setting, what it must be, and its value."""
+    if not condition:
+        raise InputError(f"{name} must be {expectation}, got {value!r}")
