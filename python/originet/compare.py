@@ -34,15 +34,16 @@ from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.datasets.tasks import PAPER_SETS, paper_counts
+from originet.device import arithmetic, pick_device
 from originet.errors import InputError
 from originet.files import write_atomically
 from originet.lbp_top import LbpTopResult, pattern_function, run_lbp_top
 from originet.loso import LosoResult, check_table
+from originet.predict import to_input
 from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
 from originet.rundir import claim, write_json
 from originet.study import Variant, run_study
-from originet.train import pick_device, to_input
 
 LBP_TOP = "LBP-TOP"
 """The handcrafted row: LBP-TOP and a linear SVM."""
@@ -371,5 +372,6 @@ def inference_times(
         return {}
     shape = tuple(image.shape)
     case = Case("compare", "inference", device, image.dtype, shape, "channels_last", 0, calls)
-    rows = time_case(case, budget=budget * len(calls))
+    with arithmetic("float32", device):  # as predictions are made
+        rows = time_case(case, budget=budget * len(calls))
     return {row.provider: row.median_us / 1e3 for row in rows}
