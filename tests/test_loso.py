@@ -13,9 +13,11 @@ from torch import nn
 
 from originet import metrics
 from originet.config import Config
+from originet.device import set_seed
 from originet.errors import InputError
 from originet.loso import run_loso, subject_splits
-from originet.train import fit, predict, set_seed
+from originet.predict import predict
+from originet.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,9 +17,9 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 
+from originet.device import pick_device
 from originet.errors import InputError
 from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_fold
-from originet.train import pick_device
 
 
 class Task(NamedTuple):
@@ -48,7 +48,7 @@ class Executor(Protocol):
         """Returns the number of threads a fold computes with on the CPU."""
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Turns the user's wish into the device that folds use, see `originet.train`."""
+        """Turns the user's wish into the device that folds use, see `originet.device`."""
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
         """Computes folds.
@@ -88,7 +88,7 @@ class Serial:
         return self.threads or torch.get_num_threads()
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Returns the device, as `originet.train.pick_device` does."""
+        """Returns the device, as `originet.device.pick_device` does."""
         return pick_device(device)
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
@@ -118,7 +118,7 @@ class Processes:
         return self.threads or max(joblib.cpu_count() // self._workers(), 1)
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Returns the device, as `originet.train.pick_device` does."""
+        """Returns the device, as `originet.device.pick_device` does."""
         return pick_device(device)
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:

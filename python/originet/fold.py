@@ -20,9 +20,11 @@ from torch import nn
 
 from originet import metrics
 from originet.config import Config
+from originet.device import set_seed
 from originet.errors import InputError
+from originet.predict import predict
 from originet.protocol import is_leaky
-from originet.train import fit, predict, set_seed
+from originet.train import fit
 from originet.weights import to_safetensors
 
 ModelFactory = Callable[[int], nn.Module]
