@@ -36,13 +36,15 @@ from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.device import arithmetic, pick_device
 from originet.errors import InputError
+from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.files import write_atomically
 from originet.lbp_top import LbpTopResult, pattern_function, run_lbp_top
-from originet.loso import LosoResult, check_table
 from originet.predict import to_input
 from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
+from originet.result import LosoResult
 from originet.rundir import claim, write_json
+from originet.splits import check_table
 from originet.study import Variant, run_study
 
 LBP_TOP = "LBP-TOP"
@@ -78,7 +80,7 @@ class Comparison:
     milliseconds: dict[str, float]
     """Time of inference by the names of the networks that could be evaluated: `inference_times`."""
     device: str
-    """Where that time was taken."""
+    """Where that time was taken, on a CPU with the number of threads."""
 
     @property
     def departures(self) -> list[str]:
@@ -240,10 +242,12 @@ def run_comparison(
     rows: Sequence[str] | None = None,
     cuts: Sequence[Settings] | None = None,
     out: str | Path | None = None,
+    keep_weights: bool = False,
     device: str | torch.device | None = None,
+    executor: Executor | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
-    """Evaluates networks and LBP-TOP, one after the other; one that fails does not stop the others.
+    """Evaluates networks and LBP-TOP; one that fails does not stop the others.
 
     Args:
         table: The clips [N].
@@ -255,7 +259,10 @@ def run_comparison(
         out: Directory for a directory a row, under its name, and for compare.json and compare.csv,
             the table of the rows of this call. An interrupted call goes on from the last finished
             fold (of LBP-TOP: row) when it is made again, also with more rows.
+        keep_weights: Write the weights of every fold, half a gigabyte of VGG.
         device: Where to compute; None takes the GPU if there is one.
+        executor: How the networks' folds are computed, see `originet.executors`; None is
+            `Serial()`.
         progress: Called as progress(row's name, done, total), counted in epochs, of LBP-TOP in
             clips.
 
@@ -271,14 +278,18 @@ def run_comparison(
     names = rows_named(rows)
     check_packages(names)
     networks = [network for network in NETWORKS if network.name in names]
-    where = pick_device(device)
+    executor = Serial() if executor is None else executor
+    where = executor.pick_device(device)
+    # Times are taken in this process, wherever the folds are computed.
+    here = pick_device() if isinstance(executor, Ray) else where
     subjects, classes, labels = check_table(table)
     if len(images) != len(table):
         raise InputError(f"images must be as many as clips, {len(table)}, got {len(images)}")
     directory = None if out is None else Path(out)
     sha256 = clip_list_hash(table)
     if directory is not None:
-        claim(directory, {"config": config.to_dict(), "clip_list_sha256": sha256})
+        identity = {"config": config.to_dict(), "clip_list_sha256": sha256}
+        claim(directory, identity | {"compute": compute_identity(executor, where)})
 
     results: dict[str, LosoResult | LbpTopResult] = {}
     failed: dict[str, str] = {}
@@ -303,7 +314,9 @@ def run_comparison(
             [Variant(network.name, network.model(config), config) for network in networks],
             {config.method: images},
             out=directory,
+            keep_weights=keep_weights,
             device=where,
+            executor=executor,
             progress=progress,
         )
         results |= study.results
@@ -323,9 +336,9 @@ def run_comparison(
             [network for network in networks if network.name in results],
             len(classes),
             config,
-            device=where,
+            device=here,
         ),
-        device=str(where),
+        device=f"cpu, {torch.get_num_threads()} threads" if here.type == "cpu" else str(here),
     )
     if directory is not None:
         write_json(directory / "compare.json", comparison.to_json())
