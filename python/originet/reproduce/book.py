@@ -60,4 +60,6 @@ class Book:
             agrees: What agrees with the paper and what does not.
             unsaid: What cannot be said.
         """
-        self.report.text(f"From: {data}", f"Beside the paper: {agrees}", f"Not said: {unsaid}")
+        self.report.text(
+            f"From: {data}", f"Beside the paper: {agrees}", f"Cannot be said: {unsaid}"
+        )

@@ -1,6 +1,7 @@
 """The sections of the page about pictures: Figs. 2, 4 and 5."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -43,60 +44,61 @@ def first_layer_section(book: Book, found: Findings) -> None:
     book.report.section("Fig. 4: responses of the first layer")
     if not found.responses:
         return _not_made(book, found)
-    places = found.shown.first_of_each()
-    columns = {
-        f"{network} {place}": maps
-        for network, answered in found.responses.items()
-        for place, maps in answered.first_layer().items()
-    }
+    shown = found.shown
+    # Where each clip of the figure is among those that the networks were shown.
+    places = {place: shown.places.index(place) for place in shown.first_of_each()}
+    columns = [
+        (network, place) for network in found.responses for place in found.responses[network].first
+    ]
     rows = {
-        _label(found, place): [
-            Picture(found.images[place], "active image"),
-            *(Picture(maps[found.shown.places.index(place)]) for maps in columns.values()),
+        shown.labels[index]: [
+            Picture(found.images[place]),
+            *(Picture(found.responses[network].maps[name][index]) for network, name in columns),
         ]
-        for place in places
+        for place, index in places.items()
     }
-    titles = [name.replace(" ", "\n", 1) for name in columns]
     book.figure(
         "figure4",
-        figures.picture_sheet(rows, ["\ninput", *titles]),
+        figures.picture_sheet(rows, ["\nactive image", *("\n".join(each) for each in columns)]),
         "Fig. 4: mean over all filters of the first layer. Of OrigiNet both branches after ψ, and "
         "the block's output, their sum normalised; of the others what their second convolution "
         "reads. Each map is stretched from its own smallest value (dark) to its largest (bright).",
         "Rows of an active image and the mean first-layer responses of several networks to it",
     )
-    records = [
-        {
-            "response": name,
-            "clip": str(found.table["clip"].iloc[place]),
-            "label": _label(found, place),
-            "edge_correlation": edge_correlation(
-                found.images[place], maps[found.shown.places.index(place)]
-            ),
-        }
-        for name, maps in columns.items()
-        for place in places
-    ]
-    means = {
-        name: np.mean([r["edge_correlation"] for r in records if r["response"] == name])
-        for name in columns
-    }
+    records: list[dict[str, Any]] = []
+    for network, name in columns:
+        answered = found.responses[network]
+        for state, maps in (("trained", answered.maps), ("untrained", answered.untrained)):
+            each = [edge_correlation(found.images[p], maps[name][i]) for p, i in places.items()]
+            records.append(
+                {"network": network, "response": name, "state": state, "correlation": np.mean(each)}
+            )
+    pairs = list(zip(records[::2], records[1::2], strict=True))
     book.table(
         "figure4",
         records,
-        ("response", "correlation with edges"),
-        [(name, f"{mean:.2f}") for name, mean in means.items()],
+        ("network", "response", "correlation with edges", "before training"),
+        [
+            (
+                after["network"],
+                after["response"],
+                *(f"{r['correlation']:.2f}" for r in (after, before)),
+            )
+            for after, before in pairs
+        ],
         "How much the maps follow the edges of the active image: the correlation between the "
         "strength of its edges (Sobel) and how far the map is from its median, mean over the clips "
         "above.",
     )
-    strongest = max(means, key=means.__getitem__)
+    after, before = max(pairs, key=lambda pair: pair[0]["correlation"])
     book.judge(
         data=_networks(found),
-        agrees="the paper says that OrigiNet's first layer takes out small but telling edges. "
-        f"By this correlation the map that follows edges most is {strongest}.",
-        unsaid="that its edges are the telling ones. A mean over filters of any sign is no measure "
-        "of that, and the paper's boxes are drawn by hand.",
+        agrees="the paper says that OrigiNet's first layer takes out small but telling edges. By "
+        f"this correlation the map that follows edges most is that of {after['network']}, "
+        f"{after['response']}: {after['correlation']:.2f}; before any training, with random "
+        f"weights, it was {before['correlation']:.2f}.",
+        unsaid="whether the edges it finds are the telling ones: a mean over filters does not "
+        "measure that, and the paper's boxes are drawn by hand.",
     )
 
 
@@ -110,7 +112,7 @@ def response_section(book: Book, found: Findings) -> None:
     classes = sorted(set(found.table["label"].astype(str)))
     rows, records = {}, []
     for index, (place, label) in enumerate(zip(shown.places, shown.labels, strict=True)):
-        line = [Picture(found.images[place], "active image")]
+        line = [Picture(found.images[place])]
         for network, answered in found.responses.items():
             probabilities = answered.probabilities[index]
             predicted = classes[int(probabilities.argmax())]
@@ -131,26 +133,22 @@ def response_section(book: Book, found: Findings) -> None:
             rows[f"{label}\n{found.table['clip'].iloc[place]}"] = line
     book.figure(
         "figure5",
-        figures.picture_sheet(rows, ["input", *found.responses]),
+        figures.picture_sheet(rows, ["active image", *found.responses]),
         "Fig. 5: mean over all channels of the last response whose side is a quarter of the "
         "image's, and what each network predicted. Each map is stretched by itself.",
         "Rows of an active image and a coarse response map of each network to it",
     )
     right = [record["label"] == record["predicted"] for record in records]
+    clips = dict.fromkeys((record["clip"], record["label"]) for record in records)
+    told = {
+        (r["network"], r["clip"]): f"{r['predicted']}, {100 * r[r['predicted']]:.0f} %"
+        for r in records
+    }
     book.table(
         "figure5",
         records,
-        ("network", "clip", "class", "predicted", "its probability"),
-        [
-            (
-                r["network"],
-                r["clip"],
-                r["label"],
-                r["predicted"],
-                f"{100 * r[r['predicted']]:.0f} %",
-            )
-            for r in records
-        ],
+        ("clip", "class", *found.responses),
+        [(*clip, *(told[network, clip[0]] for network in found.responses)) for clip in clips],
         f"What the networks predicted for the clips of subject {shown.subject}, of whom they saw "
         f"nothing: {sum(right)} of {len(right)} are right.",
     )
@@ -185,7 +183,3 @@ def _failures(found: Findings) -> Iterable[tuple[str, str]]:
 def _not_made(book: Book, found: Findings) -> None:
     for name, reason in _failures(found):
         book.report.text(f"Not made, {name}: {reason}")
-
-
-def _label(found: Findings, place: int) -> str:
-    return found.shown.labels[found.shown.places.index(place)]

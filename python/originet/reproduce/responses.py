@@ -45,17 +45,20 @@ class Responses(NamedTuple):
     Attributes:
         maps: [K, h, w] float32 of K clips, by the name of the place: those of the first layer, in
             order, then `QUARTER`.
+        untrained: The same of the network before its training, with random weights.
         probabilities: [K, C] float32.
         record: The network's name, parameters, seed, the epoch whose weights it has, and seconds.
     """
 
     maps: Maps
+    untrained: Maps
     probabilities: NDArray[np.float32]
     record: dict[str, Any]
 
-    def first_layer(self) -> Maps:
-        """Returns the maps of the first layer."""
-        return {name: pixels for name, pixels in self.maps.items() if name != QUARTER}
+    @property
+    def first(self) -> list[str]:
+        """Names of the places of the first layer."""
+        return [name for name in self.maps if name != QUARTER]
 
 
 @torch.inference_mode()
@@ -150,7 +153,10 @@ def network_responses(
         return found
     started, seed = perf_counter(), config.seeds[0]
     set_seed(seed)
-    network = factory(int(labels.max()) + 1)
+    network = factory(int(labels.max()) + 1).to(device).eval()
+    pictures = images[shown.places]
+    x = to_input(torch.tensor(pictures).to(device))
+    untrained = mean_responses(network, x)
     history = fit(
         network,
         images[shown.training],
@@ -160,7 +166,6 @@ def network_responses(
         device=device,
         progress=progress,
     )
-    pictures = images[shown.places]
     record = {
         "network": name,
         "parameters": parameter_count(network),
@@ -168,8 +173,8 @@ def network_responses(
         "selected_epoch": history.selected_epoch,
         "seconds": perf_counter() - started,
     }
-    maps = mean_responses(network, to_input(torch.tensor(pictures).to(device)))
-    answered = Responses(maps, predict(network, pictures, device=device), record)
+    probabilities = predict(network, pictures, device=device)
+    answered = Responses(mean_responses(network, x), untrained, probabilities, record)
     write_atomically(path, _format(answered))
     return answered
 
@@ -196,16 +201,23 @@ def edge_correlation(image: NDArray[np.uint8], response: NDArray[np.float32]) ->
 
 
 def _format(answered: Responses) -> bytes:
-    """Writes responses as safetensors, the record in the header; maps keep their order there."""
-    told = {"record": json.dumps(answered.record), "maps": json.dumps(list(answered.maps))}
-    return save({**answered.maps, "probabilities": answered.probabilities}, metadata=told)
+    """Writes responses as safetensors, with the record and the order of the maps in the header."""
+    told = {"record": json.dumps(answered.record), "places": json.dumps(list(answered.maps))}
+    tensors = {"probabilities": answered.probabilities}
+    for state, maps in (("trained", answered.maps), ("untrained", answered.untrained)):
+        tensors |= {f"{state} {place}": pixels for place, pixels in maps.items()}
+    return save(tensors, metadata=told)
 
 
 def _read(path: Path) -> Responses:
     try:
         with safetensors.safe_open(path, "numpy") as file:
             told: Mapping[str, str] = file.metadata()
-            maps = {name: file.get_tensor(name) for name in json.loads(told["maps"])}
-            return Responses(maps, file.get_tensor("probabilities"), json.loads(told["record"]))
+            maps, untrained = (
+                {place: file.get_tensor(f"{state} {place}") for place in json.loads(told["places"])}
+                for state in ("trained", "untrained")
+            )
+            record = json.loads(told["record"])
+            return Responses(maps, untrained, file.get_tensor("probabilities"), record)
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise InputError(f"{path} is damaged: {error}; delete it to make it again") from error

@@ -26,7 +26,7 @@ def opening_section(book: Book, found: Findings) -> None:
         book.report.text(GENERATED)
     if is_leaky(found.config.protocol):
         book.report.text(LEAK)
-    clips = f"{len(found.table)} clips of {found.dataset}"
+    clips = f"{len(found.table)} clips ({found.dataset})"
 
     def state(*parts: str) -> str:
         reasons = [why for name, why in found.failed.items() if name.startswith(parts)]
@@ -94,6 +94,7 @@ def activation_section(book: Book, found: Findings) -> None:
         "The erratum. The formula that agrees, for x < 0: "
         "ψ′(x) = eˣ(αeˣ + αx + 1 + α) / (1 + eˣ)².",
     )
+    sigmoid, psi = found.checks[0], found.checks[-1]
     right = [c.activation for c in found.checks if max(c.error_below, c.error_above) < _EXACT]
     wrong = [c.activation for c in found.checks if c.activation not in right]
     book.judge(
@@ -103,8 +104,9 @@ def activation_section(book: Book, found: Findings) -> None:
         f"{max(c.difference_error for c in found.checks):.0e}.",
         agrees=f"the printed derivatives of {', '.join(right)} are right"
         + (f"; that of {', '.join(wrong)} is not for x < 0" if wrong else "")
-        + ". The printed ranges of derivatives of sigmoid, up to 1, and of ψ, [αx, x], are not the "
-        "ranges that come out.",
+        + f". ψ goes down to {_short(psi.minimum)}, so its range is not [0, x + 1]; that of its "
+        f"derivative, {_short(psi.derivative_minimum)} to {_short(psi.derivative_maximum)}, is not "
+        f"[αx, x]; the derivative of sigmoid reaches {_short(sigmoid.derivative_maximum)}, not 1.",
         unsaid="whether the authors trained with the printed derivative. Frameworks differentiate "
         "the function themselves, so probably not.",
     )
@@ -169,23 +171,23 @@ def complexity_section(book: Book, found: Findings) -> None:
         "table5",
         found.complexity,
         (
-            *("network", "layers", "longest way", "parameters", "MiB at 4 bytes", "at 8 bytes"),
-            *("paper: layers", "paper: parameters", "paper: MB", "agrees"),
+            *("network", "layers", "longest way", "parameters", "MiB, 4 bytes", "MiB, 8 bytes"),
+            *("paper: layers", "millions", "MB"),
         ),
         [
             (
                 *(row["network"], str(row["layers"]), str(row["depth"]), f"{row['parameters']:,}"),
                 *(f"{row[f'mib_at_{size}_bytes']:.1f}" for size in (4, 8)),
-                str(row["paper_layers"]),
-                f"{row['paper_parameters_millions']} million",
-                str(row["paper_memory_mb"]),
-                _agreement(row),
+                _marked(row["paper_layers"], row["layers_agree"]),
+                _marked(row["paper_parameters_millions"], row["parameters_agree"]),
+                _marked(row["paper_memory_mb"], row["memory_agrees"]),
             )
             for row in found.complexity
         ],
         "Table V. Layers: convolutions and fully connected layers; longest way: those on the "
-        "longest way through the network. Memory: bytes a parameter. OrigiNet has "
-        f"{found.complexity[-1]['classes']} classes here, the others ImageNet's 1,000.",
+        "longest way through the network. Memory at so many bytes a parameter. OrigiNet has "
+        f"{found.complexity[-1]['classes']} classes here, the others ImageNet's 1,000. ≠: none of "
+        "ours, rounded or cut off, is the paper's figure.",
     )
     exact = [row["network"] for row in found.complexity if row["parameters_agree"]]
     bytes_of = {
@@ -211,28 +213,29 @@ def ablation_section(book: Book, found: Findings) -> None:
     if study is None:
         book.report.text(f"Not made: {found.failed['Table VI']}")
         return
-    records = study.records()
+    # Times are left out: the same command gives the same table.
+    records = [{k: v for k, v in each.items() if k != "seconds"} for each in study.records()]
     book.table(
         "table6",
         records,
         (
-            *("row", "exchanged", "accuracy", "mean of folds", "UF1", "UAR", "parameters", "MiB"),
-            *("paper: accuracy", "paper: parameters", "paper: MB"),
+            *("row", "exchanged", "acc.", "folds", "UF1", "UAR", "parameters", "MiB"),
+            *("paper: acc.", "millions", "MB"),
         ),
         [
             (
                 *(record["row"], record["change"]),
-                *(_score(record, name) for name in ("pooled_accuracy", "fold_accuracy")),
+                *(_score(record, f"{name}_accuracy") for name in ("pooled", "fold")),
                 *(_score(record, name) for name in ("uf1", "uar")),
-                *(f"{record['parameters'] / 1e6:.3f}M", f"{record['memory_mib']:.1f}"),
-                f"{100 * record['paper_accuracy']:.2f} %",
-                f"{'' if record['parameters_agree'] else '≠ '}"
-                f"{record['paper_parameters_millions']}M",
-                f"{'' if record['memory_agrees'] else '≠ '}{record['paper_memory_mb']}",
+                *(f"{record['parameters']:,}", f"{record['memory_mib']:.1f}"),
+                f"{100 * record['paper_accuracy']:.2f}",
+                _marked(record["paper_parameters_millions"], record["parameters_agree"]),
+                _marked(record["paper_memory_mb"], record["memory_agrees"]),
             )
             for record in records
         ],
-        f"Table VI, {describe(study.config)}; the majority baseline has "
+        f"Table VI in per cent, {describe(study.config)}. Acc.: accuracy of all clips pooled, "
+        f"folds: its mean over subjects; the majority baseline has "
         f"{100 * study.any_result.majority_accuracy:.1f} % accuracy. ≠: ours, rounded or cut off, "
         "is not the paper's figure.",
     )
@@ -272,15 +275,11 @@ def source_section(book: Book, found: Findings) -> None:
 def training(found: Findings) -> str:
     """The clips and settings of everything that was trained."""
     config = found.config
-    words = [
-        f"{len(found.table)} clips of {found.dataset}, {describe(config)}, {config.epochs} epochs, "
-        f"{len(config.seeds)} seed(s), images of {config.image_size} pixels by method "
-        f"{config.method}."
-    ]
-    words += ["A quick look: these settings are too few to learn much."] if found.quick else []
-    words += [GENERATED] if found.semi_synthetic else []
-    words += [LEAK] if is_leaky(config.protocol) else []
-    return " ".join(words)
+    return (
+        f"{len(found.table)} clips ({found.dataset}), {describe(config)}, "
+        f"{_count(config.epochs, 'epoch')}, {_count(len(config.seeds), 'seed')}, images of "
+        f"{config.image_size} pixels by method {config.method}."
+    )
 
 
 def _order(study: Ablation) -> str:
@@ -306,17 +305,16 @@ def _score(record: dict[str, Any], name: str) -> str:
     if record["failed"] is not None:
         return "failed"
     spread = f" ± {100 * record[f'{name}_std']:.1f}" if record["seeds"] > 1 else ""
-    return f"{100 * record[name]:.1f}{spread} %"
+    return f"{100 * record[name]:.1f}{spread}"
 
 
-def _agreement(row: dict[str, Any]) -> str:
-    """Which of the paper's figures come out."""
-    names = []
-    names += ["layers"] if row["layers_agree"] == "layers" else []
-    names += ["longest way"] if row["layers_agree"] == "depth" else []
-    names += ["parameters"] if row["parameters_agree"] else []
-    names += [f"MB at {row['memory_agrees']} bytes"] if row["memory_agrees"] else []
-    return ", ".join(names) or "nothing"
+def _marked(figure: float, agrees: object) -> str:
+    """A figure of the paper, marked where ours is another."""
+    return f"{figure:g}" if agrees else f"≠ {figure:g}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _short(value: float) -> str:
