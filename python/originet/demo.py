@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from originet import bench, faces, plots, prepare, synth
 from originet.config import Config
 from originet.datasets import load_dataset
+from originet.device import pick_device
 from originet.loso import LosoResult, run_loso
 from originet.report import Report, bench_section, environment_section, loso_section
 from originet.timing import Row, write_csv
-from originet.train import pick_device
 from originet.video import read_clip
 from originet_ext import METHODS, active_image
 
