@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from originet import ablation, reproduce
+from originet import ablation, compare, reproduce
 from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
-from originet.train import pick_device
+from originet.device import pick_device
 
 
 def reproduce_command(
@@ -28,6 +28,13 @@ def reproduce_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="One epoch, no augmentation: to see that all runs.")
     ] = False,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Of Tables III and IV: {', '.join(compare.ROWS)}; repeatable, all by default, "
+            f"with --quick {', '.join(reproduce.QUICK_ROWS)}."
+        ),
+    ] = None,
     dataset: options.Dataset = None,
     annotations: options.Annotations = None,
     frames: options.Frames = None,
@@ -56,6 +63,7 @@ def reproduce_command(
     """
     config = options.config_of(locals())
     config = reproduce.quick_config(config) if quick else config
+    rows = compare.rows_named(network) if network else None
     where = pick_device(device)
     methods = ablation.methods_of(ablation.ROWS, config)
     with progress_bars() as bars:
@@ -88,6 +96,8 @@ def reproduce_command(
             clips.images,
             config,
             out=out,
+            rows=rows,
+            cuts=clips.cuts,
             quick=quick,
             device=where,
             progress=progress,

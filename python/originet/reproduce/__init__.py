@@ -6,7 +6,7 @@ and read again by a later run of the same command.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from originet import ablation, baselines, synth
+from originet import ablation, baselines, compare, synth
 from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
+from originet.device import pick_device
 from originet.errors import InputError
 from originet.loso import check_table
+from originet.prepare import Settings
 from originet.report import environment_section
 from originet.reproduce import activations, complexity, pictured, responses
 from originet.reproduce.book import Book
+from originet.reproduce.comparison_section import comparison_section
 from originet.reproduce.findings import Findings
 from originet.reproduce.picture_sections import (
     active_image_section,
@@ -39,7 +42,6 @@ from originet.reproduce.sections import (
     source_section,
 )
 from originet.rundir import claim
-from originet.train import pick_device
 
 __all__ = ["PICTURED", "Reproduction", "quick_config", "run_reproduction", "synthetic_clips"]
 
@@ -47,6 +49,8 @@ PICTURED = ("OrigiNet", "VGG-19", "MobileNet")
 """The networks of Fig. 5."""
 QUICK: dict[str, Any] = {"epochs": 1, "rotations": (0,), "equalize": False, "select": "last"}
 """The settings of a quick look."""
+QUICK_ROWS = ("MobileNet", "OrigiNet", compare.LBP_TOP)
+"""The rows of Tables III and IV of a quick look, where none are named."""
 CLIPS = "clips"  # the folder of the semi-synthetic clips
 
 Progress = Callable[[str, int, int], None]
@@ -113,6 +117,8 @@ def run_reproduction(
     config: Config | None = None,
     *,
     out: str | Path,
+    rows: Sequence[str] | None = None,
+    cuts: Sequence[Settings] | None = None,
     quick: bool = False,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
@@ -126,6 +132,10 @@ def run_reproduction(
         config: Settings of every training; None is `Config()`.
         out: Folder for report.html, tables/*.csv, figures/*.png and the runs that they come from.
             An interrupted run goes on when it is started again with the same arguments.
+        rows: Rows of Tables III and IV, of `compare.ROWS`; None means all, or few of them if
+            `quick`.
+        cuts: How each clip's frames were cut out and resized, [N], for what takes frames; None
+            means as the settings say.
         quick: The settings are those of a quick look, which the report says.
         device: Where to compute; None takes the GPU if there is one.
         progress: Called as progress(what, done, total), mostly in epochs.
@@ -142,7 +152,11 @@ def run_reproduction(
     for method in ablation.methods_of(ablation.ROWS, config):
         if method not in images:
             raise InputError(f"images by {method!r} are needed, got {', '.join(images) or 'none'}")
+    names = compare.rows_named(rows or (QUICK_ROWS if quick else None))
     shown = pictured.choose_clips(table)
+    if cuts is None:
+        cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
+        cuts = [cut] * len(table)
     active = images[config.method]
     claim(
         out,
@@ -154,7 +168,7 @@ def run_reproduction(
         },
     )
     failed: dict[str, str] = {}
-    phases = pictured.phase_rows(table, shown, active, config, failed)
+    phases = pictured.phase_rows(table, shown, active, cuts, config.method, failed)
     found = Findings(
         table=table,
         images=active,
@@ -167,17 +181,37 @@ def run_reproduction(
         phases=phases,
         complexity=_attempt(failed, "Table V", complexity.table_v) or [],
         responses=_responses(table, active, config, shown, out, where, failed, progress),
+        comparison=_attempt(
+            failed,
+            "Tables III and IV",
+            lambda: compare.run_comparison(
+                table,
+                active,
+                config,
+                rows=names,
+                cuts=cuts,
+                out=out / "compare",
+                device=where,
+                progress=_named(progress, "comparison"),
+            ),
+        ),
         ablation=_attempt(
             failed,
             "Table VI",
             lambda: ablation.run_ablation(
-                table, images, config, out=out / "ablation", device=where, progress=progress
+                table,
+                images,
+                config,
+                out=out / "ablation",
+                device=where,
+                progress=_named(progress, "ablation"),
             ),
         ),
         failed=failed,
     )
-    if found.ablation is not None:
-        failed |= {f"Table VI, {name}": why for name, why in found.ablation.failed.items()}
+    for what, study in (("Tables III and IV", found.comparison), ("Table VI", found.ablation)):
+        if study is not None:
+            failed |= {f"{what}, {name}": why for name, why in study.failed.items()}
     return Reproduction(_write(found, out), failed)
 
 
@@ -189,6 +223,7 @@ def _write(found: Findings, out: Path) -> Path:
         activation_section,
         count_section,
         active_image_section,
+        comparison_section,
         complexity_section,
         ablation_section,
         first_layer_section,
@@ -230,7 +265,7 @@ def _responses(
             config,
             folder=out / "responses",
             device=device,
-            progress=None if progress is None else partial(progress, f"pictures {name}"),
+            progress=None if progress is None else partial(progress, f"pictures: {name}"),
         )
         found = _attempt(failed, f"Figs. 4 and 5, {name}", make)
         if found is not None:
@@ -246,6 +281,11 @@ def _attempt(failed: dict[str, str], name: str, make: Callable[[], Made]) -> Mad
     except (InputError, MemoryError, RuntimeError) as error:
         failed[name] = (str(error) or type(error).__name__).splitlines()[0]
         return None
+
+
+def _named(progress: Progress | None, study: str) -> Progress | None:
+    """The progress of a study, whose rows may have the names of another's."""
+    return progress and (lambda row, done, total: progress(f"{study}: {row}", done, total))
 
 
 def _hash(table: ClipTable, images: NDArray[np.uint8]) -> str:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from originet.ablation import Ablation
+from originet.compare import Comparison
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.folder import SEMI_SYNTHETIC
@@ -40,6 +41,8 @@ class Findings:
     """Fig. 2."""
     complexity: list[dict[str, Any]]
     """Table V; empty if its networks cannot be had."""
+    comparison: Comparison | None
+    """Tables III and IV; None if no row could be evaluated."""
     ablation: Ablation | None
     """Table VI; None if no row could be evaluated."""
     responses: dict[str, Responses]

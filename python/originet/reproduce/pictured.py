@@ -4,6 +4,7 @@ All pictures show clips of one subject, whom the networks of Figs. 4 and 5 never
 taken in the order of their names, never for how they look.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from originet import imaging
-from originet.config import Config
 from originet.datasets import ClipTable
 from originet.errors import InputError
 from originet.loso import check_table
+from originet.prepare import Settings
 from originet.reproduce.figures import Picture
 
 PHASES = ("onset", "apex", "offset", "active image")
@@ -89,7 +90,7 @@ def choose_clips(table: ClipTable) -> Shown:
 
 
 def phase_pictures(
-    table: ClipTable, place: int, active: NDArray[np.uint8], config: Config
+    table: ClipTable, place: int, active: NDArray[np.uint8], cut: Settings, method: str
 ) -> list[Picture]:
     """Reads onset, apex and offset of a clip, cut and resized as its active image was.
 
@@ -97,7 +98,8 @@ def phase_pictures(
         table: The clips.
         place: Which one.
         active: Its active image [S, S].
-        config: Tells the size, the method and whether the face was cut out.
+        cut: How its frames were cut out and resized.
+        method: How it was made.
 
     Returns:
         The pictures of `PHASES`. The apex is that of the annotations; where they have none, the
@@ -113,11 +115,13 @@ def phase_pictures(
         row["frames"],
         start=_number(row["onset"]),
         end=_number(row["offset"]),
-        crop_face=config.crop_face,
-        size=config.image_size,
+        crop_face=cut.crop_face,
+        align_eyes=cut.align_eyes,
+        margin=cut.margin,
+        size=cut.image_size,
     )
     apex = _number(row["apex"])
-    found = imaging.phases(clip, config.method, apex=apex)
+    found = imaging.phases(clip, method, apex=apex)
     notes = [f"frame {shot.number}" for shot in (found.onset, found.apex, found.offset)]
     notes[1] += "" if apex is not None else " (estimated)"
     frames = (found.onset.pixels, found.apex.pixels, found.offset.pixels)
@@ -129,7 +133,8 @@ def phase_rows(
     table: ClipTable,
     shown: Shown,
     images: NDArray[np.uint8],
-    config: Config,
+    cuts: Sequence[Settings],
+    method: str,
     failed: dict[str, str],
 ) -> list[Phases]:
     """Reads the clips of Fig. 2, one of each class.
@@ -138,7 +143,8 @@ def phase_rows(
         table: The clips.
         shown: Those of the pictures.
         images: All active images [N, S, S].
-        config: As for `phase_pictures`.
+        cuts: How each clip's frames were cut out and resized, [N].
+        method: How the images were made.
         failed: Gets the reason, under "Fig. 2, frames", if the frames of a clip cannot be read.
 
     Returns:
@@ -149,7 +155,7 @@ def phase_rows(
     for place in shown.first_of_each():
         pictures: list[Picture | None]
         try:
-            pictures = [*phase_pictures(table, place, images[place], config)]
+            pictures = [*phase_pictures(table, place, images[place], cuts[place], method)]
         except InputError as error:
             failed.setdefault("Fig. 2, frames", str(error))
             pictures = [None, None, None, Picture(images[place])]

@@ -27,12 +27,14 @@ from safetensors.numpy import save
 from torch import Tensor, nn
 
 from originet.config import Config
+from originet.device import set_seed
 from originet.errors import InputError
 from originet.files import safe_name, write_atomically
 from originet.fold import ModelFactory
 from originet.model import OrigiNet, parameter_count
+from originet.predict import predict, to_input
 from originet.reproduce.pictured import Shown
-from originet.train import fit, predict, set_seed, to_input
+from originet.train import fit
 
 QUARTER = "a quarter"
 

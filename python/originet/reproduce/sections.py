@@ -38,6 +38,7 @@ def opening_section(book: Book, found: Findings) -> None:
             ("Table I, Fig. 3: activation functions", "no data", state("Table I,")),
             ("Table II: clips", clips, state("Table II,")),
             ("Fig. 2: active images", clips, state("Fig. 2,")),
+            ("Tables III and IV: accuracies", clips, state("Tables III and IV")),
             ("Table V: complexity", "no data", state("Table V")),
             ("Table VI: ablations", clips, state("Table VI")),
             ("Figs. 4 and 5: responses", clips, state("Figs. 4 and 5,")),
@@ -213,6 +214,7 @@ def ablation_section(book: Book, found: Findings) -> None:
     if study is None:
         book.report.text(f"Not made: {found.failed['Table VI']}")
         return
+    several = len(study.config.seeds) > 1
     # Times are left out: the same command gives the same table.
     records = [{k: v for k, v in each.items() if k != "seconds"} for each in study.records()]
     book.table(
@@ -225,8 +227,8 @@ def ablation_section(book: Book, found: Findings) -> None:
         [
             (
                 *(record["row"], record["change"]),
-                *(_score(record, f"{name}_accuracy") for name in ("pooled", "fold")),
-                *(_score(record, name) for name in ("uf1", "uar")),
+                *(score(record, f"{name}_accuracy", several) for name in ("pooled", "fold")),
+                *(score(record, name, several) for name in ("uf1", "uar")),
                 *(f"{record['parameters']:,}", f"{record['memory_mib']:.1f}"),
                 f"{100 * record['paper_accuracy']:.2f}",
                 _marked(record["paper_parameters_millions"], record["parameters_agree"]),
@@ -295,16 +297,16 @@ def _order(study: Ablation) -> str:
     return (
         "in the paper every exchange costs accuracy. Here it does in "
         f"{len(below)} of {len(others)} rows ({', '.join(below) or 'none'}). Outside the 95 % "
-        f"interval of OrigiNet's own accuracy, {100 * low:.1f} to {100 * high:.1f} %, lie "
+        f"interval of OrigiNet's own accuracy, {100 * low:.1f} to {100 * high:.1f} %: "
         f"{', '.join(outside) or 'none'}; the others may differ by who took part."
     )
 
 
-def _score(record: dict[str, Any], name: str) -> str:
-    """A measure of a row in per cent, with its spread over several seeds."""
+def score(record: dict[str, Any], name: str, several: bool) -> str:
+    """Writes a measure of a row in per cent, with its spread if there are several seeds."""
     if record["failed"] is not None:
-        return "failed"
-    spread = f" ± {100 * record[f'{name}_std']:.1f}" if record["seeds"] > 1 else ""
+        return "-"
+    spread = f" ± {100 * record[f'{name}_std']:.1f}" if several else ""
     return f"{100 * record[name]:.1f}{spread}"
 
 
