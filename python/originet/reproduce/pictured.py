@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -50,11 +51,13 @@ class Phases(NamedTuple):
         label: The clip's class.
         clip: Its name.
         pictures: Those of `PHASES`; None for frames that are not at hand.
+        difference: Mean absolute difference of apex and onset in grey levels of 255, or None.
     """
 
     label: str
     clip: str
     pictures: list[Picture | None]
+    difference: float | None
 
 
 def choose_clips(table: ClipTable) -> Shown:
@@ -154,13 +157,16 @@ def phase_rows(
     rows = []
     for place in shown.first_of_each():
         pictures: list[Picture | None]
+        difference = None
         try:
-            pictures = [*phase_pictures(table, place, images[place], cuts[place], method)]
+            onset, apex, *others = phase_pictures(table, place, images[place], cuts[place], method)
+            pictures = [onset, apex, *others]
+            difference = float(cv2.absdiff(onset.pixels, apex.pixels).mean())
         except InputError as error:
             failed.setdefault("Fig. 2, frames", str(error))
             pictures = [None, None, None, Picture(images[place])]
         label = shown.labels[shown.places.index(place)]
-        rows.append(Phases(label, str(table["clip"].iloc[place]), pictures))
+        rows.append(Phases(label, str(table["clip"].iloc[place]), pictures, difference))
     return rows
 
 
