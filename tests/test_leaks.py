@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from originet.config import Config
-from originet.fold import run_fold
+from originet.fold import FoldJob, run_fold
 from originet.loso import LosoResult, run_loso, subject_splits
 from originet.predict import predict
 from originet.protocol import PROTOCOLS
@@ -153,12 +153,11 @@ def test_where_the_label_is_the_subject_nothing_is_right(protocol: str, balance:
     images = common + own + change
     config = Config(**QUICK | {"epochs": 15}, protocol=protocol, **balance)
     for train, test in subject_splits(subjects.astype(str)):
-        fold = run_fold(
+        job = FoldJob(
             lambda n: nn.Sequential(nn.Flatten(), nn.Linear(768, n)),
-            *("abcde", images, subjects, train, test, config),
-            seed=int(test[0]),
-            device=torch.device("cpu"),
+            *("abcde", subjects, train, test, config, int(test[0]), torch.device("cpu")),
         )
+        fold = run_fold(job, images).record
         assert fold["history"][-1]["accuracy"] == 1  # the others' faces are learned by heart
         assert fold["accuracy"] == 0
 
