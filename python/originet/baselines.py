@@ -89,7 +89,7 @@ class Complexity(NamedTuple):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself, and can be a key
 class Network:
     """A network of the comparison and what the paper tells of it."""
 
@@ -142,10 +142,7 @@ class Network:
         Raises:
             InputError: As the factory does.
         """
-        with torch.device("meta"):
-            model = self.model(config)(classes)
-        size = config.image_size
-        return Complexity(layer_count(model), depth(model, size), parameter_count(model))
+        return _complexity(self, config, classes)
 
 
 def torchvision_models() -> ModuleType:
@@ -230,6 +227,14 @@ def depth(model: nn.Module, image_size: int) -> int:
         return before + (node.name() in ("ConvolutionBackward0", "AddmmBackward0"))
 
     return longest(logits.grad_fn)
+
+
+@cache
+def _complexity(network: Network, config: Config, classes: int) -> Complexity:
+    with torch.device("meta"):
+        model = network.model(config)(classes)
+    layers, deep = layer_count(model), depth(model, config.image_size)
+    return Complexity(layers, deep, parameter_count(model))
 
 
 def _torchvision(name: str, **arguments: Any) -> Callable[[int, Config], nn.Module]:

@@ -34,15 +34,18 @@ from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.datasets.tasks import PAPER_SETS, paper_counts
+from originet.device import arithmetic, pick_device
 from originet.errors import InputError
+from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.files import write_atomically
 from originet.lbp_top import LbpTopResult, pattern_function, run_lbp_top
-from originet.loso import LosoResult, check_table
+from originet.predict import to_input
 from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
+from originet.result import LosoResult
 from originet.rundir import claim, write_json
+from originet.splits import check_table
 from originet.study import Variant, run_study
-from originet.train import pick_device, to_input
 
 LBP_TOP = "LBP-TOP"
 """The handcrafted row: LBP-TOP and a linear SVM."""
@@ -77,7 +80,7 @@ class Comparison:
     milliseconds: dict[str, float]
     """Time of inference by the names of the networks that could be evaluated: `inference_times`."""
     device: str
-    """Where that time was taken."""
+    """Where that time was taken, on a CPU with the number of threads."""
 
     @property
     def departures(self) -> list[str]:
@@ -239,10 +242,12 @@ def run_comparison(
     rows: Sequence[str] | None = None,
     cuts: Sequence[Settings] | None = None,
     out: str | Path | None = None,
+    keep_weights: bool = False,
     device: str | torch.device | None = None,
+    executor: Executor | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
-    """Evaluates networks and LBP-TOP, one after the other; one that fails does not stop the others.
+    """Evaluates networks and LBP-TOP; one that fails does not stop the others.
 
     Args:
         table: The clips [N].
@@ -254,7 +259,10 @@ def run_comparison(
         out: Directory for a directory a row, under its name, and for compare.json and compare.csv,
             the table of the rows of this call. An interrupted call goes on from the last finished
             fold (of LBP-TOP: row) when it is made again, also with more rows.
+        keep_weights: Write the weights of every fold, half a gigabyte of VGG.
         device: Where to compute; None takes the GPU if there is one.
+        executor: How the networks' folds are computed, see `originet.executors`; None is
+            `Serial()`.
         progress: Called as progress(row's name, done, total), counted in epochs, of LBP-TOP in
             clips.
 
@@ -270,14 +278,18 @@ def run_comparison(
     names = rows_named(rows)
     check_packages(names)
     networks = [network for network in NETWORKS if network.name in names]
-    where = pick_device(device)
+    executor = Serial() if executor is None else executor
+    where = executor.pick_device(device)
+    # Times are taken in this process, wherever the folds are computed.
+    here = pick_device() if isinstance(executor, Ray) else where
     subjects, classes, labels = check_table(table)
     if len(images) != len(table):
         raise InputError(f"images must be as many as clips, {len(table)}, got {len(images)}")
     directory = None if out is None else Path(out)
     sha256 = clip_list_hash(table)
     if directory is not None:
-        claim(directory, {"config": config.to_dict(), "clip_list_sha256": sha256})
+        identity = {"config": config.to_dict(), "clip_list_sha256": sha256}
+        claim(directory, identity | {"compute": compute_identity(executor, where)})
 
     results: dict[str, LosoResult | LbpTopResult] = {}
     failed: dict[str, str] = {}
@@ -302,7 +314,9 @@ def run_comparison(
             [Variant(network.name, network.model(config), config) for network in networks],
             {config.method: images},
             out=directory,
+            keep_weights=keep_weights,
             device=where,
+            executor=executor,
             progress=progress,
         )
         results |= study.results
@@ -322,9 +336,9 @@ def run_comparison(
             [network for network in networks if network.name in results],
             len(classes),
             config,
-            device=where,
+            device=here,
         ),
-        device=str(where),
+        device=f"cpu, {torch.get_num_threads()} threads" if here.type == "cpu" else str(here),
     )
     if directory is not None:
         write_json(directory / "compare.json", comparison.to_json())
@@ -371,5 +385,6 @@ def inference_times(
         return {}
     shape = tuple(image.shape)
     case = Case("compare", "inference", device, image.dtype, shape, "channels_last", 0, calls)
-    rows = time_case(case, budget=budget * len(calls))
+    with arithmetic("float32", device):  # as predictions are made
+        rows = time_case(case, budget=budget * len(calls))
     return {row.provider: row.median_us / 1e3 for row in rows}

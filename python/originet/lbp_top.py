@@ -40,10 +40,10 @@ from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.errors import InputError
 from originet.files import write_atomically
-from originet.loso import check_table, subject_splits
 from originet.opencv import one_thread, silence
 from originet.prepare import Settings
 from originet.rundir import claim, read_json, write_json
+from originet.splits import check_table, subject_splits
 
 POINTS = 8
 """Neighbours that a code compares a pixel with."""
@@ -72,7 +72,7 @@ METHOD = {
 class LbpTopResult:
     """Out-of-fold predictions of N clips by S seeds, in the order of the table, and their scores.
 
-    `metrics`, `intervals` and `confusion` are those of `originet.loso.LosoResult`.
+    `metrics`, `intervals` and `confusion` are those of `originet.result.LosoResult`.
     """
 
     y_pred: NDArray[np.int64]

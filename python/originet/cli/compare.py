@@ -14,7 +14,6 @@ from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
 from originet.protocol import LEAK, describe, is_leaky
-from originet.train import pick_device
 
 
 def compare_command(
@@ -45,6 +44,14 @@ def compare_command(
     image_size: options.ImageSize = None,
     crop_face: options.CropFace = None,
     variant: options.Variant = DEFAULTS.variant,
+    executor: options.Executor = "serial",
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    address: options.Address = None,
+    cpus_per_task: options.CpusPerTask = None,
+    gpus_per_task: options.GpusPerTask = None,
+    retries: options.Retries = None,
+    weights: options.Weights = False,
 ) -> None:
     """Evaluate the networks of Tables III to V, and LBP-TOP with an SVM, beside the paper's.
 
@@ -54,7 +61,8 @@ def compare_command(
     config = options.config_of(locals())
     rows = compare.rows_named(network)
     compare.check_packages(rows)  # before the minutes that images may take
-    where = pick_device(device)
+    runner = options.executor_of(locals())
+    where = runner.pick_device(device)
     clips = read_clips(
         paths,
         [config.method],
@@ -76,7 +84,9 @@ def compare_command(
             rows=rows,
             cuts=clips.cuts,
             out=out,
+            keep_weights=weights,
             device=where,
+            executor=runner,
             progress=lambda name, done, total: shown[name](done, total),
         )
     records = result.records()
