@@ -13,7 +13,6 @@ from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
-from originet.device import pick_device
 
 
 def reproduce_command(
@@ -56,6 +55,13 @@ def reproduce_command(
     image_size: options.ImageSize = None,
     crop_face: options.CropFace = None,
     variant: options.Variant = DEFAULTS.variant,
+    executor: options.Executor = "serial",
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    address: options.Address = None,
+    cpus_per_task: options.CpusPerTask = None,
+    gpus_per_task: options.GpusPerTask = None,
+    retries: options.Retries = None,
 ) -> None:
     """Make the paper's tables and figures from the clips at hand, in one report.
 
@@ -64,7 +70,8 @@ def reproduce_command(
     config = options.config_of(locals())
     config = reproduce.quick_config(config) if quick else config
     rows = compare.rows_named(network) if network else None
-    where = pick_device(device)
+    runner = options.executor_of(locals())
+    where = runner.pick_device(device)
     methods = ablation.methods_of(ablation.ROWS, config)
     with progress_bars() as bars:
         shown: dict[str, Callable[[int, int | None], None]] = {}
@@ -100,6 +107,7 @@ def reproduce_command(
             cuts=clips.cuts,
             quick=quick,
             device=where,
+            executor=runner,
             progress=progress,
         )
     console.print(f"Report: {escape(str(made.report))}", soft_wrap=True)

@@ -21,6 +21,7 @@ from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.device import pick_device
 from originet.errors import InputError
+from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.loso import check_table
 from originet.prepare import Settings
 from originet.report import environment_section
@@ -121,6 +122,7 @@ def run_reproduction(
     cuts: Sequence[Settings] | None = None,
     quick: bool = False,
     device: str | torch.device | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Reproduction:
     """Makes every table and figure that can be made from some clips, and the report of them.
@@ -138,6 +140,8 @@ def run_reproduction(
             means as the settings say.
         quick: The settings are those of a quick look, which the report says.
         device: Where to compute; None takes the GPU if there is one.
+        executor: How the folds of the tables are computed, see `originet.executors`; None is
+            `Serial()`. The networks of the pictures are trained in this process.
         progress: Called as progress(what, done, total), mostly in epochs.
 
     Returns:
@@ -146,9 +150,12 @@ def run_reproduction(
     Raises:
         InputError: If the table cannot be evaluated, images are missing, or `out` belongs to
             another run or cannot be written.
+        OSError: If a file cannot be written there later on.
     """
     config = Config() if config is None else config
-    out, where = Path(out), pick_device(device)
+    out, executor = Path(out), Serial() if executor is None else executor
+    where = executor.pick_device(device)
+    here = pick_device() if isinstance(executor, Ray) else where  # nodes may have what is not here
     for method in ablation.methods_of(ablation.ROWS, config):
         if method not in images:
             raise InputError(f"images by {method!r} are needed, got {', '.join(images) or 'none'}")
@@ -163,6 +170,7 @@ def run_reproduction(
         {
             "config": config.to_dict(),
             "quick": quick,
+            "compute": compute_identity(executor, where),
             "clip_list_sha256": clip_list_hash(table),
             "images_sha256": {method: _hash(table, images[method]) for method in sorted(images)},
         },
@@ -174,13 +182,13 @@ def run_reproduction(
         images=active,
         config=config,
         quick=quick,
-        device=where,
+        device=here,
         checks=[activations.check(activation) for activation in activations.ACTIVATIONS],
         erratum=activations.erratum(),
         shown=shown,
         phases=phases,
         complexity=_attempt(failed, "Table V", complexity.table_v) or [],
-        responses=_responses(table, active, config, shown, out, where, failed, progress),
+        responses=_responses(table, active, config, shown, out, here, failed, progress),
         comparison=_attempt(
             failed,
             "Tables III and IV",
@@ -192,6 +200,7 @@ def run_reproduction(
                 cuts=cuts,
                 out=out / "compare",
                 device=where,
+                executor=executor,
                 progress=_named(progress, "comparison"),
             ),
         ),
@@ -203,7 +212,9 @@ def run_reproduction(
                 images,
                 config,
                 out=out / "ablation",
+                keep_weights=False,
                 device=where,
+                executor=executor,
                 progress=_named(progress, "ablation"),
             ),
         ),
@@ -232,11 +243,8 @@ def _write(found: Findings, out: Path) -> Path:
     ):
         section(book, found)
     environment_section(book.report, found.device)
-    try:
-        path = out / "report.html"
-        book.report.write(path)
-    except OSError as error:
-        raise InputError(f"out: cannot write to {out}: {error.strerror}") from error
+    path = out / "report.html"
+    book.report.write(path)
     return path
 
 
