@@ -85,10 +85,10 @@ def test_without_data_everything_is_made_from_semi_synthetic_clips(run, tmp_path
     probabilities = shown[["negative", "others", "positive", "surprise"]]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     pictures = sorted(path.name for path in (out / "figures").iterdir())
-    assert pictures == ["figure2.png", "figure3.png", "figure4.png", "figure5.png"]
+    assert pictures == ["erratum.png", *(f"figure{number}.png" for number in (2, 3, 4, 5))]
     for name in pictures:
         Image.open(out / "figures" / name).verify()
-    assert page.count("<img ") == 4
+    assert page.count("<img ") == 5
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -36,9 +37,9 @@ class Picture(NamedTuple):
 
 
 def activation_curves() -> Figure:
-    """Draws Fig. 3: the functions, their derivatives, and psi's derivative as it was printed."""
-    figure = _figure(11.5, 4.2)
-    functions, slopes, printed = figure.subplots(1, 3)
+    """Draws Fig. 3: the functions, and their derivatives."""
+    figure = _figure(8.4, 4.0)
+    functions, slopes = figure.subplots(1, 2)
     drawn = curves(-5, 5)
     for activation in ACTIVATIONS:
         colour, marker, line = _LINES[activation.name]
@@ -50,19 +51,24 @@ def activation_curves() -> Figure:
     functions.set(title="functions", ylim=(-1.6, 5))
     slopes.set(title="derivatives", ylim=(-0.1, 1.3))
     functions.legend(fontsize=8, frameon=False, loc="upper left")
+    for axes in (functions, slopes):
+        _cross(axes)
+    return figure
+
+
+def erratum_curves() -> Figure:
+    """Draws psi's derivative, and what Table I prints for it below 0."""
+    figure = _figure(5.2, 3.6)
+    axes = figure.add_subplot()
     drawn = curves(-6, 2)
     below = drawn["x"] < 0
     colour = _LINES[PSI.name][0]
-    printed.plot(drawn["x"], drawn[f"{PSI.name}′"], color=colour, linewidth=2.4, label="ψ′")
+    axes.plot(drawn["x"], drawn[f"{PSI.name}′"], color=colour, linewidth=2.4, label="ψ′")
     x, wrong = drawn["x"][below], drawn["printed ψ′"][below]
-    printed.plot(x, wrong, "--", color=_BRIGHT, linewidth=1.6, label="as printed, x < 0")
-    printed.set(title="derivative of ψ", xlim=(-6, 2), ylim=(-0.1, 1.3))
-    printed.legend(fontsize=8, frameon=False, loc="upper left")
-    for axes in (functions, slopes, printed):
-        axes.set_xlabel("x")
-        axes.axhline(0, color="#8a8a8a", linewidth=0.6)
-        axes.axvline(0, color="#8a8a8a", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+    axes.plot(x, wrong, "--", color=_BRIGHT, linewidth=1.6, label="as printed, x < 0")
+    axes.set(title="derivative of ψ", xlim=(-6, 2), ylim=(-0.1, 1.3))
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    _cross(axes)
     return figure
 
 
@@ -90,6 +96,14 @@ def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequenc
     for axes, title in zip(panels[0], columns, strict=True):
         axes.set_title(title, fontsize=10, parse_math=False)
     return figure
+
+
+def _cross(axes: Axes) -> None:
+    """Draws the axes through 0."""
+    axes.set_xlabel("x")
+    axes.axhline(0, color="#8a8a8a", linewidth=0.6)
+    axes.axvline(0, color="#8a8a8a", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _figure(width: float, height: float) -> Figure:

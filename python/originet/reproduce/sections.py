@@ -51,34 +51,45 @@ def opening_section(book: Book, found: Findings) -> None:
 def activation_section(book: Book, found: Findings) -> None:
     """Adds Table I and Fig. 3."""
     book.report.section("Table I and Fig. 3: activation functions")
+    span = f"[−{activations.SPAN:g}, {activations.SPAN:g}]"
+    checked = list(zip(activations.ACTIVATIONS, found.checks, strict=True))
     book.table(
         "table1",
         [check._asdict() for check in found.checks],
+        ("activation", "equation, as printed", "range, as printed", "smallest", "largest"),
+        [
+            (row.name, row.equation, row.range, _short(check.minimum), _short(check.maximum))
+            for row, check in checked
+        ],
+        f"Table I, forward pass; smallest and largest value on {span}.",
+    )
+    book.report.table(
         (
-            *("activation", "equation, as printed", "range, printed", "values"),
-            *("derivative, as printed", "range, printed", "values", "error, x < 0", "error, x > 0"),
+            *("activation", "derivative, as printed", "range, as printed", "smallest", "largest"),
+            *("error, x < 0", "error, x > 0"),
         ),
         [
             (
-                *(row.name, row.equation, row.range),
-                f"{_short(check.minimum)} … {_short(check.maximum)}",
-                *(row.derivation, row.derivation_range),
-                f"{_short(check.derivative_minimum)} … {_short(check.derivative_maximum)}",
+                *(row.name, row.derivation, row.derivation_range),
+                *map(_short, (check.derivative_minimum, check.derivative_maximum)),
                 *map(_error, (check.error_below, check.error_above)),
             )
-            for row, check in zip(activations.ACTIVATIONS, found.checks, strict=True)
+            for row, check in checked
         ],
-        f"Table I. Values: the smallest and largest on [−{activations.SPAN:g}, "
-        f"{activations.SPAN:g}]. Errors: largest difference of the printed derivative from "
-        "autograd's in float64.",
+        f"Table I, backward pass; smallest and largest value on {span}. Errors: largest difference "
+        "of the printed derivative from autograd's in float64.",
     )
     book.figure(
         "figure3",
         figures.activation_curves(),
-        "Fig. 3: the functions, their derivatives, and the derivative of ψ beside the one that "
-        "Table I prints for x < 0. The vertical piece at 0 is the kink.",
-        "Three panels of curves: six activation functions, their derivatives, and the printed "
-        "derivative of psi above the true one left of zero",
+        "Fig. 3: the functions and their derivatives. The vertical piece at 0 is the kink of ψ.",
+        "Two panels of curves: six activation functions and their derivatives",
+    )
+    book.figure(
+        "erratum",
+        figures.erratum_curves(),
+        "The derivative of ψ beside the one that Table I prints for x < 0.",
+        "The printed derivative of psi lies above the true one left of zero",
     )
     book.table(
         "erratum",
