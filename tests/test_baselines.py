@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from joblib.externals.cloudpickle import dumps, loads
 from torch import nn
 
 from originet import baselines
@@ -88,6 +89,13 @@ def test_smaller_images_are_refused_and_would_indeed_not_do(name):
         network.model(config)(4)
     with torch.device("meta"), pytest.raises(RuntimeError, match="Output size is too small"):
         network.make(4, config)(torch.zeros(2, 3, config.image_size, config.image_size))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_factories_can_be_sent_to_other_processes(name):
+    factory = loads(dumps(BY_NAME[name].model(Config())))
+    with torch.device("meta"):
+        assert parameter_count(factory(4)) == BY_NAME[name].complexity(Config(), 4).parameters
 
 
 def test_weights_are_fresh_ones():

@@ -11,7 +11,7 @@ import torch
 from stores import write_tree
 from torch import nn
 
-from originet import compare, lbp_top, loso
+from originet import compare, fold, lbp_top
 from originet.baselines import NETWORKS, QUOTED, Network, TableV
 from originet.compare import LBP_TOP, ROWS, inference_times, rows_named, run_comparison
 from originet.config import Config
@@ -106,8 +106,8 @@ def test_what_is_finished_is_not_computed_again(clips, tmp_path, monkeypatch):
     assert seen == [*((LBP_TOP, n, 6) for n in range(1, 7)), *(("OrigiNet", n, 3) for n in (1, 2))]
     assert not (tmp_path / "out" / "compare.json").exists()
     trained = []
-    fold = loso.run_fold
-    monkeypatch.setattr(loso, "run_fold", lambda *a, **k: trained.append(a) or fold(*a, **k))
+    run_fold = fold.run_fold
+    monkeypatch.setattr(fold, "run_fold", lambda *a: trained.append(a) or run_fold(*a))
     monkeypatch.setattr(lbp_top, "features_of", lambda *_, **__: pytest.fail("again"))
     result = run_comparison(table, images, QUICK, rows=rows, out=tmp_path / "out", device="cpu")
     assert len(trained) == 2 and list(result.results) == [LBP_TOP, "OrigiNet"]
@@ -223,7 +223,7 @@ def test_times_are_of_one_image_and_draw_no_random_numbers():
 def test_bad_input_is_refused(clips, tmp_path):
     table, images = clips
     for arguments, message in (
-        ((table, images[:5]), "images must be as many as clips, 6, got 5"),
+        ((table, images[:5]), r"images must be \(6, 32, 32\) uint8, got \(5, 32, 32\)"),
         ((table[table["subject"] == "s0"], images[:2]), "at least 2 subjects, got 1"),
     ):
         with pytest.raises(InputError, match=message):

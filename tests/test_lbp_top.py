@@ -17,6 +17,7 @@ from originet.datasets import load_dataset
 from originet.errors import InputError
 from originet.lbp_top import features_of, lbp_top, predict_loso, run_lbp_top
 from originet.prepare import Settings
+from originet.splits import sort_clips
 
 CONFIG = Config()
 
@@ -229,13 +230,17 @@ def test_an_svm_that_does_not_converge_is_no_result(drawn, monkeypatch):
 def tree(tmp_path):
     table = load_dataset("folder", write_tree(tmp_path / "tree", subjects=3))
     images = np.random.default_rng(0).integers(0, 256, (len(table), 16, 16), np.uint8)
-    return table, images, [Settings(image_size=16)] * len(table)
+    return table, images, [Settings(image_size=16 + row) for row in range(len(table))]
+
+
+def run(table, images, cuts, config, **options):
+    return run_lbp_top(sort_clips(table, images, 16), config, cuts, **options)
 
 
 def test_a_run_is_written_whole_and_read_when_it_is_there(tree, tmp_path, monkeypatch):
     table, images, cuts = tree
     config, out = Config(seeds=(0, 1), image_size=16), tmp_path / "out"
-    result = run_lbp_top(table, config, cuts, images=images, out=out)
+    result = run(table, images, cuts, config, out=out)
     told = json.loads((out / "results.json").read_text())
     assert told["method"]["features"] == "LBP-TOP" and told["metrics"] == result.metrics
     assert told["config"] == config.to_dict() and told["classes"] == ["happiness", "sadness"]
@@ -250,35 +255,30 @@ def test_a_run_is_written_whole_and_read_when_it_is_there(tree, tmp_path, monkey
     monkeypatch.setattr(module, "features_of", lambda *_, **__: pytest.fail("computed again"))
     order = np.random.default_rng(0).permutation(len(table))
     before, seen = (out / "results.json").read_bytes(), []
-    again = run_lbp_top(
-        table.iloc[order],
-        config,
-        cuts,
-        images=images[order],
-        out=out,
-        progress=lambda *done: seen.append(done),
-    )
+    shuffled = table.iloc[order], images[order], [cuts[row] for row in order]
+    again = run(*shuffled, config, out=out, progress=lambda *done: seen.append(done))
     assert (again.y_pred == result.y_pred[:, order]).all() and again.metrics == result.metrics
     assert (out / "results.json").read_bytes() == before and seen == [(6, 6)]
 
     # Others' results are refused.
     for what, arguments in (
-        ("config.seeds", (table, Config(image_size=16), cuts, images)),
-        ("cuts", (table, config, [Settings(image_size=17)] * len(table), images)),
-        ("images_sha256", (table, config, cuts, 255 - images)),
+        ("config.seeds", (table, images, cuts, Config(image_size=16))),
+        ("cuts", (table, images, [Settings(image_size=40)] * len(table), config)),
+        ("images_sha256", (table, 255 - images, cuts, config)),
     ):
         with pytest.raises(InputError, match=f"results of another run: {what}"):
-            run_lbp_top(*arguments[:3], images=arguments[3], out=out)
+            run(*arguments, out=out)
     (out / "results.json").write_text("{}")
     with pytest.raises(InputError, match=r"results\.json is damaged: 'y_pred'"):
-        run_lbp_top(table, config, cuts, images=images, out=out)
+        run(table, images, cuts, config, out=out)
 
 
 def test_the_order_of_the_rows_does_not_matter(tree):
     table, images, cuts = tree
-    result = run_lbp_top(table, CONFIG, cuts, images=images)
+    config = Config(image_size=16)
+    result = run(table, images, cuts, config)
     order = np.random.default_rng(1).permutation(len(table))
-    other = run_lbp_top(table.iloc[order], CONFIG, cuts, images=images[order])
+    other = run(table.iloc[order], images[order], [cuts[row] for row in order], config)
     assert (other.y_pred == result.y_pred[:, order]).all() and other.metrics == result.metrics
 
 

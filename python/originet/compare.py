@@ -31,7 +31,7 @@ from originet.baselines import (
 )
 from originet.bench.harness import Case, time_case
 from originet.config import Config
-from originet.datasets import ClipTable, clip_list_hash
+from originet.datasets import ClipTable
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.device import arithmetic, pick_device
@@ -44,7 +44,7 @@ from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
 from originet.rundir import claim, write_json
-from originet.splits import check_table
+from originet.splits import sort_clips
 from originet.study import Variant, run_study
 
 LBP_TOP = "LBP-TOP"
@@ -271,8 +271,8 @@ def run_comparison(
 
     Raises:
         InputError: If there is no row of a name, a package is missing, the table cannot be
-            evaluated, `out` belongs to another study or cannot be written, or no network, or
-            nothing at all, could be evaluated.
+            evaluated or the images do not fit it, `out` belongs to another study or cannot be
+            written, or no network, or nothing at all, could be evaluated.
     """
     config = Config() if config is None else config
     names = rows_named(rows)
@@ -282,13 +282,10 @@ def run_comparison(
     where = executor.pick_device(device)
     # Times are taken in this process, wherever the folds are computed.
     here = pick_device() if isinstance(executor, Ray) else where
-    subjects, classes, labels = check_table(table)
-    if len(images) != len(table):
-        raise InputError(f"images must be as many as clips, {len(table)}, got {len(images)}")
+    clips = sort_clips(table, images, config.image_size)
     directory = None if out is None else Path(out)
-    sha256 = clip_list_hash(table)
     if directory is not None:
-        identity = {"config": config.to_dict(), "clip_list_sha256": sha256}
+        identity = {"config": config.to_dict(), "clip_list_sha256": clips.clip_list_sha256}
         claim(directory, identity | {"compute": compute_identity(executor, where)})
 
     results: dict[str, LosoResult | LbpTopResult] = {}
@@ -297,10 +294,9 @@ def run_comparison(
         cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
         try:
             results[LBP_TOP] = run_lbp_top(
-                table,
+                clips,
                 config,
                 [cut] * len(table) if cuts is None else cuts,
-                images=images,
                 out=None if directory is None else directory / LBP_TOP,
                 progress=None if progress is None else partial(progress, LBP_TOP),
             )
@@ -321,20 +317,21 @@ def run_comparison(
         )
         results |= study.results
         failed |= study.failed
+    majority = metrics.majority_baseline(clips.labels, clips.subjects)["pooled_accuracy"]
     comparison = Comparison(
         rows=names,
         config=config,
-        dataset="+".join(sorted(set(table["dataset"].astype(str)))),
-        classes=classes,
+        dataset=clips.dataset,
+        classes=clips.classes,
         clips=len(table),
-        majority_accuracy=metrics.majority_baseline(labels, subjects)["pooled_accuracy"],
-        clip_list_sha256=sha256,
+        majority_accuracy=majority,
+        clip_list_sha256=clips.clip_list_sha256,
         results=results,
         failed=failed,
         # Those that could be trained here fit side by side: training takes several times as much.
         milliseconds=inference_times(
             [network for network in networks if network.name in results],
-            len(classes),
+            len(clips.classes),
             config,
             device=here,
         ),

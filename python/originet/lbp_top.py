@@ -13,7 +13,6 @@ References:
 """
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -37,13 +36,13 @@ from sklearn.svm import LinearSVC
 from originet import imaging, metrics
 from originet.baselines import EXTRA
 from originet.config import Config
-from originet.datasets import ClipTable, clip_list_hash
+from originet.datasets import ClipTable
 from originet.errors import InputError
 from originet.files import write_atomically
 from originet.opencv import one_thread, silence
 from originet.prepare import Settings
 from originet.rundir import claim, read_json, write_json
-from originet.splits import check_table, subject_splits
+from originet.splits import SortedClips, subject_splits
 
 POINTS = 8
 """Neighbours that a code compares a pixel with."""
@@ -230,22 +229,20 @@ def predict_loso(
 
 
 def run_lbp_top(
-    table: ClipTable,
+    clips: SortedClips,
     config: Config,
     cuts: Sequence[Settings],
     *,
-    images: NDArray[np.uint8],
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LbpTopResult:
     """Evaluates LBP-TOP and the SVM by leaving out one subject at a time.
 
     Args:
-        table: The clips [N].
+        clips: The clips [N]; by the hash of their active images a result that is there is known to
+            be of the same frames.
         config: Settings; see `predict_loso`.
-        cuts: How each clip's frames are cut and resized, [N].
-        images: The clips' active images [N, S, S] uint8, by whose hash a result that is there is
-            known to be of the same frames.
+        cuts: How each clip's frames are cut and resized, [N] in the order of the table's rows.
         out: Directory for config.json, results.json and predictions.csv. A finished result that
             lies there is read.
         progress: Called as progress(done, total) after each clip.
@@ -258,17 +255,14 @@ def run_lbp_top(
             cannot be written.
     """
     started = perf_counter()
-    subjects, classes, labels = check_table(table)
-    # By the names of the clips, so that the order of the table's rows has no say.
-    names = table["clip"].astype(str).to_numpy()
-    order = np.lexsort((names, subjects))
     identity = {
         "config": config.to_dict(),
         "method": METHOD,
         "cuts": sorted({json.dumps(_cut(cut), sort_keys=True) for cut in cuts}),
-        "classes": list(classes),
-        "clip_list_sha256": clip_list_hash(table),
-        "images_sha256": hashlib.sha256(np.ascontiguousarray(images[order]).tobytes()).hexdigest(),
+        "dataset": clips.dataset,
+        "classes": list(clips.classes),
+        "clip_list_sha256": clips.clip_list_sha256,
+        "images_sha256": clips.images_sha256,
     }
     if out is not None:
         claim(out, identity)
@@ -277,24 +271,24 @@ def run_lbp_top(
         predicted, seconds = _read(finished)
         finished = None
         if progress is not None:
-            progress(len(table), len(table))
+            progress(len(clips.names), len(clips.names))
     else:
-        features = features_of(table.iloc[order], [cuts[i] for i in order], progress=progress)
-        predicted = predict_loso(features, labels[order], subjects[order], config)
+        ordered = [cuts[row] for row in clips.order]
+        features = features_of(clips.table.iloc[clips.order], ordered, progress=progress)
+        predicted = predict_loso(features, clips.labels, clips.subjects, config)
         seconds = perf_counter() - started
     result = LbpTopResult(
         y_pred=np.empty_like(predicted),
-        metrics=metrics.scores_over_seeds(labels[order], predicted, subjects[order]),
-        intervals=metrics.bootstrap_intervals(labels[order], predicted, subjects[order]),
+        metrics=metrics.scores_over_seeds(clips.labels, predicted, clips.subjects),
+        intervals=metrics.bootstrap_intervals(clips.labels, predicted, clips.subjects),
         confusion=metrics.confusion_matrix(
-            np.tile(labels[order], len(config.seeds)), predicted.ravel(), len(classes)
+            np.tile(clips.labels, len(config.seeds)), predicted.ravel(), len(clips.classes)
         ),
         seconds=seconds,
     )
-    result.y_pred[:, order] = predicted
+    result.y_pred[:, clips.order] = predicted
     if finished is not None:
-        clips = list(zip(subjects[order].tolist(), names[order].tolist(), strict=True))
-        _write(finished.parent, identity, classes, clips, labels[order], predicted, result)
+        _write(finished, identity, clips, config, predicted, result)
     return result
 
 
@@ -308,35 +302,35 @@ def _read(path: Path) -> tuple[NDArray[np.int64], float]:
 
 
 def _write(
-    out: Path,
+    path: Path,
     identity: dict[str, Any],
-    classes: Sequence[str],
-    clips: list[tuple[str, str]],
-    labels: NDArray[np.int64],
+    clips: SortedClips,
+    config: Config,
     predicted: NDArray[np.int64],
     result: LbpTopResult,
 ) -> None:
     """Writes predictions.csv, a line a seed and clip, then results.json, which says it is done."""
-    seeds = identity["config"]["seeds"]
-    lines = [["seed", "subject", "clip", "label", "predicted"]]
-    for seed, row in zip(seeds, predicted.tolist(), strict=True):
-        for (subject, clip), true, guess in zip(clips, labels.tolist(), row, strict=True):
-            lines.append([seed, subject, clip, classes[true], classes[guess]])
+    names = list(zip(clips.subjects.tolist(), clips.names.tolist(), strict=True))
+    true = [clips.classes[label] for label in clips.labels]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    write_atomically(out / "predictions.csv", text.getvalue().encode())
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["seed", "subject", "clip", "label", "predicted"])
+    for seed, row in zip(config.seeds, predicted, strict=True):
+        for name, label, guess in zip(names, true, row, strict=True):
+            writer.writerow([seed, *name, label, clips.classes[guess]])
+    write_atomically(path.with_name("predictions.csv"), text.getvalue().encode())
     told = {
         **identity,
-        "clips": [list(clip) for clip in clips],
-        "y_true": labels.tolist(),
+        "clips": [list(name) for name in names],
+        "y_true": clips.labels.tolist(),
         "y_pred": predicted.tolist(),
         "metrics": result.metrics,
         "intervals": metrics.BOOTSTRAP | {k: list(ends) for k, ends in result.intervals.items()},
         "confusion": result.confusion.tolist(),
-        "per_class": metrics.per_class(result.confusion, classes),
+        "per_class": metrics.per_class(result.confusion, clips.classes),
         "seconds": result.seconds,
     }
-    write_json(out / "results.json", told)
+    write_json(path, told)
 
 
 def _cut(cut: Settings) -> dict[str, Any]:
