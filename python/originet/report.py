@@ -1,175 +1,184 @@
-"""The report: one HTML file with everything inside it, to be opened anywhere, without a network.
+"""The report of an evaluation: what came out, how far to trust it, and what it came from.
 
-Pictures are embedded, the style sheet is inline and there is no script. The page fits a phone (wide
-tables scroll inside their own box), a dark screen and paper.
+`originet.page` is the page itself. All that is told is in the result, so the report of a run that
+ended long ago is the one that was written then.
 """
 
-import base64
 import datetime
 import platform
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 import originet_ext
-from originet import metrics, plots, timing
-from originet.files import write_atomically
+from originet import loso_plots, metrics, plots, timing
+from originet.loso import LosoResult
+from originet.page import Report, Thumbnail
 from originet.protocol import LEAK, describe, is_leaky, protocol_label
+from originet.results import ClipImages
 
-if TYPE_CHECKING:
-    from originet.loso import LosoResult
+NAME = "report.html"
 
-Cell = str | int | float
+MISTAKES = 12  # pictures of wrong predictions
+SUBJECTS = 30  # in one chart, which must fit on a sheet of paper
+FEW_SUBJECTS = 20  # below which the intervals come out too narrow, see `bootstrap_intervals`
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d1d1f; --soft: #5f6368; --page: #fff; --line: #d5d8dc;
-  --head: #f3f5f7; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e8ea; --soft: #a4a8ad; --page: #17181a;
-  --line: #3b3e42; --head: #232528; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 58rem; padding: 1rem; background: var(--page); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0.5rem 0; }
-h2 { font-size: 1.25rem; margin: 2.2rem 0 0.6rem; padding-bottom: 0.2rem;
-  border-bottom: 1px solid var(--line); }
-p { margin: 0.6rem 0; max-width: 46rem; }
-figure { margin: 1.2rem 0; }
-figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
-figcaption { color: var(--soft); font-size: 0.9rem; margin: 0.3rem 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; }
-thead th { background: var(--head); }
-.number { text-align: right; white-space: nowrap; }
-@media print { :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --head: #eee; }
-  body { max-width: none; padding: 0; font-size: 10pt; } .scroll { overflow: visible; }
-  figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
-"""
-
-_NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ?(±|to) ?[\d.]+)?( ?(%|x|µs|ms|s))?|-")
+MEASURES = {
+    "pooled_accuracy": "accuracy, all clips pooled",
+    "fold_accuracy": "accuracy, mean over subjects",
+    "uf1": "UF1 (unweighted F1)",
+    "uar": "UAR (unweighted average recall)",
+}
 
 
-class Report:
-    """A page that grows from top to bottom; all text is escaped.
+class Prediction(NamedTuple):
+    """What a network said of a clip, class names and probabilities 0..1 of both classes."""
 
-    Example:
-        >>> report = Report("Kernels")
-        >>> report.section("Speed")
-        >>> report.table(["provider", "time"], [["fused", "1.2 ms"]], "Medians.")
-        >>> report.write("report.html")
+    subject: str
+    clip: str
+    seed: int
+    true: str
+    predicted: str
+    probability: float
+    true_probability: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the class is the true one."""
+        return self.true == self.predicted
+
+
+def write_loso_report(
+    path: str | Path,
+    result: LosoResult,
+    made_with: Mapping[str, str],
+    images: ClipImages | None = None,
+) -> None:
+    """Writes the report of a leave-one-subject-out evaluation.
+
+    Args:
+        path: The HTML file; replaced if it exists.
+        result: The evaluation.
+        made_with: Versions and the like, by name.
+        images: The clips' active images, see `originet.results.clip_images`; None leaves the
+            pictures of mistakes out, and says so.
+
+    Raises:
+        OSError: The file cannot be written there.
     """
-
-    def __init__(self, title: str) -> None:
-        """Start a page.
-
-        Args:
-            title: The page's title and first heading.
-        """
-        self.title = title
-        self._parts: list[str] = []
-
-    def section(self, title: str) -> None:
-        """Begin a section."""
-        self._parts.append(f"<h2>{escape(title)}</h2>")
-
-    def text(self, *paragraphs: str) -> None:
-        """Add paragraphs."""
-        self._parts += [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
-
-    def figure(self, figure: Figure, caption: str, alt: str) -> None:
-        """Add a figure, embedded as PNG.
-
-        Args:
-            figure: The figure.
-            caption: Text below it.
-            alt: What it shows, for those who do not see it.
-        """
-        data = base64.b64encode(plots.png(figure)).decode()
-        self._parts.append(
-            f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{escape(caption)}</figcaption></figure>"
-        )
-
-    def table(
-        self, header: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str = ""
-    ) -> None:
-        """Add a table; columns of numbers are aligned to the right.
-
-        Args:
-            header: Names of the columns.
-            rows: Cells, as many in each row as there are names.
-            caption: Text above it, if any.
-
-        Raises:
-            ValueError: A row has more or fewer cells than the header.
-        """
-        body = [[str(cell) for cell in row] for row in rows]
-        wrong = [row for row in body if len(row) != len(header)]
-        if wrong:
-            raise ValueError(f"row must have {len(header)} cells, got {len(wrong[0])}: {wrong[0]}")
-        classes = [
-            ' class="number"' if body and all(map(_NUMBER.fullmatch, column)) else ""
-            for column in (zip(*body, strict=True) if body else [()] * len(header))
-        ]
-
-        def line(tag: str, cells: Sequence[str]) -> str:
-            pairs = zip(classes, cells, strict=True)
-            return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in pairs)
-
-        lines = "\n".join(f"<tr>{line('td', row)}</tr>" for row in body)
-        self._parts.append(
-            "<figure>"
-            + (f"<figcaption>{escape(caption)}</figcaption>" if caption else "")
-            + f'<div class="scroll"><table><thead><tr>{line("th", header)}</tr></thead>\n'
-            f"<tbody>\n{lines}\n</tbody></table></div></figure>"
-        )
-
-    def html(self) -> str:
-        """Return the whole page."""
-        return "\n".join(
-            (
-                "<!DOCTYPE html>",
-                '<html lang="en">',
-                '<head><meta charset="utf-8">',
-                '<meta name="viewport" content="width=device-width, initial-scale=1">',
-                f"<title>{escape(self.title)}</title>",
-                f"<style>{_STYLE}</style></head>",
-                f"<body><h1>{escape(self.title)}</h1>",
-                *self._parts,
-                "</body></html>\n",
-            )
-        )
-
-    def write(self, path: str | Path) -> None:
-        """Write the page, atomically.
-
-        Raises:
-            OSError: The file cannot be written there.
-        """
-        write_atomically(path, self.html().encode())
+    report = Report(f"{result.model['class']} on {result.dataset}, {describe(result.config)}")
+    loso_section(report, result, images)
+    report.section("Made with")
+    report.table(["what", "value"], list(made_with.items()), "Versions and machine.")
+    report.write(path)
 
 
-def loso_section(report: Report, result: "LosoResult") -> None:
-    """Add the outcome of a leave-one-subject-out evaluation, with all that is needed to judge it.
+def loso_section(report: Report, result: LosoResult, images: ClipImages | None = None) -> None:
+    """Adds the outcome of a leave-one-subject-out evaluation, with all that is needed to judge it.
 
     Args:
         report: Where to add it.
         result: The evaluation.
+        images: The clips' active images; None leaves the pictures of mistakes out.
     """
-    seeds = len(result.seeds)
-    folds: dict[str, list[dict[str, Any]]] = {}  # by subject, one fold a seed
-    for fold in result.folds:
-        folds.setdefault(fold["subject"], []).append(fold)
     # Generated sets say so by their name.
     report.section(f"Leave-one-subject-out: {result.dataset}, {describe(result.config)}")
+    _summary(report, result)
+    _classes(report, result)
+    _subjects(report, result)
+    _training(report, result)
+    _answers(report, result, images)
+    _settings(report, result)
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """Tells what a report is made with: versions, device, date, what the extension holds.
+
+    Args:
+        device: The device that was used.
+
+    Returns:
+        The facts by name.
+    """
+    facts = timing.environment(device)
+    facts |= {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "threads": str(torch.get_num_threads()),
+        "numpy": np.__version__,
+        "matplotlib": matplotlib.__version__,
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(" ", "minutes"),
+    }
+    facts |= {f"extension: {k}": _plain(value) for k, value in originet_ext.build_info().items()}
+    return {name: value or "none" for name, value in facts.items()}
+
+
+def environment_section(report: Report, device: torch.device) -> None:
+    """Adds what the report was made with, see `environment`.
+
+    Args:
+        report: Where to add it.
+        device: The device that was used.
+    """
+    report.section("Made with")
+    report.table(["what", "value"], list(environment(device).items()))
+
+
+def verdict(name: str, value: float, interval: tuple[float, float], baseline: float) -> str:
+    """Says in a sentence whether a score is more than its majority baseline.
+
+    Args:
+        name: What the score is called.
+        value: The score, 0..1.
+        interval: Its confidence interval.
+        baseline: The majority baseline's score.
+
+    Returns:
+        The sentence.
+    """
+    (low, high), level = interval, f"{100 * metrics.LEVEL:.0f} %"
+    start = f"{name} is {_percent(value)}, the majority baseline's {_percent(baseline)}: "
+    span = f"{level} interval ({100 * low:.1f} to {100 * high:.1f} %)"
+    if low > baseline:
+        return f"{start}above the baseline, and the {span} excludes it."
+    if high < baseline:
+        return f"{start}below the baseline, and the {span} excludes it."
+    side = "above" if value > baseline else "not above"
+    return (
+        f"{start}{side} the baseline, but the {span} includes it, so that with other subjects it "
+        "might have come out either way."
+    )
+
+
+def predictions(result: LosoResult) -> list[Prediction]:
+    """Lists all predictions of a run.
+
+    Args:
+        result: The run's result.
+
+    Returns:
+        One a seed and clip, the most confident first.
+    """
+    told = [
+        Prediction(
+            *(fold["subject"], clip, fold["seed"]),
+            *(result.classes[true], result.classes[predicted]),
+            *(shares[predicted], shares[true]),
+        )
+        for fold in result.folds
+        for clip, true, predicted, shares in zip(
+            *(fold[key] for key in ("clips", "true", "predicted", "probabilities")), strict=True
+        )
+    ]
+    return sorted(told, key=lambda each: (-each.probability, each.seed, each.subject, each.clip))
+
+
+def _summary(report: Report, result: LosoResult) -> None:
+    seeds, subjects = len(result.seeds), len({fold["subject"] for fold in result.folds})
     if is_leaky(result.config.protocol):
         report.text(LEAK)
     if result.semi_synthetic:
@@ -178,18 +187,16 @@ def loso_section(report: Report, result: "LosoResult") -> None:
             "system learns what was put into them; they say nothing about real micro-expressions."
         )
     report.text(
-        f"{len(result.clips)} clips of {len(folds)} subjects in {len(result.classes)} classes. "
+        f"{len(result.clips)} clips of {subjects} subjects in {len(result.classes)} classes. "
         "Each clip was predicted by a network that had never seen its subject"
         + (f", once for each of {seeds} seeds." if seeds > 1 else ".")
     )
-    names = {
-        "pooled_accuracy": "accuracy, all clips pooled",
-        "fold_accuracy": "accuracy, mean over subjects",
-        "uf1": "UF1 (unweighted F1)",
-        "uar": "UAR (unweighted average recall)",
-    }
-    spread = {key: result.metrics[f"{key}_std"] if seeds > 1 else None for key in names}
+    for name, key in (("Accuracy over all clips", "pooled_accuracy"), ("UAR", "uar")):
+        scores = result.metrics[key], result.intervals[key], result.baseline[key]
+        report.text(verdict(name, *scores))
     level = f"{100 * metrics.LEVEL:.0f} %"
+    commonest = result.classes[int(np.bincount(result.y_true).argmax())]
+    spread = {key: result.metrics[f"{key}_std"] if seeds > 1 else None for key in MEASURES}
     report.table(
         ["measure", "result", f"{level} interval", "majority baseline"],
         [
@@ -198,12 +205,33 @@ def loso_section(report: Report, result: "LosoResult") -> None:
                 "{:.1f} to {:.1f} %".format(*(100 * end for end in result.intervals[key])),
                 _percent(result.baseline[key]),
             ]
-            for key, name in names.items()
+            for key, name in MEASURES.items()
         ],
-        "Summary; the majority baseline always answers the commonest class. "
+        f"Summary; the majority baseline always answers the commonest class, {commonest}. "
         f"The {level} interval tells how far a result depends on who took part: percentile "
         f"bootstrap over subjects, {metrics.RESAMPLES:,} resamples."
+        + (" With so few subjects it comes out too narrow." if subjects < FEW_SUBJECTS else "")
         + (" Results are means and standard deviations over the seeds." if seeds > 1 else ""),
+    )
+
+
+def _classes(report: Report, result: LosoResult) -> None:
+    over = ", over all seeds." if len(result.seeds) > 1 else "."
+    report.section("Classes")
+    totals = result.confusion.sum(axis=1, keepdims=True)
+    shares = result.confusion / np.maximum(totals, 1)  # a class without clips keeps zeros
+    report.figure(
+        plots.confusion_matrix(result.confusion, result.classes, "Confusion matrix"),
+        "Clips by true and predicted class" + over,
+        f"Confusion matrix of {len(result.classes)} classes; the table below has its numbers",
+    )
+    report.table(
+        ["true class", *(f"as {name}" for name in result.classes)],
+        [
+            [name, *(f"{count} ({100 * share:.0f} %)" for count, share in zip(*pair, strict=True))]
+            for name, *pair in zip(result.classes, result.confusion, shares, strict=True)
+        ],
+        "Confusion matrix: predictions, and their share of the true class" + over,
     )
     report.table(
         ["class", "precision", "recall", "F1", "support"],
@@ -215,99 +243,131 @@ def loso_section(report: Report, result: "LosoResult") -> None:
             ]
             for name, row in result.per_class.items()
         ],
-        "By class; support counts the predictions for clips of the class"
-        + (", over all seeds." if seeds > 1 else "."),
+        "By class; support counts the predictions for clips of the class" + over,
     )
-    report.figure(
-        plots.confusion_matrix(result.confusion, result.classes, "Confusion matrix"),
-        "Clips by true and predicted class" + (", summed over the seeds." if seeds > 1 else "."),
-        f"Confusion matrix of {len(result.classes)} classes",
-    )
+
+
+def _subjects(report: Report, result: LosoResult) -> None:
+    folds: dict[str, list[dict[str, Any]]] = {}  # by subject, one fold a seed
+    for fold in result.folds:
+        folds.setdefault(fold["subject"], []).append(fold)
+    accuracies = {name: [fold["accuracy"] for fold in folds[name]] for name in sorted(folds)}
+    report.section("Subjects")
+    names = list(accuracies)
+    charts = -(-len(names) // SUBJECTS)
+    for part in np.array_split(np.arange(len(names)), charts):
+        shown = {names[place]: accuracies[names[place]] for place in part}
+        report.figure(
+            loso_plots.subject_accuracy(
+                shown, result.metrics["fold_accuracy"], result.baseline["fold_accuracy"]
+            ),
+            "Subjects, their mean, and the majority baseline's mean over subjects"
+            + ("; dots are the seeds." if len(result.seeds) > 1 else "."),
+            f"Bars: the accuracy of {len(shown)} subjects; the table below has its numbers",
+        )
     report.table(
         ["subject", "clips", "accuracy"],
         [
-            [name, len(group[0]["true"]), _percent(float(np.mean([f["accuracy"] for f in group])))]
-            for name, group in sorted(folds.items())
+            [name, len(folds[name][0]["true"]), _percent(float(np.mean(each)))]
+            for name, each in accuracies.items()
         ],
         "Accuracy by subject.",
     )
-    record = result.to_json()
-    settings: dict[str, object] = dict(record["config"])
+
+
+def _training(report: Report, result: LosoResult) -> None:
+    histories = [fold["history"] for fold in result.folds]
+    chosen = [fold["selected_epoch"] for fold in result.folds]
+    report.section("Training")
+    leak = f" {LEAK}" if is_leaky(result.config.protocol) else ""
+    report.figure(
+        loso_plots.learning_curves(histories),
+        f"Learning curves of {len(histories)} folds: lines are medians, bands the middle half of "
+        "the folds. Training images are seen augmented and, if so set, weighted; validation "
+        f"is on images of clips of the training subjects.{leak}",
+        "Curves of loss and accuracy over the epochs, training and validation",
+    )
+    if min(chosen) == max(chosen):
+        kept = f"{chosen[0]} in every fold"
+    else:
+        kept = f"{np.median(chosen):g} in the median, from {min(chosen)} to {max(chosen)}"
+    if result.config.select == "last":
+        report.text(f"Every fold kept the weights of its last epoch, {result.config.epochs}.")
+    else:
+        report.figure(
+            loso_plots.selected_epochs(chosen, result.config.epochs),
+            f"Epochs whose weights the folds kept, chosen on the validation images: {kept}.",
+            f"Bars: folds by the epoch that they kept, {kept}",
+        )
+
+
+def _answers(report: Report, result: LosoResult, images: ClipImages | None) -> None:
+    told = predictions(result)
+    right, wrong = ([each for each in told if each.right is kind] for kind in (True, False))
+    report.section("Worst mistakes")
+    medians = [
+        f"{_percent(float(np.median([each.probability for each in part])))} where it was {word}"
+        for part, word in ((right, "right"), (wrong, "wrong"))
+        if part
+    ]
+    report.figure(
+        loso_plots.confidences(*([each.probability for each in part] for part in (right, wrong))),
+        f"How sure the networks were: {len(right)} right and {len(wrong)} wrong predictions. The "
+        f"predicted class had a median probability of {' and of '.join(medians)}.",
+        "Histogram of the probability of the predicted class, right and wrong predictions apart",
+    )
+    if not wrong:
+        report.text("No clip was predicted wrongly.")
+    if images is None:
+        report.text("The pictures are left out: they need the clips' active images.")
+        return
+    worst = _once(wrong, lambda each: (each.subject, each.clip))[:MISTAKES]
+    if worst:
+        report.text("Active images of the most confident wrong predictions, each clip once:")
+        report.gallery(_thumbnail(each, images, result) for each in worst)
+    best = sorted(_once(right, lambda each: each.true), key=lambda each: each.true)
+    if best:
+        report.text("For comparison, of each class the most confident right one:")
+        report.gallery(_thumbnail(each, images, result) for each in best)
+
+
+def _once(told: list[Prediction], key: Any) -> list[Prediction]:
+    """The first prediction of each key."""
+    first: dict[Any, Prediction] = {}
+    for each in told:
+        first.setdefault(key(each), each)
+    return list(first.values())
+
+
+def _thumbnail(each: Prediction, images: ClipImages, result: LosoResult) -> Thumbnail:
+    said = f"{each.predicted}, {100 * each.probability:.0f}\N{NO-BREAK SPACE}%"
+    lines = [f"predicted {said}"]
+    if not each.right:
+        true_share = f"{100 * each.true_probability:.0f}\N{NO-BREAK SPACE}%"
+        lines.insert(0, f"true {each.true}, {true_share}")
+    lines.append(f"{each.subject}/{each.clip}")
+    lines += [f"seed {each.seed}"] if len(result.seeds) > 1 else []
+    alt = f"Active image of a clip of {each.true}, predicted as {said}"
+    return Thumbnail(images[each.subject, each.clip], lines, alt)
+
+
+def _settings(report: Report, result: LosoResult) -> None:
+    settings: dict[str, object] = dict(result.config.to_dict())
     settings["protocol"] = protocol_label(result.config.protocol)
     settings |= {f"network: {name}": value for name, value in result.model.items()}
     settings |= {
         "clips": len(result.clips),
         "clip list (SHA-256)": result.clip_list_sha256,
+        "images (SHA-256)": result.images_sha256,
+        "device": sorted({fold["device"] for fold in result.folds}),
         "seconds": round(result.seconds, 1),
     }
-    report.table(["setting", "value"], [[k, _plain(v)] for k, v in settings.items()], "Settings.")
-
-
-def bench_section(
-    report: Report, rows: Sequence[timing.Row], saved: Mapping[str, float] | None = None
-) -> None:
-    """Add the timings: for each benchmark fused against eager, where timed, then every figure.
-
-    Args:
-        report: Where to add them.
-        rows: From `originet.bench`.
-        saved: Bytes that autograd keeps for the backward of psi, in input sizes, by provider.
-    """
-    report.section("Kernel speed")
-    devices = sorted({row.device_name for row in rows})
-    threads = sorted({row.threads for row in rows} - {0})
-    where = ", ".join(devices) + (f", {'/'.join(map(str, threads))} threads" if threads else "")
-    report.text(
-        f"Measured on {where}. Providers took turns, round by round, so that other work on the "
-        "machine fell on all alike. The last column compares with a clone of as many bytes, timed "
-        "in the same rounds: 1 is the most that memory allows where the data exceed the caches."
+    report.section("Settings")
+    report.table(
+        ["setting", "value"],
+        [[name, _plain(value)] for name, value in settings.items()],
+        "Settings of the run; the seconds are those spent in the folds.",
     )
-    for benchmark in dict.fromkeys(row.benchmark for row in rows):
-        chosen = [row for row in rows if row.benchmark == benchmark]
-        if any(row.provider == "eager" for row in chosen):  # too slow to be timed for some
-            report.figure(
-                plots.kernel_speedup(chosen),
-                f"{benchmark}: medians, eager over fused.",
-                f"Bars: how many times faster than eager PyTorch the fused {benchmark} is",
-            )
-        report.table(
-            ["mode", "shape", "dtype", "provider", "median", "20 %", "80 %", "GB/s", "of clone"],
-            [
-                [
-                    *(row.mode, row.shape, row.dtype, row.provider),
-                    *map(plots.duration, (row.median_us, row.q20_us, row.q80_us)),
-                    *(f"{row.gbps:.1f}", f"{row.copy_ratio:.2f}"),
-                ]
-                for row in chosen
-            ],
-            f"{benchmark}: time a call.",
-        )
-    if saved:
-        report.table(
-            ["provider", "input sizes kept"],
-            [[provider, f"{times:.2f}"] for provider, times in saved.items()],
-            "Memory that psi keeps for its backward pass.",
-        )
-
-
-def environment_section(report: Report, device: torch.device) -> None:
-    """Add what the report was made with: versions, device, date, what the extension holds.
-
-    Args:
-        report: Where to add it.
-        device: The device that was used.
-    """
-    report.section("Made with")
-    facts = timing.environment(device)
-    facts |= {
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "threads": str(torch.get_num_threads()),
-        "matplotlib": matplotlib.__version__,
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(" ", "minutes"),
-    }
-    facts |= {f"extension: {k}": _plain(value) for k, value in originet_ext.build_info().items()}
-    report.table(["what", "value"], [[name, value or "none"] for name, value in facts.items()])
 
 
 def _percent(share: float, spread: float | None = None) -> str:
