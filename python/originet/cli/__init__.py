@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from originet.cli import ablation, data, evaluate, kernels, pictures
+from originet.cli import ablation, data, evaluate, kernels, pictures, report
 from originet.console import complain
 from originet.errors import InputError
 
@@ -21,6 +21,7 @@ app.command("check")(data.check)
 app.command("prepare")(data.prepare_command)
 app.command("loso")(evaluate.loso_command)
 app.command("ablation")(ablation.ablation_command)
+app.command("report")(report.report_command)
 app.command("bench")(kernels.bench_command)
 app.command("doctor")(kernels.doctor_command)
 
