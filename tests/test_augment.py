@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from originet.augment import ROTATIONS, augment, rotate
+from originet.augment import ROTATIONS, augmented_views, rotate
 from originet.errors import InputError
 
 
@@ -37,37 +37,36 @@ def test_corners_take_the_median() -> None:
     assert turned[16, 16] == 250
 
 
-def test_copies_stand_beside_their_source() -> None:
+def test_views_are_the_image_and_its_copies() -> None:
     images = noise(3)
-    copies, source = augment(images, (0, 90), equalize=True)
-    assert copies.shape == (12, 16, 16)
-    assert copies.dtype == np.uint8
-    np.testing.assert_array_equal(source, np.repeat([0, 1, 2], 4))
-    for index, image in enumerate(images):
+    views = augmented_views(images, (0, 90), equalize=True)
+    assert views.shape == (3, 5, 16, 16)
+    assert views.dtype == np.uint8
+    for image, own in zip(images, views, strict=True):
         equalized = cv2.equalizeHist(image)
-        expected = [image, np.rot90(image), equalized, np.rot90(equalized)]
-        np.testing.assert_array_equal(copies[source == index], expected)
+        expected = [image, image, np.rot90(image), equalized, np.rot90(equalized)]
+        np.testing.assert_array_equal(own, expected)
 
 
 def test_equalisation_spreads_two_levels_to_the_ends() -> None:
     image = np.full((1, 16, 16), 100, dtype=np.uint8)
     image[0, 8:] = 110
-    copies, _ = augment(image, (0,), equalize=True)
-    np.testing.assert_array_equal(np.unique(copies[0]), [100, 110])
-    np.testing.assert_array_equal(np.unique(copies[1]), [0, 255])
+    as_it_is, copy, equalized = augmented_views(image, (0,), equalize=True)[0]
+    np.testing.assert_array_equal(np.unique(as_it_is), [100, 110])
+    np.testing.assert_array_equal(np.unique(copy), [100, 110])
+    np.testing.assert_array_equal(np.unique(equalized), [0, 255])
 
 
 def test_without_rotation_and_equalisation_nothing_changes() -> None:
     images = noise()
-    copies, source = augment(images, (0,), equalize=False)
-    np.testing.assert_array_equal(copies, images)
-    np.testing.assert_array_equal(source, [0, 1])
+    views = augmented_views(images, (0,), equalize=False)
+    np.testing.assert_array_equal(views, np.stack([images, images], axis=1))
 
 
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(InputError, match=r"images must be \[N, S, S\] uint8.*float32"):
-        augment(noise().astype(np.float32))
+        augmented_views(noise().astype(np.float32))
     with pytest.raises(InputError, match=r"images must be .*\(16, 16\) uint8"):
-        augment(noise()[0])
+        augmented_views(noise()[0])
     with pytest.raises(InputError, match="rotations must name at least one angle"):
-        augment(noise(), ())
+        augmented_views(noise(), ())

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from originet.config import Config
 from originet.fold import run_fold
 from originet.loso import LosoResult, run_loso, subject_splits
+from originet.predict import predict
 from originet.protocol import PROTOCOLS
-from originet.train import predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

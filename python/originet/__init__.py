@@ -5,8 +5,9 @@ from originet.datasets import load_dataset
 from originet.errors import InputError
 from originet.loso import LosoResult, run_loso
 from originet.model import OrigiNet
+from originet.predict import predict
 from originet.prepare import active_images
-from originet.train import fit, predict
+from originet.train import fit
 
 __all__ = [
     "Config",

@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from originet.config import Config
-from originet.datasets import ClipTable, clip_list_hash
+from originet.datasets import ClipTable
 from originet.datasets.tasks import paper_counts
 from originet.errors import InputError
 from originet.files import write_atomically
-from originet.loso import LosoResult, ModelFactory, check_table, run_loso
+from originet.fold import ModelFactory
+from originet.loso import LosoResult
 from originet.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
 from originet.protocol import is_leaky, protocol_label
-from originet.rundir import differences, read_json, write_json
+from originet.rundir import write_json
+from originet.study import Variant, run_study
 
 DYNAMIC = "rank"
 """The active-image method that is the dynamic image of row WDy."""
@@ -106,6 +108,11 @@ class Row:
         return lambda classes: OrigiNet(
             classes, image_size=config.image_size, variant=config.variant, **self.arguments
         )
+
+    def variant(self, config: Config) -> Variant:
+        """Returns the row as a network to evaluate, under the settings of a study."""
+        settings = self.configure(config)
+        return Variant(self.name, self.model(settings), settings)
 
     def complexity(self, config: Config, classes: int = 4) -> Complexity:
         """Computes the columns of Table V.
@@ -318,54 +325,21 @@ def run_ablation(
             evaluated.
     """
     config = Config() if config is None else config
-    names = [row.name for row in rows]
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"rows must be one or more, each once, got {names}")
-    for method in methods_of(rows, config):
-        if method not in images:
-            raise InputError(f"images by {method!r} are needed, got {', '.join(images) or 'none'}")
-    check_table(table)
-    directory = None if out is None else Path(out)
-    if directory is not None:
-        _claim(directory, {"config": config.to_dict(), "clip_list_sha256": clip_list_hash(table)})
-    results: dict[str, LosoResult] = {}
-    failed: dict[str, str] = {}
-    for row in rows:
-        settings = row.configure(config)
-        try:
-            results[row.name] = run_loso(
-                table,
-                row.model(settings),
-                settings,
-                images=images[settings.method],
-                out=None if directory is None else directory / row.name,
-                device=device,
-                progress=None if progress is None else partial(progress, row.name),
-            )
-        # What may end one network alone: bad training, torch's own errors such as a full device.
-        except (InputError, OSError, MemoryError, RuntimeError) as error:
-            failed[row.name] = (str(error) or type(error).__name__).splitlines()[0]
-    if not results:
-        name, reason = next(iter(failed.items()))
-        raise InputError(f"none of {len(rows)} rows could be evaluated, as {name}: {reason}")
-    ablation = Ablation(tuple(rows), config, results, failed)
-    if directory is not None:
-        write_json(directory / "ablation.json", ablation.to_json())
-        _write_csv(directory / "ablation.csv", ablation.records())
+    methods_of(rows, config)
+    study = run_study(
+        table,
+        [row.variant(config) for row in rows],
+        images,
+        config=config,
+        out=out,
+        device=device,
+        progress=progress,
+    )
+    ablation = Ablation(tuple(rows), config, study.results, study.failed)
+    if out is not None:
+        write_json(Path(out) / "ablation.json", ablation.to_json())
+        _write_csv(Path(out) / "ablation.csv", ablation.records())
     return ablation
-
-
-def _claim(directory: Path, identity: dict[str, Any]) -> None:
-    """Marks a directory as a study's, or checks that it is; each row's own tells of more."""
-    path = directory / "config.json"
-    try:
-        if not path.exists():
-            return write_json(path, identity)
-        told = list(differences(read_json(path), identity))
-    except OSError as error:
-        raise InputError(f"out: cannot write to {directory}: {error.strerror}") from error
-    if told:
-        raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
 
 
 def _write_csv(path: Path, records: Sequence[dict[str, Any]]) -> None:

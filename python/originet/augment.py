@@ -43,15 +43,15 @@ def rotate(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
     return turned.astype(np.uint8, copy=False)
 
 
-def augment(
+def augmented_views(
     images: NDArray[np.uint8],
     rotations: Sequence[float] = ROTATIONS,
     equalize: bool = True,
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Makes the augmented copies of every image.
+) -> NDArray[np.uint8]:
+    """Makes all views of every image: the image as it is, then its augmented copies.
 
-    The copies of an image are its rotations and, with `equalize`, the same rotations of the
-    histogram-equalised image. They stand next to each other, in the order of `rotations`.
+    The copies are the rotations and, with `equalize`, the same rotations of the histogram-equalised
+    image, in the order of `rotations`. They depend on no fold, so a whole run makes them once.
 
     Args:
         images: [N, S, S] uint8.
@@ -60,8 +60,7 @@ def augment(
             equalised, as at test time, is nothing new to the network.
 
     Returns:
-        The copies, [M, S, S] uint8 with M = N * len(rotations) * (2 if equalize else 1), and for
-        each of them the index of its source image, [M] int64.
+        [N, 1 + K, S, S] uint8 with K = len(rotations) * (2 if equalize else 1) copies.
 
     Raises:
         InputError: If `images` is not [N, S, S] uint8 or `rotations` is empty.
@@ -71,12 +70,11 @@ def augment(
     if len(rotations) == 0:
         raise InputError("rotations must name at least one angle; (0,) means no rotation")
     copies = len(rotations) * (2 if equalize else 1)
-    out = np.empty((len(images) * copies, *images.shape[1:]), dtype=np.uint8)
-    position = 0
-    for image in images:
+    out = np.empty((len(images), 1 + copies, *images.shape[1:]), dtype=np.uint8)
+    for image, views in zip(images, out, strict=True):
+        views[0] = image
         sources = [image, cv2.equalizeHist(image)] if equalize else [image]
-        for source in sources:
-            for angle in rotations:
-                out[position] = rotate(source.astype(np.uint8, copy=False), angle)
-                position += 1
-    return out, np.repeat(np.arange(len(images), dtype=np.int64), copies)
+        turned = (rotate(source, angle) for source in sources for angle in rotations)
+        for position, copy in enumerate(turned, start=1):
+            views[position] = copy
+    return out

@@ -10,21 +10,22 @@ CLASS_WEIGHTS = ("none", "balanced")
 SAMPLINGS = ("shuffled", "balanced")
 
 
-def epoch_order(labels: Tensor, sampling: str) -> Tensor:
-    """Draws the images of one epoch with torch's generator of the CPU.
+def epoch_order(labels: Tensor, sampling: str, generator: torch.Generator) -> Tensor:
+    """Draws the images of one epoch.
 
     Args:
         labels: Class indices of the training images, [M] int64 on the CPU.
         sampling: One of `SAMPLINGS`: "shuffled" for a permutation, "balanced" for draws with
             replacement in which each class present is equally likely.
+        generator: Of the CPU; a training has its own, so that no other one changes its order.
 
     Returns:
         Indices of images, [M] int64 on the CPU.
     """
     if sampling == "shuffled":
-        return torch.randperm(len(labels))
+        return torch.randperm(len(labels), generator=generator)
     rarity = 1 / torch.bincount(labels)[labels].double()  # [M]
-    return torch.multinomial(rarity, len(labels), replacement=True)
+    return torch.multinomial(rarity, len(labels), replacement=True, generator=generator)
 
 
 def balanced_weights(labels: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from originet.protocol import PROTOCOLS
 from originet_ext import METHODS
 
 SELECTIONS = ("validation", "last")
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Config:
     """Weights to keep: "validation" for the best validation epoch, "last" for a fixed budget."""
     seeds: tuple[int, ...] = (0,)
     """One whole leave-one-subject-out run for each."""
+    precision: str = "float32"
+    """Arithmetic of the training steps: "float32"; "tf32", in which a GPU multiplies with 10 bits
+    of mantissa; "bfloat16" by autocast. Weights and predictions are float32 all the same."""
     method: str = "paper"
     """How clips become active images, one of `originet_ext.METHODS`."""
     image_size: int = 128
@@ -99,12 +103,19 @@ class Config:
             several = len(angles) > 1 or self.equalize
             _require(several, "rotations", 'several, or equalize on, with protocol="paper"', angles)
             _require(fraction > 0, "validation_fraction", 'above 0 with protocol="paper"', fraction)
+        precision = self.precision
+        _require(precision in PRECISIONS, "precision", f"one of {PRECISIONS}", precision)
         _require(len(self.seeds) > 0, "seeds", "at least one", self.seeds)
         _require(all(s >= 0 for s in self.seeds), "seeds", "at least 0", self.seeds)
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", "all different", self.seeds)
         _require(self.method in METHODS, "method", f"one of {METHODS}", self.method)
         _require(self.image_size >= 16, "image_size", "at least 16", self.image_size)
         _require(self.variant in VARIANTS, "variant", f"one of {VARIANTS}", self.variant)
+
+    @property
+    def copies(self) -> int:
+        """Augmented copies of an image."""
+        return len(self.rotations) * (2 if self.equalize else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the values as JSON types; `from_dict` gives back an equal Config."""

@@ -14,12 +14,12 @@ from originet import bench, faces, plots, prepare, synth
 from originet.bench.section import bench_section
 from originet.config import Config
 from originet.datasets import load_dataset
+from originet.device import pick_device
 from originet.loso import LosoResult, run_loso
 from originet.page import Report
 from originet.report import environment_section, loso_section
 from originet.results import clip_images
 from originet.timing import Row, write_csv
-from originet.train import pick_device
 from originet.video import read_clip
 from originet_ext import METHODS, active_image
 

@@ -11,8 +11,10 @@ from torch import nn
 
 from originet import metrics
 from originet.config import Config
+from originet.device import set_seed
+from originet.predict import predict
 from originet.protocol import is_leaky
-from originet.train import fit, predict, set_seed
+from originet.train import fit
 
 ModelFactory = Callable[[int], nn.Module]
 """Called with the number of classes; returns a new network with fresh weights."""

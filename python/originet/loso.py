@@ -24,13 +24,13 @@ from originet import metrics
 from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.folder import SEMI_SYNTHETIC
+from originet.device import pick_device
 from originet.errors import InputError
 from originet.fold import ModelFactory, run_fold
 from originet.model import OrigiNet, parameter_count
 from originet.prepare import active_images
 from originet.protocol import is_leaky
 from originet.rundir import fold_path, open_directory, read_fold, write_json, write_predictions
-from originet.train import pick_device
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a fold's network learns from, and what its epoch is chosen on: the two protocols.
 
 They differ in the order of two steps, and that is all there is between `strict_parts` and
-`paper_parts`. Neither sees the test subject: `originet.loso` hands over the other subjects' clips
-only, and predicts the test clips as they are, unaugmented, once each.
+`paper_parts`. Neither can choose the test subject: they number the other subjects' clips, which are
+all that they are told of. The test clips are predicted as they are, unaugmented, once each.
 
 Reference: Verma et al., arXiv:2005.07991, section IV: "training dataset is randomly divided into
 two parts with a ratio of 80:20"; "we augmented the generated active images". It does not say that
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.augment import augment
 from originet.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,27 +27,28 @@ LEAK = (
 
 
 class Parts(NamedTuple):
-    """The two parts of a fold's images, M to train on and V to validate on."""
+    """The two parts of a fold's images, M to train on and V to validate on, by clip and view.
 
-    training: NDArray[np.uint8]
-    """[M, S, S]."""
+    Views are numbered as `originet.augment.augmented_views` makes them: 0 is the clip's image as it
+    is, 1 and more are its augmented copies.
+    """
+
     training_clips: NDArray[np.int64]
-    """The clip that each training image was made from, [M]."""
-    validation: NDArray[np.uint8]
-    """[V, S, S]."""
+    """The clip of each training image, [M]."""
+    training_views: NDArray[np.int64]
+    """Its view, [M]."""
     validation_clips: NDArray[np.int64]
-    """The clip that each validation image was made from, [V]."""
+    """The clip of each validation image, [V]."""
+    validation_views: NDArray[np.int64]
+    """Its view, [V]."""
 
 
-def fold_parts(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], config: "Config", seed: int
-) -> Parts:
-    """Makes the training and the validation images of a fold, as `config.protocol` says.
+def fold_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Parts:
+    """Chooses the training and the validation images of a fold, as `config.protocol` says.
 
     Args:
-        images: One active image a clip, [N, S, S] uint8, without the test subject's.
-        labels: Class indices [N].
-        config: Settings; read are protocol, rotations, equalize and validation_fraction.
+        labels: Class indices [N] of the clips, without the test subject's.
+        config: Settings; read are protocol, copies and validation_fraction.
         seed: Seed of the split.
 
     Returns:
@@ -58,39 +58,43 @@ def fold_parts(
         InputError: If the split leaves a class without a training image ("paper" only).
     """
     parts = strict_parts if config.protocol == "strict" else paper_parts
-    return parts(images, labels, config, seed)
+    return parts(labels, config, seed)
 
 
-def strict_parts(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], config: "Config", seed: int
-) -> Parts:
+def strict_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Parts:
     """Splits the clips, then augments those of the training part; see `fold_parts`.
 
     No clip has images in both parts, and the validation images are as they are at test time.
     """
     training, validation = split_clips(labels, config.validation_fraction, seed)
-    copies, source = augment(images[training], config.rotations, config.equalize)
-    return Parts(copies, training[source], images[validation], validation)
+    clips, views = _all_copies(training, config)
+    return Parts(clips, views, validation, np.zeros_like(validation))
 
 
-def paper_parts(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], config: "Config", seed: int
-) -> Parts:
+def paper_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Parts:
     """Augments all clips, then splits their copies at random, as the paper reads; see `fold_parts`.
 
     This leaks: of nearly every clip some copies are trained on and others validated on.
     """
-    copies, source = augment(images, config.rotations, config.equalize)
-    order = np.random.default_rng(seed).permutation(len(copies))
-    count = round(len(copies) * config.validation_fraction)
+    clips, views = _all_copies(np.arange(len(labels)), config)
+    order = np.random.default_rng(seed).permutation(len(clips))
+    count = round(len(clips) * config.validation_fraction)
     validation, training = order[:count], order[count:]
-    lost = np.setdiff1d(labels, labels[source[training]])
+    lost = np.setdiff1d(labels, labels[clips[training]])
     if len(lost) > 0:  # a split at random does not look at classes
         raise InputError(
             f"class index {lost[0]} has no training image: all of its copies were drawn for "
             "validation; another seed or more rotations may help"
         )
-    return Parts(copies[training], source[training], copies[validation], source[validation])
+    return Parts(clips[training], views[training], clips[validation], views[validation])
+
+
+def _all_copies(
+    clips: NDArray[np.int64], config: "Config"
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The clip and the view of every augmented copy of some clips, clip by clip."""
+    views = np.arange(1, 1 + config.copies)
+    return np.repeat(clips, len(views)), np.tile(views, len(clips))
 
 
 def split_clips(

@@ -33,20 +33,37 @@ def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
         InputError: If the directory belongs to another run (the message names what differs) or
             cannot be written.
     """
-    path = directory / "config.json"
+    folds = directory / "folds"
+    if not (directory / "config.json").exists() and folds.is_dir() and any(folds.iterdir()):
+        raise InputError(f"{directory} holds folds but no config.json to tell their run")
+    claim(directory, identity)
     try:
-        (directory / "folds").mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            told = list(differences(read_json(path), identity))
-            if told:
-                raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
-        elif any((directory / "folds").iterdir()):
-            raise InputError(f"{directory} holds folds but no config.json to tell their run")
-        else:
-            write_json(path, identity)
+        folds.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"out: cannot write to {directory}: {error.strerror}") from error
     return directory
+
+
+def claim(directory: Path, identity: dict[str, Any]) -> None:
+    """Writes what a directory is for into its config.json, or checks that it says the same.
+
+    Args:
+        directory: The directory; made if it is missing.
+        identity: What the results in it have in common, as JSON types.
+
+    Raises:
+        InputError: If the directory is for something else (the message names what differs) or
+            cannot be written.
+    """
+    path = directory / "config.json"
+    try:
+        if not path.exists():
+            return write_json(path, identity)
+        told = list(differences(read_json(path), identity))
+    except OSError as error:
+        raise InputError(f"out: cannot write to {directory}: {error.strerror}") from error
+    if told:
+        raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
 
 
 def fold_path(directory: Path, fold: dict[str, Any]) -> Path:

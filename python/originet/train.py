@@ -1,12 +1,11 @@
-"""Training and prediction for one network: the loop, nothing hidden.
+"""Training of one network, or of several in turn: the loop, nothing hidden.
 
 Images stay in memory as uint8 and become float batch by batch. The only statistics used are those
 of the image itself, so no clip can influence how another one is seen.
 """
 
 import math
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +14,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from originet.augment import augmented_views
 from originet.balance import balanced_weights, epoch_order
 from originet.config import Config
+from originet.cuda_graph import GraphedStep
+from originet.device import arithmetic, own_stream, pick_device, set_seed
 from originet.errors import InputError
+from originet.predict import check_images, probabilities_of, to_input
 from originet.protocol import fold_parts
-
-PREDICTION_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -39,38 +40,175 @@ class History:
     them is in `training`."""
 
 
-def set_seed(seed: int) -> None:
-    """Seeds every generator training draws from: Python, NumPy, torch on every device.
+class Training:
+    """One network's training, a step at a time, so that several can take turns on one device.
 
-    Args:
-        seed: 0..2^32 - 1.
+    A step finds its images, its place in the epoch and its learning rate on the device. So on a GPU
+    it is a CUDA graph, launched again and again without arguments, on a stream of its own.
     """
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
+    def __init__(
+        self,
+        model: nn.Module,
+        views: Tensor,
+        clips: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        config: Config,
+        *,
+        seed: int,
+        cuda_graph: bool = True,
+    ) -> None:
+        """Prepares the training; what it trains and validates on, `originet.protocol` chooses.
 
-def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """Turns the user's wish into a device.
+        Args:
+            model: Maps [B, 3, S, S] float to logits [B, classes]; moved to where `views` are.
+            views: The views of all clips of a run, [all, 1 + copies, S, S] uint8, see
+                `originet.augment.augmented_views`.
+            clips: Which clips there are to train and validate on, [N].
+            labels: Their class indices [N].
+            config: Settings; those about seeds and the making of images are not read here.
+            seed: Seed of the split, of the order of the batches and of dropout.
+            cuda_graph: On a GPU, launch steps as CUDA graphs.
 
-    Args:
-        device: "cpu", "cuda", "cuda:1", ...; None takes the GPU if there is one.
+        Raises:
+            InputError: If fewer than two images or, under "paper", no image of a class are left to
+                train on, or the precision is "tf32" and the device no GPU.
+        """
+        self.model, self.config, self.device = model, config, views.device
+        if config.precision == "tf32" and self.device.type != "cuda":
+            raise InputError(f"precision 'tf32' is for CUDA devices, the device is {self.device}")
+        self._parts = fold_parts(labels, config, seed)
+        self._count = len(self._parts.training_clips)
+        if self._count < 2:
+            raise InputError(f"at least 2 training images are needed, got {self._count}")
+        set_seed(seed)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._labels = torch.from_numpy(labels[self._parts.training_clips])  # [M]
+        self._validation_labels = labels[self._parts.validation_clips]  # [V]
+        self._clips = clips
+        self._stream = own_stream(self.device)
+        self.steps = -(-self._count // config.batch_size)
+        self.epochs: list[dict[str, float | None]] = []
+        self._best = (-math.inf, -math.inf)
+        self._best_weights: dict[str, Tensor] | None = None
+        self._selected = config.epochs
+        with self._stream:
+            self._prepare(views, cuda_graph)
 
-    Returns:
-        A device that can be used.
+    def _prepare(self, views: Tensor, cuda_graph: bool) -> None:
+        """Puts on the device what steps read there."""
+        config, where, parts = self.config, self.device, self._parts
+        self.model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._pixels = views.flatten(0, 1)  # [all * (1 + copies), S, S]
 
-    Raises:
-        InputError: If there is no such device here.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.empty(0, device=picked)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {str(device)!r} cannot be used: {reason}") from error
-    return picked
+        def rows(chosen: NDArray[np.int64], view: NDArray[np.int64]) -> Tensor:
+            return torch.from_numpy(self._clips[chosen] * views.shape[1] + view).to(where)
+
+        self._rows = rows(parts.training_clips, parts.training_views)  # [M]
+        self._validation_rows = rows(parts.validation_clips, parts.validation_views)  # [V]
+        self._targets = self._labels.to(where)  # [M]
+        balanced = config.class_weights == "balanced"
+        self._weights = balanced_weights(self._targets) if balanced else None
+        total = config.epochs * self.steps
+        falling = [(1 + math.cos(math.pi * step / total)) / 2 for step in range(total)]
+        self._rates = torch.tensor([config.learning_rate * share for share in falling]).to(where)
+        self._rate = self._rates[0].clone()
+        self._done = torch.zeros(1, dtype=torch.int64, device=where)
+        self._order = torch.empty_like(self._targets)
+        self._place = torch.zeros((), dtype=torch.int64, device=where)
+        self._offsets = torch.arange(config.batch_size, device=where)
+        self._loss_sum, self._right = torch.zeros((), device=where), torch.zeros((), device=where)
+        self._optimizer = torch.optim.Adam(
+            self.model.parameters(),
+            lr=self._rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+            capturable=where.type == "cuda",
+        )
+        captured = cuda_graph and where.type == "cuda"
+        self._run = GraphedStep(self._step) if captured else self._step
+
+    def start_epoch(self) -> None:
+        """Draws the order of the images."""
+        self.model.train()
+        order = epoch_order(self._labels, self.config.sampling, self._generator)
+        # Batches of an epoch differ in size by one image at most; the larger come first.
+        self._sizes = [len(batch) for batch in order.tensor_split(self.steps)][::-1]
+        with self._stream:
+            self._order.copy_(order)
+            for counter in (self._place, self._loss_sum, self._right):
+                counter.zero_()
+
+    def step(self) -> None:
+        """Trains on the next batch; on a GPU it returns before that is done."""
+        with self._stream:
+            self._run(self._sizes.pop())
+
+    def end_epoch(self) -> None:
+        """Waits for the steps, and validates.
+
+        Raises:
+            InputError: If a loss is no finite number.
+        """
+        with self._stream:
+            self._end_epoch()
+
+    def _step(self, size: int) -> None:
+        precision, weights = self.config.precision, self._weights
+        batch = self._order[self._place + self._offsets[:size]]
+        self._rate.copy_(self._rates.index_select(0, self._done).squeeze(0))
+        images, labels = self._pixels[self._rows[batch]], self._targets[batch]
+        with arithmetic(precision, self.device):
+            with torch.autocast(self.device.type, torch.bfloat16, precision == "bfloat16"):
+                logits = self.model(to_input(images))  # [B, classes]
+            logits = logits.float()
+            if weights is not None:  # the network may know classes that no clip here has
+                weights = F.pad(weights, (0, logits.shape[1] - len(weights)))
+            loss = F.cross_entropy(logits, labels, weights)
+            self._optimizer.zero_grad()
+            loss.backward()
+        self._optimizer.step()
+        self._loss_sum += loss.detach() * size
+        self._right += (logits.detach().argmax(dim=1) == labels).sum()
+        self._place += size
+        self._done += 1
+
+    def _end_epoch(self) -> None:
+        epoch = len(self.epochs) + 1
+        loss = float(self._loss_sum) / self._count
+        record: dict[str, float | None] = {
+            "epoch": epoch,
+            "loss": _finite(loss, "training", epoch, self.config),
+            "accuracy": float(self._right) / self._count,
+            "validation_loss": None,
+            "validation_accuracy": None,
+        }
+        self.epochs.append(record)
+        self.model.eval()
+        labels = self._validation_labels
+        if len(labels) == 0:
+            return
+        probabilities = probabilities_of(self.model, self._pixels[self._validation_rows])
+        true = probabilities[np.arange(len(labels)), labels]
+        score = float(np.mean(probabilities.argmax(axis=1) == labels))
+        # A probability that underflowed to 0 counts as the smallest normal number.
+        surprise = -np.log(np.maximum(true, np.finfo(np.float32).tiny, dtype=np.float64))
+        validation_loss = _finite(float(surprise.mean()), "validation", epoch, self.config)
+        record |= {"validation_loss": validation_loss, "validation_accuracy": score}
+        # Few clips give many ties in accuracy; among those the lower loss decides.
+        if self.config.select == "validation" and (score, -validation_loss) > self._best:
+            self._best, self._selected = (score, -validation_loss), epoch
+            self._best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+
+    def finish(self) -> History:
+        """Gives the model the weights of the selected epoch, and leaves it in evaluation mode."""
+        if self._best_weights is not None:
+            with self._stream:
+                self.model.load_state_dict(self._best_weights)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        clips = map(np.unique, (self._parts.training_clips, self._parts.validation_clips))
+        return History(self.epochs, self._selected, *clips)
 
 
 def fit(
@@ -81,11 +219,12 @@ def fit(
     *,
     seed: int = 0,
     device: str | torch.device | None = None,
+    cuda_graph: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> History:
     """Trains a model in place with Adam and cross-entropy (which holds the softmax of Eq. 11).
 
-    What it trains and validates on, `originet.protocol` makes. The validation figures are plain
+    What it trains and validates on, `originet.protocol` chooses. The validation figures are plain
     means, whatever the class weights and the sampling. On the CPU the same call gives the same
     weights, bit for bit, if the model started with the same weights and the number of threads is
     the same.
@@ -98,6 +237,8 @@ def fit(
         config: Settings; those about seeds and the making of active images are not read here.
         seed: Seed of the split, of the order of the batches and of dropout.
         device: Where to train; None takes the GPU if there is one.
+        cuda_graph: On a GPU, launch steps as CUDA graphs. False for a network that cannot be
+            captured, because it reads values back or changes its course by them.
         progress: Called as progress(epochs done, epochs) after every epoch.
 
     Returns:
@@ -105,126 +246,67 @@ def fit(
 
     Raises:
         InputError: If shapes or dtypes do not fit, fewer than two images or, under "paper", no
-            image of a class are left to train on, or the loss stops being a finite number.
+            image of a class are left to train on, the precision is not for the device, the network
+            cannot be captured, or the loss stops being a finite number.
     """
-    _check_images(images)
+    check_images(images)
     labels = np.asarray(labels, dtype=np.int64)
     if labels.shape != (len(images),):
         raise InputError(f"labels must have shape ({len(images)},), got {labels.shape}")
-    parts = fold_parts(images, labels, config, seed)
-    if len(parts.training) < 2:
-        raise InputError(f"at least 2 training images are needed, got {len(parts.training)}")
-    training_labels = torch.from_numpy(labels[parts.training_clips])  # [M]
-    validation_labels = labels[parts.validation_clips]  # [V]
-
-    set_seed(seed)
-    where = pick_device(device)
-    model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    x = torch.from_numpy(parts.training).to(where)  # [M, S, S] uint8
-    y = training_labels.to(where)  # [M]
-    weights = balanced_weights(y) if config.class_weights == "balanced" else None
-    steps = -(-len(x) // config.batch_size)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    views = torch.from_numpy(augmented_views(images, config.rotations, config.equalize))
+    training = Training(
+        model,
+        views.to(pick_device(device)),
+        np.arange(len(images)),
+        labels,
+        config,
+        seed=seed,
+        cuda_graph=cuda_graph,
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.epochs * steps)
-    epochs: list[dict[str, float | None]] = []
-    best, best_weights = (-math.inf, -math.inf), None
-    selected = config.epochs
+    (outcome,) = fit_together([training], progress)
+    if isinstance(outcome, InputError):
+        raise outcome
+    return outcome
 
-    for epoch in range(1, config.epochs + 1):
-        model.train()
-        loss_sum = torch.zeros((), device=where)
-        right = torch.zeros((), device=where)
-        order = epoch_order(training_labels, config.sampling)
-        for batch in order.to(where).tensor_split(steps):
-            logits = model(to_input(x[batch]))  # [B, classes]
-            if weights is not None:  # the network may know classes that no clip here has
-                weights = F.pad(weights, (0, logits.shape[1] - len(weights)))
-            loss = F.cross_entropy(logits, y[batch], weights)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            loss_sum += loss.detach() * len(batch)
-            right += (logits.detach().argmax(dim=1) == y[batch]).sum()
-        record: dict[str, float | None] = {
-            "epoch": epoch,
-            "loss": _finite(float(loss_sum) / len(x), "training", epoch, config),
-            "accuracy": float(right) / len(x),
-            "validation_loss": None,
-            "validation_accuracy": None,
-        }
-        if len(validation_labels) > 0:
-            probabilities = predict(model, parts.validation, device=where)
-            true = probabilities[np.arange(len(validation_labels)), validation_labels]
-            score = float(np.mean(probabilities.argmax(axis=1) == validation_labels))
-            # A probability that underflowed to 0 counts as the smallest normal number.
-            surprise = -np.log(np.maximum(true, np.finfo(np.float32).tiny, dtype=np.float64))
-            validation_loss = _finite(float(surprise.mean()), "validation", epoch, config)
-            record |= {"validation_loss": validation_loss, "validation_accuracy": score}
-            # Few clips give many ties in accuracy; among those the lower loss decides.
-            if config.select == "validation" and (score, -validation_loss) > best:
-                best, selected = (score, -validation_loss), epoch
-                best_weights = {k: v.clone() for k, v in model.state_dict().items()}
-        epochs.append(record)
+
+def fit_together(
+    trainings: Sequence[Training], progress: Callable[[int, int], None] | None = None
+) -> list[History | InputError]:
+    """Trains several networks at once, step by step in turn.
+
+    A network as small as OrigiNet leaves most of a GPU idle; there the steps of different networks
+    run side by side. Each network's numbers are those of its training alone, but for networks with
+    dropout, which draw from the device's generator in the order of the turns.
+
+    Args:
+        trainings: The trainings, with the same number of epochs, which have not begun.
+        progress: Called as progress(epochs done, epochs) after every epoch of all.
+
+    Returns:
+        In the order of the trainings, each one's history, or the reason why it ended early.
+    """
+    failed: dict[int, InputError] = {}
+    epochs = trainings[0].config.epochs
+    for epoch in range(1, epochs + 1):
+        running = [index for index in range(len(trainings)) if index not in failed]
+        for index in running:
+            trainings[index].start_epoch()
+        turns = max((trainings[index].steps for index in running), default=0)
+        for turn in range(turns + 1):
+            for index in running:
+                training = trainings[index]
+                if index in failed or turn > training.steps:
+                    continue
+                try:
+                    training.step() if turn < training.steps else training.end_epoch()
+                except InputError as error:
+                    failed[index] = error
         if progress is not None:
-            progress(epoch, config.epochs)
-
-    if best_weights is not None:
-        model.load_state_dict(best_weights)
-    model.eval()
-    clips = map(np.unique, (parts.training_clips, parts.validation_clips))
-    return History(epochs, selected, *clips)
-
-
-@torch.inference_mode()
-def predict(
-    model: nn.Module,
-    images: NDArray[np.uint8],
-    *,
-    device: str | torch.device | None = None,
-) -> NDArray[np.float32]:
-    """Computes class probabilities: the softmax of the logits, Eq. (11).
-
-    Args:
-        model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
-            evaluation mode.
-        images: [N, S, S] uint8.
-        device: Where to compute; None takes the GPU if there is one.
-
-    Returns:
-        Probabilities [N, classes] float32; each row adds up to 1.
-
-    Raises:
-        InputError: If `images` is empty or not [N, S, S] uint8.
-    """
-    _check_images(images)
-    where = pick_device(device)
-    model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.eval()
-    batches = torch.tensor(images).split(PREDICTION_BATCH)
-    rows = [model(to_input(batch.to(where))).softmax(dim=1).cpu() for batch in batches]
-    return torch.cat(rows).numpy()
-
-
-def to_input(images: Tensor) -> Tensor:
-    """Turns uint8 images into the network's input.
-
-    Every image is brought to mean 0 and deviation 1 by its own statistics, and its one grey
-    channel is repeated to three.
-
-    Args:
-        images: [B, S, S] uint8.
-
-    Returns:
-        [B, 3, S, S] float32 in channels_last, the faster layout on CPU and GPU alike.
-    """
-    x = images.float() / 255
-    deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
-    x = (x - mean) / deviation.clamp_min(1 / 255)  # a blank image stays finite: zeros
-    three = x.unsqueeze(1).expand(-1, 3, -1, -1)  # [B, 3, S, S]
-    return three.contiguous(memory_format=torch.channels_last)
+            progress(epoch, epochs)
+    return [
+        failed[index] if index in failed else training.finish()
+        for index, training in enumerate(trainings)
+    ]
 
 
 def _finite(loss: float, kind: str, epoch: int, config: Config) -> float:
@@ -235,11 +317,3 @@ def _finite(loss: float, kind: str, epoch: int, config: Config) -> float:
             f"a learning_rate below {config.learning_rate} may help"
         )
     return loss
-
-
-def _check_images(images: NDArray[np.uint8]) -> None:
-    """Raises InputError unless `images` is a filled [N, S, S] uint8 array."""
-    if images.dtype != np.uint8 or images.ndim != 3 or len(images) == 0:
-        raise InputError(
-            f"images must be [N, S, S] uint8 with N at least 1, got {images.shape} {images.dtype}"
-        )

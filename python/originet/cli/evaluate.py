@@ -14,8 +14,8 @@ from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import console, progress_bar, progress_bars
+from originet.device import pick_device
 from originet.protocol import LEAK, describe, is_leaky
-from originet.train import pick_device
 
 
 def demo_command(

@@ -14,8 +14,8 @@ from originet.bench import summary
 from originet.bench.compare import Comparison
 from originet.cli.options import Device
 from originet.console import console, progress_bar, progress_bars
+from originet.device import pick_device
 from originet.errors import InputError
-from originet.train import pick_device
 
 
 def bench_command(

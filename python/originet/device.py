@@ -1,0 +1,86 @@
+"""Devices: which one is meant, its random numbers, its arithmetic, its streams."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+
+from originet.errors import InputError
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """Turns the user's wish into a device.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", ...; None takes the GPU if there is one.
+
+    Returns:
+        A device that can be used.
+
+    Raises:
+        InputError: If there is no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {str(device)!r} cannot be used: {reason}") from error
+    return picked
+
+
+def set_seed(seed: int) -> None:
+    """Seeds every generator training draws from: Python, NumPy, torch on every device.
+
+    Args:
+        seed: 0..2^32 - 1.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
+    """On a GPU, makes float32 mean float32, and the same kernels be chosen at every run.
+
+    Args:
+        precision: One of `originet.config.PRECISIONS`; only "tf32" lets products be inexact.
+        device: Where is computed; on a CPU nothing changes.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=torch.backends.cudnn.enabled,
+            deterministic=True,
+            allow_tf32=precision == "tf32",
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def own_stream(device: torch.device) -> AbstractContextManager[object]:
+    """Makes a stream, which starts after the work under way.
+
+    Args:
+        device: Where to make it.
+
+    Returns:
+        A context whose work goes to the stream; on a CPU one that does nothing. It may be entered
+        again and again.
+    """
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    return torch.cuda.stream(stream)

@@ -1,0 +1,88 @@
+"""Prediction: images become the network's input, and its logits become probabilities."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from originet.device import arithmetic, pick_device
+from originet.errors import InputError
+
+PREDICTION_BATCH = 128
+
+
+def predict(
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    *,
+    device: str | torch.device | None = None,
+) -> NDArray[np.float32]:
+    """Computes class probabilities: the softmax of the logits, Eq. (11).
+
+    Args:
+        model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
+            evaluation mode.
+        images: [N, S, S] uint8.
+        device: Where to compute; None takes the GPU if there is one.
+
+    Returns:
+        Probabilities [N, classes] float32; each row adds up to 1.
+
+    Raises:
+        InputError: If `images` is empty or not [N, S, S] uint8.
+    """
+    check_images(images)
+    where = pick_device(device)
+    model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.eval()
+    return probabilities_of(model, torch.tensor(images, device=where))
+
+
+@torch.inference_mode()
+def probabilities_of(model: nn.Module, images: Tensor) -> NDArray[np.float32]:
+    """Computes class probabilities where the images are; see `predict`.
+
+    Args:
+        model: In evaluation mode, on the images' device.
+        images: [N, S, S] uint8, N at least 1.
+
+    Returns:
+        Probabilities [N, classes] float32.
+    """
+    with arithmetic("float32", images.device):
+        batches = images.split(PREDICTION_BATCH)
+        return torch.cat([model(to_input(batch)).softmax(dim=1) for batch in batches]).cpu().numpy()
+
+
+def to_input(images: Tensor) -> Tensor:
+    """Turns uint8 images into the network's input.
+
+    Every image is brought to mean 0 and deviation 1 by its own statistics, and its one grey
+    channel is repeated to three.
+
+    Args:
+        images: [B, S, S] uint8.
+
+    Returns:
+        [B, 3, S, S] float32 in channels_last, the faster layout on CPU and GPU alike.
+    """
+    x = images.float() / 255
+    deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
+    x = (x - mean) / deviation.clamp_min(1 / 255)  # a blank image stays finite: zeros
+    three = x.unsqueeze(1).expand(-1, 3, -1, -1)  # [B, 3, S, S]
+    return three.contiguous(memory_format=torch.channels_last)
+
+
+def check_images(images: NDArray[np.uint8]) -> None:
+    """Checks images.
+
+    Args:
+        images: What should be [N, S, S] uint8, N at least 1.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3 or len(images) == 0:
+        raise InputError(
+            f"images must be [N, S, S] uint8 with N at least 1, got {images.shape} {images.dtype}"
+        )

@@ -1,0 +1,111 @@
+"""Several networks under the same leave-one-subject-out protocol, one row of a table each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from originet.config import Config
+from originet.datasets import ClipTable, clip_list_hash
+from originet.errors import InputError
+from originet.files import safe_name
+from originet.fold import ModelFactory
+from originet.loso import LosoResult, check_table, run_loso
+from originet.rundir import claim
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One network of a study."""
+
+    name: str
+    """Names the row and its directory: letters, digits, `_`, `-` and `.`."""
+    model: ModelFactory
+    """Makes the network."""
+    config: Config
+    """Settings; the method says which images the network takes."""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    """What else identifies the row, as JSON types; its run's config.json holds it."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What became of the variants."""
+
+    results: dict[str, LosoResult]
+    """By the names of the variants that could be evaluated, at least one."""
+    failed: dict[str, str]
+    """The reason, in one line, by the names of the others."""
+
+
+def run_study(
+    table: ClipTable,
+    variants: Sequence[Variant],
+    images: Mapping[str, NDArray[np.uint8]],
+    *,
+    config: Config | None = None,
+    out: str | Path | None = None,
+    device: str | torch.device | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> StudyResult:
+    """Evaluates several networks by `run_loso`; one that fails does not stop the others.
+
+    Args:
+        table: The clips.
+        variants: The networks.
+        images: Active images by method, [N, S, S] uint8 in table order, of all methods in the
+            variants' settings; `originet.prepare.images_by_method` makes them.
+        config: Settings of the study, by which `out` is known; None takes the first variant's.
+        out: Directory for config.json and for a directory of `run_loso` a variant, under its name.
+            An interrupted call goes on from the last finished fold when it is made again, also
+            with more variants.
+        device: Where to compute; None takes the GPU if there is one.
+        progress: Called as progress(variant's name, done, total), counted as `run_loso` does.
+
+    Returns:
+        The results of those that could be evaluated, the reasons of the others.
+
+    Raises:
+        InputError: If there is no variant, one is given twice or its name cannot be a directory's,
+            images are missing, the table cannot be evaluated, `out` belongs to another study or
+            cannot be written, or no variant could be evaluated.
+    """
+    names = [variant.name for variant in variants]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"rows must be one or more, each once, got {names}")
+    for variant in variants:
+        if variant.name != safe_name(variant.name):
+            raise InputError(f"a row's name must be a file name as well, got {variant.name!r}")
+        if variant.config.method not in images:
+            have = ", ".join(images) or "none"
+            raise InputError(f"images by {variant.config.method!r} are needed, got {have}")
+    check_table(table)
+    directory = None if out is None else Path(out)
+    if directory is not None:
+        shared = (config or variants[0].config).to_dict()
+        claim(directory, {"config": shared, "clip_list_sha256": clip_list_hash(table)})
+    results: dict[str, LosoResult] = {}
+    failed: dict[str, str] = {}
+    for variant in variants:
+        try:
+            results[variant.name] = run_loso(
+                table,
+                variant.model,
+                variant.config,
+                images=images[variant.config.method],
+                out=None if directory is None else directory / variant.name,
+                device=device,
+                progress=None if progress is None else partial(progress, variant.name),
+            )
+        # What may end one network alone: bad training, torch's own errors such as a full device.
+        except (InputError, OSError, MemoryError, RuntimeError) as error:
+            failed[variant.name] = (str(error) or type(error).__name__).splitlines()[0]
+    if not results:
+        name, reason = next(iter(failed.items()))
+        raise InputError(f"none of {len(names)} rows could be evaluated, as {name}: {reason}")
+    return StudyResult(results, failed)

@@ -1,0 +1,183 @@
+"""Several networks trained in turn, and a step that is recorded and replayed."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from originet.augment import augmented_views
+from originet.config import Config
+from originet.cuda_graph import GraphedStep
+from originet.device import set_seed
+from originet.errors import InputError
+from originet.model import OrigiNet
+from originet.train import History, Training, fit, fit_together
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SIZE = 16
+CONFIG = Config(epochs=3, batch_size=8, rotations=(0, 90), equalize=False, image_size=SIZE)
+LABELS = np.arange(24) % 2
+CLIPS = (np.arange(24), np.arange(3, 24), np.arange(15))  # so that epochs differ in length
+
+
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (24, SIZE, SIZE), dtype=np.uint8)
+
+
+def network(seed: int) -> nn.Module:
+    set_seed(seed)
+    return OrigiNet(2, image_size=SIZE)
+
+
+def trainings(device: str = "cpu", config: Config = CONFIG, **options: bool) -> list[Training]:
+    views = torch.from_numpy(augmented_views(images(), config.rotations, config.equalize))
+    views = views.to(device)
+    return [
+        Training(network(seed), views, clips, LABELS[clips], config, seed=seed, **options)
+        for seed, clips in enumerate(CLIPS)
+    ]
+
+
+def alone(
+    seed: int, device: str = "cpu", config: Config = CONFIG, **options: bool
+) -> tuple[nn.Module, History]:
+    model, clips = network(seed), CLIPS[seed]
+    history = fit(
+        model, images()[clips], LABELS[clips], config, seed=seed, device=device, **options
+    )
+    return model, history
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    return [value.cpu() for value in model.state_dict().values()]
+
+
+def test_networks_trained_in_turn_are_those_trained_alone_to_the_bit(device: str) -> None:
+    calls: list[tuple[int, int]] = []
+    together = trainings(device)
+    histories = fit_together(together, lambda *call: calls.append(call))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+    for seed, (training, history) in enumerate(zip(together, histories, strict=True)):
+        model, expected = alone(seed, device)
+        assert isinstance(history, History)
+        assert history.epochs == expected.epochs
+        assert history.selected_epoch == expected.selected_epoch
+        for ours, theirs in zip(weights(training.model), weights(model), strict=True):
+            assert torch.equal(ours, theirs)
+        assert not training.model.training
+
+
+def test_a_training_that_fails_does_not_stop_the_others() -> None:
+    together = trainings()
+    with torch.no_grad():
+        together[1].model.classifier.weight.fill_(float("inf"))
+    histories = fit_together(together)
+    assert isinstance(histories[1], InputError)
+    assert "training loss became nan in epoch 1" in str(histories[1])
+    for seed in (0, 2):
+        history = histories[seed]
+        assert isinstance(history, History)
+        assert history.epochs == alone(seed)[1].epochs
+
+
+def test_bfloat16_trains_and_is_another_arithmetic() -> None:
+    config = Config.from_dict(CONFIG.to_dict() | {"precision": "bfloat16"})
+    (model, history), (_, exact) = alone(0, config=config), alone(0)
+    assert history.epochs != exact.epochs
+    losses = [[float(r["loss"] or 0) for r in h.epochs] for h in (history, exact)]
+    np.testing.assert_allclose(*losses, rtol=0.05)
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_tf32_is_refused_where_there_is_none() -> None:
+    config = Config.from_dict(CONFIG.to_dict() | {"precision": "tf32"})
+    with pytest.raises(InputError, match="precision 'tf32' is for CUDA devices, the device is cpu"):
+        alone(0, config=config)
+
+
+class Recorder:
+    """Stands for CUDA's graphs: what is recorded is noted, not run, as there."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.done = done
+        self.recording = False
+
+    @contextlib.contextmanager
+    def graph(self, graph: "Recording", stream: object) -> Iterator[None]:
+        self.recording = True
+        try:
+            yield
+        finally:
+            self.recording = False
+
+    def step(self, size: int) -> None:
+        self.done.append(f"{'recorded' if self.recording else 'ran'} {size}")
+
+
+class Recording:
+    def replay(self) -> None:
+        Recording.done.append("replayed")
+
+    done: list[str]
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    Recording.done = []
+    stand_in = Recorder(Recording.done)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Recording)
+    monkeypatch.setattr(torch.cuda, "graph", stand_in.graph)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    return stand_in
+
+
+def test_every_call_is_one_step_run_or_replayed(recorder: Recorder) -> None:
+    step = GraphedStep(recorder.step)
+    for size in (8, 8, 7, 8, 8, 8, 7):
+        step(size)
+    assert recorder.done == [
+        *("ran 8", "ran 8", "ran 7", "ran 8"),  # libraries and the optimiser get ready
+        *("recorded 8", "replayed", "replayed", "ran 7"),
+    ]
+
+
+def test_a_step_that_cannot_be_recorded_is_named(recorder: Recorder) -> None:
+    def reads_back(size: int) -> None:
+        if recorder.recording:
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    step = GraphedStep(reads_back)
+    for _ in range(3):
+        step(8)
+    with pytest.raises(InputError, match=r"cannot be a CUDA graph \(operation not .*capturing\)"):
+        step(8)
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_graphs_train_as_single_launches_do(precision: str) -> None:
+    config = Config.from_dict(CONFIG.to_dict() | {"precision": precision})
+    for seed in range(len(CLIPS)):
+        graphed = alone(seed, "cuda", config, cuda_graph=True)
+        launched = alone(seed, "cuda", config, cuda_graph=False)
+        for ours, theirs in zip(weights(graphed[0]), weights(launched[0]), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.needs_cuda
+def test_a_network_that_reads_values_back_needs_its_graphs_turned_off() -> None:
+    class Curious(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3 * SIZE * SIZE, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(x.flatten(1) * float(x.mean() > -1))
+
+    with pytest.raises(InputError, match="cannot be a CUDA graph"):
+        fit(Curious(), images(), LABELS, CONFIG, device="cuda")
+    fit(Curious(), images(), LABELS, CONFIG, device="cuda", cuda_graph=False)
