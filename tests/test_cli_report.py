@@ -7,6 +7,7 @@ import shutil
 import pytest
 from pages import Page
 from stores import make, write_tree
+from torch import nn
 
 from originet import synth
 
@@ -98,6 +99,46 @@ def test_report_writes_logs_for_tensorboard_and_nothing_else(run, finished, tmp_
     names = sorted(path.name for path in (tmp_path / "logs").iterdir())
     assert names == ["seed0_000_s0", "seed0_001_s1", "seed0_002_s2"]
     assert (finished / "report.html").read_bytes() == before
+
+
+def test_ablation_writes_a_report_beside_the_papers_figures(run, made, tmp_path):
+    out = tmp_path / "out"
+    rows = ("--row", "KS-1", "--row", "LFC", "--seed", 0, "--seed", 1)
+    code, printed, err = run("ablation", made, "-o", out, *QUICK, *rows)
+    assert code == 0, err
+    assert f"to be read in {out / 'report.html'}" in printed
+    page = Page((out / "report.html").read_text())
+    records = {
+        each["row"]: each for each in json.loads((out / "ablation.json").read_text())["rows"]
+    }
+    assert records.keys() == {"KS-1", "LFC"}
+    for name, record in records.items():
+        scores, sizes = (row for row in page.rows if row[0] == name)
+        interval = json.loads((out / name / "results.json").read_text())["intervals"]
+        low, high = interval["pooled_accuracy"]
+        assert scores[1:4] == [
+            record["change"],
+            f"{100 * record['pooled_accuracy']:.1f} ± {100 * record['pooled_accuracy_std']:.1f} %",
+            f"{100 * low:.1f} to {100 * high:.1f} %",
+        ]
+        assert sizes[1] == f"{100 * record['paper_accuracy']:.2f} %"
+        assert sizes[2] == f"{record['parameters']:,}"
+    assert "≠ 0.9M" in page.text and "LFC has " in page.text
+    assert "Not as the paper's figures" in page.text
+    assert ["clip list (SHA-256)", records["LFC"]["clip_list_sha256"]] in page.rows
+
+
+def test_ablation_reports_a_row_that_failed(run, made, tmp_path, monkeypatch):
+    def forward(self, x):
+        raise RuntimeError("no <sigmoid> here")
+
+    monkeypatch.setattr(nn.Sigmoid, "forward", forward)
+    rows = ("--row", "Sig", "--row", "LR")
+    code, _, _ = run("ablation", made, "-o", tmp_path / "out", *QUICK, *rows)
+    assert code == 2
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert ["Sig", "sigmoid for psi", "failed", "-", "-", "-", "-"] in page.rows
+    assert "Row Sig failed: " in page.text and "no <sigmoid> here" in page.text
 
 
 def test_bad_input_of_report(run, finished, tree, made, tmp_path):

@@ -50,7 +50,7 @@ def full_page():
     page.figure(small_figure(), "A clip.", 'alt "quoted"')
     report.loso_section(page, make_result(), make_images())
     bench_section(page, make_rows(), {"fused": 1.0, "eager": 3.0})
-    report.environment_section(page, torch.device("cpu"))
+    report.made_with_section(page, report.environment(torch.device("cpu")))
     return page.html()
 
 
@@ -283,7 +283,7 @@ def test_bench_section_holds_every_row_and_the_memory(full_page):
     assert "a processor, 2 threads" in Page(full_page).text
 
 
-def test_environment_section_names_the_versions(full_page):
+def test_made_with_section_names_the_versions(full_page):
     rows = Page(full_page).rows
     assert ["torch", torch.__version__] in rows
     assert any(row[0] == "python" for row in rows)

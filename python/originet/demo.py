@@ -17,7 +17,7 @@ from originet.datasets import load_dataset
 from originet.device import pick_device
 from originet.loso import LosoResult, run_loso
 from originet.page import Report
-from originet.report import environment_section, loso_section
+from originet.report import environment, loso_section, made_with_section
 from originet.results import clip_images
 from originet.timing import Row, write_csv
 from originet.video import read_clip
@@ -123,7 +123,7 @@ def run_demo(
             for name, psi in providers.items()
         },
     )
-    environment_section(report, where)
+    made_with_section(report, environment(where))
     path = out / "report.html"
     report.write(path)
     return DemoResult(path, loso, rows)

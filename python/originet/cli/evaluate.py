@@ -88,7 +88,7 @@ def loso_command(
     images = results.clip_images(result, clips.table, clips.images[method])
     report.write_loso_report(out / report.NAME, result, report.environment(where), images)
     _print_loso(result)
-    console.print(f"Results: {out}, to be read in {out / report.NAME}", soft_wrap=True)
+    console.print(escape(f"Results: {out}, to be read in {out / report.NAME}"), soft_wrap=True)
 
 
 def _print_loso(result: loso.LosoResult) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from originet import report, store, tensorboard, timing
 from originet.cli import options
@@ -42,7 +43,7 @@ def report_command(
         if paths:
             raise InputError(f"--tensorboard draws no pictures: leave {paths[0]} out")
         count = tensorboard.write_logs(result, logs)
-        console.print(f"{count} folds: tensorboard --logdir {logs}", soft_wrap=True)
+        console.print(escape(f"{count} folds: tensorboard --logdir {logs}"), soft_wrap=True)
         return
     images = None
     if paths:
@@ -55,7 +56,7 @@ def report_command(
     path = run / report.NAME
     report.write_loso_report(path, result, made_with, images)
     left_out = "" if paths else ", without pictures of clips: they need the run's PATH"
-    console.print(f"Report: {path}{left_out}", soft_wrap=True)
+    console.print(escape(f"Report: {path}{left_out}"), soft_wrap=True)
 
 
 def _images(
