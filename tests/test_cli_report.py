@@ -121,8 +121,8 @@ def test_ablation_writes_a_report_beside_the_papers_figures(run, made, tmp_path)
             f"{100 * record['pooled_accuracy']:.1f} ± {100 * record['pooled_accuracy_std']:.1f} %",
             f"{100 * low:.1f} to {100 * high:.1f} %",
         ]
-        assert sizes[1] == f"{100 * record['paper_accuracy']:.2f} %"
-        assert sizes[2] == f"{record['parameters']:,}"
+        assert scores[-1] == f"{100 * record['paper_accuracy']:.2f} %"
+        assert sizes[1] == f"{record['parameters']:,}"
     assert "≠ 0.9M" in page.text and "LFC has " in page.text
     assert "Not as the paper's figures" in page.text
     assert ["clip list (SHA-256)", records["LFC"]["clip_list_sha256"]] in page.rows
@@ -137,7 +137,7 @@ def test_ablation_reports_a_row_that_failed(run, made, tmp_path, monkeypatch):
     code, _, _ = run("ablation", made, "-o", tmp_path / "out", *QUICK, *rows)
     assert code == 2
     page = Page((tmp_path / "out" / "report.html").read_text())
-    assert ["Sig", "sigmoid for psi", "failed", "-", "-", "-", "-"] in page.rows
+    assert ["Sig", "sigmoid for psi", "failed", "-", "-", "-", "-", "54.13 %"] in page.rows
     assert "Row Sig failed: " in page.text and "no <sigmoid> here" in page.text
 
 

@@ -1,6 +1,8 @@
 """Results that are read again, and images that must be the run's."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -63,6 +65,18 @@ def test_results_are_strict_json_and_numbers_keep_every_bit(run):
     assert [f["probabilities"] for f in values["folds"]] == [
         f["probabilities"] for f in result.folds
     ]
+
+
+def test_every_field_is_documented(run):
+    out, _ = run
+    page = (Path(__file__).parents[1] / "docs" / "design.md").read_text()
+    _, results, folds = page.split("### Files of a run")[1].split("| field | value |")
+    values = json.loads((out / "results.json").read_text())
+    for keys, table in ((values, results), (values["folds"][0], folds)):
+        documented = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", " ".join(documented))) == keys.keys()
+    header = (out / "predictions.csv").read_text().splitlines()[0]
+    assert header == "seed,subject,clip,label,predicted,a,b,protocol"
 
 
 def test_predictions_hold_every_clip_of_every_seed(run, data):
