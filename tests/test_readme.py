@@ -36,7 +36,7 @@ def test_python_blocks_run(code, capsys):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 4 and len(COMMANDS) == 11
+    assert len(PYTHON) == 4 and len(COMMANDS) == 13
 
 
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
@@ -50,7 +50,7 @@ def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
             cli.main()
         assert not stop.value.code, command
     files = ("active.png", "methods.png", "phases.png", "motion.gif")
-    for made in (*files, "results/results.json", "ablation/ablation.csv"):
+    for made in (*files, "results/report.html", "ablation/ablation.csv"):
         assert Path(made).exists()
     assert len(list(Path("active-images").rglob("*.png"))) == 12
 
