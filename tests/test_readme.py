@@ -38,7 +38,7 @@ def test_python_blocks_run(code, capsys):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 4 and len(COMMANDS) == 13
+    assert len(PYTHON) == 4 and len(COMMANDS) == 15
 
 
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
@@ -52,7 +52,7 @@ def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
             cli.main()
         assert not stop.value.code, command
     files = ("active.png", "methods.png", "phases.png", "motion.gif")
-    made = ("results/results.json", "ablation/ablation.csv", "comparison/compare.csv")
+    made = ("results/report.html", "ablation/ablation.csv", "comparison/compare.csv")
     for name in (*files, *made, "reproduction/report.html"):
         assert Path(name).exists()
     assert len(list(Path("active-images").rglob("*.png"))) == 12

@@ -54,6 +54,7 @@ def test_without_data_everything_is_made_from_semi_synthetic_clips(run, tmp_path
         "Fig. 4: responses of the first layer",
         "Fig. 5: response maps",
         "Licensed data",
+        "Settings",
         "Made with",
     ]
     text = words(page)

@@ -24,7 +24,6 @@ from originet.errors import InputError
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.loso import check_table
 from originet.prepare import Settings
-from originet.report import environment_section
 from originet.reproduce import activations, complexity, pictured, responses
 from originet.reproduce.book import Book
 from originet.reproduce.comparison_section import comparison_section
@@ -40,6 +39,7 @@ from originet.reproduce.sections import (
     complexity_section,
     count_section,
     opening_section,
+    settings,
     source_section,
 )
 from originet.rundir import claim
@@ -240,9 +240,9 @@ def _write(found: Findings, out: Path) -> Path:
         first_layer_section,
         response_section,
         source_section,
+        settings,
     ):
         section(book, found)
-    environment_section(book.report, found.device)
     path = out / "report.html"
     book.report.write(path)
     return path

@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 
 from originet import plots
 from originet.files import write_atomically
-from originet.report import Report
-
-Cell = str | int | float
+from originet.page import Cell, Report
 
 
 class Book:
@@ -44,6 +42,10 @@ class Book:
             caption: Text above it.
         """
         self.report.table(header, rows, caption)
+        self.csv(name, records)
+
+    def csv(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Writes figures as they are to `tables/<name>.csv`."""
         text = pd.DataFrame(list(records)).to_csv(index=False, lineterminator="\n")
         write_atomically(self.folder / "tables" / f"{name}.csv", text.encode())
 

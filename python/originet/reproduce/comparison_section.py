@@ -9,7 +9,7 @@ from originet.protocol import describe
 from originet.reproduce.book import Book
 from originet.reproduce.counts import SOURCES
 from originet.reproduce.findings import Findings
-from originet.reproduce.sections import score, training
+from originet.reproduce.sections import training
 
 MAJORITY = "majority class"
 
@@ -85,7 +85,7 @@ def comparison_section(book: Book, found: Findings) -> None:
             (
                 record["row"],
                 *(
-                    score(record, name, several)
+                    _score(record, name, several)
                     for name in ("pooled_accuracy", "fold_accuracy", "uf1", "uar")
                 ),
                 "-" if record["parameters"] is None else f"{record['parameters']:,}",
@@ -133,3 +133,11 @@ def _order(study: Comparison) -> str:
         + f"; outside the 95 % interval of its accuracy, {100 * low:.1f} to {100 * high:.1f} %: "
         f"{', '.join(outside) or 'none'}."
     )
+
+
+def _score(record: dict[str, Any], name: str, several: bool) -> str:
+    """Writes a measure of a row in per cent, with its spread if there are several seeds."""
+    if record["failed"] is not None:
+        return "-"
+    spread = f" ± {100 * record[f'{name}_std']:.1f}" if several else ""
+    return f"{100 * record[name]:.1f}{spread}"
