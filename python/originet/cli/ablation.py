@@ -8,12 +8,12 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from originet import ablation
+from originet import ablation, ablation_report, report
 from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
-from originet.protocol import LEAK, describe, is_leaky
+from originet.protocol import describe
 
 ROW_NAMES = ", ".join(row.name for row in ablation.ROWS)
 
@@ -86,8 +86,10 @@ def ablation_command(
             executor=runner,
             progress=lambda name, done, total: shown[name](done, total),
         )
+    page = out / report.NAME
+    ablation_report.write_ablation_report(page, result, report.environment(where))
     _print_ablation(result)
-    console.print(f"Results: {escape(str(out))}", soft_wrap=True)
+    console.print(escape(f"Results: {out}, to be read in {page}"), soft_wrap=True)
     if result.failed:
         complain(f"{len(result.failed)} of {len(rows)} rows failed:")
         for name, reason in result.failed.items():
@@ -118,23 +120,7 @@ def _print_ablation(result: ablation.Ablation) -> None:
         size = f"{record['parameters'] / 1e6:.3f}M", f"{record['memory_mib']:.1f}"
         table.add_row(record["row"], *_scores(record), *size, *paper)
     console.print(table)
-    lines = [
-        *([LEAK] if is_leaky(result.config.protocol) else []),
-        f"Majority-class baseline: {100 * shared.majority_accuracy:.2f} %",
-        f"Clip list: sha256 {shared.clip_list_sha256}",
-        "≠: ours, rounded or cut off, is not the paper's figure.",
-    ]
-    if result.departures:
-        setting = "CASME II, four classes, 128 pixels, protocol paper"
-        lines.append(f"Not as the paper's figures ({setting}): {', '.join(result.departures)}.")
-    if "LFC" in result.results:
-        both, small = (result.lfc_forms()[variant] for variant in ("paper", "authors"))
-        lines.append(
-            f"LFC has {both.parameters:,} parameters ({both.memory_mib:.1f} MiB) on both branches "
-            f"(variant paper), {small.parameters:,} ({small.memory_mib:.1f} MiB) on the small one "
-            "alone (variant authors)."
-        )
-    for line in lines:
+    for line in ablation_report.notes(result):
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 

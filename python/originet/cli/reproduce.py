@@ -1,0 +1,118 @@
+"""`originet reproduce`."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from originet import ablation, compare, reproduce
+from originet.cli import options
+from originet.cli.clips import read_clips
+from originet.cli.options import DEFAULTS
+from originet.console import complain, console, errors, progress_bar, progress_bars
+
+
+def reproduce_command(
+    out: options.Results,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="As for `originet loso`; none: semi-synthetic clips are generated.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One epoch, no augmentation: to see that all runs.")
+    ] = False,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Of Tables III and IV: {', '.join(compare.ROWS)}; repeatable, all by default, "
+            f"with --quick {', '.join(reproduce.QUICK_ROWS)}."
+        ),
+    ] = None,
+    dataset: options.Dataset = None,
+    annotations: options.Annotations = None,
+    frames: options.Frames = None,
+    task: options.Task = None,
+    device: options.Device = None,
+    protocol: options.Protocol = DEFAULTS.protocol,
+    epochs: options.Epochs = DEFAULTS.epochs,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
+    weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
+    class_weights: options.ClassWeights = DEFAULTS.class_weights,
+    sampling: options.Sampling = DEFAULTS.sampling,
+    rotation: options.Rotation = None,
+    equalize: options.Equalize = DEFAULTS.equalize,
+    validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
+    select: options.Select = DEFAULTS.select,
+    seed: options.Seed = None,
+    method: options.Method = DEFAULTS.method,
+    image_size: options.ImageSize = None,
+    crop_face: options.CropFace = None,
+    variant: options.Variant = DEFAULTS.variant,
+    executor: options.Executor = "serial",
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    address: options.Address = None,
+    cpus_per_task: options.CpusPerTask = None,
+    gpus_per_task: options.GpusPerTask = None,
+    retries: options.Retries = None,
+) -> None:
+    """Make the paper's tables and figures from the clips at hand, in one report.
+
+    An interrupted run goes on where it was. Row WDy needs images by method rank.
+    """
+    config = options.config_of(locals())
+    config = reproduce.quick_config(config) if quick else config
+    rows = compare.rows_named(network) if network else None
+    runner = options.executor_of(locals())
+    where = runner.pick_device(device)
+    methods = ablation.methods_of(ablation.ROWS, config)
+    with progress_bars() as bars:
+        shown: dict[str, Callable[[int, int | None], None]] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in shown:
+                shown[what] = progress_bar(bars, what)
+            shown[what](done, total)
+
+        if not paths:
+            paths = [
+                reproduce.synthetic_clips(
+                    out, quick=quick, progress=lambda *counts: progress("clips", *counts)
+                )
+            ]
+        clips = read_clips(
+            paths,
+            methods,
+            dataset=dataset,
+            annotations=annotations,
+            frames=frames,
+            task=task,
+            image_size=image_size,
+            crop_face=crop_face,
+        )
+        config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
+        made = reproduce.run_reproduction(
+            clips.table,
+            clips.images,
+            config,
+            out=out,
+            rows=rows,
+            cuts=clips.cuts,
+            quick=quick,
+            device=where,
+            executor=runner,
+            progress=progress,
+        )
+    console.print(f"Report: {escape(str(made.report))}", soft_wrap=True)
+    if made.failed:
+        complain(f"{len(made.failed)} parts could not be made:")
+        for name, reason in made.failed.items():
+            errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
+        raise typer.Exit(2)
