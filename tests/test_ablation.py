@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from originet import ablation, loso
+from originet import ablation, fold
 from originet.ablation import DYNAMIC, ROWS, Paper, Row, methods_of, rows_named, run_ablation
 from originet.config import Config
 from originet.errors import InputError
@@ -41,7 +41,7 @@ def clips():
 
 
 def without_time(result) -> list[dict]:
-    return [{k: v for k, v in fold.items() if k != "seconds"} for fold in result.folds]
+    return [{k: v for k, v in each.items() if k != "seconds"} for each in result.folds]
 
 
 def row(name):
@@ -164,22 +164,23 @@ def test_files_hold_the_table(clips, tmp_path):
 
 def test_an_interrupted_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
     rows = rows_named(["Sig", "LR"])
-    plain = run_ablation(*clips, QUICK, rows=rows, device="cpu")
+    plain = run_ablation(*clips, QUICK, rows=rows, out=tmp_path / "plain", device="cpu")
 
     def interrupt(name, done, total):
         assert total == 3
         if (name, done) == ("LR", 2):
             raise KeyboardInterrupt
 
-    again = partial(run_ablation, *clips, QUICK, rows=rows, out=tmp_path, device="cpu")
+    out = tmp_path / "out"
+    again = partial(run_ablation, *clips, QUICK, rows=rows, out=out, device="cpu")
     with pytest.raises(KeyboardInterrupt):
         again(progress=interrupt)
-    assert not (tmp_path / "ablation.json").exists()
+    assert not (out / "ablation.json").exists()
     trained = []
     monkeypatch.setattr(
-        loso,
+        fold,
         "run_fold",
-        lambda *a, original=loso.run_fold, **k: trained.append(a) or original(*a, **k),
+        lambda *a, original=fold.run_fold: trained.append(a) or original(*a),
     )
     result = again()
     assert len(trained) == 2  # of LR, whose second fold was not finished
@@ -216,12 +217,14 @@ def test_a_row_that_fails_does_not_lose_the_others(clips, tmp_path):
     broken = Row("Broken", "fails", nothing, {"activation": Broken})
     rows = [broken, row("LR")]
     result = run_ablation(*clips, QUICK, rows=rows, out=tmp_path, device="cpu")
-    assert result.failed == {"Broken": "out of memory"} and list(result.results) == ["LR"]
+    reason = "seed 0, subject s0: out of memory"
+    reason += "; a smaller batch_size or fewer folds at a time may help"
+    assert result.failed == {"Broken": reason} and list(result.results) == ["LR"]
     first, second = result.records()
-    assert first["failed"] == "out of memory" and first["uf1"] is None and first["seconds"] is None
+    assert first["failed"] == reason and first["uf1"] is None and first["seconds"] is None
     assert second["failed"] is None and second["uf1"] == result.results["LR"].metrics["uf1"]
     before = (tmp_path / "ablation.json").read_bytes()
-    message = "none of 1 rows could be evaluated, as Broken: out of memory"
+    message = "none of 1 rows could be evaluated, as Broken: seed 0, subject s0: out of memory"
     with pytest.raises(InputError, match=message):
         run_ablation(*clips, QUICK, rows=[broken], out=tmp_path, device="cpu")
     assert (tmp_path / "ablation.json").read_bytes() == before

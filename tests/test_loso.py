@@ -8,57 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from folds import CLASSES, QUICK, SIZE, run, small_set, tiny, without_time
 from torch import nn
 
 from originet import metrics
 from originet.config import Config
+from originet.device import set_seed
 from originet.errors import InputError
-from originet.loso import LosoResult, run_loso, subject_splits
+from originet.loso import run_loso, subject_splits
+from originet.predict import predict
+from originet.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-SIZE = 16
-CLASSES = ("left", "right")
-QUICK = Config(
-    epochs=5, batch_size=8, learning_rate=0.01, rotations=(0,), equalize=False, image_size=SIZE
-)
-
-
-def tiny(num_classes: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 5, stride=4),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(4 * 3 * 3, num_classes),
-    )
-
-
-def small_set(subjects: int = 4, clips: int = 6) -> tuple[pd.DataFrame, np.ndarray]:
-    """Subjects whose clips show a bright left or right half in noise."""
-    rng = np.random.default_rng(0)
-    rows, images = [], []
-    for subject in range(subjects):
-        for clip in range(clips):
-            side = clip % 2
-            image = rng.integers(0, 120, (SIZE, SIZE))
-            image[:, side * SIZE // 2 : (side + 1) * SIZE // 2] += 80
-            images.append(image.astype(np.uint8))
-            name = {"subject": f"s{subject:02d}", "clip": f"c{clip}", "label": CLASSES[side]}
-            rows.append({"dataset": "folder", **name})
-    return pd.DataFrame(rows), np.stack(images)
-
-
-def run(table: pd.DataFrame, images: np.ndarray, **arguments: object) -> LosoResult:
-    arguments = {"model": tiny, "config": QUICK, "device": "cpu", **arguments}
-    return run_loso(table, images=images, **arguments)
-
-
-def without_time(result: LosoResult) -> dict:
-    values = result.to_json()
-    del values["seconds"]
-    values["folds"] = [{k: v for k, v in f.items() if k != "seconds"} for f in values["folds"]]
-    return values
 
 
 def test_splits_are_in_sorted_order_and_leave_whole_subjects_out() -> None:
@@ -92,6 +53,21 @@ def test_result_learns_what_can_be_learned() -> None:
     assert (fold["subject"], fold["clips"]) == ("s01", [f"c{i}" for i in range(6)])
     assert sum(fold["training_counts"].values()) == 14
     assert fold["validation_counts"] == {"left": 2, "right": 2}
+
+
+def test_a_fold_is_training_and_prediction_and_nothing_else() -> None:
+    table, images = small_set()
+    result = run(table, images)
+    for fold in result.folds:
+        test = (table["subject"] == fold["subject"]).to_numpy()
+        digest = hashlib.sha256(f"0/{fold['subject']}".encode()).digest()
+        seed = int.from_bytes(digest[:4], "big")
+        set_seed(seed)
+        network = tiny(2)
+        train = images[~test], result.y_true[~test]
+        history = fit(network, *train, QUICK, seed=seed, device="cpu")
+        assert fold["history"] == history.epochs
+        assert fold["probabilities"] == predict(network, images[test], device="cpu").tolist()
 
 
 def test_shuffled_rows_give_the_same_prediction_for_every_clip() -> None:
@@ -165,7 +141,7 @@ def test_interrupted_run_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     out = tmp_path / "broken"
     with pytest.raises(KeyboardInterrupt):
         run(table, images, out=out, progress=interrupt)
-    finished = sorted((out / "folds").iterdir())
+    finished = sorted((out / "folds").glob("*.json"))
     assert [path.name for path in finished] == ["seed0_000_s00.json", "seed0_001_s01.json"]
     assert not (out / "results.json").exists()
     content = [path.read_bytes() for path in finished]
@@ -189,7 +165,7 @@ def test_output_files_hold_the_result(tmp_path: Path) -> None:
     assert config["clip_list_sha256"] == result.clip_list_sha256
     stored = hashlib.sha256(images.tobytes()).hexdigest()  # this table is in order already
     assert config["images_sha256"] == stored
-    names = sorted(path.name for path in (tmp_path / "new/out/folds").iterdir())
+    names = sorted(path.name for path in (tmp_path / "new/out/folds").glob("*.json"))
     assert names[:2] == ["seed0_000_a_b_c.json", "seed0_001_a_b_c.json"]
     with (tmp_path / "new/out/predictions.csv").open(newline="") as file:
         rows = {(row["subject"], row["clip"]): row for row in csv.DictReader(file)}
@@ -236,7 +212,7 @@ def test_every_output_names_the_protocol_and_whether_it_leaks(tmp_path: Path) ->
         assert results["config"]["class_weights"] == config.class_weights
         settings = json.loads((out / "config.json").read_text())
         assert (settings["config"]["protocol"], settings["leaky"]) == (config.protocol, leaky)
-        for path in (out / "folds").iterdir():
+        for path in (out / "folds").glob("*.json"):
             fold = json.loads(path.read_text())
             assert (fold["protocol"], fold["leaky"]) == (config.protocol, leaky)
             assert (fold["shared_clips"] > 0) == leaky
@@ -264,7 +240,7 @@ def test_directory_of_another_run_is_refused(tmp_path: Path) -> None:
 def test_damaged_or_exchanged_files_are_refused(tmp_path: Path) -> None:
     table, images = small_set()
     run(table, images, out=tmp_path)
-    first, second = sorted((tmp_path / "folds").iterdir())[:2]
+    first, second = sorted((tmp_path / "folds").glob("*.json"))[:2]
     content = first.read_text()
     first.write_text(second.read_text())
     with pytest.raises(InputError, match=r"seed0_000_s00\.json is another fold's: .*subject"):

@@ -24,11 +24,12 @@ from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.tasks import paper_counts
 from originet.errors import InputError
+from originet.executors import Executor
 from originet.files import write_atomically
 from originet.fold import ModelFactory
-from originet.loso import LosoResult
 from originet.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
 from originet.protocol import is_leaky, protocol_label
+from originet.result import LosoResult
 from originet.rundir import write_json
 from originet.study import Variant, run_study
 
@@ -299,10 +300,12 @@ def run_ablation(
     *,
     rows: Sequence[Row] = ROWS,
     out: str | Path | None = None,
+    keep_weights: bool = True,
     device: str | torch.device | None = None,
+    executor: Executor | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Ablation:
-    """Evaluates rows of Table VI, one after the other; one that fails does not stop the others.
+    """Evaluates rows of Table VI; one that fails does not stop the others.
 
     Args:
         table: The clips.
@@ -313,7 +316,9 @@ def run_ablation(
         out: Directory for a directory of `run_loso` a row, under its name, and for ablation.json
             and ablation.csv, the table of the rows of this call. An interrupted call goes on from
             the last finished fold when it is made again, also with more rows.
+        keep_weights: Write the weights of every fold.
         device: Where to compute; None takes the GPU if there is one.
+        executor: How the folds of all rows are computed; None is `originet.executors.Serial()`.
         progress: Called as progress(row's name, done, total), counted as `run_loso` does.
 
     Returns:
@@ -332,7 +337,9 @@ def run_ablation(
         images,
         config=config,
         out=out,
+        keep_weights=keep_weights,
         device=device,
+        executor=executor,
         progress=progress,
     )
     ablation = Ablation(tuple(rows), config, study.results, study.failed)

@@ -1,85 +1,215 @@
-"""One fold of a leave-one-subject-out run: a new network, trained once, predicting once."""
+"""One fold of a leave-one-subject-out run: a new network, trained once, predicting once.
 
-from collections.abc import Callable, Sequence
+A fold is plain data, arrays and a factory, so that any process can compute it; what comes back is
+plain data too. Files are written by whoever asked for it, see `originet.rundir`.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from originet import metrics
 from originet.config import Config
 from originet.device import set_seed
+from originet.errors import InputError
 from originet.predict import predict
 from originet.protocol import is_leaky
-from originet.train import fit
+from originet.train import History, Training, fit_together
+from originet.weights import to_safetensors
 
 ModelFactory = Callable[[int], nn.Module]
 """Called with the number of classes; returns a new network with fresh weights."""
 
+# What may end one network alone: bad training, torch's own errors such as a full device. Anything
+# else is a mistake in a program, and its traceback is wanted.
+FAILURES = (InputError, OSError, MemoryError, RuntimeError)
 
-def run_fold(
-    model: ModelFactory,
-    classes: Sequence[str],
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    config: Config,
+
+@dataclass(frozen=True)
+class FoldJob:
+    """What determines a fold besides the images."""
+
+    model: ModelFactory
+    """Makes the network."""
+    classes: Sequence[str]
+    """Class names [C]."""
+    labels: NDArray[np.int64]
+    """All clips' class indices [N]."""
+    train: NDArray[np.int64]
+    """Indices of the training clips."""
+    test: NDArray[np.int64]
+    """Indices of the test subject's clips."""
+    config: Config
+    """Settings."""
+    seed: int
+    """Seed of the fold, 32 bits."""
+    device: torch.device
+    """Where to compute."""
+    name: str = "fold"
+    """Names the fold in messages."""
+    keep_weights: bool = False
+    """Whether the outcome holds the weights."""
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """What a fold came to."""
+
+    record: dict[str, Any]
+    """What training adds to the fold's record, see `originet.result.LosoResult.folds`."""
+    weights: bytes | None
+    """The weights of the selected epoch, as a safetensors file."""
+
+
+@dataclass(frozen=True)
+class FoldFailure:
+    """Why a fold came to nothing."""
+
+    reason: str
+    """One line that names the fold."""
+    details: str = ""
+    """The traceback, from whatever process it was in."""
+
+    def error(self) -> InputError:
+        """Returns the reason as an exception, with the traceback as its cause."""
+        error = InputError(self.reason)
+        error.__cause__ = RuntimeError(self.details) if self.details else None
+        return error
+
+
+def run_folds(
+    jobs: Sequence[FoldJob],
+    views: NDArray[np.uint8],
     *,
-    seed: int,
-    device: torch.device,
+    cuda_graph: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Trains a new network on one part of the clips and predicts the other, once.
+) -> list[FoldOutcome | FoldFailure]:
+    """For each fold trains a new network on one part of the clips and predicts the other, once.
+
+    The networks train at the same time, see `originet.train.fit_together`.
 
     Args:
-        model: Makes the network.
-        classes: Class names [C].
-        images: All clips' images [N, S, S] uint8.
-        labels: All clips' class indices [N].
-        train: Indices of the training clips.
-        test: Indices of the test subject's clips.
-        config: Settings.
-        seed: Seed of the fold.
-        device: Where to compute.
+        jobs: The folds, on one device, with the same number of epochs.
+        views: All clips' views [N, 1 + copies, S, S] uint8, see
+            `originet.augment.augmented_views`.
+        cuda_graph: On a GPU, launch training steps as CUDA graphs.
         progress: Called as progress(epochs done, epochs).
 
     Returns:
-        What training adds to the fold's record, see `LosoResult.folds`.
+        In the order of the jobs, the outcome, or why there is none where training failed.
     """
     started = perf_counter()
-    set_seed(seed)
-    network = model(len(classes))
-    history = fit(
-        network,
-        images[train],
-        labels[train],
-        config,
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
-    probabilities = predict(network, images[test], device=device)  # [n, C]
+    pixels = torch.from_numpy(views).to(jobs[0].device)  # once for all, and no copy on the CPU
+    trainings = []
+    for job in jobs:
+        set_seed(job.seed)
+        network, labels = job.model(len(job.classes)), job.labels[job.train]
+        trainings.append(
+            Training(
+                *(network, pixels, job.train, labels, job.config),
+                seed=job.seed,
+                cuda_graph=cuda_graph,
+            )
+        )
+    histories = fit_together(trainings, progress)
+    outcomes: list[FoldOutcome | FoldFailure] = []
+    for job, training, history in zip(jobs, trainings, histories, strict=True):
+        if isinstance(history, InputError):
+            outcomes.append(_failure(job, history))
+            continue
+        probabilities = predict(training.model, views[job.test, 0], device=job.device)  # [n, C]
+        seconds = (perf_counter() - started) / len(jobs)
+        record = _record(job, history, probabilities) | {"seconds": seconds}
+        weights = to_safetensors(training.model) if job.keep_weights else None
+        outcomes.append(FoldOutcome(record, weights))
+    return outcomes
+
+
+def _record(job: FoldJob, history: History, probabilities: NDArray[np.float32]) -> dict[str, Any]:
     predicted = probabilities.argmax(axis=1)
 
     def per_class(part: NDArray[np.int64]) -> dict[str, int]:
-        counts = np.bincount(labels[train[part]], minlength=len(classes))
-        return {name: int(count) for name, count in zip(classes, counts, strict=True)}
+        counts = np.bincount(job.labels[job.train[part]], minlength=len(job.classes))
+        return {name: int(count) for name, count in zip(job.classes, counts, strict=True)}
 
     return {
         "predicted": predicted.tolist(),
         "probabilities": probabilities.tolist(),
-        "accuracy": metrics.accuracy(labels[test], predicted),
-        "protocol": config.protocol,
-        "leaky": is_leaky(config.protocol),
+        "accuracy": metrics.accuracy(job.labels[job.test], predicted),
+        "protocol": job.config.protocol,
+        "leaky": is_leaky(job.config.protocol),
         "training_counts": per_class(history.training),
         "validation_counts": per_class(history.validation),
         "shared_clips": len(np.intersect1d(history.training, history.validation)),
         "history": history.epochs,
         "selected_epoch": history.selected_epoch,
-        "device": str(device),
-        "seconds": perf_counter() - started,
+        "device": str(job.device),
     }
+
+
+def try_folds(
+    jobs: Sequence[FoldJob],
+    views: NDArray[np.uint8],
+    threads: int | None = None,
+    *,
+    cuda_graph: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[FoldOutcome | FoldFailure]:
+    """Runs folds on a number of threads; a failure of their own is returned, not raised.
+
+    Args:
+        jobs: The folds, see `run_folds`.
+        views: All clips' views.
+        threads: Threads on the CPU; None leaves them as they are.
+        cuda_graph: On a GPU, launch training steps as CUDA graphs.
+        progress: Called as progress(epochs done, epochs).
+
+    Returns:
+        The outcomes, or why there is none: what ends training as such ends all of the jobs.
+    """
+    try:
+        with _on_threads(threads):
+            return run_folds(jobs, views, cuda_graph=cuda_graph, progress=progress)
+    except FAILURES as error:
+        return [_failure(job, error) for job in jobs]
+
+
+def _failure(job: FoldJob, error: Exception) -> FoldFailure:
+    reason = one_line(error)
+    short = ("out of memory", "allocate memory")  # torch's words on a GPU and on the CPU
+    if isinstance(error, MemoryError) or any(words in reason for words in short):
+        reason += "; a smaller batch_size or fewer folds at a time may help"
+    details = "".join(traceback.format_exception(error))
+    return FoldFailure(f"{job.name}: {reason}", details)
+
+
+def one_line(error: BaseException) -> str:
+    """Returns what an exception says, in one line; its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def _on_threads(threads: int | None) -> Iterator[None]:
+    """Limits every library that computes in folds to a number of threads, for a while."""
+    if threads is None:
+        yield
+        return
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    try:
+        with threadpool_limits(threads, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])

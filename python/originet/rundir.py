@@ -2,20 +2,24 @@
 
     config.json                                what determines the result; written first
     folds/seed<seed>_<index>_<subject>.json    a finished fold
+    folds/<the same>.safetensors               its network's weights, written before it
     results.json, predictions.csv              written when all folds are there
 
-Only JSON is read back, and only after it was compared with what this run would write.
+Every file is either whole or absent. Only JSON is read back, and only after it was compared with
+what this run would write; of weights the hash is checked.
 """
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from originet.errors import InputError
-from originet.files import safe_name, write_atomically
+from originet.files import safe_name, sha256, write_atomically
 from originet.protocol import protocol_label
 
 
@@ -37,10 +41,8 @@ def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
     if not (directory / "config.json").exists() and folds.is_dir() and any(folds.iterdir()):
         raise InputError(f"{directory} holds folds but no config.json to tell their run")
     claim(directory, identity)
-    try:
+    with writing(directory):
         folds.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"out: cannot write to {directory}: {error.strerror}") from error
     return directory
 
 
@@ -56,14 +58,22 @@ def claim(directory: Path, identity: dict[str, Any]) -> None:
             cannot be written.
     """
     path = directory / "config.json"
-    try:
+    with writing(directory):
         if not path.exists():
             return write_json(path, identity)
         told = list(differences(read_json(path), identity))
-    except OSError as error:
-        raise InputError(f"out: cannot write to {directory}: {error.strerror}") from error
     if told:
         raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
+
+
+@contextmanager
+def writing(directory: Path) -> Iterator[None]:
+    """Turns the system's refusal to write into an InputError that names the directory."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"out: cannot write to {directory}: {reason}") from error
 
 
 def fold_path(directory: Path, fold: dict[str, Any]) -> Path:
@@ -80,24 +90,56 @@ def fold_path(directory: Path, fold: dict[str, Any]) -> Path:
     return directory / "folds" / name
 
 
-def read_fold(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
-    """Reads a finished fold.
+def read_fold(path: Path, expected: dict[str, Any], *, with_weights: bool) -> dict[str, Any] | None:
+    """Reads a fold, if it is finished.
 
     Args:
         path: The fold's file.
         expected: Names and values which the fold must have.
+        with_weights: Whether a fold that has lost the weights it was written with counts as not
+            finished. One that never had any is finished all the same.
 
     Returns:
-        The fold's record.
+        The fold's record; None if the fold is not finished.
 
     Raises:
-        InputError: If the file is no JSON or another fold's.
+        InputError: If the file is no JSON or another fold's, or its weights are damaged.
     """
+    if not path.exists():
+        return None
     fold: dict[str, Any] = read_json(path)
     told = list(differences({key: fold.get(key) for key in expected}, expected))
     if told:
         raise InputError(f"{path} is another fold's: {'; '.join(told)}")
+    weights, digest = path.with_suffix(".safetensors"), fold.get("weights_sha256")
+    if with_weights and digest is not None:
+        if not weights.exists():
+            return None
+        if sha256(weights) != digest:
+            raise InputError(
+                f"{weights} is damaged: its SHA-256 is not that in {path.name}; "
+                "delete it, and the fold is computed again"
+            )
     return fold
+
+
+def write_fold(path: Path, fold: dict[str, Any], weights: bytes | None) -> dict[str, Any]:
+    """Writes a finished fold: the weights first, as the record tells that the fold is finished.
+
+    Args:
+        path: The fold's file.
+        fold: The record.
+        weights: The content of the weights' file; None for none.
+
+    Returns:
+        The record as it was written, with the hash of the weights.
+    """
+    digest = None if weights is None else hashlib.sha256(weights).hexdigest()
+    if weights is not None:
+        write_atomically(path.with_suffix(".safetensors"), weights)
+    written = fold | {"weights_sha256": digest}
+    write_json(path, written)
+    return written
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""Several networks under the same leave-one-subject-out protocol, one row of a table each."""
+"""Several networks under the same leave-one-subject-out protocol, one row of a table each.
+
+The folds of all of them go to one executor together, so none waits for the last fold of another.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +16,13 @@ from numpy.typing import NDArray
 from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.errors import InputError
+from originet.executors import Executor, Serial, compute_identity
 from originet.files import safe_name
-from originet.fold import ModelFactory
-from originet.loso import LosoResult, check_table, run_loso
+from originet.fold import FAILURES, ModelFactory, one_line
+from originet.result import LosoResult
 from originet.rundir import claim
+from originet.runs import LosoRun, execute
+from originet.splits import SortedClips, check_table, sort_clips
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,14 @@ def run_study(
     *,
     config: Config | None = None,
     out: str | Path | None = None,
+    keep_weights: bool = True,
     device: str | torch.device | None = None,
+    executor: Executor | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> StudyResult:
-    """Evaluates several networks by `run_loso`; one that fails does not stop the others.
+    """Evaluates several networks as `originet.loso.run_loso` does one.
+
+    A network that fails does not stop the others; its folds that have not started do not start.
 
     Args:
         table: The clips.
@@ -64,7 +74,9 @@ def run_study(
         out: Directory for config.json and for a directory of `run_loso` a variant, under its name.
             An interrupted call goes on from the last finished fold when it is made again, also
             with more variants.
+        keep_weights: Write the weights of every fold.
         device: Where to compute; None takes the GPU if there is one.
+        executor: How folds are computed, see `originet.executors`; None is `Serial()`.
         progress: Called as progress(variant's name, done, total), counted as `run_loso` does.
 
     Returns:
@@ -85,27 +97,46 @@ def run_study(
             have = ", ".join(images) or "none"
             raise InputError(f"images by {variant.config.method!r} are needed, got {have}")
     check_table(table)
+    executor = Serial() if executor is None else executor
+    where = executor.pick_device(device)
+    compute = compute_identity(executor, where)
     directory = None if out is None else Path(out)
     if directory is not None:
         shared = (config or variants[0].config).to_dict()
-        claim(directory, {"config": shared, "clip_list_sha256": clip_list_hash(table)})
+        identity = {"config": shared, "clip_list_sha256": clip_list_hash(table)}
+        claim(directory, identity | {"compute": compute})
+    clips: dict[tuple[str, int], SortedClips] = {}
+    runs: dict[str, LosoRun] = {}
     results: dict[str, LosoResult] = {}
     failed: dict[str, str] = {}
     for variant in variants:
+        settings = variant.config
+        key = settings.method, settings.image_size
         try:
-            results[variant.name] = run_loso(
-                table,
+            if key not in clips:
+                clips[key] = sort_clips(table, images[settings.method], settings.image_size)
+            runs[variant.name] = LosoRun(
+                clips[key],
                 variant.model,
-                variant.config,
-                images=images[variant.config.method],
+                settings,
+                device=where,
+                compute=compute,
+                row=variant.row,
                 out=None if directory is None else directory / variant.name,
-                device=device,
+                keep_weights=keep_weights,
                 progress=None if progress is None else partial(progress, variant.name),
             )
-        # What may end one network alone: bad training, torch's own errors such as a full device.
-        except (InputError, OSError, MemoryError, RuntimeError) as error:
-            failed[variant.name] = (str(error) or type(error).__name__).splitlines()[0]
+        except FAILURES as error:
+            failed[variant.name] = one_line(error)
+    for name, result in execute(runs, executor):
+        if isinstance(result, InputError):
+            failed[name] = str(result)
+        else:
+            results[name] = result
     if not results:
         name, reason = next(iter(failed.items()))
         raise InputError(f"none of {len(names)} rows could be evaluated, as {name}: {reason}")
-    return StudyResult(results, failed)
+    return StudyResult(
+        {name: results[name] for name in names if name in results},
+        {name: failed[name] for name in names if name in failed},
+    )

@@ -13,7 +13,6 @@ from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
-from originet.device import pick_device
 from originet.protocol import describe
 
 ROW_NAMES = ", ".join(row.name for row in ablation.ROWS)
@@ -46,6 +45,14 @@ def ablation_command(
     image_size: options.ImageSize = None,
     crop_face: options.CropFace = None,
     variant: options.Variant = DEFAULTS.variant,
+    executor: options.Executor = "serial",
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    address: options.Address = None,
+    cpus_per_task: options.CpusPerTask = None,
+    gpus_per_task: options.GpusPerTask = None,
+    retries: options.Retries = None,
+    weights: options.Weights = True,
 ) -> None:
     """Evaluate the rows of Table VI, each OrigiNet with one part exchanged, beside the paper's.
 
@@ -53,7 +60,8 @@ def ablation_command(
     """
     config = options.config_of(locals())
     rows = ablation.rows_named(row)
-    where = pick_device(device)
+    runner = options.executor_of(locals())
+    where = runner.pick_device(device)
     clips = read_clips(
         paths,
         ablation.methods_of(rows, config),
@@ -73,7 +81,9 @@ def ablation_command(
             config,
             rows=rows,
             out=out,
+            keep_weights=weights,
             device=where,
+            executor=runner,
             progress=lambda name, done, total: shown[name](done, total),
         )
     page = out / report.NAME

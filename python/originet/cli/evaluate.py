@@ -9,12 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from originet import demo, loso, metrics, report, results
+from originet import demo, loso, metrics, report, saved_results
 from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
 from originet.console import console, progress_bar, progress_bars
-from originet.device import pick_device
 from originet.protocol import LEAK, describe, is_leaky
 
 
@@ -61,10 +60,19 @@ def loso_command(
     image_size: options.ImageSize = None,
     crop_face: options.CropFace = None,
     variant: options.Variant = DEFAULTS.variant,
+    executor: options.Executor = "serial",
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    address: options.Address = None,
+    cpus_per_task: options.CpusPerTask = None,
+    gpus_per_task: options.GpusPerTask = None,
+    retries: options.Retries = None,
+    weights: options.Weights = True,
 ) -> None:
     """Evaluate OrigiNet by leaving one subject out; an interrupted run goes on where it was."""
     config = options.config_of(locals())
-    where = pick_device(device)
+    runner = options.executor_of(locals())
+    where = runner.pick_device(device)
     clips = read_clips(
         paths,
         [method],
@@ -82,10 +90,12 @@ def loso_command(
             config=config,
             images=clips.images[method],
             out=out,
+            keep_weights=weights,
             device=where,
+            executor=runner,
             progress=progress_bar(bars, "epochs"),
         )
-    images = results.clip_images(result, clips.table, clips.images[method])
+    images = saved_results.clip_images(result, clips.table, clips.images[method])
     report.write_loso_report(out / report.NAME, result, report.environment(where), images)
     _print_loso(result)
     console.print(escape(f"Results: {out}, to be read in {out / report.NAME}"), soft_wrap=True)

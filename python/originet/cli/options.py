@@ -10,6 +10,9 @@ import typer
 from originet.balance import CLASS_WEIGHTS, SAMPLINGS
 from originet.config import SELECTIONS, Config
 from originet.datasets import DATASETS, TASKS
+from originet.errors import InputError
+from originet.executors import EXECUTORS
+from originet.executors import Executor as AnyExecutor
 from originet.model import VARIANTS
 from originet.protocol import PROTOCOLS
 from originet_ext import METHODS
@@ -83,6 +86,31 @@ ImageSize = Annotated[
 ]
 Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {VARIANTS}.")]
 
+# How they compute: named as the fields of the executors are.
+Executor = Annotated[
+    str,
+    typer.Option(help=f"Where folds are computed: {', '.join(EXECUTORS)} (a cluster, or here)."),
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Folds at a time (processes); by default as many as cores.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="Threads of a fold (serial, processes); the cores are shared by default."),
+]
+Address = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster; by default $RAY_ADDRESS, or Ray starts here.")
+]
+CpusPerTask = Annotated[int | None, typer.Option(help="Cores and threads of a fold (ray); 1.")]
+GpusPerTask = Annotated[float | None, typer.Option(help="GPUs of a fold (ray), as 0.25; 0.")]
+Retries = Annotated[
+    int | None, typer.Option(help="New starts of a fold whose worker or node died (ray); 3.")
+]
+Weights = Annotated[
+    bool,
+    typer.Option("--weights/--no-weights", help="Keep the weights of every fold."),
+]
+
 _REPEATABLE = {"rotation": "rotations", "seed": "seeds"}
 
 
@@ -103,3 +131,32 @@ def config_of(options: Mapping[str, Any]) -> Config:
     named = {_REPEATABLE.get(name, name): value for name, value in options.items()}
     fields = {field.name for field in dataclasses.fields(Config)}
     return Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
+
+
+def executor_of(options: Mapping[str, Any]) -> AnyExecutor:
+    """Makes the executor that a command's options ask for.
+
+    Args:
+        options: Values by name, as in `locals()` at the command's start.
+
+    Returns:
+        The executor.
+
+    Raises:
+        InputError: If there is no such executor, it does not take an option that was given, or a
+            value is outside its range.
+    """
+    name = options["executor"]
+    if name not in EXECUTORS:
+        raise InputError(f"--executor must be one of {', '.join(EXECUTORS)}, got {name!r}")
+    takes = {
+        each: {field.name for field in dataclasses.fields(kind)} for each, kind in EXECUTORS.items()
+    }
+    known = set().union(*takes.values())
+    given = {k: v for k, v in options.items() if k in known and v is not None}
+    for option, value in given.items():
+        if option not in takes[name]:
+            others = " or ".join(each for each in EXECUTORS if option in takes[each])
+            flag = "--" + option.replace("_", "-")
+            raise InputError(f"{flag} {value} is for --executor {others}, not {name}")
+    return EXECUTORS[name](**given)

@@ -1,0 +1,257 @@
+"""Where folds are computed: one after the other, in several processes, or on a Ray cluster.
+
+An executor takes folds that are plain data (`originet.fold.FoldJob`) and yields what they come to
+as they end, in any order. Every fold sets its own seeds, so on the CPU the same number of threads
+gives the same numbers, bit for bit, whatever the executor. Only the caller writes files.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import joblib
+import numpy as np
+import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from numpy.typing import NDArray
+
+from originet.device import pick_device
+from originet.errors import InputError
+from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_folds
+
+
+class Task(NamedTuple):
+    """A fold to compute."""
+
+    key: int
+    """By which the caller knows it."""
+    job: FoldJob
+    """The fold."""
+    views: NDArray[np.uint8]
+    """All clips' views, see `originet.fold.run_folds`; many tasks share one array."""
+
+
+Outcomes = Generator[tuple[int, FoldOutcome | FoldFailure], None, None]
+"""Keys of tasks and what the tasks came to; closing it stops what is running."""
+
+
+Progress = Callable[[int, int, int], None]
+"""Called with a task's key, how many of its epochs are done, and how many it has."""
+
+
+class Executor(Protocol):
+    """What computes folds."""
+
+    def fold_threads(self) -> int:
+        """Returns the number of threads a fold computes with on the CPU."""
+
+    def pick_device(self, device: str | torch.device | None) -> torch.device:
+        """Turns the user's wish into the device that folds use, see `originet.train`."""
+
+    def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
+        """Computes folds.
+
+        Args:
+            tasks: The folds, taken when there is room for another, so that it may end early.
+            count: How many there may be.
+            progress: Called as progress(key, epochs done, epochs) if folds run in this process.
+
+        Yields:
+            Outcomes as they come.
+        """
+
+
+def compute_identity(executor: Executor, device: torch.device) -> dict[str, Any]:
+    """Returns what the numbers depend on besides clips, network and settings, as JSON types.
+
+    Sums in floating point depend on how threads share them, and kernels on the version of torch.
+    """
+    identity = {"device": device.type, "torch": torch.__version__}
+    return identity | ({"threads": executor.fold_threads()} if device.type == "cpu" else {})
+
+
+@dataclass(frozen=True)
+class Serial:
+    """Folds in this process, in their order; on a GPU some at once."""
+
+    threads: int | None = None
+    """Threads of a fold; None takes torch's number."""
+    folds_at_once: int | None = None
+    """Folds whose steps take turns on the device; None takes 1 on the CPU, where it gains nothing,
+    and on a GPU 8, as many as it has queues by default."""
+    cuda_graph: bool = True
+    """On a GPU, launch training steps as CUDA graphs."""
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(1, threads=self.threads, folds_at_once=self.folds_at_once)
+
+    def fold_threads(self) -> int:
+        """Returns the number of threads a fold computes with on the CPU."""
+        return self.threads or torch.get_num_threads()
+
+    def pick_device(self, device: str | torch.device | None) -> torch.device:
+        """Returns the device, as `originet.device.pick_device` does."""
+        return pick_device(device)
+
+    def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
+        """Computes folds, see `Executor.run`."""
+        for group in self._groups(tasks):
+
+            def tell(done: int, epochs: int, group: list[Task] = group) -> None:
+                for task in group:
+                    progress(task.key, done, epochs)
+
+            jobs = [task.job for task in group]
+            outcomes = try_folds(
+                *(jobs, group[0].views, self.threads), cuda_graph=self.cuda_graph, progress=tell
+            )
+            yield from zip((task.key for task in group), outcomes, strict=True)
+
+    def _groups(self, tasks: Iterator[Task]) -> Iterator[list[Task]]:
+        """Cuts the tasks into runs of those that can be trained at once."""
+        group: list[Task] = []
+        for task in tasks:
+            first = group[0] if group else task
+            if task.views is not first.views or task.job.config.epochs != first.job.config.epochs:
+                yield group
+                group = []
+            group.append(task)
+            if len(group) == (self.folds_at_once or (8 if task.job.device.type == "cuda" else 1)):
+                yield group  # before the next task is taken, which these may make needless
+                group = []
+        if group:
+            yield group
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Folds at a time in processes of this machine, by joblib; they share the images' memory."""
+
+    workers: int | None = None
+    """Processes; None takes as many as cores."""
+    threads: int | None = None
+    """Threads of a fold; None shares the cores out among the workers."""
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(1, workers=self.workers, threads=self.threads)
+
+    def _workers(self) -> int:
+        return self.workers or joblib.cpu_count()
+
+    def fold_threads(self) -> int:
+        """Returns the number of threads a fold computes with on the CPU."""
+        return self.threads or max(joblib.cpu_count() // self._workers(), 1)
+
+    def pick_device(self, device: str | torch.device | None) -> torch.device:
+        """Returns the device, as `originet.device.pick_device` does."""
+        return pick_device(device)
+
+    def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
+        """Computes folds, see `Executor.run`; `progress` is not called."""
+        started: dict[int, FoldJob] = {}
+
+        def calls() -> Iterator[Any]:
+            for key, job, views in tasks:
+                started[key] = job
+                yield joblib.delayed(_with_key)(key, job, views, self.fold_threads())
+
+        while True:
+            # Batches of one: a fold takes seconds, and what is started is known by name.
+            pool = joblib.Parallel(
+                min(self._workers(), max(count, 1)),
+                backend="loky",
+                batch_size=1,
+                pre_dispatch="n_jobs",
+                return_as="generator_unordered",
+            )
+            try:
+                with closing(pool(calls())) as outcomes:
+                    for key, outcome in outcomes:
+                        del started[key]
+                        yield key, outcome
+                return
+            except TerminatedWorkerError:
+                # Whose worker it was, nobody knows; all that were running are gone.
+                names = "; ".join(job.name for job in started.values())
+                reason = (
+                    f"a worker process was killed, often for want of memory, while these folds "
+                    f"ran: {names}; fewer workers or a smaller batch_size may help"
+                )
+                lost, started = list(started), {}
+                yield from ((key, FoldFailure(reason)) for key in lost)
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Folds as tasks of a Ray cluster, or of a Ray that is started here for them.
+
+    This process alone reads and writes files: nodes need no disk in common. A fold whose worker or
+    node died is computed again elsewhere; one that failed by itself is not, as it would fail again.
+    """
+
+    address: str | None = None
+    """Of the cluster, as `ray.init` takes it; None means RAY_ADDRESS or a local Ray."""
+    cpus_per_task: int = 1
+    """Cores reserved for a fold, and its threads."""
+    gpus_per_task: float = 0
+    """GPUs reserved for a fold; a fraction lets folds share one."""
+    retries: int = 3
+    """How often a fold is started again when its worker or node died."""
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(1, cpus_per_task=self.cpus_per_task)
+        _at_least(0, gpus_per_task=self.gpus_per_task, retries=self.retries)
+
+    def fold_threads(self) -> int:
+        """Returns the number of threads a fold computes with on the CPU."""
+        return self.cpus_per_task
+
+    def pick_device(self, device: str | torch.device | None) -> torch.device:
+        """Returns the device that is asked for, or what the tasks' resources allow.
+
+        Whether it is there, only the nodes can tell.
+
+        Raises:
+            InputError: If a GPU is asked for, but none per task.
+        """
+        if device is None:
+            return torch.device("cuda" if self.gpus_per_task > 0 else "cpu")
+        try:
+            picked = torch.device(device)
+        except RuntimeError as error:
+            raise InputError(f"device {device!r} is none: {str(error).splitlines()[0]}") from error
+        if picked.type == "cuda" and self.gpus_per_task == 0:
+            raise InputError(f"device {str(device)!r} needs gpus_per_task above 0")
+        return picked
+
+    def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
+        """Computes folds, see `Executor.run`; `progress` is not called."""
+        from originet.ray_tasks import run_tasks
+
+        yield from run_tasks(self, tasks)
+
+
+EXECUTORS: Mapping[str, type[Serial] | type[Processes] | type[Ray]] = {
+    "serial": Serial,
+    "processes": Processes,
+    "ray": Ray,
+}
+"""By the names of the command line."""
+
+
+def _with_key(
+    key: int, job: FoldJob, views: NDArray[np.uint8], threads: int
+) -> tuple[int, FoldOutcome | FoldFailure]:
+    (outcome,) = try_folds([job], views, threads)
+    return key, outcome
+
+
+def _at_least(least: int, **values: float | None) -> None:
+    """Raises InputError that names the first value which is too small."""
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise InputError(f"{name} must be at least {least}, got {value}")

@@ -1,0 +1,285 @@
+"""A leave-one-subject-out run as folds: those on disk, those to compute, and their result."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from originet import metrics
+from originet.augment import augmented_views
+from originet.config import Config
+from originet.errors import InputError
+from originet.executors import Executor, Task
+from originet.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
+from originet.model import parameter_count
+from originet.protocol import is_leaky
+from originet.result import LosoResult
+from originet.rundir import (
+    fold_path,
+    open_directory,
+    read_fold,
+    write_fold,
+    write_json,
+    write_predictions,
+    writing,
+)
+from originet.splits import SortedClips, subject_splits
+from originet.weights import check_state
+
+
+class LosoRun:
+    """One run: what it is, which of its folds are there, and in the end its result.
+
+    Folds are numbered by seed, then by subject. The fold's seed comes from the run's seed and its
+    subject, so neither the order in which folds end nor the other folds change a fold's result.
+
+    Args:
+        clips: The clips.
+        model: Makes a network for a number of classes.
+        config: Settings.
+        device: Where to compute.
+        compute: What else the numbers depend on, see `originet.executors.compute_identity`.
+        row: What identifies the run besides; may be empty.
+        out: Directory of the run; None writes nothing.
+        keep_weights: Whether weights are written.
+        progress: Called as progress(done, total), counted in epochs.
+
+    Raises:
+        InputError: If `model` cannot be used, or `out` is another run's, damaged or cannot be
+            written.
+    """
+
+    def __init__(
+        self,
+        clips: SortedClips,
+        model: ModelFactory,
+        config: Config,
+        *,
+        device: torch.device,
+        compute: Mapping[str, Any],
+        row: Mapping[str, Any] | None = None,
+        out: Path | None = None,
+        keep_weights: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.clips = clips
+        self._model, self.config, self._device = model, config, device
+        self._keep_weights = keep_weights and out is not None
+        self._progress = progress
+        specimen = model(len(clips.classes))
+        if model(len(clips.classes)) is specimen:
+            told = "model must return a new network at every call, got the same one twice"
+            raise InputError(told)
+        if self._keep_weights:
+            check_state(specimen)
+        self._network: dict[str, Any] = {
+            "class": type(specimen).__name__,
+            "parameters": parameter_count(specimen),
+            "architecture_sha256": hashlib.sha256(repr(specimen).encode()).hexdigest(),
+        }
+        identity: dict[str, Any] = {
+            "config": config.to_dict(),
+            "leaky": is_leaky(config.protocol),
+            "model": self._network,
+            "dataset": clips.dataset,
+            "classes": list(clips.classes),
+            "clip_list_sha256": clips.clip_list_sha256,
+            "images_sha256": clips.images_sha256,
+            "compute": dict(compute),
+        }
+        if row:
+            identity["row"] = dict(row)
+        self._directory = None if out is None else open_directory(out, identity)
+
+        splits = list(subject_splits(clips.subjects))
+        self._folds = [
+            (self._start(seed, index, test), train, test)
+            for seed in config.seeds
+            for index, (train, test) in enumerate(splits)
+        ]
+        self._records: dict[int, dict[str, Any]] = {}
+        self._shown = 0
+        for number in range(len(self._folds)):
+            record = self._read(number)
+            if record is not None:
+                self._records[number] = record
+                self.advance(0)
+
+    def _start(self, seed: int, index: int, test: np.ndarray) -> dict[str, Any]:
+        """The part of a fold's record that is known before it is computed."""
+        return {
+            "seed": seed,
+            "index": index,
+            "subject": str(self.clips.subjects[test[0]]),
+            "clips": self.clips.names[test].tolist(),
+            "true": self.clips.labels[test].tolist(),
+        }
+
+    def _read(self, number: int) -> dict[str, Any] | None:
+        if self._directory is None:
+            return None
+        start = self._folds[number][0]
+        path = fold_path(self._directory, start)
+        return read_fold(path, start, with_weights=self._keep_weights)
+
+    def missing(self) -> list[int]:
+        """Returns the numbers of the folds that are not finished."""
+        return [number for number in range(len(self._folds)) if number not in self._records]
+
+    def job(self, number: int) -> FoldJob:
+        """Returns a fold as something to compute."""
+        start, train, test = self._folds[number]
+        return FoldJob(
+            self._model,
+            self.clips.classes,
+            self.clips.labels,
+            train,
+            test,
+            self.config,
+            _fold_seed(start["seed"], start["subject"]),
+            self._device,
+            name=f"seed {start['seed']}, subject {start['subject']}",
+            keep_weights=self._keep_weights,
+        )
+
+    def add(self, number: int, outcome: FoldOutcome) -> None:
+        """Takes the outcome of a fold, and writes it.
+
+        Args:
+            number: The fold's.
+            outcome: What it came to.
+
+        Raises:
+            InputError: If the directory cannot be written.
+        """
+        record = self._folds[number][0] | outcome.record | {"weights_sha256": None}
+        if self._directory is not None:
+            with writing(self._directory):
+                path = fold_path(self._directory, record)
+                record = write_fold(path, record, outcome.weights)
+        self._records[number] = record
+
+    def advance(self, epochs: int) -> None:
+        """Tells the progress: the finished folds and so many epochs of others."""
+        done = len(self._records) * self.config.epochs + epochs
+        if self._progress is not None and done != self._shown:
+            self._shown = done
+            self._progress(done, len(self._folds) * self.config.epochs)
+
+    def result(self) -> LosoResult:
+        """Returns the result of all folds, and writes it.
+
+        Raises:
+            InputError: If the directory cannot be written.
+        """
+        clips, seeds = self.clips, self.config.seeds
+        records = [self._records[number] for number in range(len(self._folds))]
+        out_of_fold = np.full((len(seeds), len(clips.labels)), -1, dtype=np.int64)
+        for record, (_, _, test) in zip(records, self._folds, strict=True):
+            row = seeds.index(record["seed"])
+            assert (out_of_fold[row, test] == -1).all(), "a clip was predicted twice"
+            out_of_fold[row, test] = record["predicted"]
+        assert (out_of_fold >= 0).all(), "a clip was never predicted"
+        y_true, y_pred = np.empty_like(clips.labels), np.empty_like(out_of_fold)
+        y_true[clips.order], y_pred[:, clips.order] = clips.labels, out_of_fold
+        table = clips.table
+        result = LosoResult(
+            dataset=clips.dataset,
+            classes=clips.classes,
+            config=self.config,
+            model=self._network,
+            clips=list(zip(table["subject"].astype(str), table["clip"].astype(str), strict=True)),
+            y_true=y_true,
+            y_pred=y_pred,
+            folds=records,
+            metrics=metrics.scores_over_seeds(clips.labels, out_of_fold, clips.subjects),
+            intervals=metrics.bootstrap_intervals(clips.labels, out_of_fold, clips.subjects),
+            baseline=metrics.majority_baseline(clips.labels, clips.subjects),
+            confusion=metrics.confusion_matrix(
+                np.tile(clips.labels, len(seeds)), out_of_fold.ravel(), len(clips.classes)
+            ),
+            clip_list_sha256=clips.clip_list_sha256,
+            images_sha256=clips.images_sha256,
+            seconds=float(sum(record["seconds"] for record in records)),
+        )
+        if self._directory is not None:
+            with writing(self._directory):
+                write_json(self._directory / "results.json", result.to_json())
+                write_predictions(self._directory / "predictions.csv", clips.classes, records)
+        return result
+
+
+def execute(
+    runs: Mapping[str, LosoRun], executor: Executor
+) -> Iterator[tuple[str, LosoResult | InputError]]:
+    """Computes what is missing of several runs, all folds together.
+
+    The first fold of a run that fails ends the run; its folds that have not started do not start.
+    What is finished has been written by then.
+
+    Args:
+        runs: The runs by name.
+        executor: Computes the folds.
+
+    Yields:
+        The name of a run that ended, and its result or why there is none; in the order in which
+        they end, those that were complete before first.
+    """
+    folds = [(name, number) for name, run in runs.items() for number in run.missing()]
+    failed: set[str] = set()
+    underway: dict[int, int] = {}  # epochs done of the folds that are being computed
+    views: dict[tuple[object, ...], NDArray[np.uint8]] = {}  # shared by runs of the same images
+
+    def views_of(run: LosoRun) -> NDArray[np.uint8]:
+        how = run.config.rotations, run.config.equalize
+        key = (run.clips.images_sha256, *how)
+        if key not in views:
+            views[key] = augmented_views(run.clips.images, *how)
+        return views[key]
+
+    def tasks() -> Iterator[Task]:
+        for key, (name, number) in enumerate(folds):
+            if name not in failed:
+                yield Task(key, runs[name].job(number), views_of(runs[name]))
+
+    def show(name: str) -> None:
+        runs[name].advance(sum(done for key, done in underway.items() if folds[key][0] == name))
+
+    def advance(key: int, done: int, _: int) -> None:
+        underway[key] = done
+        show(folds[key][0])
+
+    def end(name: str) -> LosoResult | InputError:
+        try:
+            return runs[name].result()
+        except InputError as error:
+            return error
+
+    for name in [name for name, run in runs.items() if not run.missing()]:
+        yield name, end(name)
+    with closing(executor.run(tasks(), len(folds), advance)) as outcomes:
+        for key, outcome in outcomes:
+            name, number = folds[key]
+            underway.pop(key, None)
+            try:
+                if isinstance(outcome, FoldFailure):
+                    raise outcome.error()
+                runs[name].add(number, outcome)
+                show(name)
+            except InputError as error:
+                if name not in failed:
+                    failed.add(name)
+                    yield name, error
+            else:
+                if not runs[name].missing():
+                    yield name, end(name)
+
+
+def _fold_seed(seed: int, subject: str) -> int:
+    """A seed of 32 bits that depends on the run's seed and the subject alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{subject}".encode()).digest()[:4], "big")

@@ -1,0 +1,136 @@
+"""Which clips can be evaluated by leaving subjects out, and how they are split."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import LeaveOneGroupOut
+
+from originet.datasets import ClipTable, clip_list_hash
+from originet.errors import InputError
+
+
+def subject_splits(
+    subjects: Sequence[str] | NDArray[Any],
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Splits clips so that each subject is the test subject once.
+
+    Args:
+        subjects: The subject of each clip [N].
+
+    Returns:
+        Pairs (training indices, test indices), in sorted order of the test subjects.
+
+    Raises:
+        InputError: If there are fewer than 2 subjects.
+    """
+    groups = np.asarray(subjects, dtype=str)
+    count = len(np.unique(groups))
+    if count < 2:
+        raise InputError(f"leave-one-subject-out needs at least 2 subjects, got {count}")
+    return iter(LeaveOneGroupOut().split(groups, groups=groups))
+
+
+def check_table(
+    table: ClipTable,
+) -> tuple[NDArray[Any], tuple[str, ...], NDArray[np.int64]]:
+    """Checks that a clip table can be evaluated by leaving subjects out.
+
+    Args:
+        table: The clips.
+
+    Returns:
+        The subject of each clip [N], the class names, sorted, and the class of each clip [N].
+
+    Raises:
+        InputError: If a column is missing, a clip stands in the table twice, there are fewer
+            than 2 subjects or classes, or a class occurs with a single subject.
+    """
+    missing = [c for c in ("dataset", "subject", "clip", "label") if c not in table.columns]
+    if missing:
+        raise InputError(f"table has no column {', '.join(missing)}")
+    subjects = table["subject"].astype(str)
+    if table["dataset"].nunique() > 1:  # the same name in two data sets is two people
+        subjects = table["dataset"].astype(str) + "/" + subjects
+    subject_splits(subjects.to_numpy())
+    key = ["dataset", "subject", "clip"]
+    doubled = table[table.duplicated(key)]
+    if len(doubled) > 0:
+        raise InputError(f"table holds clip {'/'.join(map(str, doubled.iloc[0][key]))} twice")
+    labels = table["label"].astype(str)
+    classes = tuple(sorted(set(labels)))
+    if len(classes) < 2:
+        raise InputError(f"at least 2 classes are needed, got {len(classes)} ({classes[0]!r})")
+    for name in classes:
+        having = sorted(set(subjects[labels == name]))
+        if len(having) == 1:
+            raise InputError(
+                f"class {name!r} occurs with one subject only ({having[0]!r}); with that subject "
+                "left out it cannot be learned: add subjects, or merge or drop the class"
+            )
+    indices = np.searchsorted(np.array(classes), labels.to_numpy(dtype=str))
+    return subjects.to_numpy(dtype=str), classes, indices.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class SortedClips:
+    """A table's N clips and their images in the order of (subject, name), whatever the rows'."""
+
+    table: ClipTable
+    """The table, in its own order."""
+    order: NDArray[np.int64]
+    """The table's row of each clip [N]."""
+    subjects: NDArray[Any]
+    """[N]; where there are several data sets, "<data set>/<subject>"."""
+    names: NDArray[Any]
+    """[N]."""
+    classes: tuple[str, ...]
+    """Class names [C], sorted."""
+    labels: NDArray[np.int64]
+    """Class indices [N]."""
+    images: NDArray[np.uint8]
+    """[N, S, S]."""
+    dataset: str
+    """Name of the data set; several names are joined by "+"."""
+    clip_list_sha256: str
+    """See `originet.datasets.clip_list_hash`."""
+    images_sha256: str
+    """Hash of the images."""
+
+
+def sort_clips(table: ClipTable, images: NDArray[np.uint8], image_size: int) -> SortedClips:
+    """Checks a table with its images and puts both into the order in which folds take them.
+
+    Args:
+        table: The clips.
+        images: Active images of the clips in table order, [N, S, S] uint8.
+        image_size: What S must be.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: If the table cannot be evaluated (see `check_table`) or the images do not fit.
+    """
+    subjects, classes, labels = check_table(table)
+    expected = (len(table), image_size, image_size)
+    if images.shape != expected or images.dtype != np.uint8:
+        raise InputError(f"images must be {expected} uint8, got {images.shape} {images.dtype}")
+    names = table["clip"].astype(str).to_numpy()
+    order = np.lexsort((names, subjects))
+    images = images[order]  # a copy, contiguous
+    return SortedClips(
+        table,
+        order,
+        subjects[order],
+        names[order],
+        classes,
+        labels[order],
+        images,
+        "+".join(sorted(set(table["dataset"].astype(str)))),
+        clip_list_hash(table),
+        hashlib.sha256(images.tobytes()).hexdigest(),
+    )

@@ -1,0 +1,62 @@
+"""The weights of a trained network as a safetensors file: numbers by name, nothing to execute."""
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from originet.errors import InputError
+
+
+def to_safetensors(model: nn.Module) -> bytes:
+    """Returns parameters and buffers as the content of a safetensors file.
+
+    Args:
+        model: Any network whose state holds tensors only; it stays as it is, on its device.
+
+    Returns:
+        The bytes, the same for the same numbers: layout and device of a tensor do not enter.
+    """
+    # A copy of each, as safetensors takes neither channels_last nor tensors that share memory.
+    state = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
+    return safetensors.torch.save(state)
+
+
+def check_state(model: nn.Module) -> None:
+    """Raises InputError if a part of a network's state is no tensor and so cannot be written."""
+    for name, value in model.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            kind = type(value).__name__
+            raise InputError(f"weights cannot be kept: {name!r} of the model is {kind}, no tensor")
+
+
+def load_fold_weights(path: str | Path, model: nn.Module) -> None:
+    """Loads the weights which a fold of `originet.run_loso` ended with.
+
+    Args:
+        path: A file `folds/<name>.safetensors` of a run's directory.
+        model: A network as the run's factory makes it; filled in place, on its own device.
+
+    Raises:
+        InputError: If the file cannot be read, is damaged or holds another network's weights.
+
+    Example:
+        >>> model = OrigiNet(4)
+        >>> load_fold_weights("results/folds/seed0_000_s01.safetensors", model)
+    """
+    try:
+        state = safetensors.torch.load_file(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged or no safetensors file: {error}") from error
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} does not fit the model: {reason}") from error

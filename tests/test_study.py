@@ -1,0 +1,158 @@
+"""Several networks at once: results, failures, resuming, what a directory is for."""
+
+import dataclasses
+import json
+
+import pytest
+from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time
+from torch import nn
+
+from originet.errors import InputError
+from originet.executors import Processes, Serial
+from originet.study import Variant, run_study
+
+ONE = Serial(threads=1)
+
+
+@pytest.fixture
+def clips():
+    table, images = small_set(subjects=3)
+    return table, {"paper": images, "rank": 255 - images}
+
+
+def variants(**models):
+    return [Variant(name, model, QUICK) for name, model in models.items()]
+
+
+def failing(call):
+    """A factory whose network fails from a call on; the first two are looked at only."""
+    calls = []
+
+    def model(num_classes):
+        calls.append(num_classes)
+        if len(calls) > 2 + call:
+            raise RuntimeError("no more\nof them")
+        return tiny(num_classes)
+
+    return model, calls
+
+
+@pytest.mark.parametrize("executor", [ONE, Processes(workers=2, threads=1)])
+def test_each_variant_gives_what_its_own_run_gives(clips, tmp_path, executor):
+    table, images = clips
+    dynamic = dataclasses.replace(QUICK, method="rank", seeds=(1, 2))
+    rows = [*variants(small=tiny), Variant("dynamic", with_dropout, dynamic)]
+    calls = []
+    study = run_study(
+        *(table, rows, images),
+        out=tmp_path / "study",
+        device="cpu",
+        executor=executor,
+        progress=lambda *call: calls.append(call),
+    )
+    assert list(study.results) == ["small", "dynamic"] and study.failed == {}
+    for row in rows:
+        own = tmp_path / "own" / row.name
+        alone = run(
+            *(table, images[row.config.method]),
+            model=row.model,
+            config=row.config,
+            out=own,
+            executor=ONE,
+        )
+        assert without_time(study.results[row.name]) == without_time(alone)
+        assert contents(tmp_path / "study" / row.name) == contents(own)
+        total = 3 * QUICK.epochs * len(row.config.seeds)
+        assert [call for call in calls if call[0] == row.name][-1] == (row.name, total, total)
+
+
+def test_a_variant_that_fails_stops_and_the_others_go_on(clips, tmp_path):
+    model, calls = failing(call=1)
+    never, _ = failing(call=-2)
+    rows = variants(first=model, second=tiny, third=never)
+    study = run_study(clips[0], rows, clips[1], out=tmp_path, device="cpu", executor=ONE)
+    assert study.failed == {"first": "seed 0, subject s01: no more", "third": "no more"}
+    assert list(study.results) == ["second"]
+    assert len(calls) == 4  # two looks, a fold, a fold that failed; its third did not start
+    folds = sorted(path.name for path in (tmp_path / "first" / "folds").glob("*.json"))
+    assert folds == ["seed0_000_s00.json"]
+    assert not (tmp_path / "first" / "results.json").exists()
+    # Mended, it goes on, and the one that is complete is read.
+    both = variants(first=tiny, second=tiny)
+    mended = run_study(clips[0], both, clips[1], out=tmp_path, device="cpu", executor=ONE)
+    assert without_time(mended.results["first"]) == without_time(study.results["second"])
+
+
+def test_all_failing_is_an_error_that_tells_the_first(clips):
+    model, _ = failing(call=0)
+    text = r"^none of 1 rows .*, as a: seed 0, subject s00: no more$"
+    with pytest.raises(InputError, match=text):
+        run_study(clips[0], variants(a=model), clips[1], device="cpu")
+
+
+def test_what_else_identifies_a_row_is_in_its_directory(clips, tmp_path):
+    def study(**row):
+        variant = Variant("net", tiny, QUICK, row)
+        return run_study(clips[0], [variant], clips[1], out=tmp_path, device="cpu", executor=ONE)
+
+    study(pretrained=False)
+    identity = json.loads((tmp_path / "net" / "config.json").read_text())
+    assert identity["row"] == {"pretrained": False}
+    with pytest.raises(InputError, match=r"row\.pretrained is False there, True here"):
+        study(pretrained=True)
+
+
+def test_a_directory_of_another_study_is_refused(clips, tmp_path):
+    table, images = clips
+
+    def study(table=table, config=QUICK, executor=ONE):
+        rows = [Variant("net", tiny, config)]
+        return run_study(table, rows, images, out=tmp_path, device="cpu", executor=executor)
+
+    study()
+    before = contents(tmp_path)
+    for text, change in (
+        (r"config\.epochs is 5 there, 6 here", {"config": dataclasses.replace(QUICK, epochs=6)}),
+        (r"compute\.threads is 1 there, 2 here", {"executor": Serial(threads=2)}),
+        ("clip_list_sha256 is", {"table": table.assign(clip="x" + table["clip"])}),
+    ):
+        with pytest.raises(InputError, match=text):
+            study(**change)
+    assert contents(tmp_path) == before
+
+
+def test_bad_input_is_refused(clips, tmp_path):
+    table, images = clips
+    for rows, text in (
+        ([], r"rows must be one or more, each once, got \[\]"),
+        (variants(a=tiny) * 2, "rows must be one or more, each once"),
+        (variants(**{"a/b": tiny}), "a row's name must be a file name as well, got 'a/b'"),
+        (
+            [Variant("a", tiny, dataclasses.replace(QUICK, method="learnet"))],
+            "images by 'learnet' are needed, got paper, rank",
+        ),
+    ):
+        with pytest.raises(InputError, match=text):
+            run_study(table, rows, images, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_no_tensors_cannot_be_kept(clips, tmp_path):
+    rows = [Variant("extra", Extra, dataclasses.replace(QUICK, select="last"))]
+    with pytest.raises(InputError, match="weights cannot be kept: '_extra_state' of the model"):
+        run_study(clips[0], rows, clips[1], out=tmp_path, device="cpu")
+    study = run_study(clips[0], rows, clips[1], out=tmp_path, device="cpu", keep_weights=False)
+    assert study.results["extra"].metrics["uar"] > 0.5
+
+
+class Extra(nn.Sequential):
+    """A network whose state holds more than tensors."""
+
+    def __init__(self, num_classes):
+        super().__init__(*tiny(num_classes))
+
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        pass
