@@ -372,7 +372,7 @@ def _thumbnail(each: Prediction, images: ClipImages, result: LosoResult) -> Thum
     if not each.right:
         true_share = f"{100 * each.true_probability:.0f}\N{NO-BREAK SPACE}%"
         lines.insert(0, f"true {each.true}, {true_share}")
-    lines.append(f"{each.subject}/{each.clip}")
+    lines += [each.subject, each.clip]
     lines += [f"seed {each.seed}"] if len(result.seeds) > 1 else []
     alt = f"Active image of a clip of {each.true}, predicted as {said}"
     return Thumbnail(images[each.subject, each.clip], lines, alt)
