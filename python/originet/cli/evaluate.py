@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from originet import demo, loso, metrics, report, results
+from originet import demo, loso, metrics, report, saved_results
 from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.cli.options import DEFAULTS
@@ -95,7 +95,7 @@ def loso_command(
             executor=runner,
             progress=progress_bar(bars, "epochs"),
         )
-    images = results.clip_images(result, clips.table, clips.images[method])
+    images = saved_results.clip_images(result, clips.table, clips.images[method])
     report.write_loso_report(out / report.NAME, result, report.environment(where), images)
     _print_loso(result)
     console.print(escape(f"Results: {out}, to be read in {out / report.NAME}"), soft_wrap=True)
