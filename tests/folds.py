@@ -1,5 +1,7 @@
 """Small sets that networks learn in no time, and runs over them."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,20 @@ def tiny(num_classes: int) -> nn.Module:
 
 def with_dropout(num_classes: int) -> nn.Module:
     return nn.Sequential(nn.Dropout(0.2), tiny(num_classes))
+
+
+def worker_model(path: Path, harm: Callable[[int], None]) -> Callable[[int], nn.Module]:
+    """A factory that calls `harm` in other processes, with the number of its call there."""
+    here = os.getpid()
+
+    def model(num_classes: int) -> nn.Module:
+        if os.getpid() != here:
+            with path.open("a") as file:  # one byte a call
+                file.write("x")
+            harm(path.stat().st_size)
+        return tiny(num_classes)
+
+    return model
 
 
 def small_set(subjects: int = 4, clips: int = 6) -> tuple[pd.DataFrame, np.ndarray]:

@@ -2,14 +2,13 @@
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 import torch
-from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time
+from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
 from originet.config import Config
@@ -18,20 +17,6 @@ from originet.executors import EXECUTORS, Processes, Ray, Serial, compute_identi
 
 SEEDS = Config.from_dict(QUICK.to_dict() | {"seeds": [3, 4]})
 TWO = Processes(workers=2, threads=1)
-
-
-def worker_model(path: Path, harm: Callable[[int], None]) -> Callable[[int], nn.Module]:
-    """A factory that calls `harm` in other processes, with the number of its call there."""
-    here = os.getpid()
-
-    def model(num_classes: int) -> nn.Module:
-        if os.getpid() != here:
-            with path.open("a") as file:  # one byte a call
-                file.write("x")
-            harm(path.stat().st_size)
-        return tiny(num_classes)
-
-    return model
 
 
 @pytest.mark.parametrize("executor", [TWO, Processes(workers=3, threads=1)])

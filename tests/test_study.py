@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import os
+import signal
+import time
 
 import pytest
-from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time
+from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
 from originet.errors import InputError
@@ -81,6 +84,22 @@ def test_a_variant_that_fails_stops_and_the_others_go_on(clips, tmp_path):
     both = variants(first=tiny, second=tiny)
     mended = run_study(clips[0], both, clips[1], out=tmp_path, device="cpu", executor=ONE)
     assert without_time(mended.results["first"]) == without_time(study.results["second"])
+
+
+def test_a_killed_worker_ends_the_variants_that_ran_and_no_other(clips, tmp_path):
+    def harm(call):
+        if call == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(5)  # so that no fold of the next variant starts before that is noticed
+
+    rows = variants(first=worker_model(tmp_path / "calls", harm), second=tiny)
+    two = Processes(workers=2, threads=1)
+    study = run_study(clips[0], rows, clips[1], device="cpu", executor=two)
+    assert list(study.failed) == ["first"]
+    assert study.failed["first"].startswith("a worker process was killed, often for want of memory")
+    assert "seed 0, subject s00; seed 0, subject s01;" in study.failed["first"]
+    alone = run(clips[0], clips[1]["paper"], executor=ONE)
+    assert without_time(study.results["second"]) == without_time(alone)
 
 
 def test_all_failing_is_an_error_that_tells_the_first(clips):

@@ -166,6 +166,7 @@ class Processes:
                 batch_size=1,
                 pre_dispatch="n_jobs",
                 return_as="generator_unordered",
+                idle_worker_timeout=60,  # seconds; how long workers outlive a killed parent
             )
             try:
                 with closing(pool(calls())) as outcomes:

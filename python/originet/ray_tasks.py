@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,10 @@ def _connect(address: str | None) -> None:
     # A cluster of somebody else keeps its own settings; one that starts here tells nobody.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
+        address = address or os.environ.get("RAY_ADDRESS") or "local"
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if host and port.isdigit():  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"address: no Ray cluster at {address!r}: {one_line(error)}") from error
@@ -95,9 +100,10 @@ def _outcome(reference: Any, task: "Task", retries: int) -> FoldOutcome | FoldFa
     """Fetches what a task came to; a mistake inside a task is raised here as it was there."""
     try:
         (outcome,) = ray.get(reference)
-    except ray.exceptions.RayTaskError:
-        raise
     except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", error)  # of an exception that was raised inside a task
+        if not isinstance(cause, ray.exceptions.RayError):
+            raise
         reason = f"{task.job.name}: lost by Ray after {retries} retries: {one_line(error)}"
         return FoldFailure(f"{reason}; a smaller batch_size or more cpus_per_task may help")
     return outcome

@@ -1,0 +1,113 @@
+"""Whatever ends a run, its finished folds stay, and the next run ends as an undisturbed one."""
+
+import errno
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from folds import contents, run, small_set, with_dropout
+from stores import nth_write
+
+from originet import files
+from originet.errors import InputError
+from originet.executors import Executor, Processes, Serial
+
+ONE = Serial(threads=1)
+TWO = Processes(workers=2, threads=1)
+SUBJECTS = 4
+WRITES = 1 + 2 * SUBJECTS + 2  # config.json, weights and record of each fold, results, predictions
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["originet.loso", "originet.store"])
+
+
+def complete(out: Path, executor: Executor = ONE) -> None:
+    run(*small_set(SUBJECTS), model=with_dropout, out=out, executor=executor)
+
+
+def finished(out: Path) -> list[str]:
+    return sorted(path.name for path in (out / "folds").glob("*.json"))
+
+
+def without_leftovers(out: Path) -> dict[str, bytes]:
+    """The run's files, but for parts that a killed process was writing."""
+    return {name: data for name, data in contents(out).items() if not name.endswith(".tmp")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    complete(out)
+    return contents(out)
+
+
+def kill_itself(out: Path, moment: str, number: int) -> None:
+    """Runs, and dies in the middle of a write or before a file is moved into place."""
+
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if moment == "write":
+        Path.write_bytes = nth_write(number, kill)
+    else:
+        calls, replace = iter(range(1, number + 1)), os.replace
+
+        def counted(*arguments):
+            if next(calls) == number:
+                kill()
+            return replace(*arguments)
+
+        assert files.os is os
+        os.replace = counted
+    complete(out)
+
+
+@pytest.mark.parametrize("moment", ["write", "move"])
+def test_a_run_killed_at_any_write_is_completed(tmp_path, undisturbed, moment):
+    for number in range(1, WRITES + 1):
+        out = tmp_path / str(number)
+        process = _processes.Process(target=kill_itself, args=(out, moment, number))
+        process.start()
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        names = finished(out)
+        assert len(names) == min(max(number - 2, 0) // 2, SUBJECTS)
+        before = {name: (out / "folds" / name).read_bytes() for name in names}
+        complete(out)
+        assert without_leftovers(out) == undisturbed
+        assert all((out / "folds" / name).read_bytes() == data for name, data in before.items())
+
+
+@pytest.mark.parametrize("executor", [ONE, TWO], ids=["serial", "processes"])
+def test_a_run_killed_at_a_random_moment_is_completed(tmp_path, undisturbed, executor):
+    rng = random.Random(0)
+    for number in range(3 if executor is ONE else 1):
+        out = tmp_path / str(number)
+        process = _processes.Process(target=complete, args=(out, executor))
+        process.start()
+        while not finished(out):
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.1))
+        process.kill()
+        process.join(60)
+        complete(out, executor)
+        assert without_leftovers(out) == undisturbed
+
+
+@pytest.mark.parametrize("number", range(1, WRITES + 1))
+def test_a_full_disk_is_told_and_the_next_run_completes(tmp_path, monkeypatch, undisturbed, number):
+    def no_space() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", nth_write(number, no_space))
+        with pytest.raises(InputError) as told:
+            complete(tmp_path)
+    assert str(told.value) == f"out: cannot write to {tmp_path}: No space left on device"
+    assert len(finished(tmp_path)) == min(max(number - 2, 0) // 2, SUBJECTS)
+    complete(tmp_path)
+    assert contents(tmp_path) == undisturbed
