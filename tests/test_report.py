@@ -1,5 +1,6 @@
 import base64
 import dataclasses
+import functools
 import io
 import re
 
@@ -41,6 +42,13 @@ def make_rows():
         )
         for provider, median in (("fused", 2.0), ("eager", 9.0), ("clone", 1.0))
     ]
+
+
+@functools.cache  # its figures take a while
+def plain_page():
+    page = Report("t")
+    report.loso_section(page, make_result())
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +96,7 @@ def test_page_is_for_phones_and_names_itself(full_page):
 
 
 def test_loso_section_sets_each_result_beside_its_baseline():
-    page = Report("t")
-    result = make_result()
-    report.loso_section(page, result)
+    page = plain_page()
     parsed = Page(page.html())
     # The baseline answers class 0, which has 3 of 6 clips: 1 of 2, 1 of 3 and 1 of 1 by subject.
     for row in (
@@ -141,8 +147,7 @@ def test_loso_section_shows_no_spread_for_one_seed():
 
 
 def test_loso_section_tells_each_class_and_what_is_undefined():
-    page = Report("t")
-    report.loso_section(page, make_result())
+    page = plain_page()
     rows = Page(page.html()).rows
     assert ["negative", "75.0 %", "50.0 %", "60.0 %", "6"] in rows  # 3 of 4, 3 of 6, 6 of 10
     assert ["others", "62.5 %", "83.3 %", "71.4 %", "6"] in rows
@@ -171,8 +176,7 @@ def test_verdict_says_whether_a_result_is_more_than_its_baseline(value, interval
 
 
 def test_loso_section_begins_with_the_verdicts():
-    page = Report("t")
-    report.loso_section(page, make_result())
+    page = plain_page()
     text = Page(page.html()).text
     accuracy = report.verdict("Accuracy over all clips", 0.75, (0.6123, 0.8), 0.5)
     uar = report.verdict("UAR", 0.52, (0.41, 1.0), 0.5)
@@ -182,8 +186,7 @@ def test_loso_section_begins_with_the_verdicts():
 
 
 def test_confusion_is_a_table_too():
-    page = Report("t")
-    report.loso_section(page, make_result())
+    page = plain_page()
     rows = Page(page.html()).rows
     assert ["true class", "as negative", "as others"] in rows
     assert ["negative", "3 (50 %)", "3 (50 %)"] in rows
@@ -239,8 +242,7 @@ def test_at_most_twelve_mistakes_are_shown(monkeypatch):
 
 
 def test_pictures_are_missed_and_a_faultless_run_is_told_so():
-    page = Report("t")
-    report.loso_section(page, make_result())
+    page = plain_page()
     assert "The pictures are left out" in Page(page.html()).text
     assert not [a for a in Page(page.html()).all("img") if a["alt"].startswith("Active")]
     result = make_result(seeds=(0,))
@@ -254,9 +256,7 @@ def test_pictures_are_missed_and_a_faultless_run_is_told_so():
 
 
 def test_epochs_that_were_kept_are_told():
-    page = Report("t")
-    result = make_result()
-    report.loso_section(page, result)
+    page, result = plain_page(), make_result()
     assert "3.5 in the median, from 2 to 5" in Page(page.html()).text
     page = Report("t")
     last = dataclasses.replace(result, config=dataclasses.replace(result.config, select="last"))
