@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from joblib.externals.cloudpickle import dumps, loads
+from cloudpickle import dumps, loads
 from torch import nn
 
 from originet import baselines

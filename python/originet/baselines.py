@@ -5,8 +5,8 @@ classes. The paper's figures stand beside each: accuracy by data set, and Table 
 
 References:
 1. Verma et al., arXiv:2005.07991, Tables III, IV and V.
-2. The layers and sizes of Table V are those by which two collections of ImageNet networks describe
-   theirs: Keras Applications (ResNet-50, MobileNet, MobileNetV2) counts 4 bytes a parameter.
+2. Keras Applications, whose sizes in MB (4 bytes a parameter) of ResNet-50, MobileNet and
+   MobileNetV2 are Table V's.
 """
 
 import importlib

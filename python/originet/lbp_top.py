@@ -9,7 +9,7 @@ References:
     Zhao and Pietikäinen, "Dynamic texture recognition using local binary patterns with an
     application to facial expressions", IEEE TPAMI 29 (2007).
     Yan et al., "CASME II: an improved spontaneous micro-expression database and the baseline
-    evaluation", PLoS ONE 9 (2014), for 5 x 5 blocks and the linear classifier by subject left out.
+    evaluation", PLoS ONE 9 (2014), for 5 x 5 blocks.
 """
 
 import csv
