@@ -42,13 +42,17 @@ def active_image_section(book: Book, found: Findings) -> None:
     )
     missing = found.failed.get("Fig. 2, frames")
     differences = [row.difference for row in found.phases if row.difference is not None]
-    largest = f"by {max(differences):.1f} grey levels at most" if differences else "not measured"
+    largest = (
+        f"apex and onset differ by {max(differences):.1f} grey levels of 255 in the mean, or less; "
+        if differences
+        else ""
+    )
     book.judge(
         data="the first clip of each class by name."
         + (f" Frames are not shown where they are not at hand: {missing}." if missing else ""),
-        agrees=f"apex and onset differ little, {largest}, and the active image shows where. Eqs. "
-        "(1)-(3) as written are F(n) + F(n−1) − 2 F(1): the frames between decide nothing, and a "
-        "face at rest cancels; what is left of its looks is noise and small movements.",
+        agrees=f"{largest}the active image shows where. Eqs. (1)-(3) as written are "
+        "F(n) + F(n−1) − 2 F(1): the frames between decide nothing, and a face at rest cancels; "
+        "what is left of its looks is noise and small movements.",
         unsaid="which parts of a face are affected most. The paper's boxes are drawn by hand.",
     )
 
@@ -140,7 +144,11 @@ def response_section(book: Book, found: Findings) -> None:
                     "clip": found.table["clip"].iloc[place],
                     "label": label,
                     "predicted": predicted,
-                    **dict(zip(classes, probabilities.tolist(), strict=True)),
+                    "probability": float(probabilities.max()),
+                    **{
+                        f"probability of {name}": float(value)
+                        for name, value in zip(classes, probabilities, strict=True)
+                    },
                 }
             )
         if label in wanted:
@@ -155,7 +163,7 @@ def response_section(book: Book, found: Findings) -> None:
     right = [record["label"] == record["predicted"] for record in records]
     clips = dict.fromkeys((record["clip"], record["label"]) for record in records)
     told = {
-        (r["network"], r["clip"]): f"{r['predicted']}, {100 * r[r['predicted']]:.0f} %"
+        (r["network"], r["clip"]): f"{r['predicted']}, {100 * r['probability']:.0f} %"
         for r in records
     }
     book.table(
