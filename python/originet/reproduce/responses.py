@@ -200,7 +200,7 @@ def edge_correlation(image: NDArray[np.uint8], response: NDArray[np.float32]) ->
     return correlation(edges, deviation)
 
 
-def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Returns Pearson's correlation, -1..1, of two maps of one size; 0 if one is flat."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
