@@ -4,7 +4,7 @@ import numpy as np
 
 from originet import metrics
 from originet.config import Config
-from originet.loso import LosoResult
+from originet.result import LosoResult
 
 SUBJECTS = ("s1", "s1", "s2", "s2", "s2", "s<b>3")
 TRUE = np.array([0, 1, 0, 1, 1, 0])

@@ -214,11 +214,11 @@ def test_worst_mistakes_are_shown_each_clip_once_with_its_own_image():
     html = page.html()
     text = Page(html).text.replace("\N{NO-BREAK SPACE}", " ")
     lines = [
-        "true negative, 13 % predicted others, 87 % s<b>3/clip5 seed 1",
-        "true others, 25 % predicted negative, 75 % s2/clip3 seed 0",
-        "true negative, 28 % predicted others, 72 % s2/clip2 seed 1",
-        "predicted negative, 70 % s2/clip2 seed 0",  # the best of each class
-        "predicted others, 82 % s2/clip4 seed 1",
+        "true negative, 13 % predicted others, 87 % s<b>3 clip5 seed 1",
+        "true others, 25 % predicted negative, 75 % s2 clip3 seed 0",
+        "true negative, 28 % predicted others, 72 % s2 clip2 seed 1",
+        "predicted negative, 70 % s2 clip2 seed 0",  # the best of each class
+        "predicted others, 82 % s2 clip4 seed 1",
     ]
     places = [text.index(line) for line in lines]
     assert places == sorted(places)

@@ -18,7 +18,7 @@ from originet.device import pick_device
 from originet.loso import LosoResult, run_loso
 from originet.page import Report
 from originet.report import environment, loso_section, made_with_section
-from originet.results import clip_images
+from originet.saved_results import clip_images
 from originet.timing import Row, write_csv
 from originet.video import read_clip
 from originet_ext import METHODS, active_image

@@ -17,10 +17,10 @@ import torch
 import originet_ext
 from originet import loso_plots, metrics, plots, timing
 from originet.config import Config
-from originet.loso import LosoResult
 from originet.page import Report, Thumbnail
 from originet.protocol import LEAK, describe, is_leaky, protocol_label
-from originet.results import ClipImages
+from originet.result import LosoResult
+from originet.saved_results import ClipImages
 
 NAME = "report.html"
 
@@ -70,7 +70,7 @@ def write_loso_report(
         path: The HTML file; replaced if it exists.
         result: The evaluation.
         made_with: Versions and the like, by name.
-        images: The clips' active images, see `originet.results.clip_images`; None leaves the
+        images: The clips' active images, see `originet.saved_results.clip_images`; None leaves the
             pictures of mistakes out, and says so.
 
     Raises:
@@ -372,7 +372,7 @@ def _thumbnail(each: Prediction, images: ClipImages, result: LosoResult) -> Thum
     if not each.right:
         true_share = f"{100 * each.true_probability:.0f}\N{NO-BREAK SPACE}%"
         lines.insert(0, f"true {each.true}, {true_share}")
-    lines.append(f"{each.subject}/{each.clip}")
+    lines += [each.subject, each.clip]
     lines += [f"seed {each.seed}"] if len(result.seeds) > 1 else []
     alt = f"Active image of a clip of {each.true}, predicted as {said}"
     return Thumbnail(images[each.subject, each.clip], lines, alt)

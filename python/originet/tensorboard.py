@@ -5,7 +5,7 @@ from pathlib import Path
 
 from originet.errors import InputError
 from originet.files import write_atomically
-from originet.loso import LosoResult
+from originet.result import LosoResult
 from originet.rundir import fold_path
 
 # TensorBoard takes every file with "tfevents" in its name. A name that stays the same is replaced

@@ -11,66 +11,32 @@ from rich.table import Table
 from originet import ablation, ablation_report, report
 from originet.cli import options
 from originet.cli.clips import read_clips
-from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
 from originet.protocol import describe
 
 ROW_NAMES = ", ".join(row.name for row in ablation.ROWS)
 
 
+@options.with_run_options
 def ablation_command(
+    run: options.Run,
     paths: options.Paths,
     out: options.Results,
     row: Annotated[
         list[str] | None, typer.Option(help=f"{ROW_NAMES}; repeatable, all by default.")
     ] = None,
-    dataset: options.Dataset = None,
-    annotations: options.Annotations = None,
-    frames: options.Frames = None,
-    task: options.Task = None,
-    device: options.Device = None,
-    protocol: options.Protocol = DEFAULTS.protocol,
-    epochs: options.Epochs = DEFAULTS.epochs,
-    batch_size: options.BatchSize = DEFAULTS.batch_size,
-    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
-    weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
-    class_weights: options.ClassWeights = DEFAULTS.class_weights,
-    sampling: options.Sampling = DEFAULTS.sampling,
-    rotation: options.Rotation = None,
-    equalize: options.Equalize = DEFAULTS.equalize,
-    validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
-    select: options.Select = DEFAULTS.select,
-    seed: options.Seed = None,
-    method: options.Method = DEFAULTS.method,
-    image_size: options.ImageSize = None,
-    crop_face: options.CropFace = None,
-    variant: options.Variant = DEFAULTS.variant,
-    executor: options.Executor = "serial",
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    address: options.Address = None,
-    cpus_per_task: options.CpusPerTask = None,
-    gpus_per_task: options.GpusPerTask = None,
-    retries: options.Retries = None,
     weights: options.Weights = True,
 ) -> None:
     """Evaluate the rows of Table VI, each OrigiNet with one part exchanged, beside the paper's.
 
     An interrupted run goes on where it was. Row WDy needs images by method rank.
     """
-    config = options.config_of(locals())
+    config = run.config
     rows = ablation.rows_named(row)
-    runner = options.executor_of(locals())
-    where = runner.pick_device(device)
     clips = read_clips(
         paths,
         ablation.methods_of(rows, config),
-        dataset=dataset,
-        annotations=annotations,
-        frames=frames,
-        task=task,
-        image_size=image_size,
-        crop_face=crop_face,
+        **run.clips,
     )
     config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
     with progress_bars() as bars:
@@ -82,12 +48,12 @@ def ablation_command(
             rows=rows,
             out=out,
             keep_weights=weights,
-            device=where,
-            executor=runner,
+            device=run.device,
+            executor=run.executor,
             progress=lambda name, done, total: shown[name](done, total),
         )
     page = out / report.NAME
-    ablation_report.write_ablation_report(page, result, report.environment(where))
+    ablation_report.write_ablation_report(page, result, report.environment(run.device))
     _print_ablation(result)
     console.print(escape(f"Results: {out}, to be read in {page}"), soft_wrap=True)
     if result.failed:

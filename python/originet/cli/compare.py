@@ -11,46 +11,19 @@ from rich.table import Table
 from originet import compare
 from originet.cli import options
 from originet.cli.clips import read_clips
-from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
 from originet.protocol import LEAK, describe, is_leaky
 
 
+@options.with_run_options
 def compare_command(
+    run: options.Run,
     paths: options.Paths,
     out: options.Results,
     network: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(compare.ROWS)}; repeatable, all by default."),
     ] = None,
-    dataset: options.Dataset = None,
-    annotations: options.Annotations = None,
-    frames: options.Frames = None,
-    task: options.Task = None,
-    device: options.Device = None,
-    protocol: options.Protocol = DEFAULTS.protocol,
-    epochs: options.Epochs = DEFAULTS.epochs,
-    batch_size: options.BatchSize = DEFAULTS.batch_size,
-    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
-    weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
-    class_weights: options.ClassWeights = DEFAULTS.class_weights,
-    sampling: options.Sampling = DEFAULTS.sampling,
-    rotation: options.Rotation = None,
-    equalize: options.Equalize = DEFAULTS.equalize,
-    validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
-    select: options.Select = DEFAULTS.select,
-    seed: options.Seed = None,
-    method: options.Method = DEFAULTS.method,
-    image_size: options.ImageSize = None,
-    crop_face: options.CropFace = None,
-    variant: options.Variant = DEFAULTS.variant,
-    executor: options.Executor = "serial",
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    address: options.Address = None,
-    cpus_per_task: options.CpusPerTask = None,
-    gpus_per_task: options.GpusPerTask = None,
-    retries: options.Retries = None,
     weights: options.Weights = False,
 ) -> None:
     """Evaluate the networks of Tables III to V, and LBP-TOP with an SVM, beside the paper's.
@@ -58,20 +31,13 @@ def compare_command(
     An interrupted run goes on where it was. Networks other than OrigiNet need torchvision and timm;
     LBP-TOP needs scikit-image, and the clips' frames, also where a store holds their images.
     """
-    config = options.config_of(locals())
+    config = run.config
     rows = compare.rows_named(network)
     compare.check_packages(rows)  # before the minutes that images may take
-    runner = options.executor_of(locals())
-    where = runner.pick_device(device)
     clips = read_clips(
         paths,
         [config.method],
-        dataset=dataset,
-        annotations=annotations,
-        frames=frames,
-        task=task,
-        image_size=image_size,
-        crop_face=crop_face,
+        **run.clips,
     )
     config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
     with progress_bars() as bars:
@@ -85,8 +51,8 @@ def compare_command(
             cuts=clips.cuts,
             out=out,
             keep_weights=weights,
-            device=where,
-            executor=runner,
+            device=run.device,
+            executor=run.executor,
             progress=lambda name, done, total: shown[name](done, total),
         )
     records = result.records()

@@ -11,9 +11,9 @@ from originet.cli import options
 from originet.cli.clips import read_clips
 from originet.console import console
 from originet.errors import InputError
-from originet.loso import LosoResult
-from originet.results import ClipImages, clip_images, read_results
+from originet.result import LosoResult
 from originet.rundir import read_json
+from originet.saved_results import ClipImages, clip_images, read_results
 
 
 def report_command(

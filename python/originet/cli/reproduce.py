@@ -11,11 +11,12 @@ from rich.markup import escape
 from originet import ablation, compare, reproduce
 from originet.cli import options
 from originet.cli.clips import read_clips
-from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
 
 
+@options.with_run_options
 def reproduce_command(
+    run: options.Run,
     out: options.Results,
     paths: Annotated[
         list[Path] | None,
@@ -34,44 +35,14 @@ def reproduce_command(
             f"with --quick {', '.join(reproduce.QUICK_ROWS)}."
         ),
     ] = None,
-    dataset: options.Dataset = None,
-    annotations: options.Annotations = None,
-    frames: options.Frames = None,
-    task: options.Task = None,
-    device: options.Device = None,
-    protocol: options.Protocol = DEFAULTS.protocol,
-    epochs: options.Epochs = DEFAULTS.epochs,
-    batch_size: options.BatchSize = DEFAULTS.batch_size,
-    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
-    weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
-    class_weights: options.ClassWeights = DEFAULTS.class_weights,
-    sampling: options.Sampling = DEFAULTS.sampling,
-    rotation: options.Rotation = None,
-    equalize: options.Equalize = DEFAULTS.equalize,
-    validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
-    select: options.Select = DEFAULTS.select,
-    seed: options.Seed = None,
-    method: options.Method = DEFAULTS.method,
-    image_size: options.ImageSize = None,
-    crop_face: options.CropFace = None,
-    variant: options.Variant = DEFAULTS.variant,
-    executor: options.Executor = "serial",
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    address: options.Address = None,
-    cpus_per_task: options.CpusPerTask = None,
-    gpus_per_task: options.GpusPerTask = None,
-    retries: options.Retries = None,
 ) -> None:
     """Make the paper's tables and figures from the clips at hand, in one report.
 
     An interrupted run goes on where it was. Row WDy needs images by method rank.
     """
-    config = options.config_of(locals())
+    config = run.config
     config = reproduce.quick_config(config) if quick else config
     rows = compare.rows_named(network) if network else None
-    runner = options.executor_of(locals())
-    where = runner.pick_device(device)
     methods = ablation.methods_of(ablation.ROWS, config)
     with progress_bars() as bars:
         shown: dict[str, Callable[[int, int | None], None]] = {}
@@ -90,12 +61,7 @@ def reproduce_command(
         clips = read_clips(
             paths,
             methods,
-            dataset=dataset,
-            annotations=annotations,
-            frames=frames,
-            task=task,
-            image_size=image_size,
-            crop_face=crop_face,
+            **run.clips,
         )
         config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
         made = reproduce.run_reproduction(
@@ -106,8 +72,8 @@ def reproduce_command(
             rows=rows,
             cuts=clips.cuts,
             quick=quick,
-            device=where,
-            executor=runner,
+            device=run.device,
+            executor=run.executor,
             progress=progress,
         )
     console.print(f"Report: {escape(str(made.report))}", soft_wrap=True)

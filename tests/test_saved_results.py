@@ -12,7 +12,7 @@ from torch import nn
 from originet.config import Config
 from originet.errors import InputError
 from originet.loso import run_loso
-from originet.results import clip_images, read_results
+from originet.saved_results import clip_images, read_results
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,6 +1,5 @@
 """Results that are read again: results.json, and the images of the clips that it tells of."""
 
-import hashlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,11 @@ from numpy.typing import NDArray
 
 from originet import metrics
 from originet.config import Config
-from originet.datasets import ClipTable, clip_list_hash
+from originet.datasets import ClipTable
 from originet.errors import InputError
-from originet.loso import LosoResult, check_table
+from originet.result import LosoResult
 from originet.rundir import read_json
+from originet.splits import sort_clips
 
 ClipImages = Mapping[tuple[str, str], NDArray[np.uint8]]
 """The active image [S, S] of each clip by (subject, clip), as the folds name them."""
@@ -69,23 +69,21 @@ def clip_images(result: LosoResult, table: ClipTable, images: NDArray[np.uint8])
         The images by clip.
 
     Raises:
-        InputError: If the clips or the images are not the run's.
+        InputError: If the clips or the images are not the run's, or do not fit each other.
     """
-    if clip_list_hash(table) != result.clip_list_sha256:
+    clips = sort_clips(table, images, result.config.image_size)
+    if clips.clip_list_sha256 != result.clip_list_sha256:
         raise InputError(
             f"the {len(table)} clips are not the {len(result.clips)} of the run: SHA-256 of the "
-            f"list {clip_list_hash(table)} here, {result.clip_list_sha256} there"
+            f"list {clips.clip_list_sha256} here, {result.clip_list_sha256} there"
         )
-    subjects, _, _ = check_table(table)
-    names = table["clip"].astype(str).to_numpy()
-    order = np.lexsort((names, subjects))  # of `run_loso`, in which the hash was taken
-    there = hashlib.sha256(np.ascontiguousarray(images[order]).tobytes()).hexdigest()
-    if there != result.images_sha256:
+    if clips.images_sha256 != result.images_sha256:
         raise InputError(
-            f"the images are not those of the run: SHA-256 {there} here, "
+            f"the images are not those of the run: SHA-256 {clips.images_sha256} here, "
             f"{result.images_sha256} there"
         )
-    return dict(zip(zip(subjects.tolist(), names.tolist(), strict=True), images, strict=True))
+    named = zip(clips.subjects.tolist(), clips.names.tolist(), strict=True)
+    return dict(zip(named, clips.images, strict=True))
 
 
 def _from_json(values: dict[str, Any]) -> LosoResult:
