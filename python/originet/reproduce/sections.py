@@ -29,7 +29,7 @@ def opening_section(book: Book, found: Findings) -> None:
 
     def state(part: str) -> str:
         names = [name for name in found.failed if name == part or name.startswith(f"{part}, ")]
-        return f"in part, or not: {found.failed[names[0]]}" if names else "made"
+        return f"incomplete: {found.failed[names[0]]}" if names else "made"
 
     book.report.table(
         ("of the paper", "made from", "state"),
