@@ -1,5 +1,7 @@
 """The parts of `originet reproduce`: counts, the choice of clips, responses of networks."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from originet.datasets.tasks import TABLE_II
 from originet.errors import InputError
 from originet.model import OrigiNet
 from originet.prepare import Settings
-from originet.reproduce import complexity, counts, pictured, responses
+from originet.reproduce import complexity, counts, pictured, responses, sections
+from originet.reproduce.book import Book
 
 CONFIG = Config(epochs=1, image_size=16, rotations=(0,), equalize=False, select="last")
 CUT = Settings(image_size=16)
@@ -211,3 +214,23 @@ def test_damaged_responses_are_named(table, tmp_path, damage):
             folder=tmp_path,
             device=torch.device("cpu"),
         )
+
+
+def test_each_set_at_hand_is_said_to_agree_differ_or_not_compare(tmp_path):
+    rows = [
+        clip_row(f"s{i % 3}", f"{emotion}{i}", "x", dataset="casme", emotion=emotion)
+        for emotion, count in TABLE_II["casme"].items()
+        for i in range(count)
+    ]
+    rows += [clip_row("1", f"a{i}", "negative", dataset="cas_me2") for i in "ab"]
+    rows += [clip_row("1", f"f{i}", "fear", dataset="samm") for i in range(8)]
+    book = Book("t", tmp_path)
+    sections.count_section(book, SimpleNamespace(table=make_table(rows)))
+    page = book.report.html()
+    for said in (
+        "CASME (CASME-I) has as many clips of each emotion as the paper",
+        "CAS(ME)² has other classes here than Table II",
+        "SAMM has 8 clips, the paper 159",
+    ):
+        assert said in page
+    assert "CASME II has" not in page

@@ -9,7 +9,7 @@ from originet.reproduce import figures, pictured
 from originet.reproduce.book import Book
 from originet.reproduce.figures import Picture
 from originet.reproduce.findings import Findings
-from originet.reproduce.responses import QUARTER, edge_correlation
+from originet.reproduce.responses import QUARTER, Responses, correlation, edge_correlation
 from originet.reproduce.sections import training
 
 EMOTIONS = ("negative", "others", "positive")
@@ -42,13 +42,17 @@ def active_image_section(book: Book, found: Findings) -> None:
     )
     missing = found.failed.get("Fig. 2, frames")
     differences = [row.difference for row in found.phases if row.difference is not None]
-    largest = f"by {max(differences):.1f} grey levels at most" if differences else "not measured"
+    largest = (
+        f"apex and onset differ by {max(differences):.1f} grey levels of 255 in the mean, or less; "
+        if differences
+        else ""
+    )
     book.judge(
         data="the first clip of each class by name."
         + (f" Frames are not shown where they are not at hand: {missing}." if missing else ""),
-        agrees=f"apex and onset differ little, {largest}, and the active image shows where. Eqs. "
-        "(1)-(3) as written are F(n) + F(n−1) − 2 F(1): the frames between decide nothing, and a "
-        "face at rest cancels; what is left of its looks is noise and small movements.",
+        agrees=f"{largest}the active image shows where. Eqs. (1)-(3) as written are "
+        "F(n) + F(n−1) − 2 F(1): the frames between decide nothing, and a face at rest cancels; "
+        "what is left of its looks is noise and small movements.",
         unsaid="which parts of a face are affected most. The paper's boxes are drawn by hand.",
     )
 
@@ -104,13 +108,15 @@ def first_layer_section(book: Book, found: Findings) -> None:
         "strength of its edges (Sobel) and how far the map is from its median, mean over the clips "
         "above.",
     )
-    after, before = max(pairs, key=lambda pair: pair[0]["correlation"])
+    strongest = max(records[::2], key=lambda record: record["correlation"])
+    lowest = min(before["correlation"] for _, before in pairs)
+    changes = [after["correlation"] - before["correlation"] for after, before in pairs]
     book.judge(
         data=_networks(found),
         agrees="the paper says that OrigiNet's first layer takes out small but telling edges. By "
-        f"this correlation the map that follows edges most is that of {after['network']}, "
-        f"{after['response']}: {after['correlation']:.2f}; before any training, with random "
-        f"weights, it was {before['correlation']:.2f}.",
+        f"this correlation the map that follows edges most is that of {strongest['network']}, "
+        f"{strongest['response']}. Training changed the correlations by {min(changes):+.2f} to "
+        f"{max(changes):+.2f}; with random weights the smallest is {lowest:.2f}.",
         unsaid="whether the edges it finds are the telling ones: a mean over filters does not "
         "measure that, and the paper's boxes are drawn by hand.",
     )
@@ -140,7 +146,11 @@ def response_section(book: Book, found: Findings) -> None:
                     "clip": found.table["clip"].iloc[place],
                     "label": label,
                     "predicted": predicted,
-                    **dict(zip(classes, probabilities.tolist(), strict=True)),
+                    "probability": float(probabilities.max()),
+                    **{
+                        f"probability of {name}": float(value)
+                        for name, value in zip(classes, probabilities, strict=True)
+                    },
                 }
             )
         if label in wanted:
@@ -152,10 +162,13 @@ def response_section(book: Book, found: Findings) -> None:
         "image's, and what each network predicted. Each map is stretched by itself.",
         "Rows of an active image and a coarse response map of each network to it",
     )
+    likeness = ", ".join(
+        f"{_likeness(answered):.2f} ({network})" for network, answered in found.responses.items()
+    )
     right = [record["label"] == record["predicted"] for record in records]
     clips = dict.fromkeys((record["clip"], record["label"]) for record in records)
     told = {
-        (r["network"], r["clip"]): f"{r['predicted']}, {100 * r[r['predicted']]:.0f} %"
+        (r["network"], r["clip"]): f"{r['predicted']}, {100 * r['probability']:.0f} %"
         for r in records
     }
     book.table(
@@ -168,11 +181,19 @@ def response_section(book: Book, found: Findings) -> None:
     )
     book.judge(
         data=_networks(found),
-        agrees="the paper judges these maps by looking at them, so no figure can agree.",
+        agrees="the paper judges these maps by looking at them, so no figure can agree. How much "
+        "of them is learned at all: the correlation of a network's map with its own before any "
+        f"training is {likeness} in the mean.",
         unsaid="that OrigiNet keeps more of what matters: the paper names neither the layer nor a "
         "measure, and chose its pictures. Here the layer is a declared choice, and the clips are "
         "the first two of each class by name.",
     )
+
+
+def _likeness(answered: Responses) -> float:
+    """Correlation of the coarse maps with those before training, mean over the clips."""
+    pairs = zip(answered.maps[QUARTER], answered.untrained[QUARTER], strict=True)
+    return float(np.mean([correlation(after, before) for after, before in pairs]))
 
 
 def _networks(found: Findings) -> str:

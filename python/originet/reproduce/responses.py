@@ -197,9 +197,14 @@ def edge_correlation(image: NDArray[np.uint8], response: NDArray[np.float32]) ->
     size = response.shape[1], response.shape[0]
     edges = cv2.resize(np.hypot(across, down), size, interpolation=cv2.INTER_AREA).ravel()
     deviation = np.abs(response - np.median(response)).ravel()
-    if np.ptp(edges) == 0 or np.ptp(deviation) == 0:
+    return correlation(edges, deviation)
+
+
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Returns Pearson's correlation, -1..1, of two maps of one size; 0 if one is flat."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
-    return float(np.corrcoef(edges, deviation)[0, 1])
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
 def _format(answered: Responses) -> bytes:
