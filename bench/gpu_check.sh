@@ -10,7 +10,7 @@
 #     tests      the kernels' tests, and all others where their packages are, with no skip for a
 #                missing GPU
 #     sanitize   compute-sanitizer over a subset of the kernel tests: memory, races, uninitialised
-#     rrelu, active-image, model   the benchmarks; "bench" is all three
+#     rrelu, active-image, model, loso   the benchmarks; "bench" is all four
 #
 # joined by commas (default: build,tests,sanitize,bench). Every step runs even if one before it
 # failed; the exit code tells whether all passed. BENCH_OPTIONS=--quick makes the benchmarks short.
@@ -18,7 +18,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "${1:-bench/results}" && cd "${1:-bench/results}" && pwd)
 parts=,${2:-build,tests,sanitize,bench},
-parts=${parts/,bench,/,rrelu,active-image,model,}
+parts=${parts/,bench,/,rrelu,active-image,model,loso,}
 python=${PYTHON:-python3}
 commit=${COMMIT:-$(git rev-parse --short HEAD 2>/dev/null || echo unknown)}
 read -ra options <<<"${BENCH_OPTIONS:-}"
@@ -26,7 +26,7 @@ failed=()
 
 for part in ${parts//,/ }; do
   case $part in
-    build | tests | sanitize | rrelu | active-image | model) ;;
+    build | tests | sanitize | rrelu | active-image | model | loso) ;;
     *)
       echo "unknown part: $part" >&2
       exit 2
@@ -77,7 +77,7 @@ if wants sanitize; then
   done
 fi
 
-for subject in rrelu active-image model; do
+for subject in rrelu active-image model loso; do
   if wants "$subject"; then
     step "bench $subject" "$python" -c 'from originet.cli import main; main()' bench \
       --device cuda --subject "$subject" --out "$out" --commit "$commit" "${options[@]}"

@@ -179,8 +179,10 @@ def test_an_interrupted_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(
         fold,
-        "run_fold",
-        lambda *a, original=fold.run_fold: trained.append(a) or original(*a),
+        "run_folds",
+        lambda jobs, *a, original=fold.run_folds, **k: (
+            trained.extend(jobs) or original(jobs, *a, **k)
+        ),
     )
     result = again()
     assert len(trained) == 2  # of LR, whose second fold was not finished

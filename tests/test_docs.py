@@ -1,4 +1,4 @@
-"""The report that docs/data.md shows is what the command prints."""
+"""What docs/ shows is what the commands print and write."""
 
 import re
 from pathlib import Path

@@ -75,6 +75,40 @@ def test_other_threads_are_refused_but_not_another_executor(tmp_path):
         run(table, images, out=tmp_path, executor=Serial(threads=2))
 
 
+@pytest.mark.parametrize("at_once", [3, 8])
+def test_folds_at_once_change_nothing_but_the_time(at_once):
+    table, images = small_set(subjects=4)
+    config = Config.from_dict(QUICK.to_dict() | {"seeds": [0, 1]})
+    shown: list[tuple[int, int]] = []
+    together = run(
+        *(table, images),
+        config=config,
+        executor=Serial(threads=1, folds_at_once=at_once),
+        progress=lambda *call: shown.append(call),
+    )
+    alone = run(table, images, config=config, executor=Serial(threads=1))
+    assert without_time(together) == without_time(alone)
+    assert shown == sorted(set(shown)) and shown[-1] == (40, 40)
+
+
+def test_of_folds_at_once_those_that_succeed_stay(tmp_path):
+    table, images = small_set(subjects=4)
+
+    made: list[nn.Module] = []
+
+    def model(num_classes: int) -> nn.Module:
+        made.append(tiny(num_classes))
+        if len(made) == 5:  # the third fold's, after two that are only looked at
+            nn.init.constant_(made[-1][-1].weight, float("inf"))
+        return made[-1]
+
+    with pytest.raises(InputError, match=r"^seed 0, subject s02: the training loss became nan"):
+        run(table, images, model=model, out=tmp_path, executor=Serial(folds_at_once=4))
+    assert sorted(path.stem[-3:] for path in (tmp_path / "folds").glob("*.json")) == [
+        *("s00", "s01", "s03")
+    ]
+
+
 def test_images_are_shared_and_not_sent(tmp_path):
     table, images = small_set(subjects=2, clips=300)
     images = np.ascontiguousarray(images.repeat(4, axis=1).repeat(4, axis=2))  # 2.5 MB

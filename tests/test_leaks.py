@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from originet.augment import augmented_views
 from originet.config import Config
-from originet.fold import FoldJob, run_fold
+from originet.fold import FoldJob, FoldOutcome, run_folds
 from originet.loso import LosoResult, run_loso, subject_splits
 from originet.predict import predict
 from originet.protocol import PROTOCOLS
@@ -157,7 +158,9 @@ def test_where_the_label_is_the_subject_nothing_is_right(protocol: str, balance:
             lambda n: nn.Sequential(nn.Flatten(), nn.Linear(768, n)),
             *("abcde", subjects, train, test, config, int(test[0]), torch.device("cpu")),
         )
-        fold = run_fold(job, images).record
+        (outcome,) = run_folds([job], augmented_views(images, config.rotations, config.equalize))
+        assert isinstance(outcome, FoldOutcome)
+        fold = outcome.record
         assert fold["history"][-1]["accuracy"] == 1  # the others' faces are learned by heart
         assert fold["accuracy"] == 0
 

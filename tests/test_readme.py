@@ -27,6 +27,8 @@ QUICK = {
     "prepare": "--image-size 16",
     "loso": "--epochs 1 --rotation 0 --no-equalize",
     "ablation": "--epochs 1 --rotation 0 --no-equalize",
+    "compare": "--epochs 1 --rotation 0 --no-equalize --network MobileNetV2 --network LBP-TOP",
+    "reproduce": "--image-size 32 --network OrigiNet",
 }
 
 
@@ -36,7 +38,7 @@ def test_python_blocks_run(code, capsys):
 
 
 def test_there_are_blocks_to_run():
-    assert len(PYTHON) == 4 and len(COMMANDS) == 11
+    assert len(PYTHON) == 4 and len(COMMANDS) == 15
 
 
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
@@ -50,8 +52,9 @@ def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
             cli.main()
         assert not stop.value.code, command
     files = ("active.png", "methods.png", "phases.png", "motion.gif")
-    for made in (*files, "results/results.json", "ablation/ablation.csv"):
-        assert Path(made).exists()
+    made = ("results/report.html", "ablation/ablation.csv", "comparison/compare.csv")
+    for name in (*files, *made, "reproduction/report.html"):
+        assert Path(name).exists()
     assert len(list(Path("active-images").rglob("*.png"))) == 12
 
 

@@ -1,92 +1,25 @@
 import base64
 import dataclasses
+import functools
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
+from loso_results import make_images, make_result
+from pages import Page
 from PIL import Image
 
-from originet import metrics, plots, report, timing
+from originet import plots, report, timing
+from originet.bench.section import bench_section
 from originet.config import Config
-from originet.loso import LosoResult
+from originet.page import Report
 from originet.protocol import LEAK
-
-
-class Page(HTMLParser):
-    """What a browser would see: tags with attributes, table cells, all text."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.rows, self.words = [], [], []
-        self.feed(html)
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_data(self, data):
-        tag = self.tags[-1][0] if self.tags else ""
-        if tag == "style":
-            return
-        self.words.append(data)
-        if tag in ("td", "th") and data.strip():
-            self.rows[-1][-1] += data
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
 
 
 def small_figure():
     return plots.active_image_grid({"a": np.zeros((4, 4), np.uint8)}, "t")
-
-
-def make_result(dataset="semi-synthetic", seeds=(0, 1), confusion=((3, 3), (1, 5))):
-    subjects = ["s1", "s1", "s2", "s2", "s2", "s<b>3"]
-    y_true = np.array([0, 1, 0, 1, 1, 0])
-    y_pred = np.array([[0, 1, 0, 0, 1, 1], [0, 1, 1, 1, 1, 1]])[: len(seeds)]
-    folds = [
-        {
-            "seed": seed,
-            "subject": subject,
-            "true": y_true[of].tolist(),
-            "predicted": y_pred[row][of].tolist(),
-            "accuracy": metrics.accuracy(y_true[of], y_pred[row][of]),
-        }
-        for row, seed in enumerate(seeds)
-        for subject in ("s1", "s2", "s<b>3")
-        for of in [np.array(subjects) == subject]
-    ]
-    return LosoResult(
-        dataset=dataset,
-        classes=("negative", "others"),
-        config=Config(seeds=seeds, epochs=7),
-        model={"class": "OrigiNet", "parameters": 1872548},
-        clips=[(subject, f"clip{i}") for i, subject in enumerate(subjects)],
-        y_true=y_true,
-        y_pred=y_pred,
-        folds=folds,
-        metrics={
-            **{"pooled_accuracy": 0.75, "fold_accuracy": 0.61, "uf1": 0.53, "uar": 0.52},
-            **{"pooled_accuracy_std": 0.02, "fold_accuracy_std": 0.03},
-            **{"uf1_std": 0.04, "uar_std": 0.05},
-        },
-        intervals={
-            **{"pooled_accuracy": (0.6123, 0.8), "fold_accuracy": (0.5, 0.7)},
-            **{"uf1": (0.4, 0.6), "uar": (0.41, 1.0)},
-        },
-        baseline=metrics.majority_baseline(y_true, subjects),
-        confusion=np.array(confusion),
-        clip_list_sha256="ab12" * 16,
-        images_sha256="cd34" * 16,
-        seconds=12.34,
-    )
 
 
 def make_rows():
@@ -111,14 +44,21 @@ def make_rows():
     ]
 
 
+@functools.cache  # its figures take a while
+def plain_page():
+    page = Report("t")
+    report.loso_section(page, make_result())
+    return page
+
+
 @pytest.fixture(scope="module")
 def full_page():
-    page = report.Report("OrigiNet <demo>")
+    page = Report("OrigiNet <demo>")
     page.section("Active images")
     page.figure(small_figure(), "A clip.", 'alt "quoted"')
-    report.loso_section(page, make_result())
-    report.bench_section(page, make_rows(), {"fused": 1.0, "eager": 3.0})
-    report.environment_section(page, torch.device("cpu"))
+    report.loso_section(page, make_result(), make_images())
+    bench_section(page, make_rows(), {"fused": 1.0, "eager": 3.0})
+    report.made_with_section(page, report.environment(torch.device("cpu")))
     return page.html()
 
 
@@ -134,14 +74,14 @@ def test_page_needs_nothing_from_outside_and_no_script(full_page):
 
 def test_every_picture_decodes(full_page):
     pictures = Page(full_page).all("img")
-    assert len(pictures) == 3
+    assert len(pictures) == 7 + 3 + 2  # figures, mistakes and the best of each class
     for picture in pictures:
         assert picture["alt"]
         kind, data = picture["src"].split(",", 1)
         assert kind == "data:image/png;base64"
         image = Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
         image.load()
-        assert min(image.size) > 50
+        assert min(image.size) >= 8
 
 
 def test_page_is_for_phones_and_names_itself(full_page):
@@ -150,52 +90,13 @@ def test_page_is_for_phones_and_names_itself(full_page):
         "meta"
     )
     assert full_page.startswith("<!DOCTYPE html>")
-    assert len(page.all("table")) == len([d for d in page.all("div") if d == {"class": "scroll"}])
+    boxes = [attrs for attrs in page.all("div") if attrs["class"] == "scroll"]
+    assert len(page.all("table")) == len(boxes) > 5
     assert page.all("html") == [{"lang": "en"}]
 
 
-def test_everything_a_caller_gives_is_escaped():
-    page = report.Report("<b>title")
-    page.section("<b>section")
-    page.text("<b>text & more")
-    page.table(["<b>head"], [["<b>cell"]], "<b>caption")
-    page.figure(small_figure(), "<b>caption", '"><b>alt')
-    html = page.html()
-    parsed = Page(html)
-    assert "<b>" not in html and not parsed.all("b")
-    assert parsed.rows == [["<b>head"], ["<b>cell"]]
-    assert parsed.all("img")[0]["alt"] == '"><b>alt'
-    assert "<b>text & more" in parsed.text
-
-
-def test_table_aligns_columns_of_numbers_only():
-    page = report.Report("t")
-    page.table(
-        ["name", "value", "mixed", "hash"],
-        [
-            ["a", 1, "1", "12ab"],
-            ["b", "81.0 ± 2.5 %", "x", "34"],
-            ["c", 1e-7, "2", "5"],
-            ["d", "75.5 to 80.0 %", "3", "6"],
-            ["e", "-", "3", "6"],
-        ],
-    )
-    kinds = [attrs.get("class") for attrs in Page(page.html()).all("td")]
-    assert kinds == [None, "number", None, None] * 5
-
-
-def test_table_refuses_rows_of_another_length_and_may_be_empty():
-    page = report.Report("t")
-    with pytest.raises(ValueError, match=r"2 cells, got 1: \['x'\]"):
-        page.table(["a", "b"], [["x"]])
-    page.table(["a", "b"], [])
-    assert Page(page.html()).rows == [["a", "b"]]
-
-
 def test_loso_section_sets_each_result_beside_its_baseline():
-    page = report.Report("t")
-    result = make_result()
-    report.loso_section(page, result)
+    page = plain_page()
     parsed = Page(page.html())
     # The baseline answers class 0, which has 3 of 6 clips: 1 of 2, 1 of 3 and 1 of 1 by subject.
     for row in (
@@ -218,7 +119,7 @@ def test_loso_section_sets_each_result_beside_its_baseline():
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_loso_section_says_when_the_protocol_leaks(protocol):
-    page = report.Report("t")
+    page = Report("t")
     config = Config(protocol=protocol, class_weights="balanced", seeds=(0, 1))
     report.loso_section(page, dataclasses.replace(make_result(), config=config))
     parsed = Page(page.html())
@@ -230,7 +131,7 @@ def test_loso_section_says_when_the_protocol_leaks(protocol):
 
 @pytest.mark.parametrize("dataset", ["semi-synthetic", "casme2", "casme2+semi-synthetic"])
 def test_loso_section_says_when_clips_are_semi_synthetic(dataset):
-    page = report.Report("t")
+    page = Report("t")
     report.loso_section(page, make_result(dataset))
     heading = re.search(r"<h2>(.*?)</h2>", page.html()).group(1)
     assert heading == f"Leave-one-subject-out: {dataset}, protocol strict"
@@ -238,7 +139,7 @@ def test_loso_section_says_when_clips_are_semi_synthetic(dataset):
 
 
 def test_loso_section_shows_no_spread_for_one_seed():
-    page = report.Report("t")
+    page = Report("t")
     report.loso_section(page, make_result(seeds=(0,)))
     assert "±" not in page.html()
     row = ["accuracy, all clips pooled", "75.0 %", "61.2 to 80.0 %", "50.0 %"]
@@ -246,16 +147,132 @@ def test_loso_section_shows_no_spread_for_one_seed():
 
 
 def test_loso_section_tells_each_class_and_what_is_undefined():
-    page = report.Report("t")
-    report.loso_section(page, make_result())
+    page = plain_page()
     rows = Page(page.html()).rows
     assert ["negative", "75.0 %", "50.0 %", "60.0 %", "6"] in rows  # 3 of 4, 3 of 6, 6 of 10
     assert ["others", "62.5 %", "83.3 %", "71.4 %", "6"] in rows
-    page = report.Report("t")
+    page = Report("t")
     report.loso_section(page, make_result(confusion=((6, 0), (6, 0))))
     html = page.html()
     assert ["others", "-", "0.0 %", "0.0 %", "6"] in Page(html).rows
-    assert html.count('<th class="number">precision</th>') == 1  # a dash is no text among numbers
+    assert (
+        html.count('<th scope="col" class="number">precision</th>') == 1
+    )  # a dash is no text among numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "said"),
+    [
+        (0.6, (0.51, 0.7), "above the baseline, and the 95 % interval (51.0 to 70.0 %) excludes"),
+        (0.6, (0.5, 0.7), "above the baseline, but the 95 % interval (50.0 to 70.0 %) includes"),
+        (0.5, (0.4, 0.7), "not above the baseline, but the 95 % interval (40.0 to 70.0 %) incl"),
+        (0.3, (0.2, 0.49), "below the baseline, and the 95 % interval (20.0 to 49.0 %) excludes"),
+    ],
+)
+def test_verdict_says_whether_a_result_is_more_than_its_baseline(value, interval, said):
+    sentence = report.verdict("UAR", value, interval, 0.5)
+    assert sentence.startswith(f"UAR is {100 * value:.1f} %, the majority baseline's 50.0 %: ")
+    assert said in sentence
+
+
+def test_loso_section_begins_with_the_verdicts():
+    page = plain_page()
+    text = Page(page.html()).text
+    accuracy = report.verdict("Accuracy over all clips", 0.75, (0.6123, 0.8), 0.5)
+    uar = report.verdict("UAR", 0.52, (0.41, 1.0), 0.5)
+    assert 0 < text.index(accuracy) < text.index(uar) < text.index("Confusion matrix")
+    assert "excludes" in accuracy and "includes" in uar
+    assert "the commonest class, negative" in text  # of two, the first
+
+
+def test_confusion_is_a_table_too():
+    page = plain_page()
+    rows = Page(page.html()).rows
+    assert ["true class", "as negative", "as others"] in rows
+    assert ["negative", "3 (50 %)", "3 (50 %)"] in rows
+    assert ["others", "1 (17 %)", "5 (83 %)"] in rows
+
+
+def test_predictions_are_listed_the_most_confident_first():
+    told = report.predictions(make_result())
+    assert len(told) == 12
+    assert [each.probability for each in told] == sorted(
+        (each.probability for each in told), reverse=True
+    )
+    wrong = [(each.clip, each.seed, each.true, each.predicted) for each in told if not each.right]
+    assert wrong == [
+        ("clip5", 1, "negative", "others"),
+        ("clip5", 0, "negative", "others"),
+        ("clip3", 0, "others", "negative"),
+        ("clip2", 1, "negative", "others"),
+    ]
+    assert told[0].probability == pytest.approx(0.87)
+    assert told[0].true_probability == pytest.approx(0.13)
+
+
+def test_worst_mistakes_are_shown_each_clip_once_with_its_own_image():
+    page = Report("t")
+    images = make_images()
+    report.loso_section(page, make_result(), images)
+    html = page.html()
+    text = Page(html).text.replace("\N{NO-BREAK SPACE}", " ")
+    lines = [
+        "true negative, 13 % predicted others, 87 % s<b>3 clip5 seed 1",
+        "true others, 25 % predicted negative, 75 % s2 clip3 seed 0",
+        "true negative, 28 % predicted others, 72 % s2 clip2 seed 1",
+        "predicted negative, 70 % s2 clip2 seed 0",  # the best of each class
+        "predicted others, 82 % s2 clip4 seed 1",
+    ]
+    places = [text.index(line) for line in lines]
+    assert places == sorted(places)
+    assert text.count("true negative") == 2
+    shown = [attrs["src"] for attrs in Page(html).all("img") if attrs["alt"].startswith("Active")]
+    for source, clip in zip(shown, (5, 3, 2, 2, 4), strict=True):
+        image = Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1])))
+        assert np.asarray(image).tolist() == [[40 * clip] * 8] * 8
+    assert "8 right and 4 wrong predictions" in text
+
+
+def test_at_most_twelve_mistakes_are_shown(monkeypatch):
+    monkeypatch.setattr(report, "MISTAKES", 2)
+    page = Report("t")
+    report.loso_section(page, make_result(), make_images())
+    active = [a for a in Page(page.html()).all("img") if a["alt"].startswith("Active")]
+    assert len(active) == 2 + 2
+
+
+def test_pictures_are_missed_and_a_faultless_run_is_told_so():
+    page = plain_page()
+    assert "The pictures are left out" in Page(page.html()).text
+    assert not [a for a in Page(page.html()).all("img") if a["alt"].startswith("Active")]
+    result = make_result(seeds=(0,))
+    for fold in result.folds:
+        fold["true"] = fold["predicted"]
+    page = Report("t")
+    report.loso_section(page, result, make_images())
+    text = Page(page.html()).text
+    assert "No clip was predicted wrongly." in text and "most confident wrong" not in text
+    assert "6 right and 0 wrong" in text and "% where it was right." in text
+
+
+def test_epochs_that_were_kept_are_told():
+    page, result = plain_page(), make_result()
+    assert "3.5 in the median, from 2 to 5" in Page(page.html()).text
+    page = Report("t")
+    last = dataclasses.replace(result, config=dataclasses.replace(result.config, select="last"))
+    report.loso_section(page, last)
+    assert "Every fold kept the weights of its last epoch, 7." in Page(page.html()).text
+
+
+def test_many_subjects_are_shared_among_charts(monkeypatch):
+    monkeypatch.setattr(report, "SUBJECTS", 2)
+    page = Report("t")
+    report.loso_section(page, make_result())
+    alts = [attrs["alt"] for attrs in Page(page.html()).all("img")]
+    assert [alt[:30] for alt in alts if "accuracy of" in alt] == [
+        "Bars: the accuracy of 2 subjec",
+        "Bars: the accuracy of 1 subjec",
+    ]
 
 
 def test_bench_section_holds_every_row_and_the_memory(full_page):
@@ -266,28 +283,8 @@ def test_bench_section_holds_every_row_and_the_memory(full_page):
     assert "a processor, 2 threads" in Page(full_page).text
 
 
-def test_environment_section_names_the_versions(full_page):
+def test_made_with_section_names_the_versions(full_page):
     rows = Page(full_page).rows
     assert ["torch", torch.__version__] in rows
     assert any(row[0] == "python" for row in rows)
     assert any(row[0].startswith("extension: ") for row in rows)
-
-
-def test_write_is_atomic(tmp_path, monkeypatch):
-    path = tmp_path / "out" / "report.html"
-    page = report.Report("first")
-    page.write(path)
-    before = path.read_text(encoding="utf-8")
-    assert before == page.html()
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.replace", fail)
-    page.text("second")
-    with pytest.raises(OSError, match="disk full"):
-        page.write(path)
-    with pytest.raises(OSError, match="disk full"):
-        page.write(tmp_path / "new.html")
-    assert path.read_text(encoding="utf-8") == before
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["out", "report.html"]

@@ -11,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from originet import bench, faces, plots, prepare, synth
+from originet.bench.section import bench_section
 from originet.config import Config
 from originet.datasets import load_dataset
 from originet.device import pick_device
 from originet.loso import LosoResult, run_loso
-from originet.report import Report, bench_section, environment_section, loso_section
+from originet.page import Report
+from originet.report import environment, loso_section, made_with_section
+from originet.saved_results import clip_images
 from originet.timing import Row, write_csv
 from originet.video import read_clip
 from originet_ext import METHODS, active_image
@@ -78,10 +81,11 @@ def run_demo(
         synth.generate(clips, progress=stage("semi-synthetic clips"))
     table = load_dataset("synthetic", clips)
     stage("semi-synthetic clips")(len(table), len(table))
+    pixels = prepare.active_images(table, method=CONFIG.method, image_size=CONFIG.image_size)
     loso = run_loso(
         table,
         config=CONFIG,
-        images=prepare.active_images(table, method=CONFIG.method, image_size=CONFIG.image_size),
+        images=pixels,
         out=out / "loso",
         device=where,
         progress=stage("training"),
@@ -108,7 +112,7 @@ def run_demo(
         "First, middle and last frame, and the active image by every method.",
         "Grid of face pictures, one for each active-image method",
     )
-    loso_section(report, loso)
+    loso_section(report, loso, clip_images(loso, table, pixels))
     x = torch.randn(1 << 16, device=where, requires_grad=True)
     providers = bench.rrelu_providers(("fused", "eager", "silu"))
     bench_section(
@@ -119,7 +123,7 @@ def run_demo(
             for name, psi in providers.items()
         },
     )
-    environment_section(report, where)
+    made_with_section(report, environment(where))
     path = out / "report.html"
     report.write(path)
     return DemoResult(path, loso, rows)

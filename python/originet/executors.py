@@ -8,7 +8,6 @@ gives the same numbers, bit for bit, whatever the executor. Only the caller writ
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import joblib
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from originet.device import pick_device
 from originet.errors import InputError
-from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_fold
+from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_folds
 
 
 class Task(NamedTuple):
@@ -29,8 +28,8 @@ class Task(NamedTuple):
     """By which the caller knows it."""
     job: FoldJob
     """The fold."""
-    images: NDArray[np.uint8]
-    """All clips' images [N, S, S]; many tasks share one array."""
+    views: NDArray[np.uint8]
+    """All clips' views, see `originet.fold.run_folds`; many tasks share one array."""
 
 
 Outcomes = Generator[tuple[int, FoldOutcome | FoldFailure], None, None]
@@ -48,7 +47,7 @@ class Executor(Protocol):
         """Returns the number of threads a fold computes with on the CPU."""
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Turns the user's wish into the device that folds use, see `originet.device`."""
+        """Turns the user's wish into the device that folds use, see `originet.train`."""
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
         """Computes folds.
@@ -74,14 +73,19 @@ def compute_identity(executor: Executor, device: torch.device) -> dict[str, Any]
 
 @dataclass(frozen=True)
 class Serial:
-    """Folds one after the other, in this process."""
+    """Folds in this process, in their order; on a GPU some at once."""
 
     threads: int | None = None
     """Threads of a fold; None takes torch's number."""
+    folds_at_once: int | None = None
+    """Folds whose steps take turns on the device; None takes 1 on the CPU, where it gains nothing,
+    and on a GPU 8, as many as it has queues by default."""
+    cuda_graph: bool = True
+    """On a GPU, launch training steps as CUDA graphs."""
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(1, threads=self.threads)
+        _at_least(1, threads=self.threads, folds_at_once=self.folds_at_once)
 
     def fold_threads(self) -> int:
         """Returns the number of threads a fold computes with on the CPU."""
@@ -93,8 +97,32 @@ class Serial:
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
         """Computes folds, see `Executor.run`."""
-        for key, job, images in tasks:
-            yield key, try_fold(job, images, self.threads, partial(progress, key))
+        for group in self._groups(tasks):
+
+            def tell(done: int, epochs: int, group: list[Task] = group) -> None:
+                for task in group:
+                    progress(task.key, done, epochs)
+
+            jobs = [task.job for task in group]
+            outcomes = try_folds(
+                *(jobs, group[0].views, self.threads), cuda_graph=self.cuda_graph, progress=tell
+            )
+            yield from zip((task.key for task in group), outcomes, strict=True)
+
+    def _groups(self, tasks: Iterator[Task]) -> Iterator[list[Task]]:
+        """Cuts the tasks into runs of those that can be trained at once."""
+        group: list[Task] = []
+        for task in tasks:
+            first = group[0] if group else task
+            if task.views is not first.views or task.job.config.epochs != first.job.config.epochs:
+                yield group
+                group = []
+            group.append(task)
+            if len(group) == (self.folds_at_once or (8 if task.job.device.type == "cuda" else 1)):
+                yield group  # before the next task is taken, which these may make needless
+                group = []
+        if group:
+            yield group
 
 
 @dataclass(frozen=True)
@@ -126,9 +154,9 @@ class Processes:
         started: dict[int, FoldJob] = {}
 
         def calls() -> Iterator[Any]:
-            for key, job, images in tasks:
+            for key, job, views in tasks:
                 started[key] = job
-                yield joblib.delayed(_with_key)(key, job, images, self.fold_threads())
+                yield joblib.delayed(_with_key)(key, job, views, self.fold_threads())
 
         while True:
             # Batches of one: a fold takes seconds, and what is started is known by name.
@@ -217,9 +245,10 @@ EXECUTORS: Mapping[str, type[Serial] | type[Processes] | type[Ray]] = {
 
 
 def _with_key(
-    key: int, job: FoldJob, images: NDArray[np.uint8], threads: int
+    key: int, job: FoldJob, views: NDArray[np.uint8], threads: int
 ) -> tuple[int, FoldOutcome | FoldFailure]:
-    return key, try_fold(job, images, threads)
+    (outcome,) = try_folds([job], views, threads)
+    return key, outcome
 
 
 def _at_least(least: int, **values: float | None) -> None:

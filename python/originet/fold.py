@@ -24,7 +24,7 @@ from originet.device import set_seed
 from originet.errors import InputError
 from originet.predict import predict
 from originet.protocol import is_leaky
-from originet.train import fit
+from originet.train import History, Training, fit_together
 from originet.weights import to_safetensors
 
 ModelFactory = Callable[[int], nn.Module]
@@ -87,84 +87,110 @@ class FoldFailure:
         return error
 
 
-def run_fold(
-    job: FoldJob,
-    images: NDArray[np.uint8],
+def run_folds(
+    jobs: Sequence[FoldJob],
+    views: NDArray[np.uint8],
+    *,
+    cuda_graph: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> FoldOutcome:
-    """Trains a new network on one part of the clips and predicts the other, once.
+) -> list[FoldOutcome | FoldFailure]:
+    """For each fold trains a new network on one part of the clips and predicts the other, once.
+
+    The networks train at the same time, see `originet.train.fit_together`.
 
     Args:
-        job: The fold.
-        images: All clips' images [N, S, S] uint8.
+        jobs: The folds, on one device, with the same number of epochs.
+        views: All clips' views [N, 1 + copies, S, S] uint8, see
+            `originet.augment.augmented_views`.
+        cuda_graph: On a GPU, launch training steps as CUDA graphs.
         progress: Called as progress(epochs done, epochs).
 
     Returns:
-        The outcome.
+        In the order of the jobs, the outcome, or why there is none where training failed.
     """
     started = perf_counter()
-    config, labels, train, test = job.config, job.labels, job.train, job.test
-    set_seed(job.seed)
-    network = job.model(len(job.classes))
-    history = fit(
-        network,
-        images[train],
-        labels[train],
-        config,
-        seed=job.seed,
-        device=job.device,
-        progress=progress,
-    )
-    probabilities = predict(network, images[test], device=job.device)  # [n, C]
+    pixels = torch.from_numpy(views).to(jobs[0].device)  # once for all, and no copy on the CPU
+    trainings = []
+    for job in jobs:
+        set_seed(job.seed)
+        network, labels = job.model(len(job.classes)), job.labels[job.train]
+        trainings.append(
+            Training(
+                *(network, pixels, job.train, labels, job.config),
+                seed=job.seed,
+                cuda_graph=cuda_graph,
+            )
+        )
+    histories = fit_together(trainings, progress)
+    outcomes: list[FoldOutcome | FoldFailure] = []
+    for job, training, history in zip(jobs, trainings, histories, strict=True):
+        if isinstance(history, InputError):
+            outcomes.append(_failure(job, history))
+            continue
+        probabilities = predict(training.model, views[job.test, 0], device=job.device)  # [n, C]
+        seconds = (perf_counter() - started) / len(jobs)
+        record = _record(job, history, probabilities) | {"seconds": seconds}
+        weights = to_safetensors(training.model) if job.keep_weights else None
+        outcomes.append(FoldOutcome(record, weights))
+    return outcomes
+
+
+def _record(job: FoldJob, history: History, probabilities: NDArray[np.float32]) -> dict[str, Any]:
     predicted = probabilities.argmax(axis=1)
 
     def per_class(part: NDArray[np.int64]) -> dict[str, int]:
-        counts = np.bincount(labels[train[part]], minlength=len(job.classes))
+        counts = np.bincount(job.labels[job.train[part]], minlength=len(job.classes))
         return {name: int(count) for name, count in zip(job.classes, counts, strict=True)}
 
-    record = {
+    return {
         "predicted": predicted.tolist(),
         "probabilities": probabilities.tolist(),
-        "accuracy": metrics.accuracy(labels[test], predicted),
-        "protocol": config.protocol,
-        "leaky": is_leaky(config.protocol),
+        "accuracy": metrics.accuracy(job.labels[job.test], predicted),
+        "protocol": job.config.protocol,
+        "leaky": is_leaky(job.config.protocol),
         "training_counts": per_class(history.training),
         "validation_counts": per_class(history.validation),
         "shared_clips": len(np.intersect1d(history.training, history.validation)),
         "history": history.epochs,
         "selected_epoch": history.selected_epoch,
         "device": str(job.device),
-        "seconds": perf_counter() - started,
     }
-    return FoldOutcome(record, to_safetensors(network) if job.keep_weights else None)
 
 
-def try_fold(
-    job: FoldJob,
-    images: NDArray[np.uint8],
+def try_folds(
+    jobs: Sequence[FoldJob],
+    views: NDArray[np.uint8],
     threads: int | None = None,
+    *,
+    cuda_graph: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> FoldOutcome | FoldFailure:
-    """Runs a fold on a number of threads; a failure of its own is returned, not raised.
+) -> list[FoldOutcome | FoldFailure]:
+    """Runs folds on a number of threads; a failure of their own is returned, not raised.
 
     Args:
-        job: The fold.
-        images: All clips' images [N, S, S] uint8.
+        jobs: The folds, see `run_folds`.
+        views: All clips' views.
         threads: Threads on the CPU; None leaves them as they are.
+        cuda_graph: On a GPU, launch training steps as CUDA graphs.
         progress: Called as progress(epochs done, epochs).
 
     Returns:
-        The outcome, or why there is none.
+        The outcomes, or why there is none: what ends training as such ends all of the jobs.
     """
     try:
         with _on_threads(threads):
-            return run_fold(job, images, progress)
+            return run_folds(jobs, views, cuda_graph=cuda_graph, progress=progress)
     except FAILURES as error:
-        reason = one_line(error)
-        short = ("out of memory", "allocate memory")  # torch's words on a GPU and on the CPU
-        if isinstance(error, MemoryError) or any(words in reason for words in short):
-            reason += "; a smaller batch_size or fewer folds at a time may help"
-        return FoldFailure(f"{job.name}: {reason}", traceback.format_exc())
+        return [_failure(job, error) for job in jobs]
+
+
+def _failure(job: FoldJob, error: Exception) -> FoldFailure:
+    reason = one_line(error)
+    short = ("out of memory", "allocate memory")  # torch's words on a GPU and on the CPU
+    if isinstance(error, MemoryError) or any(words in reason for words in short):
+        reason += "; a smaller batch_size or fewer folds at a time may help"
+    details = "".join(traceback.format_exception(error))
+    return FoldFailure(f"{job.name}: {reason}", details)
 
 
 def one_line(error: BaseException) -> str:

@@ -36,7 +36,14 @@ _PROVIDERS = {
     "read": ("#8a8a8a", "", ":"),
     "clone": ("#222222", "", "--"),
 }
-_BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
+BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty white figure of a size in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def active_image_grid(images: Mapping[str, NDArray[np.uint8]], title: str) -> Figure:
@@ -53,7 +60,7 @@ def active_image_grid(images: Mapping[str, NDArray[np.uint8]], title: str) -> Fi
         raise InputError("images: at least one is needed, got none")
     columns = min(4, len(images))
     lines = math.ceil(len(images) / columns)
-    figure = _figure(2.1 * columns, 2.35 * lines + 0.4)
+    figure = new_figure(2.1 * columns, 2.35 * lines + 0.4)
     figure.suptitle(title, fontsize=12, parse_math=False)
     for place, (name, image) in enumerate(images.items(), start=1):
         grey = image.ndim == 2
@@ -86,14 +93,14 @@ def confusion_matrix(
     totals = confusion.sum(axis=1, keepdims=True)
     shares = confusion / np.maximum(totals, 1)  # a class without clips keeps an empty row
     size = max(4.0, 1.1 + 0.85 * count)
-    figure = _figure(size, size - 0.4)
+    figure = new_figure(size, size - 0.4)
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=12, parse_math=False)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(count, count):
         share = float(shares[row, column])
         text = f"{confusion[row, column]}\n{share:.0%}"
-        colour = "white" if share > 0.5 else _INK
+        colour = "white" if share > 0.5 else INK
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
     tilt = 30 if count > 4 else 0
     axes.set_xticks(range(count), classes, rotation=tilt, ha="right" if tilt else "center")
@@ -125,16 +132,16 @@ def kernel_speedup(rows: Sequence["Row"]) -> Figure:
     if not cases:
         raise InputError('rows: no case was timed for both "fused" and "eager"')
     speedups = [medians[case]["eager"] / medians[case]["fused"] for case in cases]
-    figure = _figure(6.4, 1.3 + 0.5 * len(cases))
+    figure = new_figure(6.4, 1.3 + 0.5 * len(cases))
     axes = figure.add_subplot()
     axes.set_title("Fused kernel against eager PyTorch", fontsize=12)
-    colours = [_BLUE if speedup >= 1 else _ORANGE for speedup in speedups]
+    colours = [BLUE if speedup >= 1 else ORANGE for speedup in speedups]
     axes.barh(range(len(cases)), speedups, height=0.62, color=colours)
     for place, (case, speedup) in enumerate(zip(cases, speedups, strict=True)):
         eager, fused = (duration(medians[case][provider]) for provider in ("eager", "fused"))
         text = f" {speedup:.1f}x  ({eager} to {fused})"
-        axes.text(max(speedup, 1.0), place, text, va="center", fontsize=9, color=_INK)
-    axes.axvline(1, color=_GREY, linewidth=1, linestyle="--")
+        axes.text(max(speedup, 1.0), place, text, va="center", fontsize=9, color=INK)
+    axes.axvline(1, color=GREY, linewidth=1, linestyle="--")
     axes.set_yticks(range(len(cases)), [labels[case] for case in cases], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, max(1.0, *speedups) * 1.7)  # room for the text behind the longest bar
@@ -159,7 +166,7 @@ def bandwidth(rows: Sequence["Row"], title: str, down: str = "dtype") -> Figure:
     if not rows:
         raise InputError("rows: none was given, so there is nothing to draw")
     names, modes = (list(dict.fromkeys(getattr(r, f) for r in rows)) for f in (down, "mode"))
-    figure = _figure(1.2 + 3.4 * len(modes), 0.9 + 2.5 * len(names))
+    figure = new_figure(1.2 + 3.4 * len(modes), 0.9 + 2.5 * len(names))
     size = 12 if len(modes) > 1 else 9  # as wide as there is room
     figure.suptitle(f"{title}: GB/s over bytes moved", fontsize=size, parse_math=False)
     panels = figure.subplots(len(names), len(modes), squeeze=False, sharex=True, sharey=True)
@@ -191,7 +198,7 @@ def times(rows: Mapping[str, Sequence[tuple[int, "Row"]]], title: str, xlabel: s
     every = [pair for pairs in rows.values() for pair in pairs]
     if not every:
         raise InputError("rows: none was given, so there is nothing to draw")
-    figure = _figure(1.2 + 3.0 * len(rows), 3.4)
+    figure = new_figure(1.2 + 3.0 * len(rows), 3.4)
     figure.suptitle(title, fontsize=12, parse_math=False)
     panels = figure.subplots(1, len(rows), squeeze=False, sharex=True, sharey=True)[0]
     panels[0].set(xscale="log", yscale="log", ylabel="median")
@@ -248,8 +255,8 @@ def _bandwidth_panel(axes: Axes, rows: Sequence["Row"]) -> None:
     left, right = axes.get_xlim()
     for name, size in (("L2", rows[0].l2_bytes), ("L3", rows[0].l3_bytes)) if rows else ():
         if left <= size <= right:
-            axes.axvline(size, color=_GREY, linewidth=1, linestyle=":")
-            axes.text(size, low * 1.15, f" {name}", fontsize=8, color=_GREY)
+            axes.axvline(size, color=GREY, linewidth=1, linestyle=":")
+            axes.text(size, low * 1.15, f" {name}", fontsize=8, color=GREY)
     step = 6 if right > 1e5 * left else 3
     ticks = [1 << exponent for exponent in range(10, 41, step)]
     axes.set_xticks([tick for tick in ticks if left <= tick <= right])
@@ -265,7 +272,7 @@ def _provider_lines(axes: Axes, points: Iterable[tuple[str, int, float]]) -> Non
             lines.setdefault(provider, {}).setdefault(x, y)  # of the same x, the first
     curves = {provider: sorted(line.items()) for provider, line in lines.items()}
     for provider, line in curves.items():
-        colour, marker, style = _PROVIDERS.get(provider, (_GREY, ".", "-"))
+        colour, marker, style = _PROVIDERS.get(provider, (GREY, ".", "-"))
         width = 2.2 if provider == "fused" else 1.3
         axes.plot(
             *zip(*line, strict=True), style, color=colour, marker=marker, ms=4, linewidth=width
@@ -273,7 +280,7 @@ def _provider_lines(axes: Axes, points: Iterable[tuple[str, int, float]]) -> Non
     low, high = (math.log(limit) for limit in axes.get_ylim())
     heights = [(math.log(line[-1][1]) - low) / (high - low) for line in curves.values()]
     for (provider, line), height in zip(curves.items(), _spread(heights, 0.085), strict=True):
-        colour = _PROVIDERS.get(provider, (_GREY,))[0]
+        colour = _PROVIDERS.get(provider, (GREY,))[0]
         axes.annotate(
             provider,
             line[-1],
@@ -309,12 +316,6 @@ def _spread(places: Sequence[float], gap: float) -> list[float]:
                 spread[lower] -= missing / 2
                 spread[upper] += missing / 2
     return spread
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _render(figure: Figure, ending: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from originet.errors import InputError
-from originet.fold import FoldFailure, FoldOutcome, one_line, try_fold
+from originet.fold import FoldFailure, FoldOutcome, one_line, try_folds
 
 if TYPE_CHECKING:
     from originet.executors import Outcomes, Ray, Task
@@ -37,23 +37,23 @@ def run_tasks(settings: "Ray", tasks: Iterator["Task"]) -> "Outcomes":
     ours = not ray.is_initialized()
     if ours:
         _connect(settings.address)
-    function: Any = try_fold  # Ray's own types count no arguments with defaults
+    function: Any = try_folds  # Ray's own types count no arguments with defaults
     remote = ray.remote(function).options(
         num_cpus=settings.cpus_per_task,
         num_gpus=settings.gpus_per_task,
         max_retries=settings.retries,
     )
-    stored: dict[int, tuple[Any, Any]] = {}  # images by id, which lives as long as they do
+    stored: dict[int, tuple[Any, Any]] = {}  # views by id, which lives as long as they do
     running: dict[Any, Task] = {}
     try:
         while True:
             # Twice as many as can run: nodes never wait, and few are lost when a run fails.
             room = 2 * _slots(settings) - len(running)
             for task in (task for _, task in zip(range(room), tasks, strict=False)):
-                if id(task.images) not in stored:
-                    stored[id(task.images)] = task.images, ray.put(task.images)
-                reference = stored[id(task.images)][1]
-                running[remote.remote(task.job, reference, settings.cpus_per_task)] = task
+                if id(task.views) not in stored:
+                    stored[id(task.views)] = task.views, ray.put(task.views)
+                reference = stored[id(task.views)][1]
+                running[remote.remote([task.job], reference, settings.cpus_per_task)] = task
             if not running:
                 return
             (done, *_), _ = ray.wait(list(running), num_returns=1)
@@ -99,7 +99,7 @@ def _slots(settings: "Ray") -> int:
 def _outcome(reference: Any, task: "Task", retries: int) -> FoldOutcome | FoldFailure:
     """Fetches what a task came to; a mistake inside a task is raised here as it was there."""
     try:
-        outcome: FoldOutcome | FoldFailure = ray.get(reference)
+        (outcome,) = ray.get(reference)
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", error)  # of an exception that was raised inside a task
         if not isinstance(cause, ray.exceptions.RayError):

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from originet import metrics
+from originet.augment import augmented_views
 from originet.config import Config
 from originet.errors import InputError
 from originet.executors import Executor, Task
@@ -66,7 +68,7 @@ class LosoRun:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.clips = clips
-        self._model, self._config, self._device = model, config, device
+        self._model, self.config, self._device = model, config, device
         self._keep_weights = keep_weights and out is not None
         self._progress = progress
         specimen = model(len(clips.classes))
@@ -138,7 +140,7 @@ class LosoRun:
             self.clips.labels,
             train,
             test,
-            self._config,
+            self.config,
             _fold_seed(start["seed"], start["subject"]),
             self._device,
             name=f"seed {start['seed']}, subject {start['subject']}",
@@ -161,14 +163,13 @@ class LosoRun:
                 path = fold_path(self._directory, record)
                 record = write_fold(path, record, outcome.weights)
         self._records[number] = record
-        self.advance(0)
 
     def advance(self, epochs: int) -> None:
-        """Tells the progress: the finished folds and so many epochs of another."""
-        done = len(self._records) * self._config.epochs + epochs
+        """Tells the progress: the finished folds and so many epochs of others."""
+        done = len(self._records) * self.config.epochs + epochs
         if self._progress is not None and done != self._shown:
             self._shown = done
-            self._progress(done, len(self._folds) * self._config.epochs)
+            self._progress(done, len(self._folds) * self.config.epochs)
 
     def result(self) -> LosoResult:
         """Returns the result of all folds, and writes it.
@@ -176,7 +177,7 @@ class LosoRun:
         Raises:
             InputError: If the directory cannot be written.
         """
-        clips, seeds = self.clips, self._config.seeds
+        clips, seeds = self.clips, self.config.seeds
         records = [self._records[number] for number in range(len(self._folds))]
         out_of_fold = np.full((len(seeds), len(clips.labels)), -1, dtype=np.int64)
         for record, (_, _, test) in zip(records, self._folds, strict=True):
@@ -190,7 +191,7 @@ class LosoRun:
         result = LosoResult(
             dataset=clips.dataset,
             classes=clips.classes,
-            config=self._config,
+            config=self.config,
             model=self._network,
             clips=list(zip(table["subject"].astype(str), table["clip"].astype(str), strict=True)),
             y_true=y_true,
@@ -231,14 +232,27 @@ def execute(
     """
     folds = [(name, number) for name, run in runs.items() for number in run.missing()]
     failed: set[str] = set()
+    underway: dict[int, int] = {}  # epochs done of the folds that are being computed
+    views: dict[tuple[object, ...], NDArray[np.uint8]] = {}  # shared by runs of the same images
+
+    def views_of(run: LosoRun) -> NDArray[np.uint8]:
+        how = run.config.rotations, run.config.equalize
+        key = (run.clips.images_sha256, *how)
+        if key not in views:
+            views[key] = augmented_views(run.clips.images, *how)
+        return views[key]
 
     def tasks() -> Iterator[Task]:
         for key, (name, number) in enumerate(folds):
             if name not in failed:
-                yield Task(key, runs[name].job(number), runs[name].clips.images)
+                yield Task(key, runs[name].job(number), views_of(runs[name]))
+
+    def show(name: str) -> None:
+        runs[name].advance(sum(done for key, done in underway.items() if folds[key][0] == name))
 
     def advance(key: int, done: int, _: int) -> None:
-        runs[folds[key][0]].advance(done)
+        underway[key] = done
+        show(folds[key][0])
 
     def end(name: str) -> LosoResult | InputError:
         try:
@@ -251,10 +265,12 @@ def execute(
     with closing(executor.run(tasks(), len(folds), advance)) as outcomes:
         for key, outcome in outcomes:
             name, number = folds[key]
+            underway.pop(key, None)
             try:
                 if isinstance(outcome, FoldFailure):
                     raise outcome.error()
                 runs[name].add(number, outcome)
+                show(name)
             except InputError as error:
                 if name not in failed:
                     failed.add(name)

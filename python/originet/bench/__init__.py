@@ -21,6 +21,7 @@ from originet.bench.active_image import (
 )
 from originet.bench.compare import TOLERANCE, compare
 from originet.bench.harness import Case, Job, run_jobs, saved_bytes, time_case
+from originet.bench.loso import loso_case, loso_jobs, loso_providers
 from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
 from originet.bench.prepare import PREPARE_VARIANTS, prepare_case, prepare_jobs, prepare_providers
 from originet.bench.ragged import ragged_batch, ragged_case, ragged_jobs, ragged_providers
@@ -58,6 +59,8 @@ __all__ = [
     "dtype",
     "eager_rrelu",
     "jobs",
+    "loso_case",
+    "loso_providers",
     "model_case",
     "prepare_case",
     "prepare_providers",
@@ -77,7 +80,7 @@ __all__ = [
     "write_results",
 ]
 
-SUBJECTS = ("rrelu", "active-image", "model", "prepare")
+SUBJECTS = ("rrelu", "active-image", "model", "prepare", "loso")
 
 
 def jobs(
@@ -98,7 +101,7 @@ def jobs(
         quick: A few sizes and nothing compiled: seconds, not minutes.
 
     Subject "active-image" is single clips, ragged batches, windows and, on the CPU, streams;
-    "prepare", on the CPU alone, is clips on disk.
+    "prepare", on the CPU alone, is clips on disk; "loso" is a leave-one-subject-out run.
 
     Raises:
         InputError: Unknown subject, or a number of threads below 1.
@@ -125,6 +128,8 @@ def jobs(
         return model_jobs(device, threads=counts, quick=quick)
     if subject == "prepare":  # decoding files is no work for a GPU
         return prepare_jobs(threads=counts, quick=quick) if device.type == "cpu" else []
+    if subject == "loso":
+        return loso_jobs(device, threads=counts, quick=quick)
     raise InputError(f"subject must be one of {', '.join(SUBJECTS)}, got {subject!r}")
 
 

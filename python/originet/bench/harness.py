@@ -41,7 +41,8 @@ class Case:
 
     `bytes` is 0 for what is not bound by memory: then no clone is timed. A case may bring a call
     "clone" of its own, the last one, where a clone of the same bytes again and again would not be
-    the ceiling. `saved` holds what is kept, by provider, where it was asked (see `Row`).
+    the ceiling. `saved` holds what is kept, by provider, where it was asked (see `Row`). `once` is
+    for calls of minutes: each provider is called a single time, and nothing is warmed up.
     """
 
     benchmark: str
@@ -53,6 +54,7 @@ class Case:
     bytes: int
     calls: Mapping[str, Call]
     saved: Mapping[str, int] = field(default_factory=dict)
+    once: bool = False
 
     def synchronous(self, provider: str) -> Call:
         """Return a provider's call that ends when the work is done, for a clock on the host."""
@@ -118,7 +120,8 @@ def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
 
     Args:
         case: The calls to time; "clone" is added if it is not there, unless `case.bytes` is 0.
-        budget: Seconds to spend, roughly; at least three rounds are run.
+        budget: Seconds to spend, roughly; at least three rounds are run, but of a case that is
+            timed once.
 
     Returns:
         One row a provider, the clone's last.
@@ -128,12 +131,15 @@ def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
     calls = dict(case.calls)
     if case.bytes and "clone" not in calls:
         calls["clone"] = _clone(case.bytes, case.device)
-    peaks = {name: _first_call(call, case.device) for name, call in calls.items()}
-    repeats = {name: _repeats(call, case, sample) for name, call in calls.items()}
+    if case.once:
+        peaks, repeats = dict.fromkeys(calls, 0), dict.fromkeys(calls, 1)
+    else:
+        peaks = {name: _first_call(call, case.device) for name, call in calls.items()}
+        repeats = {name: _repeats(call, case, sample) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     order = random.Random(0)
     started = time.perf_counter()
-    for finished in range(_MAX_ROUNDS):
+    for finished in range(1 if case.once else _MAX_ROUNDS):
         if finished >= _MIN_ROUNDS and time.perf_counter() - started > budget:
             break
         # What one provider leaves in the caches the next one finds, so the next one varies.

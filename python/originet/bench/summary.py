@@ -21,6 +21,7 @@ _TITLES = {
     "stream": "Frame by frame",
     "prepare": "Clips on disk",
     "model": "OrigiNet",
+    "loso": "Leave-one-subject-out",
 }
 # Which cases stand for the others in the README: a colour clip; OrigiNet at batch 32.
 _README_SHAPES = ("64x340x280x3", "32x3x128x128")
@@ -33,7 +34,7 @@ _PICTURES = {
     "windows": ("windows", "time over frames a window"),
 }
 # What the leading dimensions of a shape are told as, and what the memory is.
-_RATES = {"stream": ("frames/s",), "prepare": ("clips/s", "frames/s")}
+_RATES = {"stream": ("frames/s",), "prepare": ("clips/s", "frames/s"), "loso": ("images/s",)}
 _MEMORY = {"stream": "kept", "prepare": "arrays, peak"}
 _DRAWN_METHODS = ("authors", "absolute", "rank")  # timed at all sizes, reading all frames
 
@@ -156,7 +157,7 @@ def _representative(rows: Sequence[Row]) -> list[Row]:
             row.shape in _README_SHAPES
             and (row.mode == "cold" or (row.benchmark, row.shape) not in cold)
         )
-        or row.subject in ("ragged", "stream", "prepare")
+        or row.subject in ("ragged", "stream", "prepare", "loso")
         or (row.subject == "windows" and row.shape != _SHORT_VIDEO)
         or (row in flat and _nbytes(row) == max(sizes))
         or (row in flat and _nbytes(row) == min(sizes) and row.dtype == "float32")

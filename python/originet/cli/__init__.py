@@ -4,7 +4,16 @@ import sys
 
 import typer
 
-from originet.cli import ablation, data, evaluate, kernels, pictures
+from originet.cli import (
+    ablation,
+    compare,
+    data,
+    evaluate,
+    kernels,
+    pictures,
+    report,
+    reproduce,
+)
 from originet.console import complain
 from originet.errors import InputError
 
@@ -21,6 +30,9 @@ app.command("check")(data.check)
 app.command("prepare")(data.prepare_command)
 app.command("loso")(evaluate.loso_command)
 app.command("ablation")(ablation.ablation_command)
+app.command("report")(report.report_command)
+app.command("compare")(compare.compare_command)
+app.command("reproduce")(reproduce.reproduce_command)
 app.command("bench")(kernels.bench_command)
 app.command("doctor")(kernels.doctor_command)
 

@@ -8,69 +8,35 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from originet import ablation
+from originet import ablation, ablation_report, report
 from originet.cli import options
 from originet.cli.clips import read_clips
-from originet.cli.options import DEFAULTS
 from originet.console import complain, console, errors, progress_bar, progress_bars
-from originet.protocol import LEAK, describe, is_leaky
+from originet.protocol import describe
 
 ROW_NAMES = ", ".join(row.name for row in ablation.ROWS)
 
 
+@options.with_run_options
 def ablation_command(
+    run: options.Run,
     paths: options.Paths,
     out: options.Results,
     row: Annotated[
         list[str] | None, typer.Option(help=f"{ROW_NAMES}; repeatable, all by default.")
     ] = None,
-    dataset: options.Dataset = None,
-    annotations: options.Annotations = None,
-    frames: options.Frames = None,
-    task: options.Task = None,
-    device: options.Device = None,
-    protocol: options.Protocol = DEFAULTS.protocol,
-    epochs: options.Epochs = DEFAULTS.epochs,
-    batch_size: options.BatchSize = DEFAULTS.batch_size,
-    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
-    weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
-    class_weights: options.ClassWeights = DEFAULTS.class_weights,
-    sampling: options.Sampling = DEFAULTS.sampling,
-    rotation: options.Rotation = None,
-    equalize: options.Equalize = DEFAULTS.equalize,
-    validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
-    select: options.Select = DEFAULTS.select,
-    seed: options.Seed = None,
-    method: options.Method = DEFAULTS.method,
-    image_size: options.ImageSize = None,
-    crop_face: options.CropFace = None,
-    variant: options.Variant = DEFAULTS.variant,
-    executor: options.Executor = "serial",
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    address: options.Address = None,
-    cpus_per_task: options.CpusPerTask = None,
-    gpus_per_task: options.GpusPerTask = None,
-    retries: options.Retries = None,
     weights: options.Weights = True,
 ) -> None:
     """Evaluate the rows of Table VI, each OrigiNet with one part exchanged, beside the paper's.
 
     An interrupted run goes on where it was. Row WDy needs images by method rank.
     """
-    config = options.config_of(locals())
+    config = run.config
     rows = ablation.rows_named(row)
-    runner = options.executor_of(locals())
-    where = runner.pick_device(device)
     clips = read_clips(
         paths,
         ablation.methods_of(rows, config),
-        dataset=dataset,
-        annotations=annotations,
-        frames=frames,
-        task=task,
-        image_size=image_size,
-        crop_face=crop_face,
+        **run.clips,
     )
     config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
     with progress_bars() as bars:
@@ -82,12 +48,14 @@ def ablation_command(
             rows=rows,
             out=out,
             keep_weights=weights,
-            device=where,
-            executor=runner,
+            device=run.device,
+            executor=run.executor,
             progress=lambda name, done, total: shown[name](done, total),
         )
+    page = out / report.NAME
+    ablation_report.write_ablation_report(page, result, report.environment(run.device))
     _print_ablation(result)
-    console.print(f"Results: {escape(str(out))}", soft_wrap=True)
+    console.print(escape(f"Results: {out}, to be read in {page}"), soft_wrap=True)
     if result.failed:
         complain(f"{len(result.failed)} of {len(rows)} rows failed:")
         for name, reason in result.failed.items():
@@ -118,23 +86,7 @@ def _print_ablation(result: ablation.Ablation) -> None:
         size = f"{record['parameters'] / 1e6:.3f}M", f"{record['memory_mib']:.1f}"
         table.add_row(record["row"], *_scores(record), *size, *paper)
     console.print(table)
-    lines = [
-        *([LEAK] if is_leaky(result.config.protocol) else []),
-        f"Majority-class baseline: {100 * shared.majority_accuracy:.2f} %",
-        f"Clip list: sha256 {shared.clip_list_sha256}",
-        "≠: ours, rounded or cut off, is not the paper's figure.",
-    ]
-    if result.departures:
-        setting = "CASME II, four classes, 128 pixels, protocol paper"
-        lines.append(f"Not as the paper's figures ({setting}): {', '.join(result.departures)}.")
-    if "LFC" in result.results:
-        both, small = (result.lfc_forms()[variant] for variant in ("paper", "authors"))
-        lines.append(
-            f"LFC has {both.parameters:,} parameters ({both.memory_mib:.1f} MiB) on both branches "
-            f"(variant paper), {small.parameters:,} ({small.memory_mib:.1f} MiB) on the small one "
-            "alone (variant authors)."
-        )
-    for line in lines:
+    for line in ablation_report.notes(result):
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 

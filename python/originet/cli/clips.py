@@ -21,12 +21,14 @@ class Clips(NamedTuple):
         images: [N, S, S] uint8 by method, in the table's order.
         image_size: S, in pixels.
         crop_face: whether faces were cut out.
+        cuts: how each clip's frames were cut out and resized, [N].
     """
 
     table: datasets.ClipTable
     images: dict[str, NDArray[np.uint8]]
     image_size: int
     crop_face: bool
+    cuts: list[prepare.Settings]
 
 
 def read_clips(
@@ -64,9 +66,15 @@ def read_clips(
         for option, value in of_a_root.items():
             if value is not None:
                 raise InputError(f"--{option} {value} is for a data set's root, not for a store")
-        stored = _read_stores(paths, methods, image_size, crop_face)
+        stores = _read_stores(paths, methods, image_size, crop_face)
+        stored = store.combine_stores(stores)
         loso.check_table(stored.table)
-        return Clips(stored.table, stored.images, stored.image_size, stored.crop_face)
+        cuts = [
+            prepare.Settings(**each.manifest["settings"])
+            for each in stores
+            for _ in each.table.index
+        ]
+        return Clips(stored.table, stored.images, stored.image_size, stored.crop_face, cuts)
     if len(paths) > 1:
         raise InputError(f"several paths must all be stores, {paths[0]} is none")
     found = datasets.survey(
@@ -86,13 +94,14 @@ def read_clips(
         images = prepare.images_by_method(
             found.table, settings, progress=progress_bar(bars, "active images")
         )
-    return Clips(found.table, images, settings.image_size, settings.crop_face)
+    cuts = [settings] * len(found.table)
+    return Clips(found.table, images, settings.image_size, settings.crop_face, cuts)
 
 
 def _read_stores(
     paths: Sequence[Path], methods: Sequence[str], image_size: int | None, crop_face: bool | None
-) -> store.Store:
-    """Reads stores as one; options that were given must be what they were made with."""
+) -> list[store.Store]:
+    """Reads stores; options that were given must be what they were made with."""
     stores = [store.read_store(path) for path in paths]
     for path, each in zip(paths, stores, strict=True):
         if missing := [method for method in methods if method not in each.images]:
@@ -104,4 +113,4 @@ def _read_stores(
             there = each.manifest["settings"][option]
             if value not in (None, there):
                 raise InputError(f"{option} is {there} in {path}, {value} was asked for")
-    return store.combine_stores(stores)
+    return stores

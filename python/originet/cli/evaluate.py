@@ -9,10 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from originet import demo, loso, metrics
+from originet import demo, loso, metrics, report, saved_results
 from originet.cli import options
 from originet.cli.clips import read_clips
-from originet.cli.options import DEFAULTS
 from originet.console import console, progress_bar, progress_bars
 from originet.protocol import LEAK, describe, is_leaky
 
@@ -36,67 +35,36 @@ def demo_command(
     console.print(f"Report: {result.report} ({time.perf_counter() - start:.0f} s)", soft_wrap=True)
 
 
+@options.with_run_options
 def loso_command(
+    run: options.Run,
     paths: options.Paths,
     out: options.Results,
-    dataset: options.Dataset = None,
-    annotations: options.Annotations = None,
-    frames: options.Frames = None,
-    task: options.Task = None,
-    device: options.Device = None,
-    protocol: options.Protocol = DEFAULTS.protocol,
-    epochs: options.Epochs = DEFAULTS.epochs,
-    batch_size: options.BatchSize = DEFAULTS.batch_size,
-    learning_rate: options.LearningRate = DEFAULTS.learning_rate,
-    weight_decay: options.WeightDecay = DEFAULTS.weight_decay,
-    class_weights: options.ClassWeights = DEFAULTS.class_weights,
-    sampling: options.Sampling = DEFAULTS.sampling,
-    rotation: options.Rotation = None,
-    equalize: options.Equalize = DEFAULTS.equalize,
-    validation_fraction: options.ValidationFraction = DEFAULTS.validation_fraction,
-    select: options.Select = DEFAULTS.select,
-    seed: options.Seed = None,
-    method: options.Method = DEFAULTS.method,
-    image_size: options.ImageSize = None,
-    crop_face: options.CropFace = None,
-    variant: options.Variant = DEFAULTS.variant,
-    executor: options.Executor = "serial",
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    address: options.Address = None,
-    cpus_per_task: options.CpusPerTask = None,
-    gpus_per_task: options.GpusPerTask = None,
-    retries: options.Retries = None,
     weights: options.Weights = True,
 ) -> None:
     """Evaluate OrigiNet by leaving one subject out; an interrupted run goes on where it was."""
-    config = options.config_of(locals())
-    runner = options.executor_of(locals())
-    where = runner.pick_device(device)
+    config = run.config
     clips = read_clips(
         paths,
-        [method],
-        dataset=dataset,
-        annotations=annotations,
-        frames=frames,
-        task=task,
-        image_size=image_size,
-        crop_face=crop_face,
+        [config.method],
+        **run.clips,
     )
     config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
     with progress_bars() as bars:
         result = loso.run_loso(
             clips.table,
             config=config,
-            images=clips.images[method],
+            images=clips.images[config.method],
             out=out,
             keep_weights=weights,
-            device=where,
-            executor=runner,
+            device=run.device,
+            executor=run.executor,
             progress=progress_bar(bars, "epochs"),
         )
+    images = saved_results.clip_images(result, clips.table, clips.images[config.method])
+    report.write_loso_report(out / report.NAME, result, report.environment(run.device), images)
     _print_loso(result)
-    console.print(f"Results: {out}", soft_wrap=True)
+    console.print(escape(f"Results: {out}, to be read in {out / report.NAME}"), soft_wrap=True)
 
 
 def _print_loso(result: loso.LosoResult) -> None:

@@ -1,14 +1,17 @@
 """Options that several commands have, and the settings that they make."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
+import torch
 import typer
 
 from originet.balance import CLASS_WEIGHTS, SAMPLINGS
-from originet.config import SELECTIONS, Config
+from originet.config import PRECISIONS, SELECTIONS, Config
 from originet.datasets import DATASETS, TASKS
 from originet.errors import InputError
 from originet.executors import EXECUTORS
@@ -80,6 +83,9 @@ ValidationFraction = Annotated[float, typer.Option(help="Share of the training c
 Select = Annotated[
     str, typer.Option(help=f"Weights to keep, of the best epoch or the last: {SELECTIONS}.")
 ]
+Precision = Annotated[
+    str, typer.Option(help=f"Arithmetic of training steps: {PRECISIONS}; tf32 on a GPU.")
+]
 Seed = Annotated[list[int] | None, typer.Option(help="One whole run; repeatable.")]
 ImageSize = Annotated[
     int | None, typer.Option(help=f"Pixels; of a root {DEFAULTS.image_size} by default.")
@@ -90,6 +96,15 @@ Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {VARIANTS}.")]
 Executor = Annotated[
     str,
     typer.Option(help=f"Where folds are computed: {', '.join(EXECUTORS)} (a cluster, or here)."),
+]
+FoldsAtOnce = Annotated[
+    int | None, typer.Option(help="Folds trained in turn (serial); 1, on a GPU 8.")
+]
+CudaGraph = Annotated[
+    bool | None,
+    typer.Option(
+        "--cuda-graph/--no-cuda-graph", help="Steps as CUDA graphs (serial); on by default."
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option(help="Folds at a time (processes); by default as many as cores.")
@@ -114,23 +129,92 @@ Weights = Annotated[
 _REPEATABLE = {"rotation": "rotations", "seed": "seeds"}
 
 
-def config_of(options: Mapping[str, Any]) -> Config:
-    """Makes the settings that a command's options ask for.
+class Run(NamedTuple):
+    """What the options that all commands have that train ask for.
 
-    Args:
-        options: values by name, as in `locals()` at the command's start. Those that were not given
-            (None, or none of a repeatable one) keep their defaults; those that are no settings are
-            left alone.
+    Attributes:
+        config: The settings; of images those that were asked for, which `read_clips` may correct.
+        executor: How folds are computed.
+        device: Where.
+        clips: What `originet.cli.clips.read_clips` is asked for, by the names of its arguments.
+    """
 
-    Returns:
-        The settings.
+    config: Config
+    executor: AnyExecutor
+    device: torch.device
+    clips: dict[str, Any]
+
+
+def run_of(
+    dataset: Dataset = None,
+    annotations: Annotations = None,
+    frames: Frames = None,
+    task: Task = None,
+    device: Device = None,
+    protocol: Protocol = DEFAULTS.protocol,
+    epochs: Epochs = DEFAULTS.epochs,
+    batch_size: BatchSize = DEFAULTS.batch_size,
+    learning_rate: LearningRate = DEFAULTS.learning_rate,
+    weight_decay: WeightDecay = DEFAULTS.weight_decay,
+    class_weights: ClassWeights = DEFAULTS.class_weights,
+    sampling: Sampling = DEFAULTS.sampling,
+    rotation: Rotation = None,
+    equalize: Equalize = DEFAULTS.equalize,
+    validation_fraction: ValidationFraction = DEFAULTS.validation_fraction,
+    select: Select = DEFAULTS.select,
+    precision: Precision = DEFAULTS.precision,
+    seed: Seed = None,
+    method: Method = DEFAULTS.method,
+    image_size: ImageSize = None,
+    crop_face: CropFace = None,
+    variant: Variant = DEFAULTS.variant,
+    executor: Executor = "serial",
+    threads: Threads = None,
+    folds_at_once: FoldsAtOnce = None,
+    cuda_graph: CudaGraph = None,
+    workers: Workers = None,
+    address: Address = None,
+    cpus_per_task: CpusPerTask = None,
+    gpus_per_task: GpusPerTask = None,
+    retries: Retries = None,
+) -> Run:
+    """Makes of the options what they ask for.
 
     Raises:
-        InputError: if a value is outside its range.
+        InputError: If a value is outside its range, or there is no such executor or device.
     """
-    named = {_REPEATABLE.get(name, name): value for name, value in options.items()}
+    given = dict(locals())
+    named = {_REPEATABLE.get(name, name): value for name, value in given.items()}
     fields = {field.name for field in dataclasses.fields(Config)}
-    return Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
+    config = Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
+    runner = executor_of(given)
+    names = ("dataset", "annotations", "frames", "task", "image_size", "crop_face")
+    return Run(config, runner, runner.pick_device(device), {name: given[name] for name in names})
+
+
+def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of `run_of` after its own.
+
+    Args:
+        command: Takes, besides its own parameters, `run`, a `Run`.
+
+    Returns:
+        The command as typer reads it.
+    """
+    own = [p for p in signature(command).parameters.values() if p.name != "run"]
+    shared = signature(run_of).parameters
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> None:
+        run = run_of(**{name: values.pop(name) for name in shared})
+        command(run=run, **values)
+
+    parameters = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())
+    ]
+    with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_options
 
 
 def executor_of(options: Mapping[str, Any]) -> AnyExecutor:

@@ -1,0 +1,343 @@
+"""The networks of Tables III to V, from torchvision and timm, without pretrained weights.
+
+Each takes the images that OrigiNet takes, [B, 3, S, S], and has as many outputs as there are
+classes. The paper's figures stand beside each: accuracy by data set, and Table V's columns.
+
+References:
+1. Verma et al., arXiv:2005.07991, Tables III, IV and V.
+2. Keras Applications, whose sizes in MB (4 bytes a parameter) of ResNet-50, MobileNet and
+   MobileNetV2 are Table V's.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.autograd.graph import Node
+
+from originet.config import Config
+from originet.errors import InputError
+from originet.fold import ModelFactory
+from originet.model import OrigiNet, layer_count, parameter_count
+
+EXTRA = "pip install 'originet[baselines]'"
+BYTES = (4, 8)
+"""Readings of Table V's memory: bytes a parameter, a weight alone or with one optimiser slot."""
+PUBLISHED_SIZE = 128
+"""Pixels a side at which OrigiNet has the parameters of Table V; the other networks have the same
+at any size."""
+
+# The schemas without which torchvision's Python part cannot be imported.
+_DETECTION = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+
+
+class TableV(NamedTuple):
+    """What Table V prints of a network.
+
+    Attributes:
+        layers: As the table counts them.
+        parameters: In millions.
+        memory: In what it calls megabytes.
+    """
+
+    layers: int
+    parameters: float
+    memory: float
+
+
+class Complexity(NamedTuple):
+    """The size of a network.
+
+    Attributes:
+        layers: Convolutions and fully connected layers.
+        depth: Those on the longest way from the image to the logits.
+        parameters: Learnable scalars.
+    """
+
+    layers: int
+    depth: int
+    parameters: int
+
+    def mib(self, bytes_each: int) -> float:
+        """Returns the memory in MiB, at so many bytes a parameter."""
+        return self.parameters * bytes_each / 2**20
+
+    def agrees(self, paper: TableV) -> dict[str, Any]:
+        """Tells which figures are the paper's, rounded or cut off: less than a unit away.
+
+        Args:
+            paper: The row of Table V.
+
+        Returns:
+            layers: "layers" or "depth", whichever is the paper's figure, or None; parameters:
+            whether they agree; memory: the bytes a parameter at which it does, or None.
+        """
+        layers = [name for name in ("layers", "depth") if getattr(self, name) == paper.layers]
+        sizes = [each for each in BYTES if _close(self.mib(each), paper.memory)]
+        return {
+            "layers": layers[0] if layers else None,
+            "parameters": _close(self.parameters / 1e6, paper.parameters),
+            "memory": sizes[0] if sizes else None,
+        }
+
+
+@dataclass(frozen=True, eq=False)  # each is itself, and can be a key
+class Network:
+    """A network of the comparison and what the paper tells of it."""
+
+    name: str
+    """As in Table V."""
+    make: Callable[[int, Config], nn.Module]
+    """Called with the number of classes and the settings; returns a new network."""
+    table_v: TableV
+    """The network's row of Table V."""
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    """Accuracies of Tables III and IV, 0..1, by data set."""
+    smallest: int = 16
+    """Pixels a side that an image needs, for none to be left of it before the last pooling."""
+    published_classes: int = 1000
+    """Classes at which the network has the parameters of Table V: ImageNet's."""
+    extra: bool = True
+    """Whether it comes from the packages of the extra `baselines`."""
+
+    def model(self, config: Config) -> ModelFactory:
+        """Returns the factory of the network.
+
+        Args:
+            config: Gives the image size and OrigiNet's variant.
+
+        Returns:
+            Called with the number of classes; raises InputError if the images are too small for
+            the network, or its package cannot be imported.
+        """
+
+        def factory(classes: int) -> nn.Module:
+            if config.image_size < self.smallest:
+                raise InputError(
+                    f"{self.name} needs images of {self.smallest} pixels a side or more, got "
+                    f"image_size {config.image_size}"
+                )
+            return self.make(classes, config)
+
+        return factory
+
+    def complexity(self, config: Config, classes: int) -> Complexity:
+        """Counts layers and parameters, without memory for them.
+
+        Args:
+            config: As for `model`.
+            classes: Number of classes.
+
+        Returns:
+            The counts.
+
+        Raises:
+            InputError: As the factory does.
+        """
+        return _complexity(self, config, classes)
+
+
+def torchvision_models() -> ModuleType:
+    """Imports `torchvision.models`, with a CPU-only torch too.
+
+    torchvision's wheels are CUDA builds, whose compiled library a CPU-only torch cannot load. All
+    that the import then lacks are the schemas of two detection ops, to describe their shapes to the
+    compiler; the classification networks use no op of torchvision. So where exactly that ends the
+    import, the schemas are defined, without kernels: torchvision itself goes on saying that its ops
+    are not there.
+
+    Returns:
+        The module.
+
+    Raises:
+        InputError: If it cannot be imported; tells how to install it.
+    """
+    try:
+        return importlib.import_module("torchvision.models")
+    except RuntimeError as error:
+        ops = torch.ops.torchvision
+        missing = [schema for schema in _DETECTION if not hasattr(ops, schema.partition("(")[0])]
+        if not missing or "operator torchvision::" not in str(error):
+            raise _not_usable("torchvision", error) from error
+        for schema in missing:
+            _detection_ops().define(schema)
+    except (ImportError, OSError) as error:
+        raise _not_usable("torchvision", error) from error
+    try:
+        return importlib.import_module("torchvision.models")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _not_usable("torchvision", error) from error
+
+
+def timm_package() -> ModuleType:
+    """Imports timm, which imports torchvision.
+
+    Returns:
+        The module.
+
+    Raises:
+        InputError: If it cannot be imported; tells how to install it.
+    """
+    torchvision_models()
+    try:
+        return importlib.import_module("timm")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _not_usable("timm", error) from error
+
+
+def check_installed(networks: Sequence[Network]) -> None:
+    """Checks that the packages of some networks can be imported.
+
+    Args:
+        networks: The networks.
+
+    Raises:
+        InputError: If not; tells how to install them.
+    """
+    if any(network.extra for network in networks):
+        timm_package()
+
+
+def depth(model: nn.Module, image_size: int) -> int:
+    """Counts the convolutions and fully connected layers on the longest way through a network.
+
+    That is the depth in a network's name, as in ResNet-50, where parallel branches count once.
+
+    Args:
+        model: A network on the device "meta"; left in evaluation mode.
+        image_size: Height and width of its input in pixels.
+
+    Returns:
+        The number of layers.
+    """
+    # The graph that autograd keeps of one run tells what follows what, whatever the network's code.
+    logits = model.eval()(torch.zeros(1, 3, image_size, image_size, device="meta"))
+
+    @cache
+    def longest(node: Node) -> int:
+        before = max((longest(n) for n, _ in node.next_functions if n is not None), default=0)
+        return before + (node.name() in ("ConvolutionBackward0", "AddmmBackward0"))
+
+    return longest(logits.grad_fn)
+
+
+@cache
+def _complexity(network: Network, config: Config, classes: int) -> Complexity:
+    with torch.device("meta"):
+        model = network.model(config)(classes)
+    layers, deep = layer_count(model), depth(model, config.image_size)
+    return Complexity(layers, deep, parameter_count(model))
+
+
+def _torchvision(name: str, **arguments: Any) -> Callable[[int, Config], nn.Module]:
+    def make(classes: int, config: Config) -> nn.Module:
+        network: nn.Module = getattr(torchvision_models(), name)(num_classes=classes, **arguments)
+        return network
+
+    return make
+
+
+def _timm(name: str) -> Callable[[int, Config], nn.Module]:
+    def make(classes: int, config: Config) -> nn.Module:
+        network: nn.Module = timm_package().create_model(name, num_classes=classes)
+        return network
+
+    return make
+
+
+def _originet(classes: int, config: Config) -> nn.Module:
+    return OrigiNet(classes, image_size=config.image_size, variant=config.variant)
+
+
+@cache
+def _detection_ops() -> torch.library.Library:
+    """What is defined stays so as long as this object does."""
+    return torch.library.Library("torchvision", "FRAGMENT")
+
+
+def _not_usable(package: str, error: Exception) -> InputError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return InputError(
+        f"the networks of the paper's tables need torchvision and timm ({EXTRA}), but {package} "
+        f"cannot be imported: {reason}"
+    )
+
+
+def _close(ours: float, paper: float) -> bool:
+    """Whether a figure is less than a unit of the paper's last digit away."""
+    return abs(ours - paper) < (1 if float(paper).is_integer() else 0.1)
+
+
+NETWORKS = (
+    # AlexNet's and VGG's pooling before the FC layers is adaptive, so 128 pixels do as 224 do.
+    Network("AlexNet", _torchvision("alexnet"), TableV(8, 61, 227), smallest=63),
+    Network("VGG-16", _torchvision("vgg16"), TableV(16, 138, 515), smallest=32),
+    Network(
+        "VGG-19",
+        _torchvision("vgg19"),
+        TableV(19, 144, 535),
+        {"casme": 0.6226, "casme2": 0.5330, "cas_me2": 0.5410, "samm": 0.3009},
+        smallest=32,
+    ),
+    # Without the auxiliary heads: their losses would make a training of its own, and batch
+    # normalisation, which the published network did not have, does what they were for.
+    Network(
+        "GoogLeNet",
+        _torchvision("googlenet", aux_logits=False, init_weights=True),
+        TableV(22, 7, 27),
+    ),
+    Network("ResNet-50", _torchvision("resnet50"), TableV(50, 25, 98)),
+    Network(
+        "MobileNet",
+        _timm("mobilenetv1_100"),
+        TableV(20, 4, 16),
+        {"casme": 0.6568, "casme2": 0.5772, "cas_me2": 0.5320, "samm": 0.3184},
+    ),
+    Network(
+        "MobileNetV2",
+        _torchvision("mobilenet_v2"),
+        TableV(53, 3.5, 14),
+        {"casme2": 0.6076},
+    ),
+    Network(
+        "OrigiNet",
+        _originet,
+        TableV(10, 1.8, 14.3),
+        {"casme": 0.6630, "casme2": 0.6209, "cas_me2": 0.5456, "samm": 0.3489},
+        published_classes=4,
+        extra=False,
+    ),
+)
+
+
+class Quoted(NamedTuple):
+    """A row that the paper took from other publications, as they are: other folds, other clips.
+
+    Attributes:
+        name: As in the table.
+        task: The classes, by their initials in the paper (P positive, N negative, S surprise, O
+            others, H happy, D disgust, R repression, T tense); empty where none are told.
+        accuracy: 0..1 by data set; None where the table says that there is none.
+    """
+
+    name: str
+    task: str
+    accuracy: Mapping[str, float | None]
+
+
+QUOTED = (
+    Quoted("STLBP-IP", "(H, S, D, R, O)", {"casme": None, "casme2": 0.5991}),
+    Quoted("TICS", "(P, N, S, O)", {"casme": 0.6186, "casme2": 0.6111}),
+    Quoted("FHOFO", "(P, N, S, O)", {"casme": 0.6599, "casme2": 0.5586}),
+    Quoted("CNN-LSTM", "(H, S, D, R, O)", {"casme": 0.6098, "casme2": None}),
+    Quoted("3D-Flow", "(H, S, D, R, T)", {"casme": 0.5544, "casme2": 0.5911}),
+    Quoted("LBP-TOP-SVM", "", {"cas_me2": 0.4095, "samm": None}),
+)

@@ -1,0 +1,202 @@
+"""A leave-one-subject-out run of CASME II's size: the package's executors beside plain PyTorch.
+
+26 subjects, 250 clips, 4 classes, 7 rotations; the images are noise, as nothing here depends on
+what they show. All train for as many epochs on the same batches of the same images.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from originet.augment import augmented_views
+from originet.bench.harness import Case, Job, check_close
+from originet.bench.model import EagerRReLU
+from originet.config import Config
+from originet.device import set_seed
+from originet.executors import Executor, Processes, Serial, Task
+from originet.fold import FoldJob, FoldOutcome
+from originet.model import OrigiNet
+from originet.protocol import fold_parts
+from originet.splits import subject_splits
+
+_SUBJECTS, _CLIPS, _CLASSES, _SIZE = 26, 250, 4, 128  # CASME II as the paper has it
+_FOLDS = 2  # of which a call of the short case consists
+_TOLERANCE = 0.05  # of a loss: training doubles every difference in rounding again and again
+_GPU_EPOCHS = 5  # as graphs are recorded in the first one
+
+Losses = list[float]
+"""The training loss of the first epoch, by fold: the sign that the same was trained."""
+
+
+def loso_providers(device: torch.device) -> dict[str, Callable[[list[Task]], Losses]]:
+    """Return the ways to compute folds, by name.
+
+    "eager" is one fold after the other in plain PyTorch: images in memory, augmented once a fold,
+    psi and normalisation as single operations, torch's default layout and optimiser. On the CPU
+    "fused" computes folds in turn with all threads and "processes" one a core; on a GPU "fused"
+    trains several at once and "alone" one after the other.
+    """
+    if device.type == "cpu":
+        ours: dict[str, Executor] = {"fused": Serial(), "processes": Processes()}
+    else:
+        ours = {"fused": Serial(), "alone": Serial(folds_at_once=1)}
+    named = {name: functools.partial(_run, executor) for name, executor in ours.items()}
+    return {**named, "eager": _eager}
+
+
+def loso_case(
+    folds: int = _SUBJECTS,
+    *,
+    device: str | torch.device = "cpu",
+    config: Config | None = None,
+    providers: dict[str, Callable[[list[Task]], Losses]] | None = None,
+) -> Case:
+    """Prepare folds of a run; a whole run is timed once.
+
+    The case's shape is the images that are trained on in one call, copies counted, and their size.
+    A short case is checked: each provider's loss of the first epoch against eager PyTorch's.
+
+    Args:
+        folds: How many of the 26 folds to compute.
+        device: Where to train.
+        config: Settings; None takes 7 rotations and one epoch, on a GPU 5.
+        providers: Functions of the tasks by name; default `loso_providers(device)`.
+
+    Raises:
+        RuntimeError: A provider trains something else.
+    """
+    where = torch.device(device)
+    if config is None:
+        config = Config(epochs=1 if where.type == "cpu" else _GPU_EPOCHS, equalize=False)
+    tasks = loso_tasks(config, where)[:folds]
+    functions = loso_providers(where) if providers is None else providers
+    whole = folds >= _SUBJECTS
+    if not whole:
+        expected = torch.tensor(_eager(tasks))
+        for name, function in functions.items():
+            actual = torch.tensor(function(tasks))
+            tolerance = _TOLERANCE * float(expected.abs().max())
+            check_close("loso: loss of the first epoch", name, actual, expected, tolerance)
+    images = config.epochs * sum(
+        len(fold_parts(task.job.labels[task.job.train], config, task.job.seed).training_clips)
+        for task in tasks
+    )
+    return Case(
+        "loso",
+        "train",
+        where,
+        torch.float32,
+        (images, config.image_size, config.image_size),
+        f"{len(tasks)} folds",
+        0,
+        {name: functools.partial(function, tasks) for name, function in functions.items()},
+        once=whole and where.type == "cpu",
+    )
+
+
+def loso_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = False) -> list[Job]:
+    """List the cases: two folds, then the whole run.
+
+    Args:
+        device: Where to train.
+        threads: Counts of CPU threads, of which the largest is taken; (0,) for a GPU.
+        quick: Two folds alone.
+    """
+    return [
+        Job(functools.partial(loso_case, folds, device=device), max(threads), budget=0.0)
+        for folds in ((_FOLDS,) if quick else (_FOLDS, _SUBJECTS))
+    ]
+
+
+def loso_tasks(config: Config, device: torch.device) -> list[Task]:
+    """Make the folds of a run on noise.
+
+    Args:
+        config: Settings.
+        device: Where to train.
+
+    Returns:
+        One task a subject.
+    """
+    rng = np.random.default_rng(0)
+    shape = (_CLIPS, config.image_size, config.image_size)
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    views = augmented_views(images, config.rotations, config.equalize)
+    subjects = np.sort(np.arange(_CLIPS) % _SUBJECTS)
+    labels = rng.integers(0, _CLASSES, _CLIPS)
+    model = functools.partial(OrigiNet, image_size=config.image_size)
+    classes = [f"class{index}" for index in range(_CLASSES)]
+    return [
+        Task(key, FoldJob(model, classes, labels, train, test, config, key, device), views)
+        for key, (train, test) in enumerate(subject_splits(subjects))
+    ]
+
+
+def _run(executor: Executor, tasks: list[Task]) -> Losses:
+    """The folds by an executor of the package."""
+    losses: dict[int, float] = {}
+    for key, outcome in executor.run(iter(tasks), len(tasks), lambda key, done, epochs: None):
+        if not isinstance(outcome, FoldOutcome):
+            raise outcome.error()
+        losses[key] = outcome.record["history"][0]["loss"]
+    return [losses[key] for key in sorted(losses)]
+
+
+def _eager(tasks: list[Task]) -> Losses:
+    return [_eager_fold(task.job, task.views[:, 0]) for task in tasks]
+
+
+def _eager_fold(job: FoldJob, images: NDArray[np.uint8]) -> float:
+    """One fold as one writes it without this package."""
+    config, device = job.config, job.device
+    set_seed(job.seed)
+    size, classes = config.image_size, len(job.classes)
+    model = OrigiNet(classes, image_size=size, activation=EagerRReLU, channels_last=False)
+    model.to(device)
+    labels = job.labels[job.train]
+    parts = fold_parts(labels, config, job.seed)
+    views = augmented_views(images[job.train], config.rotations, config.equalize)
+    x = torch.from_numpy(views[parts.training_clips, parts.training_views]).to(device)
+    y = torch.from_numpy(labels[parts.training_clips]).to(device)
+    steps = -(-len(x) // config.batch_size)
+    adam = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    rates = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=config.epochs * steps)
+    generator = torch.Generator().manual_seed(job.seed)
+    losses = []
+    for _ in range(config.epochs):
+        model.train()
+        total = 0.0
+        for batch in torch.randperm(len(x), generator=generator).to(device).tensor_split(steps):
+            loss = F.cross_entropy(model(_plain_input(x[batch])), y[batch])
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            rates.step()
+            total += loss.item() * len(batch)
+        losses.append(total / len(x))
+        validation = views[parts.validation_clips, parts.validation_views]
+        _eager_prediction(model, torch.from_numpy(validation).to(device))
+    _eager_prediction(model, torch.from_numpy(images[job.test]).to(device))
+    return losses[0]
+
+
+def _plain_input(images: Tensor) -> Tensor:
+    """As `originet.predict.to_input`, in torch's default layout."""
+    x = images.float() / 255
+    deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
+    x = (x - mean) / deviation.clamp_min(1 / 255)
+    return x.unsqueeze(1).repeat(1, 3, 1, 1)
+
+
+def _eager_prediction(model: nn.Module, images: Tensor) -> NDArray[Any]:
+    model.eval()
+    with torch.no_grad():
+        return model(_plain_input(images)).softmax(dim=1).cpu().numpy()

@@ -1,0 +1,53 @@
+"""The timings in a report."""
+
+from collections.abc import Mapping, Sequence
+
+from originet import plots, timing
+from originet.page import Report
+
+
+def bench_section(
+    report: Report, rows: Sequence[timing.Row], saved: Mapping[str, float] | None = None
+) -> None:
+    """Add the timings: for each benchmark fused against eager, where timed, then every figure.
+
+    Args:
+        report: Where to add them.
+        rows: From `originet.bench`.
+        saved: Bytes that autograd keeps for the backward of psi, in input sizes, by provider.
+    """
+    report.section("Kernel speed")
+    devices = sorted({row.device_name for row in rows})
+    threads = sorted({row.threads for row in rows} - {0})
+    where = ", ".join(devices) + (f", {'/'.join(map(str, threads))} threads" if threads else "")
+    report.text(
+        f"Measured on {where}. Providers took turns, round by round, so that other work on the "
+        "machine fell on all alike. The last column compares with a clone of as many bytes, timed "
+        "in the same rounds: 1 is the most that memory allows where the data exceed the caches."
+    )
+    for benchmark in dict.fromkeys(row.benchmark for row in rows):
+        chosen = [row for row in rows if row.benchmark == benchmark]
+        if any(row.provider == "eager" for row in chosen):  # too slow to be timed for some
+            report.figure(
+                plots.kernel_speedup(chosen),
+                f"{benchmark}: medians, eager over fused.",
+                f"Bars: how many times faster than eager PyTorch the fused {benchmark} is",
+            )
+        report.table(
+            ["mode", "shape", "dtype", "provider", "median", "20 %", "80 %", "GB/s", "of clone"],
+            [
+                [
+                    *(row.mode, row.shape, row.dtype, row.provider),
+                    *map(plots.duration, (row.median_us, row.q20_us, row.q80_us)),
+                    *(f"{row.gbps:.1f}", f"{row.copy_ratio:.2f}"),
+                ]
+                for row in chosen
+            ],
+            f"{benchmark}: time a call.",
+        )
+    if saved:
+        report.table(
+            ["provider", "input sizes kept"],
+            [[provider, f"{times:.2f}"] for provider, times in saved.items()],
+            "Memory that psi keeps for its backward pass.",
+        )

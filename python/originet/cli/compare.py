@@ -1,0 +1,166 @@
+"""`originet compare`."""
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from originet import compare
+from originet.cli import options
+from originet.cli.clips import read_clips
+from originet.console import complain, console, errors, progress_bar, progress_bars
+from originet.protocol import LEAK, describe, is_leaky
+
+
+@options.with_run_options
+def compare_command(
+    run: options.Run,
+    paths: options.Paths,
+    out: options.Results,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(compare.ROWS)}; repeatable, all by default."),
+    ] = None,
+    weights: options.Weights = False,
+) -> None:
+    """Evaluate the networks of Tables III to V, and LBP-TOP with an SVM, beside the paper's.
+
+    An interrupted run goes on where it was. Networks other than OrigiNet need torchvision and timm;
+    LBP-TOP needs scikit-image, and the clips' frames, also where a store holds their images.
+    """
+    config = run.config
+    rows = compare.rows_named(network)
+    compare.check_packages(rows)  # before the minutes that images may take
+    clips = read_clips(
+        paths,
+        [config.method],
+        **run.clips,
+    )
+    config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
+    with progress_bars() as bars:
+        units = {name: "clips" if name == compare.LBP_TOP else "epochs" for name in rows}
+        shown = {name: progress_bar(bars, f"{name}, {unit}") for name, unit in units.items()}
+        result = compare.run_comparison(
+            clips.table,
+            clips.images[config.method],
+            config,
+            rows=rows,
+            cuts=clips.cuts,
+            out=out,
+            keep_weights=weights,
+            device=run.device,
+            executor=run.executor,
+            progress=lambda name, done, total: shown[name](done, total),
+        )
+    records = result.records()
+    _print_scores(result, records)
+    _print_sizes(result, records)
+    console.print(f"Results: {escape(str(out))}", soft_wrap=True)
+    if result.failed:
+        complain(f"{len(result.failed)} of {len(rows)} rows were not evaluated:")
+        for name, reason in result.failed.items():
+            errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
+        raise typer.Exit(2)
+
+
+def _print_scores(result: compare.Comparison, records: list[dict[str, Any]]) -> None:
+    """Prints Tables III and IV, in 80 columns, and what holds for all rows."""
+    several = len(result.config.seeds) > 1
+    seeds = f", mean ± deviation of {len(result.config.seeds)} seeds" if several else ""
+    study = f"{result.dataset}: {result.clips} clips, {describe(result.config)}{seeds}"
+    table = Table(title=f"Comparison on {study}", box=SIMPLE_HEAD, padding=(0, 0))
+    table.add_column("\nrow")
+    for head in ("pooled\nacc. %", "fold\nacc. %", "\nUF1", "\nUAR", "paper:\nacc. %"):
+        table.add_column(head, justify="right")
+    for record in records:
+        paper = record["paper_accuracy"]
+        blank = "N/A" if record["kind"] == "quoted" else ""
+        told = blank if paper is None else f"{100 * paper:.2f}"
+        table.add_row(record["row"], *_scores(record, several), told)
+    console.print(table)
+    lines = [
+        *([LEAK] if is_leaky(result.config.protocol) else []),
+        f"Majority-class baseline: {100 * result.majority_accuracy:.2f} %",
+        f"Clip list: sha256 {result.clip_list_sha256}",
+    ]
+    if result.quoted:
+        rows = ", ".join(f"{row.name} {row.task}".strip() for row in result.quoted)
+        lines.append(
+            f"Quoted: the paper's figures of other publications, not measured here: {rows}."
+        )
+    if result.departures:
+        setting = "its data sets and classes, 128 pixels, protocol paper"
+        lines.append(f"Not as the paper's figures ({setting}): {', '.join(result.departures)}.")
+    for line in lines:
+        console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def _print_sizes(result: compare.Comparison, records: list[dict[str, Any]]) -> None:
+    """Prints Table V, in 80 columns."""
+    networks = [record for record in records if record["kind"] == "network"]
+    if not networks:
+        return
+    table = Table(
+        title=f"Sizes as in Table V, and time for one image on {result.device}",
+        box=SIMPLE_HEAD,
+        padding=(0, 0),
+    )
+    table.add_column("\nnetwork", no_wrap=True)
+    heads = (
+        "here:\nparam.",
+        "\nms",
+        "publ.:\nlayers",
+        "\ndepth",
+        "\nparam.",
+        "MiB at\n4 B",
+        "\n8 B",
+    )
+    for head in (*heads, "paper:\nlayers", "\npar.", "\nMB"):
+        table.add_column(head, justify="right")
+    for record in networks:
+        agree = [record[name] for name in ("layers_agree_as", "parameters_agree")]
+        agree.append(record["memory_agrees_at_bytes"])
+        names = ("paper_layers", "paper_parameters_millions", "paper_memory_mb")
+        units = ("", "M", "")
+        paper = [
+            f"{'' if agreeing else '≠ '}{record[name]}{unit}"
+            for agreeing, name, unit in zip(agree, names, units, strict=True)
+        ]
+        milliseconds = record["milliseconds"]
+        table.add_row(
+            record["row"],
+            _millions(record["parameters"]),
+            "" if milliseconds is None else f"{milliseconds:.1f}",
+            str(record["published_layers"]),
+            str(record["published_depth"]),
+            _millions(record["published_parameters"]),
+            f"{record['published_mib_4_bytes']:.1f}",
+            f"{record['published_mib_8_bytes']:.1f}",
+            *paper,
+        )
+    console.print(table)
+    for line in (
+        "Published: with the 1000 outputs of ImageNet, OrigiNet with 4 classes at 128 pixels.",
+        "Depth: the layers on the longest way. ≠: ours, rounded or cut off, is not the paper's.",
+    ):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _scores(record: dict[str, Any], several: bool) -> list[str]:
+    """Returns the cells of a row's measures, accuracies in percent."""
+    if record["kind"] == "quoted" or record["failed"] is not None:
+        word = "quoted" if record["kind"] == "quoted" else "not evaluated"
+        return [word, *[""] * (len(compare.MEASURES) - 1)]
+    cells = []
+    for measure in compare.MEASURES:
+        factor, places = (100, 2) if measure.endswith("accuracy") else (1, 3)
+        mean, spread = (factor * record[name] for name in (measure, f"{measure}_std"))
+        cells.append(f"{mean:.{places}f}{f' ± {spread:.{places}f}' if several else ''}")
+    return cells
+
+
+def _millions(count: int | None) -> str:
+    return "" if count is None else f"{count / 1e6:.2f}M"

@@ -1,0 +1,83 @@
+"""`originet report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from originet import report, store, tensorboard, timing
+from originet.cli import options
+from originet.cli.clips import read_clips
+from originet.console import console
+from originet.errors import InputError
+from originet.result import LosoResult
+from originet.rundir import read_json
+from originet.saved_results import ClipImages, clip_images, read_results
+
+
+def report_command(
+    run: Annotated[Path, typer.Argument(help="Folder of the results of `originet loso`.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="What the run was given, stores or a data set's root, for the pictures.",
+        ),
+    ] = None,
+    dataset: options.Dataset = None,
+    annotations: options.Annotations = None,
+    frames: options.Frames = None,
+    task: options.Task = None,
+    logs: Annotated[
+        Path | None,
+        typer.Option(
+            "--tensorboard",
+            help="Write the folds' curves there, for TensorBoard, and no report.",
+        ),
+    ] = None,
+) -> None:
+    """Write the report of a finished run again, or its learning curves for TensorBoard."""
+    result = read_results(run)
+    if logs is not None:
+        if paths:
+            raise InputError(f"--tensorboard draws no pictures: leave {paths[0]} out")
+        count = tensorboard.write_logs(result, logs)
+        console.print(escape(f"{count} folds: tensorboard --logdir {logs}"), soft_wrap=True)
+        return
+    images = None
+    if paths:
+        images = _images(result, paths, dataset, annotations, frames, task)
+    # The run may have used other versions than those at hand: what it recorded, and no more.
+    made_with = {
+        "torch": str(read_json(run / "results.json")["torch"]),
+        "report made again by": f"originet {timing.originet_version()}",
+    }
+    path = run / report.NAME
+    report.write_loso_report(path, result, made_with, images)
+    left_out = "" if paths else ", without pictures of clips: they need the run's PATH"
+    console.print(escape(f"Report: {path}{left_out}"), soft_wrap=True)
+
+
+def _images(
+    result: LosoResult,
+    paths: list[Path],
+    dataset: str | None,
+    annotations: Path | None,
+    frames: Path | None,
+    task: str | None,
+) -> ClipImages:
+    """Reads or makes the images of the run's clips, with the settings of the run."""
+    config = result.config
+    stored = any(map(store.is_store, paths))  # of several, some may have had their faces cut out
+    clips = read_clips(
+        paths,
+        [config.method],
+        dataset=dataset,
+        annotations=annotations,
+        frames=frames,
+        task=task,
+        image_size=config.image_size,
+        crop_face=None if stored else config.crop_face,
+    )
+    return clip_images(result, clips.table, clips.images[config.method])

@@ -1,0 +1,84 @@
+"""`originet reproduce`."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from originet import ablation, compare, reproduce
+from originet.cli import options
+from originet.cli.clips import read_clips
+from originet.console import complain, console, errors, progress_bar, progress_bars
+
+
+@options.with_run_options
+def reproduce_command(
+    run: options.Run,
+    out: options.Results,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="As for `originet loso`; none: semi-synthetic clips are generated.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One epoch, no augmentation: to see that all runs.")
+    ] = False,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Of Tables III and IV: {', '.join(compare.ROWS)}; repeatable, all by default, "
+            f"with --quick {', '.join(reproduce.QUICK_ROWS)}."
+        ),
+    ] = None,
+) -> None:
+    """Make the paper's tables and figures from the clips at hand, in one report.
+
+    An interrupted run goes on where it was. Row WDy needs images by method rank.
+    """
+    config = run.config
+    config = reproduce.quick_config(config) if quick else config
+    rows = compare.rows_named(network) if network else None
+    methods = ablation.methods_of(ablation.ROWS, config)
+    with progress_bars() as bars:
+        shown: dict[str, Callable[[int, int | None], None]] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in shown:
+                shown[what] = progress_bar(bars, what)
+            shown[what](done, total)
+
+        if not paths:
+            paths = [
+                reproduce.synthetic_clips(
+                    out, quick=quick, progress=lambda *counts: progress("clips", *counts)
+                )
+            ]
+        clips = read_clips(
+            paths,
+            methods,
+            **run.clips,
+        )
+        config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
+        made = reproduce.run_reproduction(
+            clips.table,
+            clips.images,
+            config,
+            out=out,
+            rows=rows,
+            cuts=clips.cuts,
+            quick=quick,
+            device=run.device,
+            executor=run.executor,
+            progress=progress,
+        )
+    console.print(f"Report: {escape(str(made.report))}", soft_wrap=True)
+    if made.failed:
+        complain(f"{len(made.failed)} parts could not be made:")
+        for name, reason in made.failed.items():
+            errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
+        raise typer.Exit(2)

@@ -1,0 +1,387 @@
+"""The comparison of Tables III to V: OrigiNet beside other networks and a handcrafted descriptor.
+
+Every network is a leave-one-subject-out run of its own, with the same images, settings and seeds;
+LBP-TOP with a linear SVM has the same folds, on the frames. The paper's figures stand beside ours.
+Rows that the paper only quotes appear as quoted.
+
+Reference: Verma et al., arXiv:2005.07991, Tables III, IV and V.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from originet import metrics
+from originet.baselines import (
+    BYTES,
+    NETWORKS,
+    PUBLISHED_SIZE,
+    QUOTED,
+    Network,
+    Quoted,
+    check_installed,
+)
+from originet.bench.harness import Case, time_case
+from originet.config import Config
+from originet.datasets import ClipTable
+from originet.datasets.folder import SEMI_SYNTHETIC
+from originet.datasets.tasks import PAPER_SETS, paper_counts
+from originet.device import arithmetic, pick_device
+from originet.errors import InputError
+from originet.executors import Executor, Ray, Serial, compute_identity
+from originet.files import write_atomically
+from originet.lbp_top import LbpTopResult, pattern_function, run_lbp_top
+from originet.predict import to_input
+from originet.prepare import Settings
+from originet.protocol import is_leaky, protocol_label
+from originet.result import LosoResult
+from originet.rundir import claim, write_json
+from originet.splits import sort_clips
+from originet.study import Variant, run_study
+
+LBP_TOP = "LBP-TOP"
+"""The handcrafted row: LBP-TOP and a linear SVM."""
+ROWS = (*(network.name for network in NETWORKS), LBP_TOP)
+"""The names of the rows that are measured."""
+MEASURES = ("pooled_accuracy", "fold_accuracy", "uf1", "uar")
+_TIMING_BUDGET = 2.0  # seconds for each network, roughly
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The rows that were evaluated, and what all of them share."""
+
+    rows: tuple[str, ...]
+    """The names of the rows that were asked for."""
+    config: Config
+    """The settings."""
+    dataset: str
+    """Name of the data set; several names are joined by "+"."""
+    classes: tuple[str, ...]
+    """Class names, sorted."""
+    clips: int
+    """How many clips there are."""
+    majority_accuracy: float
+    """Share of the commonest class, 0..1."""
+    clip_list_sha256: str
+    """Hash of the clip list, see `originet.datasets.clip_list_hash`."""
+    results: dict[str, LosoResult | LbpTopResult]
+    """By the names of the rows that could be evaluated, at least one."""
+    failed: dict[str, str]
+    """The reason, in one line, by the names of the others."""
+    milliseconds: dict[str, float]
+    """Time of inference by the names of the networks that could be evaluated: `inference_times`."""
+    device: str
+    """Where that time was taken, on a CPU with the number of threads."""
+
+    @property
+    def departures(self) -> list[str]:
+        """What makes these accuracies others than the paper's; none for its sets as it has them.
+
+        Settings that the paper does not publish are none of them.
+        """
+        told = []
+        if self.dataset not in PAPER_SETS:
+            told.append(f"the clips are {self.dataset}")
+        elif self.classes != tuple(paper_counts(self.dataset, "paper") or ()):
+            told.append(f"the classes are {', '.join(self.classes)}")
+        if self.config.image_size != PUBLISHED_SIZE:
+            size = self.config.image_size
+            told.append(f"the images have {size} pixels a side, not {PUBLISHED_SIZE}")
+        if not is_leaky(self.config.protocol):
+            told.append(f"the protocol is {self.config.protocol}")
+        return told
+
+    @property
+    def quoted(self) -> tuple[Quoted, ...]:
+        """The rows that the paper quotes for this data set."""
+        return tuple(row for row in QUOTED if self.dataset in row.accuracy)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Returns the table: one flat record a row, the quoted ones last; None is what is not."""
+        by_name = {network.name: network for network in NETWORKS}
+        shared = {
+            "dataset": self.dataset,
+            "protocol": protocol_label(self.config.protocol),
+            "clips": self.clips,
+            "seeds": len(self.config.seeds),
+            "majority_accuracy": self.majority_accuracy,
+            "clip_list_sha256": self.clip_list_sha256,
+        }
+        records = []
+        for name in self.rows:
+            result, network = self.results.get(name), by_name.get(name)
+            scores = {
+                key: None if result is None else result.metrics[key]
+                for measure in MEASURES
+                for key in (measure, f"{measure}_std")
+            }
+            records.append(
+                {
+                    "row": name,
+                    "kind": "handcrafted" if network is None else "network",
+                    **scores,
+                    "paper_accuracy": network and network.accuracy.get(self.dataset),
+                    "paper_task": None,
+                    **self._size(network),
+                    **_published(network),
+                    "milliseconds": self.milliseconds.get(name),
+                    "device": self.device if name in self.milliseconds else None,
+                    **shared,
+                    "seconds": None if result is None else result.seconds,
+                    "failed": self.failed.get(name),
+                }
+            )
+        blank = dict.fromkeys(records[0])
+        return records + [
+            blank
+            | {
+                "row": row.name,
+                "kind": "quoted",
+                "paper_accuracy": row.accuracy[self.dataset],
+                "paper_task": row.task,
+                "dataset": self.dataset,
+            }
+            for row in self.quoted
+        ]
+
+    def _size(self, network: Network | None) -> dict[str, Any]:
+        """The size of a network as it is trained here; nothing if its images are too small."""
+        names = ("layers", "depth", "parameters", *(f"mib_{each}_bytes" for each in BYTES))
+        if network is None or self.config.image_size < network.smallest:
+            return dict.fromkeys(names)
+        size = network.complexity(self.config, len(self.classes))
+        return dict(zip(names, (*size, *map(size.mib, BYTES)), strict=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything but the rows' own results, as JSON types."""
+        return {
+            "dataset": self.dataset,
+            "semi_synthetic": SEMI_SYNTHETIC in self.dataset.split("+"),
+            "protocol": self.config.protocol,
+            "leaky": is_leaky(self.config.protocol),
+            "departures_from_the_paper": self.departures,
+            "classes": list(self.classes),
+            "config": self.config.to_dict(),
+            "clips": self.clips,
+            "majority_accuracy": self.majority_accuracy,
+            "clip_list_sha256": self.clip_list_sha256,
+            "rows": self.records(),
+            "quoted": [row._asdict() for row in QUOTED],
+        }
+
+
+def _published(network: Network | None) -> dict[str, Any]:
+    """A network's size with the outputs that Table V counts, and the table's row."""
+    names = ("classes", "layers", "depth", "parameters", *(f"mib_{each}_bytes" for each in BYTES))
+    if network is None:
+        values: Sequence[Any] = [None] * len(names)
+        agrees: Mapping[str, Any] = dict.fromkeys(("layers", "parameters", "memory"))
+    else:
+        size = network.complexity(Config(image_size=PUBLISHED_SIZE), network.published_classes)
+        values = (network.published_classes, *size, *map(size.mib, BYTES))
+        agrees = size.agrees(network.table_v)
+    return {
+        **{f"published_{name}": value for name, value in zip(names, values, strict=True)},
+        "paper_layers": network and network.table_v.layers,
+        "paper_parameters_millions": network and network.table_v.parameters,
+        "paper_memory_mb": network and network.table_v.memory,
+        "layers_agree_as": agrees["layers"],
+        "parameters_agree": agrees["parameters"],
+        "memory_agrees_at_bytes": agrees["memory"],
+    }
+
+
+def rows_named(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Looks rows up, in the order of `ROWS`.
+
+    Args:
+        names: Names of rows, in any case; None or none of them means all rows.
+
+    Returns:
+        Their names, each once.
+
+    Raises:
+        InputError: If there is no row of a name.
+    """
+    known = [row.lower() for row in ROWS]
+    for name in names or ():
+        if name.lower() not in known:
+            raise InputError(f"network must be one of {', '.join(ROWS)}, got {name!r}")
+    wanted = {name.lower() for name in names or known}
+    return tuple(row for row in ROWS if row.lower() in wanted)
+
+
+def check_packages(rows: Sequence[str]) -> None:
+    """Checks that the packages which rows need can be imported: those of the extra `baselines`.
+
+    Args:
+        rows: Names of rows, of `ROWS`.
+
+    Raises:
+        InputError: If one cannot; tells how to install it.
+    """
+    check_installed([network for network in NETWORKS if network.name in rows])
+    if LBP_TOP in rows:
+        pattern_function()
+
+
+def run_comparison(
+    table: ClipTable,
+    images: NDArray[np.uint8],
+    config: Config | None = None,
+    *,
+    rows: Sequence[str] | None = None,
+    cuts: Sequence[Settings] | None = None,
+    out: str | Path | None = None,
+    keep_weights: bool = False,
+    device: str | torch.device | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Comparison:
+    """Evaluates networks and LBP-TOP; one that fails does not stop the others.
+
+    Args:
+        table: The clips [N].
+        images: Their active images [N, S, S] uint8, which the networks take.
+        config: Settings of all rows; None is `Config()`.
+        rows: Names of rows, of `ROWS`; None means all.
+        cuts: How the frames that LBP-TOP takes are cut out, one a clip; None means as the settings
+            say.
+        out: Directory for a directory a row, under its name, and for compare.json and compare.csv,
+            the table of the rows of this call. An interrupted call goes on from the last finished
+            fold (of LBP-TOP: row) when it is made again, also with more rows.
+        keep_weights: Write the weights of every fold, half a gigabyte of VGG.
+        device: Where to compute; None takes the GPU if there is one.
+        executor: How the networks' folds are computed, see `originet.executors`; None is
+            `Serial()`.
+        progress: Called as progress(row's name, done, total), counted in epochs, of LBP-TOP in
+            clips.
+
+    Returns:
+        The rows' results.
+
+    Raises:
+        InputError: If there is no row of a name, a package is missing, the table cannot be
+            evaluated or the images do not fit it, `out` belongs to another study or cannot be
+            written, or no network, or nothing at all, could be evaluated.
+    """
+    config = Config() if config is None else config
+    names = rows_named(rows)
+    check_packages(names)
+    networks = [network for network in NETWORKS if network.name in names]
+    executor = Serial() if executor is None else executor
+    where = executor.pick_device(device)
+    # Times are taken in this process, wherever the folds are computed.
+    here = pick_device() if isinstance(executor, Ray) else where
+    clips = sort_clips(table, images, config.image_size)
+    directory = None if out is None else Path(out)
+    if directory is not None:
+        identity = {"config": config.to_dict(), "clip_list_sha256": clips.clip_list_sha256}
+        claim(directory, identity | {"compute": compute_identity(executor, where)})
+
+    results: dict[str, LosoResult | LbpTopResult] = {}
+    failed: dict[str, str] = {}
+    if LBP_TOP in names:  # first, as it takes minutes where networks take hours
+        cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
+        try:
+            results[LBP_TOP] = run_lbp_top(
+                clips,
+                config,
+                [cut] * len(table) if cuts is None else cuts,
+                out=None if directory is None else directory / LBP_TOP,
+                progress=None if progress is None else partial(progress, LBP_TOP),
+            )
+        except (InputError, OSError, MemoryError) as error:
+            failed[LBP_TOP] = (str(error) or type(error).__name__).splitlines()[0]
+            if not networks:
+                raise InputError(f"{LBP_TOP} cannot be evaluated: {failed[LBP_TOP]}") from error
+    if networks:
+        study = run_study(
+            table,
+            [Variant(network.name, network.model(config), config) for network in networks],
+            {config.method: images},
+            out=directory,
+            keep_weights=keep_weights,
+            device=where,
+            executor=executor,
+            progress=progress,
+        )
+        results |= study.results
+        failed |= study.failed
+    majority = metrics.majority_baseline(clips.labels, clips.subjects)["pooled_accuracy"]
+    comparison = Comparison(
+        rows=names,
+        config=config,
+        dataset=clips.dataset,
+        classes=clips.classes,
+        clips=len(table),
+        majority_accuracy=majority,
+        clip_list_sha256=clips.clip_list_sha256,
+        results=results,
+        failed=failed,
+        # Those that could be trained here fit side by side: training takes several times as much.
+        milliseconds=inference_times(
+            [network for network in networks if network.name in results],
+            len(clips.classes),
+            config,
+            device=here,
+        ),
+        device=f"cpu, {torch.get_num_threads()} threads" if here.type == "cpu" else str(here),
+    )
+    if directory is not None:
+        write_json(directory / "compare.json", comparison.to_json())
+        records = pd.DataFrame(comparison.records(), dtype=object)
+        write_atomically(directory / "compare.csv", records.to_csv(index=False).encode())
+    return comparison
+
+
+def inference_times(
+    networks: Sequence[Network],
+    classes: int,
+    config: Config,
+    *,
+    device: torch.device,
+    budget: float = _TIMING_BUDGET,
+) -> dict[str, float]:
+    """Measures how long each network takes for one image: eager, channels_last, float32.
+
+    The networks take turns in rounds of random order, so that all of them meet the same machine.
+
+    Args:
+        networks: The networks; all are in memory at once.
+        classes: Number of classes.
+        config: Gives the image size.
+        device: Where to compute.
+        budget: Seconds for each network, roughly.
+
+    Returns:
+        The median in milliseconds, by name.
+    """
+    size = config.image_size
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (1, size, size), dtype=torch.uint8, generator=generator)
+    image = to_input(pixels.to(device))
+
+    def call(network: Network) -> Callable[[], Tensor]:
+        with torch.random.fork_rng(devices=[]):  # weights are drawn, though nobody learns them
+            model = network.model(config)(classes)
+        model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        return torch.inference_mode()(lambda: model(image))
+
+    calls = {network.name: call(network) for network in networks}
+    if not calls:
+        return {}
+    shape = tuple(image.shape)
+    case = Case("compare", "inference", device, image.dtype, shape, "channels_last", 0, calls)
+    with arithmetic("float32", device):  # as predictions are made
+        rows = time_case(case, budget=budget * len(calls))
+    return {row.provider: row.median_us / 1e3 for row in rows}

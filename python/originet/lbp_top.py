@@ -1,0 +1,359 @@
+"""LBP-TOP and a linear SVM: the handcrafted baseline, on the clips' frames, not on active images.
+
+Local binary patterns on three orthogonal planes describe a clip as a volume of time, height and
+width: each pixel by which of its 8 neighbours in a plane are at least as bright, once in the frame
+(XY) and once in each of the two planes that hold the time axis (XT, YT), where motion shows.
+Histograms of these codes in 5 x 5 blocks of the face are the features.
+
+References:
+    Zhao and Pietikäinen, "Dynamic texture recognition using local binary patterns with an
+    application to facial expressions", IEEE TPAMI 29 (2007).
+    Yan et al., "CASME II: an improved spontaneous micro-expression database and the baseline
+    evaluation", PLoS ONE 9 (2014), for 5 x 5 blocks.
+"""
+
+import csv
+import io
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from originet import imaging, metrics
+from originet.baselines import EXTRA
+from originet.config import Config
+from originet.datasets import ClipTable
+from originet.errors import InputError
+from originet.files import write_atomically
+from originet.opencv import one_thread, silence
+from originet.prepare import Settings
+from originet.rundir import claim, read_json, write_json
+from originet.splits import SortedClips, subject_splits
+
+POINTS = 8
+"""Neighbours that a code compares a pixel with."""
+RADIUS = 1
+"""Their distance in each plane, in pixels or frames."""
+BLOCKS = 5
+"""Blocks in height and in width."""
+CODES = POINTS * (POINTS - 1) + 3
+"""Uniform patterns (at most two changes between bright and dark around the pixel), each a code of
+its own, and one code for all others: 59."""
+C = 1.0
+"""The SVM's penalty of an error, fixed: with so many features and so few clips the classes can be
+separated, and it hardly matters; a choice by the test subjects' results would be a leak."""
+METHOD = {
+    "features": "LBP-TOP",
+    "points": POINTS,
+    "radius": RADIUS,
+    "blocks": BLOCKS,
+    "classifier": "linear SVM",
+    "C": C,
+}
+"""How a result came about, to be told with it."""
+
+
+@dataclass(frozen=True)
+class LbpTopResult:
+    """Out-of-fold predictions of N clips by S seeds, in the order of the table, and their scores.
+
+    `metrics`, `intervals` and `confusion` are those of `originet.result.LosoResult`.
+    """
+
+    y_pred: NDArray[np.int64]
+    """Predicted class indices [S, N]."""
+    metrics: dict[str, float]
+    """Means over the seeds and, under names with _std, spreads."""
+    intervals: dict[str, tuple[float, float]]
+    """95 % confidence intervals over subjects."""
+    confusion: NDArray[np.int64]
+    """Counts [C, C], added up over the seeds; rows are true classes."""
+    seconds: float
+    """Time spent on features and training."""
+
+
+def pattern_function() -> Callable[..., NDArray[np.float64]]:
+    """Returns scikit-image's `local_binary_pattern`.
+
+    Raises:
+        InputError: If it cannot be imported; tells how to install it.
+    """
+    try:
+        from skimage.feature import local_binary_pattern
+    except ImportError as error:
+        raise InputError(f"LBP-TOP needs scikit-image ({EXTRA}): {error}") from error
+    function: Callable[..., NDArray[np.float64]] = local_binary_pattern
+    return function
+
+
+def lbp_top(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Computes the LBP-TOP histograms of a clip.
+
+    Only pixels that have all neighbours in the volume are counted. A clip's length does not matter
+    to the features' scale, for each histogram adds up to 1.
+
+    Args:
+        clip: Grey frames [T, H, W] uint8; T at least 3, H and W at least 7.
+
+    Returns:
+        [3, 25, 59] float64: planes XY, XT, YT; blocks row by row; codes.
+
+    Raises:
+        InputError: If the clip is smaller.
+    """
+    least = (2 * RADIUS + 1, *2 * [2 * RADIUS + BLOCKS])
+    if clip.ndim != 3 or any(n < m for n, m in zip(clip.shape, least, strict=True)):
+        raise InputError(
+            f"LBP-TOP needs at least {least[0]} frames of {least[1]} x {least[2]} pixels, got "
+            + " x ".join(map(str, clip.shape))
+        )
+    local_binary_pattern = pattern_function()
+    height, width = (n - 2 * RADIUS for n in clip.shape[1:])
+    rows, columns = (np.arange(n) * BLOCKS // n for n in (height, width))
+    block = rows[:, None] * BLOCKS + columns  # [H - 2, W - 2], numbers of the blocks
+    histograms = []
+    for axis in (0, 1, 2):  # the one that a plane does not hold
+        planes = np.moveaxis(clip, axis, 0)
+        codes = np.empty(planes.shape, np.uint8)
+        for code, plane in zip(codes, planes, strict=True):
+            code[:] = local_binary_pattern(plane, POINTS, RADIUS, "nri_uniform")
+        inside = np.moveaxis(codes, 0, axis)[(slice(RADIUS, -RADIUS),) * 3]
+        counts = np.bincount((block * CODES + inside).ravel(), minlength=BLOCKS**2 * CODES)
+        histograms.append(counts.reshape(BLOCKS**2, CODES))
+    stacked = np.stack(histograms).astype(np.float64)
+    return stacked / stacked.sum(axis=2, keepdims=True)
+
+
+def features_of(
+    table: ClipTable,
+    cuts: Sequence[Settings],
+    *,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float64]:
+    """Reads the frames of every clip and computes their features; the first that fails ends it.
+
+    Args:
+        table: The clips [N].
+        cuts: How each clip's frames are cut and resized, [N]; the active-image methods in them do
+            not matter.
+        jobs: How many clips are read at a time; None means one a core.
+        progress: Called as progress(done, total) after each clip.
+
+    Returns:
+        [N, 4425] float64.
+
+    Raises:
+        InputError: If the frames are not there, cannot be read or are too few, or show no face
+            where that is cut out; the message names the clip.
+    """
+    paths = list(table["frames"])
+    for frames in paths:  # a store outlives its frames: better told now than after minutes
+        if not Path(frames[0]).exists():
+            raise InputError(f"the clips' frames are needed, and {frames[0]} is not there")
+    spans = zip(paths, table["onset"], table["offset"], cuts, strict=True)
+    made = []
+    with silence, one_thread, ThreadPoolExecutor(jobs or os.cpu_count()) as threads:
+        try:
+            for done, features in enumerate(threads.map(lambda s: _features(*s), spans), start=1):
+                made.append(features)
+                if progress is not None:
+                    progress(done, len(paths))
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return np.stack(made)
+
+
+def predict_loso(
+    features: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    subjects: NDArray[np.str_],
+    config: Config,
+) -> NDArray[np.int64]:
+    """Predicts each subject's clips with a linear SVM that was trained on the others'.
+
+    The features are standardised by the training clips' mean and deviation, so that nothing of the
+    test subject is in the scale either. There is no augmentation, and no validation, as there is
+    nothing to choose. Balanced class weights and balanced sampling are one thing to an SVM.
+
+    Args:
+        features: [N, F].
+        labels: Class indices [N].
+        subjects: The subject of each clip [N].
+        config: Settings; read are seeds, class_weights and sampling.
+
+    Returns:
+        Class indices [S, N] of the S seeds, which only shuffle the solver's steps.
+
+    Raises:
+        InputError: If there are fewer than 2 subjects, or the solver does not converge.
+    """
+    balanced = "balanced" in (config.class_weights, config.sampling)
+    predicted = np.full((len(config.seeds), len(labels)), -1, np.int64)
+    for row, seed in enumerate(config.seeds):
+        for train, test in subject_splits(subjects):
+            # In the dual form the solver's work grows with the clips, not with the features.
+            svm = LinearSVC(
+                C=C,
+                dual=True,
+                class_weight="balanced" if balanced else None,
+                max_iter=10_000,
+                random_state=seed % 2**32,
+            )
+            model = make_pipeline(StandardScaler(), svm)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", ConvergenceWarning)
+                try:
+                    model.fit(features[train], labels[train])
+                except ConvergenceWarning as error:
+                    subject = subjects[test[0]]
+                    raise InputError(f"the SVM without subject {subject}: {error}") from error
+            predicted[row, test] = model.predict(features[test])
+    assert (predicted >= 0).all(), "a clip was never predicted"
+    return predicted
+
+
+def run_lbp_top(
+    clips: SortedClips,
+    config: Config,
+    cuts: Sequence[Settings],
+    *,
+    out: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> LbpTopResult:
+    """Evaluates LBP-TOP and the SVM by leaving out one subject at a time.
+
+    Args:
+        clips: The clips [N]; by the hash of their active images a result that is there is known to
+            be of the same frames.
+        config: Settings; see `predict_loso`.
+        cuts: How each clip's frames are cut and resized, [N] in the order of the table's rows.
+        out: Directory for config.json, results.json and predictions.csv. A finished result that
+            lies there is read.
+        progress: Called as progress(done, total) after each clip.
+
+    Returns:
+        The result.
+
+    Raises:
+        InputError: As `features_of` and `predict_loso` do, or if `out` belongs to another run or
+            cannot be written.
+    """
+    started = perf_counter()
+    identity = {
+        "config": config.to_dict(),
+        "method": METHOD,
+        "cuts": sorted({json.dumps(_cut(cut), sort_keys=True) for cut in cuts}),
+        "dataset": clips.dataset,
+        "classes": list(clips.classes),
+        "clip_list_sha256": clips.clip_list_sha256,
+        "images_sha256": clips.images_sha256,
+    }
+    if out is not None:
+        claim(out, identity)
+    finished = None if out is None else out / "results.json"
+    if finished is not None and finished.exists():
+        predicted, seconds = _read(finished)
+        finished = None
+        if progress is not None:
+            progress(len(clips.names), len(clips.names))
+    else:
+        ordered = [cuts[row] for row in clips.order]
+        features = features_of(clips.table.iloc[clips.order], ordered, progress=progress)
+        predicted = predict_loso(features, clips.labels, clips.subjects, config)
+        seconds = perf_counter() - started
+    result = LbpTopResult(
+        y_pred=np.empty_like(predicted),
+        metrics=metrics.scores_over_seeds(clips.labels, predicted, clips.subjects),
+        intervals=metrics.bootstrap_intervals(clips.labels, predicted, clips.subjects),
+        confusion=metrics.confusion_matrix(
+            np.tile(clips.labels, len(config.seeds)), predicted.ravel(), len(clips.classes)
+        ),
+        seconds=seconds,
+    )
+    result.y_pred[:, clips.order] = predicted
+    if finished is not None:
+        _write(finished, identity, clips, config, predicted, result)
+    return result
+
+
+def _read(path: Path) -> tuple[NDArray[np.int64], float]:
+    """Reads the predictions of a finished run and the seconds that it took."""
+    told = read_json(path)
+    try:
+        return np.asarray(told["y_pred"], np.int64), float(told["seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _write(
+    path: Path,
+    identity: dict[str, Any],
+    clips: SortedClips,
+    config: Config,
+    predicted: NDArray[np.int64],
+    result: LbpTopResult,
+) -> None:
+    """Writes predictions.csv, a line a seed and clip, then results.json, which says it is done."""
+    names = list(zip(clips.subjects.tolist(), clips.names.tolist(), strict=True))
+    true = [clips.classes[label] for label in clips.labels]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["seed", "subject", "clip", "label", "predicted"])
+    for seed, row in zip(config.seeds, predicted, strict=True):
+        for name, label, guess in zip(names, true, row, strict=True):
+            writer.writerow([seed, *name, label, clips.classes[guess]])
+    write_atomically(path.with_name("predictions.csv"), text.getvalue().encode())
+    told = {
+        **identity,
+        "clips": [list(name) for name in names],
+        "y_true": clips.labels.tolist(),
+        "y_pred": predicted.tolist(),
+        "metrics": result.metrics,
+        "intervals": metrics.BOOTSTRAP | {k: list(ends) for k, ends in result.intervals.items()},
+        "confusion": result.confusion.tolist(),
+        "per_class": metrics.per_class(result.confusion, clips.classes),
+        "seconds": result.seconds,
+    }
+    write_json(path, told)
+
+
+def _cut(cut: Settings) -> dict[str, Any]:
+    """What the settings say of frames; the active-image methods say nothing of them."""
+    return {name: value for name, value in asdict(cut).items() if name != "methods"}
+
+
+def _features(
+    frames: tuple[str, ...], onset: Any, offset: Any, cut: Settings
+) -> NDArray[np.float64]:
+    first, last = (None if pd.isna(number) else int(number) for number in (onset, offset))
+    clip = imaging.open_clip(
+        frames,
+        start=first,
+        end=last,
+        crop_face=cut.crop_face,
+        align_eyes=cut.align_eyes,
+        margin=cut.margin,
+        size=cut.image_size,
+    )
+    with closing(clip.decode()) as decoded:
+        volume = np.stack([clip.cut(frame) for frame in decoded])
+    try:
+        return lbp_top(volume).ravel()
+    except InputError as error:
+        raise InputError(f"{clip.name}: {error}") from error

@@ -1,0 +1,161 @@
+"""Figures of a leave-one-subject-out evaluation: its subjects, and how training went.
+
+Narrow, so that their text can still be read where a phone shows them smaller.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from originet.errors import InputError
+from originet.plots import BLUE, INK, ORANGE, new_figure
+
+WIDTH = 4.6  # inches
+
+
+def subject_accuracy(
+    accuracies: Mapping[str, Sequence[float]], mean: float, baseline: float
+) -> Figure:
+    """Draw the accuracy of each subject: a bar for the mean, a dot for each seed if several.
+
+    Args:
+        accuracies: One number in 0..1 a seed, by subject.
+        mean: Mean over subjects and seeds, a solid line.
+        baseline: That of the majority baseline, a dashed line.
+
+    Raises:
+        InputError: There is no subject.
+    """
+    if not accuracies:
+        raise InputError("accuracies: at least one subject is needed, got none")
+    figure = new_figure(WIDTH, 0.9 + 0.24 * len(accuracies))
+    axes = figure.add_subplot()
+    places = np.arange(len(accuracies))
+    axes.barh(places, [np.mean(each) for each in accuracies.values()], height=0.68, color="#9ecae1")
+    for place, each in zip(places, accuracies.values(), strict=True):
+        if len(each) > 1:
+            axes.plot(each, [place] * len(each), ".", color=BLUE, ms=4, clip_on=False)
+    axes.axvline(mean, color=BLUE, linewidth=1.4, label="mean")
+    axes.axvline(baseline, color=INK, linewidth=1.2, linestyle="--", label="majority baseline")
+    axes.set_yticks(places, list(accuracies))
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    axes.set_ylim(len(accuracies) - 0.4, -0.6)
+    _in_percent(axes)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("accuracy")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
+def learning_curves(histories: Sequence[Sequence[Mapping[str, float | None]]]) -> Figure:
+    """Draw loss and accuracy over the epochs: the median of the folds and their middle half.
+
+    Args:
+        histories: The folds' histories, see `originet.train.History.epochs`, of one length; folds
+            without validation have no part in its curves.
+
+    Raises:
+        InputError: There is no fold.
+    """
+    if not histories:
+        raise InputError("histories: at least one fold is needed, got none")
+    figure = new_figure(WIDTH, 4.6)
+    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        for prefix, colour, style in (("", BLUE, "-"), ("validation_", ORANGE, "--")):
+            values = np.array(
+                [[record[prefix + name] for record in history] for history in histories],
+                dtype=np.float64,
+            )  # [folds, epochs], NaN for None
+            values = values[~np.isnan(values).any(axis=1)]
+            if len(values) > 0:
+                label = "validation" if prefix else "training"
+                _median_and_spread(axes, values, colour, style, label)
+        axes.set_ylabel(name)
+        axes.grid(axis="y", color="#e5e5e5", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    loss.set_ylim(bottom=0)
+    accuracy.set_ylim(0, 1.02)
+    accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    accuracy.set_xlabel("epoch")
+    accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles, labels = loss.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def selected_epochs(epochs: Sequence[int], last: int) -> Figure:
+    """Draw how many folds kept the weights of each epoch.
+
+    Args:
+        epochs: The selected epoch of each fold, from 1.
+        last: The number of epochs.
+
+    Raises:
+        InputError: There is no fold, or an epoch is outside 1..last.
+    """
+    counts = np.bincount(epochs, minlength=last + 1) if epochs and min(epochs) > 0 else ()
+    if len(counts) != last + 1:
+        raise InputError(f"epochs must be one or more in 1..{last}, got {list(epochs)}")
+    figure = new_figure(WIDTH, 1.5)
+    axes = figure.add_subplot()
+    axes.bar(np.arange(1, last + 1), counts[1:], width=0.8, color=ORANGE)
+    axes.set_xlim(0.4, last + 0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("folds")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def confidences(right: ArrayLike, wrong: ArrayLike) -> Figure:
+    """Draw how probable the network called its answers, where they were right and where wrong.
+
+    Args:
+        right: Probabilities of the predicted class, of the right predictions.
+        wrong: Those of the wrong ones.
+    """
+    edges = np.linspace(0, 1, 21)
+    figure = new_figure(WIDTH, 2.4)
+    axes = figure.add_subplot()
+    for values, colour, label, style in (
+        (right, BLUE, "right", "-"),
+        (wrong, ORANGE, "wrong", "--"),
+    ):
+        counts: NDArray[np.int64] = np.histogram(values, edges)[0]
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.25)
+        axes.stairs(counts, edges, color=colour, linestyle=style, linewidth=1.5, label=label)
+    _in_percent(axes)
+    axes.set_xlim(0, 1)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("probability of the predicted class")
+    axes.set_ylabel("predictions")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def _median_and_spread(
+    axes: Axes, values: NDArray[np.float64], colour: str, style: str, label: str
+) -> None:
+    """Draws values [folds, epochs] over the epochs, counted from 1."""
+    epochs = np.arange(1, values.shape[1] + 1)
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+    axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+    marker = "o" if len(epochs) == 1 else ""  # a line needs two points
+    axes.plot(epochs, middle, style, marker=marker, color=colour, linewidth=1.8, label=label)
+
+
+def _in_percent(axes: Axes) -> None:
+    axes.set_xticks(np.linspace(0, 1, 5))
+    axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axes.grid(axis="x", color="#e5e5e5", linewidth=0.6)
+    axes.set_axisbelow(True)

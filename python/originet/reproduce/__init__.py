@@ -1,0 +1,303 @@
+"""`originet reproduce`: the paper's tables and figures from the clips at hand, in one report.
+
+Everything is found first (`run_reproduction`), then written down (`sections`, `picture_sections`).
+What takes long, the ablations and the networks of the pictures, is kept in directories of its own
+and read again by a later run of the same command.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from originet import ablation, baselines, compare, synth
+from originet.config import Config
+from originet.datasets import ClipTable, clip_list_hash
+from originet.device import pick_device
+from originet.errors import InputError
+from originet.executors import Executor, Ray, Serial, compute_identity
+from originet.loso import check_table
+from originet.prepare import Settings
+from originet.reproduce import activations, complexity, pictured, responses
+from originet.reproduce.book import Book
+from originet.reproduce.comparison_section import comparison_section
+from originet.reproduce.findings import Findings
+from originet.reproduce.picture_sections import (
+    active_image_section,
+    first_layer_section,
+    response_section,
+)
+from originet.reproduce.sections import (
+    ablation_section,
+    activation_section,
+    complexity_section,
+    count_section,
+    opening_section,
+    settings,
+    source_section,
+)
+from originet.rundir import claim
+
+__all__ = ["PICTURED", "Reproduction", "quick_config", "run_reproduction", "synthetic_clips"]
+
+PICTURED = ("OrigiNet", "VGG-19", "MobileNet")
+"""The networks of Fig. 5."""
+QUICK: dict[str, Any] = {"epochs": 1, "rotations": (0,), "equalize": False, "select": "last"}
+"""The settings of a quick look."""
+QUICK_ROWS = ("MobileNet", "OrigiNet", compare.LBP_TOP)
+"""The rows of Tables III and IV of a quick look, where none are named."""
+CLIPS = "clips"  # the folder of the semi-synthetic clips
+
+Progress = Callable[[str, int, int], None]
+Made = TypeVar("Made")
+
+
+class Reproduction(NamedTuple):
+    """What a run made.
+
+    Attributes:
+        report: The page.
+        failed: The reason, in one line, by the name of what could not be made.
+    """
+
+    report: Path
+    failed: dict[str, str]
+
+
+def quick_config(config: Config) -> Config:
+    """Cuts settings down to see the command work: one epoch, no augmentation.
+
+    Args:
+        config: The settings that were asked for.
+
+    Returns:
+        The settings of a quick look.
+
+    Raises:
+        InputError: If one of the settings that are cut down was asked for.
+    """
+    usual = Config()
+    for name in QUICK:
+        if (value := getattr(config, name)) != getattr(usual, name):
+            raise InputError(f"a quick look sets {name} itself, got {value!r}: leave one out")
+    return replace(config, **QUICK)
+
+
+def synthetic_clips(
+    out: str | Path, *, quick: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Generates the clips that are used where no data are given, unless they are there.
+
+    Args:
+        out: The folder of the reproduction; the clips go to `clips` in it.
+        quick: Fewer of them: 4 subjects with 2 clips a class instead of 12 with 3.
+        progress: Called as progress(done, total) after each clip.
+
+    Returns:
+        The clips' folder.
+
+    Raises:
+        InputError: As `originet.synth.generate`.
+    """
+    clips = Path(out) / CLIPS
+    if not (clips / synth.MANIFEST).exists():
+        subjects, each = (4, 2) if quick else (12, 3)
+        synth.generate(clips, subjects=subjects, clips_per_class=each, progress=progress)
+    return clips
+
+
+def run_reproduction(
+    table: ClipTable,
+    images: Mapping[str, NDArray[np.uint8]],
+    config: Config | None = None,
+    *,
+    out: str | Path,
+    rows: Sequence[str] | None = None,
+    cuts: Sequence[Settings] | None = None,
+    quick: bool = False,
+    device: str | torch.device | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Makes every table and figure that can be made from some clips, and the report of them.
+
+    Args:
+        table: The clips.
+        images: Active images by method, [N, S, S] uint8 in table order, of the settings' method
+            and of `ablation.DYNAMIC`.
+        config: Settings of every training; None is `Config()`.
+        out: Folder for report.html, tables/*.csv, figures/*.png and the runs that they come from.
+            An interrupted run goes on when it is started again with the same arguments.
+        rows: Rows of Tables III and IV, of `compare.ROWS`; None means all, or few of them if
+            `quick`.
+        cuts: How each clip's frames were cut out and resized, [N], for what takes frames; None
+            means as the settings say.
+        quick: The settings are those of a quick look, which the report says.
+        device: Where to compute; None takes the GPU if there is one.
+        executor: How the folds of the tables are computed, see `originet.executors`; None is
+            `Serial()`. The networks of the pictures are trained in this process.
+        progress: Called as progress(what, done, total), mostly in epochs.
+
+    Returns:
+        The report's path, and what could not be made.
+
+    Raises:
+        InputError: If the table cannot be evaluated, images are missing, or `out` belongs to
+            another run or cannot be written.
+        OSError: If a file cannot be written there later on.
+    """
+    config = Config() if config is None else config
+    out, executor = Path(out), Serial() if executor is None else executor
+    where = executor.pick_device(device)
+    here = pick_device() if isinstance(executor, Ray) else where  # nodes may have what is not here
+    for method in ablation.methods_of(ablation.ROWS, config):
+        if method not in images:
+            raise InputError(f"images by {method!r} are needed, got {', '.join(images) or 'none'}")
+    names = compare.rows_named(rows or (QUICK_ROWS if quick else None))
+    shown = pictured.choose_clips(table)
+    if cuts is None:
+        cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
+        cuts = [cut] * len(table)
+    active = images[config.method]
+    claim(
+        out,
+        {
+            "config": config.to_dict(),
+            "quick": quick,
+            "compute": compute_identity(executor, where),
+            "clip_list_sha256": clip_list_hash(table),
+            "images_sha256": {method: _hash(table, images[method]) for method in sorted(images)},
+        },
+    )
+    failed: dict[str, str] = {}
+    phases = pictured.phase_rows(table, shown, active, cuts, config.method, failed)
+    found = Findings(
+        table=table,
+        images=active,
+        config=config,
+        quick=quick,
+        device=here,
+        checks=[activations.check(activation) for activation in activations.ACTIVATIONS],
+        erratum=activations.erratum(),
+        shown=shown,
+        phases=phases,
+        complexity=_attempt(failed, "Table V", complexity.table_v) or [],
+        responses=_responses(table, active, config, shown, out, here, failed, progress),
+        comparison=_attempt(
+            failed,
+            "Tables III and IV",
+            lambda: compare.run_comparison(
+                table,
+                active,
+                config,
+                rows=names,
+                cuts=cuts,
+                out=out / "compare",
+                device=where,
+                executor=executor,
+                progress=_named(progress, "comparison"),
+            ),
+        ),
+        ablation=_attempt(
+            failed,
+            "Table VI",
+            lambda: ablation.run_ablation(
+                table,
+                images,
+                config,
+                out=out / "ablation",
+                keep_weights=False,
+                device=where,
+                executor=executor,
+                progress=_named(progress, "ablation"),
+            ),
+        ),
+        failed=failed,
+    )
+    for what, study in (("Tables III and IV", found.comparison), ("Table VI", found.ablation)):
+        if study is not None:
+            failed |= {f"{what}, {name}": why for name, why in study.failed.items()}
+    return Reproduction(_write(found, out), failed)
+
+
+def _write(found: Findings, out: Path) -> Path:
+    """Writes the page, the tables and the figures; returns the page's path."""
+    book = Book(found.title, out)
+    for section in (
+        opening_section,
+        activation_section,
+        count_section,
+        active_image_section,
+        comparison_section,
+        complexity_section,
+        ablation_section,
+        first_layer_section,
+        response_section,
+        source_section,
+        settings,
+    ):
+        section(book, found)
+    path = out / "report.html"
+    book.report.write(path)
+    return path
+
+
+def _responses(
+    table: ClipTable,
+    images: NDArray[np.uint8],
+    config: Config,
+    shown: pictured.Shown,
+    out: Path,
+    device: torch.device,
+    failed: dict[str, str],
+    progress: Progress | None,
+) -> dict[str, responses.Responses]:
+    """Trains the networks of the pictures, those that can be; the others are told in `failed`."""
+    _, _, labels = check_table(table)
+    networks = {network.name: network for network in baselines.NETWORKS}
+    answered = {}
+    for name in PICTURED:
+        make = partial(
+            responses.network_responses,
+            name,
+            networks[name].model(config),
+            images,
+            labels,
+            shown,
+            config,
+            folder=out / "responses",
+            device=device,
+            progress=None if progress is None else partial(progress, f"pictures: {name}"),
+        )
+        found = _attempt(failed, f"Figs. 4 and 5, {name}", make)
+        if found is not None:
+            answered[name] = found
+    return answered
+
+
+def _attempt(failed: dict[str, str], name: str, make: Callable[[], Made]) -> Made | None:
+    """Returns what is made; None if that fails, and then tells why."""
+    try:
+        return make()
+    # What may end one part alone: a package that is missing, bad training, a full device.
+    except (InputError, MemoryError, RuntimeError) as error:
+        failed[name] = (str(error) or type(error).__name__).splitlines()[0]
+        return None
+
+
+def _named(progress: Progress | None, study: str) -> Progress | None:
+    """The progress of a study, whose rows may have the names of another's."""
+    return progress and (lambda row, done, total: progress(f"{study}: {row}", done, total))
+
+
+def _hash(table: ClipTable, images: NDArray[np.uint8]) -> str:
+    """Hashes images in the order of the clips' names, whatever the table's."""
+    keys = table[["dataset", "subject", "clip"]].astype(str)
+    order = np.lexsort(tuple(keys[name] for name in ("clip", "subject", "dataset")))
+    return hashlib.sha256(np.ascontiguousarray(images[order]).tobytes()).hexdigest()

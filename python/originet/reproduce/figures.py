@@ -1,0 +1,112 @@
+"""The figures of the reproduction, as `matplotlib.figure.Figure` objects."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from originet.reproduce.activations import ACTIVATIONS, PSI, curves
+
+# Colours, markers and lines as the paper's text tells of Fig. 3.
+_LINES = {
+    "Sigmoid": ("#1f77b4", "", "-."),
+    "Tanh": ("#e07b00", "o", "-."),
+    "ReLU": ("#7b4a2b", "*", "--"),
+    "ELU": ("#2c8a2c", "o", "--"),
+    "Leaky ReLU": ("#7d3fa8", "+", "--"),
+    PSI.name: ("#8b0000", "", "-"),
+}
+_BRIGHT = "#e0457b"
+
+
+class Picture(NamedTuple):
+    """One picture of a sheet.
+
+    Attributes:
+        pixels: [H, W]; uint8 is grey from black to white, anything else is stretched from its own
+            smallest to its own largest value.
+        note: What stands below it.
+    """
+
+    pixels: NDArray[Any]
+    note: str = ""
+
+
+def activation_curves() -> Figure:
+    """Draws Fig. 3: the functions, and their derivatives."""
+    figure = _figure(8.4, 4.0)
+    functions, slopes = figure.subplots(1, 2)
+    drawn = curves(-5, 5)
+    for activation in ACTIVATIONS:
+        colour, marker, line = _LINES[activation.name]
+        style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line}
+        style |= {"markevery": 25, "ms": 5, "label": activation.name}
+        style["linewidth"] = 2.4 if activation is PSI else 1.3
+        functions.plot(drawn["x"], drawn[activation.name], **style)
+        slopes.plot(drawn["x"], drawn[f"{activation.name}′"], **style)
+    functions.set(title="functions", ylim=(-1.6, 5))
+    slopes.set(title="derivatives", ylim=(-0.1, 1.3))
+    functions.legend(fontsize=8, frameon=False, loc="upper left")
+    for axes in (functions, slopes):
+        _cross(axes)
+    return figure
+
+
+def erratum_curves() -> Figure:
+    """Draws psi's derivative, and what Table I prints for it below 0."""
+    figure = _figure(5.2, 3.6)
+    axes = figure.add_subplot()
+    drawn = curves(-6, 2)
+    below = drawn["x"] < 0
+    colour = _LINES[PSI.name][0]
+    axes.plot(drawn["x"], drawn[f"{PSI.name}′"], color=colour, linewidth=2.4, label="ψ′")
+    x, wrong = drawn["x"][below], drawn["printed ψ′"][below]
+    axes.plot(x, wrong, "--", color=_BRIGHT, linewidth=1.6, label="as printed, x < 0")
+    axes.set(title="derivative of ψ", xlim=(-6, 2), ylim=(-0.1, 1.3))
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    _cross(axes)
+    return figure
+
+
+def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequence[str]) -> Figure:
+    """Draws pictures in rows and columns that have names.
+
+    Args:
+        rows: The pictures of each row by its name, as many as there are columns; None leaves a
+            place empty.
+        columns: The names of the columns.
+    """
+    figure = _figure(0.5 + 1.75 * len(columns), 0.35 + 2.0 * len(rows))
+    panels = figure.subplots(len(rows), len(columns), squeeze=False)
+    for line, (name, pictures) in zip(panels, rows.items(), strict=True):
+        for axes, picture in zip(line, pictures, strict=True):
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if picture is None:
+                continue
+            grey = picture.pixels.dtype == np.uint8
+            limits = {"vmin": 0, "vmax": 255} if grey else {}
+            axes.imshow(picture.pixels, cmap="gray" if grey else "viridis", **limits)
+            axes.set_xlabel(picture.note, fontsize=8, parse_math=False)
+        line[0].set_ylabel(name, fontsize=10, parse_math=False)
+    for axes, title in zip(panels[0], columns, strict=True):
+        axes.set_title(title, fontsize=10, parse_math=False)
+    return figure
+
+
+def _cross(axes: Axes) -> None:
+    """Draws the axes through 0."""
+    axes.set_xlabel("x")
+    axes.axhline(0, color="#8a8a8a", linewidth=0.6)
+    axes.axvline(0, color="#8a8a8a", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure

@@ -1,0 +1,67 @@
+"""What the reproduction found, before any of it is written down."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from originet.ablation import Ablation
+from originet.compare import Comparison
+from originet.config import Config
+from originet.datasets import ClipTable
+from originet.datasets.folder import SEMI_SYNTHETIC
+from originet.reproduce.activations import Check
+from originet.reproduce.pictured import Phases, Shown
+from originet.reproduce.responses import Responses
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the page shows."""
+
+    table: ClipTable
+    """The clips."""
+    images: NDArray[np.uint8]
+    """Their active images by the settings' method, [N, S, S]."""
+    config: Config
+    """The settings of every training."""
+    quick: bool
+    """Whether the settings were cut down to see the command work."""
+    device: torch.device
+    """Where it was computed."""
+    checks: list[Check]
+    """Table I."""
+    erratum: list[dict[str, Any]]
+    """What Table I has wrong of psi."""
+    shown: Shown
+    """The clips of the pictures."""
+    phases: list[Phases]
+    """Fig. 2."""
+    complexity: list[dict[str, Any]]
+    """Table V; empty if its networks cannot be had."""
+    comparison: Comparison | None
+    """Tables III and IV; None if no row could be evaluated."""
+    ablation: Ablation | None
+    """Table VI; None if no row could be evaluated."""
+    responses: dict[str, Responses]
+    """Figs. 4 and 5, by the networks' names."""
+    failed: dict[str, str]
+    """What could not be made, and why."""
+
+    @property
+    def dataset(self) -> str:
+        """Names of the data sets, joined by "+"."""
+        return "+".join(sorted(set(self.table["dataset"].astype(str))))
+
+    @property
+    def semi_synthetic(self) -> bool:
+        """Whether generated clips are among the clips."""
+        return SEMI_SYNTHETIC in self.dataset.split("+")
+
+    @property
+    def title(self) -> str:
+        """The page's title."""
+        title = f"The paper's tables and figures, from {self.dataset} clips"
+        return f"{title} (quick look)" if self.quick else title

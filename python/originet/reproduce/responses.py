@@ -1,0 +1,230 @@
+"""What networks answer to active images of a subject they never saw: Figs. 4 and 5.
+
+A network is trained as in a fold of the leave-one-subject-out run, with the subject of the pictures
+left out. Then the mean over all channels ("mean response of all collected neurons") is taken at two
+places. The paper names the first for Fig. 4 and none for Fig. 5; the second is our reading.
+
+- first layer: what the second convolution reads. Of OrigiNet both branches after psi, and what the
+  block makes of them.
+- a quarter: the last response whose side is still a quarter of the image's, the smallest that shows
+  where on the face something is.
+
+Reference: Verma et al., arXiv:2005.07991, Figs. 4 and 5.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save
+from torch import Tensor, nn
+
+from originet.config import Config
+from originet.device import set_seed
+from originet.errors import InputError
+from originet.files import safe_name, write_atomically
+from originet.fold import ModelFactory
+from originet.model import OrigiNet, parameter_count
+from originet.predict import predict, to_input
+from originet.reproduce.pictured import Shown
+from originet.train import fit
+
+QUARTER = "a quarter"
+
+Maps = dict[str, NDArray[np.float32]]
+
+
+class Responses(NamedTuple):
+    """What one network answered.
+
+    Attributes:
+        maps: [K, h, w] float32 of K clips, by the name of the place: those of the first layer, in
+            order, then `QUARTER`.
+        untrained: The same of the network before its training, with random weights.
+        probabilities: [K, C] float32.
+        record: The network's name, parameters, seed, the epoch whose weights it has, and seconds.
+    """
+
+    maps: Maps
+    untrained: Maps
+    probabilities: NDArray[np.float32]
+    record: dict[str, Any]
+
+    @property
+    def first(self) -> list[str]:
+        """Names of the places of the first layer."""
+        return [name for name in self.maps if name != QUARTER]
+
+
+@torch.inference_mode()
+def mean_responses(model: nn.Module, x: Tensor) -> Maps:
+    """Takes the mean over the channels at the first layer and at a quarter of the image's side.
+
+    Args:
+        model: In evaluation mode; has at least two convolutions, or is an OrigiNet.
+        x: Input [K, 3, S, S] on the model's device.
+
+    Returns:
+        [K, h, w] float32 by place, see `Responses.maps`.
+
+    Raises:
+        InputError: If the network has no such places.
+    """
+    inputs: list[Tensor] = []
+    late: list[Tensor] = []
+
+    def before(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        if isinstance(module, nn.Conv2d):
+            inputs.append(arguments[0].mean(dim=1))
+
+    def after(module: nn.Module, arguments: tuple[Tensor, ...], output: Any) -> None:
+        maps = isinstance(output, Tensor) and output.ndim == 4
+        if maps and output.shape[-1] >= x.shape[-1] // 4:
+            late[:] = [output.mean(dim=1)]
+
+    hooks = []
+    for module in model.modules():
+        hooks.append(module.register_forward_pre_hook(before))
+        hooks.append(module.register_forward_hook(after))
+    try:
+        model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if isinstance(model, OrigiNet):  # whose fused blocks hide their convolutions from hooks
+        block = model.stage1
+        first = {
+            "{0}×{0}".format(conv.kernel_size[0]): block.act(conv(x)).mean(dim=1)
+            for conv in (block.conv_small, block.conv_large)
+        }
+        first["both"] = block(x).mean(dim=1)
+    elif len(inputs) > 1:
+        first = {"first layer": inputs[1]}
+    else:
+        raise InputError(f"{type(model).__name__} has fewer than two convolutions")
+    if not late:
+        raise InputError(f"{type(model).__name__} has no response of a quarter of the image's side")
+    return {
+        name: pixels.float().cpu().numpy() for name, pixels in (first | {QUARTER: late[0]}).items()
+    }
+
+
+def network_responses(
+    name: str,
+    factory: ModelFactory,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    shown: Shown,
+    config: Config,
+    *,
+    folder: Path,
+    device: torch.device,
+    progress: Callable[[int, int], None] | None = None,
+) -> Responses:
+    """Trains a network and takes its responses, or reads what an earlier run took.
+
+    Args:
+        name: The network's name.
+        factory: Makes it.
+        images: All active images [N, S, S] uint8.
+        labels: All class indices [N].
+        shown: Which clips are shown, and which are trained on (and choose the epoch).
+        config: Settings; the first of the seeds is used.
+        folder: Where `<name>.safetensors` is kept.
+        device: Where to compute.
+        progress: Called as progress(epochs done, epochs).
+
+    Returns:
+        The responses.
+
+    Raises:
+        InputError: If training fails, the network does not suit, or the file there is damaged.
+    """
+    path = folder / f"{safe_name(name)}.safetensors"
+    if path.exists():
+        found = _read(path)
+        if progress is not None:
+            progress(config.epochs, config.epochs)
+        return found
+    started, seed = perf_counter(), config.seeds[0]
+    set_seed(seed)
+    network = factory(int(labels.max()) + 1).to(device).eval()
+    pictures = images[shown.places]
+    x = to_input(torch.tensor(pictures).to(device))
+    untrained = mean_responses(network, x)
+    history = fit(
+        network,
+        images[shown.training],
+        labels[shown.training],
+        config,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    record = {
+        "network": name,
+        "parameters": parameter_count(network),
+        "seed": seed,
+        "selected_epoch": history.selected_epoch,
+        "seconds": perf_counter() - started,
+    }
+    probabilities = predict(network, pictures, device=device)
+    answered = Responses(mean_responses(network, x), untrained, probabilities, record)
+    write_atomically(path, _format(answered))
+    return answered
+
+
+def edge_correlation(image: NDArray[np.uint8], response: NDArray[np.float32]) -> float:
+    """Tells how much a response map follows the edges of its image.
+
+    Args:
+        image: [S, S].
+        response: [h, w], of any scale and sign.
+
+    Returns:
+        Pearson's correlation, -1..1, between the strength of the image's edges (Sobel's gradient,
+        brought to [h, w]) and how far the response is from its own median; 0 for a flat one.
+    """
+    pixels = image.astype(np.float32)
+    across, down = (cv2.Sobel(pixels, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
+    size = response.shape[1], response.shape[0]
+    edges = cv2.resize(np.hypot(across, down), size, interpolation=cv2.INTER_AREA).ravel()
+    deviation = np.abs(response - np.median(response)).ravel()
+    return correlation(edges, deviation)
+
+
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Returns Pearson's correlation, -1..1, of two maps of one size; 0 if one is flat."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def _format(answered: Responses) -> bytes:
+    """Writes responses as safetensors, with the record and the order of the maps in the header."""
+    told = {"record": json.dumps(answered.record), "places": json.dumps(list(answered.maps))}
+    tensors = {"probabilities": answered.probabilities}
+    for state, maps in (("trained", answered.maps), ("untrained", answered.untrained)):
+        tensors |= {f"{state} {place}": pixels for place, pixels in maps.items()}
+    return save(tensors, metadata=told)
+
+
+def _read(path: Path) -> Responses:
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            told: Mapping[str, str] = file.metadata()
+            maps, untrained = (
+                {place: file.get_tensor(f"{state} {place}") for place in json.loads(told["places"])}
+                for state in ("trained", "untrained")
+            )
+            record = json.loads(told["record"])
+            return Responses(maps, untrained, file.get_tensor("probabilities"), record)
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise InputError(f"{path} is damaged: {error}; delete it to make it again") from error

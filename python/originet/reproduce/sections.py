@@ -1,0 +1,327 @@
+"""The sections of the page about tables; `picture_sections` has those about pictures."""
+
+from typing import Any
+
+from originet import ablation_report
+from originet.ablation import Ablation
+from originet.datasets import clip_list_hash
+from originet.protocol import LEAK, describe, is_leaky
+from originet.report import GENERATED, environment, made_with_section, settings_section
+from originet.reproduce import activations, counts, figures
+from originet.reproduce.book import Book
+from originet.reproduce.findings import Findings
+
+_EXACT = 1e-12  # formulas that differ by less are the same, but for rounding in float64
+
+
+def opening_section(book: Book, found: Findings) -> None:
+    """Adds what the page is, and where each table and figure comes from."""
+    if found.quick:
+        book.report.text(
+            "A quick look: one epoch without augmentation. It shows that everything runs; its "
+            "accuracies mean nothing."
+        )
+    if found.semi_synthetic:
+        book.report.text(GENERATED)
+    if is_leaky(found.config.protocol):
+        book.report.text(LEAK)
+    clips = f"{len(found.table)} clips ({found.dataset})"
+
+    def state(part: str) -> str:
+        names = [name for name in found.failed if name == part or name.startswith(f"{part}, ")]
+        return f"incomplete: {found.failed[names[0]]}" if names else "made"
+
+    book.report.table(
+        ("of the paper", "made from", "state"),
+        [
+            (f"{part}: {what}", source, state(part))
+            for part, what, source in (
+                ("Table I and Fig. 3", "activation functions", "no data"),
+                ("Table II", "clips", clips),
+                ("Fig. 2", "active images", clips),
+                ("Tables III and IV", "accuracies", clips),
+                ("Table V", "complexity", "no data"),
+                ("Table VI", "ablations", clips),
+                ("Figs. 4 and 5", "responses", clips),
+            )
+        ],
+        "Verma, Vipparthi, Singh: Non-Linearities Improve OrigiNet based on Active Imaging for "
+        "Micro Expression Recognition, IJCNN 2020, arXiv:2005.07991.",
+    )
+
+
+def activation_section(book: Book, found: Findings) -> None:
+    """Adds Table I and Fig. 3."""
+    book.report.section("Table I and Fig. 3: activation functions")
+    span = f"[−{activations.SPAN:g}, {activations.SPAN:g}]"
+    checked = list(zip(activations.ACTIVATIONS, found.checks, strict=True))
+    book.table(
+        "table1",
+        [check._asdict() for check in found.checks],
+        ("activation", "equation, as printed", "range, as printed", "smallest", "largest"),
+        [
+            (row.name, row.equation, row.range, _short(check.minimum), _short(check.maximum))
+            for row, check in checked
+        ],
+        f"Table I, forward pass; smallest and largest value on {span}.",
+    )
+    book.report.table(
+        (
+            *("activation", "derivative, as printed", "range, as printed", "smallest", "largest"),
+            *("error, x < 0", "error, x > 0"),
+        ),
+        [
+            (
+                *(row.name, row.derivation, row.derivation_range),
+                *map(_short, (check.derivative_minimum, check.derivative_maximum)),
+                *map(_error, (check.error_below, check.error_above)),
+            )
+            for row, check in checked
+        ],
+        f"Table I, backward pass; smallest and largest value on {span}. Errors: largest difference "
+        "of the printed derivative from autograd's in float64.",
+    )
+    book.figure(
+        "figure3",
+        figures.activation_curves(),
+        "Fig. 3: the functions and their derivatives. The vertical piece at 0 is the kink of ψ.",
+        "Two panels of curves: six activation functions and their derivatives",
+    )
+    book.figure(
+        "erratum",
+        figures.erratum_curves(),
+        "The derivative of ψ beside the one that Table I prints for x < 0.",
+        "The printed derivative of psi lies above the true one left of zero",
+    )
+    book.table(
+        "erratum",
+        found.erratum,
+        ("of ψ, α = 0.1", "as printed", "computed"),
+        [
+            (
+                row["quantity"],
+                "" if row["printed"] is None else _short(row["printed"]),
+                _short(row["computed"]),
+            )
+            for row in found.erratum
+        ],
+        "The erratum. The formula that agrees, for x < 0: "
+        "ψ′(x) = eˣ(αeˣ + αx + 1 + α) / (1 + eˣ)².",
+    )
+    sigmoid, psi = found.checks[0], found.checks[-1]
+    right = [c.activation for c in found.checks if max(c.error_below, c.error_above) < _EXACT]
+    wrong = [c.activation for c in found.checks if c.activation not in right]
+    book.judge(
+        data="no data. The functions are those that networks use, ψ is this package's kernel; "
+        f"α = {activations.ALPHA} for leaky ReLU, which the paper leaves open, and ψ, "
+        f"{activations.ELU_ALPHA:g} for ELU. Central differences agree with autograd within "
+        f"{max(c.difference_error for c in found.checks):.0e}.",
+        agrees=f"the printed derivatives of {', '.join(right)} are right"
+        + (f"; that of {', '.join(wrong)} is not for x < 0" if wrong else "")
+        + f". ψ goes down to {_short(psi.minimum)}, so its range is not [0, x + 1]; that of its "
+        f"derivative, {_short(psi.derivative_minimum)} to {_short(psi.derivative_maximum)}, is not "
+        f"[αx, x]; the derivative of sigmoid reaches {_short(sigmoid.derivative_maximum)}, not 1.",
+        unsaid="whether the authors trained with the printed derivative. Frameworks differentiate "
+        "the function themselves, so probably not.",
+    )
+
+
+def count_section(book: Book, found: Findings) -> None:
+    """Adds Table II."""
+    book.report.section("Table II: clips")
+    records = counts.emotion_counts(found.table)
+    emotions = [*sorted({r["emotion"] for r in records} - {"total"}), "total"]
+    here = [name for name in counts.SOURCES if any(found.table["dataset"] == name)]
+    by_place = {(record["dataset"], record["emotion"]): record for record in records}
+    header, columns = ["emotion"], []
+    for dataset, source in counts.SOURCES.items():
+        header += [source.title] if dataset not in here else [source.title, "here"]
+        columns += [(dataset, "paper")] + ([(dataset, "clips")] if dataset in here else [])
+
+    def cell(dataset: str, emotion: str, field: str) -> str:
+        value = by_place.get((dataset, emotion), {}).get(field)
+        return "-" if value is None or (value == 0 and field == "paper") else str(value)
+
+    book.table(
+        "table2",
+        records,
+        header,
+        [(e, *(cell(dataset, e, field) for dataset, field in columns)) for e in emotions],
+        "Table II, as the paper counts"
+        + (" and as counted here." if here else "; none of its data sets is at hand."),
+    )
+    classes = counts.class_counts(found.table)
+    book.table(
+        "clips",
+        classes,
+        ("data set", "class", "clips", "subjects"),
+        [tuple(record.values()) for record in classes],
+        "The clips that everything below is made from.",
+    )
+    verdicts = [f"{counts.SOURCES[n].title} {_counted(records, n)}" for n in here]
+    book.judge(
+        data="the clip tables as they were read; `originet check` lists corrections and unusable "
+        "clips.",
+        agrees="; ".join(verdicts or ["no set of the paper to count"]) + ".",
+        unsaid="which clips the paper left out: it lists none. Its text and its Table II disagree "
+        "by one about anger and disgust of CAS(ME)².",
+    )
+
+
+def _counted(records: list[dict[str, Any]], dataset: str) -> str:
+    """Says how a set at hand is counted."""
+    rows = [row for row in records if row["dataset"] == dataset]
+    if rows[-1]["clips"] is None:  # the total
+        return "has other classes here than Table II"
+    if all(row["clips"] == row["paper"] for row in rows):
+        return "has as many clips of each emotion as the paper"
+    if rows[-1]["clips"] == rows[-1]["paper"]:
+        return "has as many clips as the paper, but not of each emotion"
+    return f"has {rows[-1]['clips']} clips, the paper {rows[-1]['paper']}"
+
+
+def complexity_section(book: Book, found: Findings) -> None:
+    """Adds Table V."""
+    book.report.section("Table V: complexity")
+    if not found.complexity:
+        book.report.text(f"Not made: {found.failed['Table V']}")
+        return
+    book.table(
+        "table5",
+        found.complexity,
+        (
+            *("network", "layers", "longest way", "parameters", "MiB, 4 bytes", "MiB, 8 bytes"),
+            *("paper: layers", "millions", "MB"),
+        ),
+        [
+            (
+                *(row["network"], str(row["layers"]), str(row["depth"]), f"{row['parameters']:,}"),
+                *(f"{row[f'mib_at_{size}_bytes']:.1f}" for size in (4, 8)),
+                _marked(row["paper_layers"], row["layers_agree"]),
+                _marked(row["paper_parameters_millions"], row["parameters_agree"]),
+                _marked(row["paper_memory_mb"], row["memory_agrees"]),
+            )
+            for row in found.complexity
+        ],
+        "Table V. Layers: convolutions and fully connected layers; longest way: those on the "
+        "longest way through the network. Memory at so many bytes a parameter. OrigiNet has "
+        f"{found.complexity[-1]['classes']} classes here, the others ImageNet's 1,000. ≠: none of "
+        "ours, rounded or cut off, is the paper's figure.",
+    )
+    exact = [row["network"] for row in found.complexity if row["parameters_agree"]]
+    bytes_of = {
+        size: [row["network"] for row in found.complexity if row["memory_agrees"] == size]
+        for size in (4, 8)
+    }
+    neither = [row["network"] for row in found.complexity if row["memory_agrees"] is None]
+    book.judge(
+        data="no data: the networks themselves, of torchvision and timm but for OrigiNet.",
+        agrees=f"parameters of {len(exact)} of {len(found.complexity)} networks. Memory as 4 bytes "
+        f"a parameter for {', '.join(bytes_of[4]) or 'none'}, as 8 for "
+        f"{', '.join(bytes_of[8]) or 'none'}, as neither for {', '.join(neither) or 'none'}: the "
+        "column mixes measures, so OrigiNet's advantage in it is half of what it would be by one "
+        "measure.",
+        unsaid="what the paper counts as a layer of OrigiNet and of MobileNet.",
+    )
+
+
+def ablation_section(book: Book, found: Findings) -> None:
+    """Adds Table VI."""
+    title, study = "Table VI: ablations", found.ablation
+    if study is None:
+        book.report.section(title)
+        book.report.text(f"Not made: {found.failed['Table VI']}")
+        return
+    ablation_report.ablation_section(book.report, study, title)
+    # Times are left out: the same command gives the same table.
+    book.csv("table6", [{k: v for k, v in r.items() if k != "seconds"} for r in study.records()])
+    book.judge(
+        data=training(found),
+        agrees=_order(study),
+        unsaid="how the paper's rows were trained. Its optimiser, rate, batch and epochs are not "
+        "published" + (f"; besides, {'; '.join(study.departures)}." if study.departures else "."),
+    )
+
+
+def source_section(book: Book, found: Findings) -> None:
+    """Adds what is missing for the rest, and where it is applied for."""
+    book.report.section("Licensed data")
+    records = counts.set_summary(found.table)
+    book.table(
+        "data_sets",
+        records,
+        ("data set", "here", "paper: clips", "paper: subjects", "needed for", "applied for at"),
+        [
+            (
+                counts.SOURCES[row["dataset"]].title,
+                f"{row['clips']} clips, {row['subjects']} subjects" if row["clips"] else "not here",
+                *(str(row["paper_clips"]), str(row["paper_subjects"])),
+                counts.SOURCES[row["dataset"]].needed_for,
+                counts.SOURCES[row["dataset"]].address,
+            )
+            for row in records
+        ],
+        "None of these may be passed on. docs/data.md of this package tells what to unpack where; "
+        "then `originet prepare` makes stores of it, which `originet reproduce` takes.",
+    )
+
+
+def settings(book: Book, found: Findings) -> None:
+    """Adds the settings, the clips' hash, versions and the machine."""
+    facts = {
+        "quick look": found.quick,
+        "data set": found.dataset,
+        "clips": len(found.table),
+        "clip list (SHA-256)": clip_list_hash(found.table),
+    }
+    settings_section(book.report, found.config, facts)
+    made_with_section(book.report, environment(found.device))
+
+
+def training(found: Findings) -> str:
+    """The clips and settings of everything that was trained."""
+    config = found.config
+    return (
+        f"{len(found.table)} clips ({found.dataset}), {describe(config)}, "
+        f"{_count(config.epochs, 'epoch')}, {_count(len(config.seeds), 'seed')}, images of "
+        f"{config.image_size} pixels by method {config.method}."
+    )
+
+
+def _order(study: Ablation) -> str:
+    """Tells whether every exchange costs accuracy, as it does in the paper."""
+    whole = study.results.get("OrigiNet")
+    others = {name: each for name, each in study.results.items() if name != "OrigiNet"}
+    if whole is None or not others:
+        return "the row OrigiNet or all others are missing, so nothing can be compared."
+    best, (low, high) = whole.metrics["pooled_accuracy"], whole.intervals["pooled_accuracy"]
+    scores = {name: each.metrics["pooled_accuracy"] for name, each in others.items()}
+    below = [name for name, score in scores.items() if score < best]
+    outside = [name for name, score in scores.items() if not low <= score <= high]
+    return (
+        "in the paper every exchange costs accuracy. Here it does in "
+        f"{len(below)} of {len(others)} rows ({', '.join(below) or 'none'}). Outside the 95 % "
+        f"interval of OrigiNet's own accuracy, {100 * low:.1f} to {100 * high:.1f} %: "
+        f"{', '.join(outside) or 'none'}; the others may differ by who took part."
+    )
+
+
+def _marked(figure: float, agrees: object) -> str:
+    """A figure of the paper, marked where ours is another."""
+    return f"{figure:g}" if agrees else f"≠ {figure:g}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _short(value: float) -> str:
+    """A number of four digits; what is rounding alone is 0."""
+    if abs(value) < _EXACT:
+        return "0"
+    text = f"{value:.3g}" if abs(value) < 1e-3 else f"{value:.4f}".rstrip("0").rstrip(".")
+    return text.replace("-", "−")
+
+
+def _error(value: float) -> str:
+    return "none" if value < _EXACT else f"{value:.2f}"

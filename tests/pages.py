@@ -1,0 +1,31 @@
+"""HTML pages as a browser would see them."""
+
+from html.parser import HTMLParser
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags with attributes, table cells, all text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.rows, self.words = [], [], []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        tag = self.tags[-1][0] if self.tags else ""
+        if tag == "style":
+            return
+        self.words.append(data)
+        if tag in ("td", "th") and data.strip():
+            self.rows[-1][-1] += data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]

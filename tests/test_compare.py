@@ -1,0 +1,236 @@
+"""The comparison: one run a network, LBP-TOP beside them, resuming, rows that fail, the paper's."""
+
+import csv
+import dataclasses
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+from stores import write_tree
+from torch import nn
+
+from originet import compare, lbp_top
+from originet.baselines import NETWORKS, QUOTED, Network, TableV
+from originet.compare import LBP_TOP, ROWS, inference_times, rows_named, run_comparison
+from originet.config import Config
+from originet.datasets import load_dataset
+from originet.errors import InputError
+from originet.loso import run_loso
+from originet.prepare import Settings, images_by_method
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SIZE = 32
+QUICK = Config(
+    epochs=1, batch_size=4, rotations=(0,), equalize=False, select="last", image_size=SIZE
+)
+
+
+@pytest.fixture(autouse=True)
+def quick_timing(monkeypatch):
+    monkeypatch.setattr(inference_times, "__kwdefaults__", {"budget": 0.0})
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """A table of 3 subjects with 2 clips each, and their active images."""
+    table = load_dataset("folder", write_tree(tmp_path / "tree", subjects=3))
+    return table, images_by_method(table, Settings(image_size=SIZE))["paper"]
+
+
+def without_time(result):
+    return [{k: v for k, v in fold.items() if k != "seconds"} for fold in result.folds]
+
+
+def test_rows_are_found_by_name():
+    assert ROWS == (*(network.name for network in NETWORKS), "LBP-TOP")
+    assert rows_named(None) == rows_named([]) == ROWS
+    assert rows_named(["lbp-top", "vgg-16", "VGG-16"]) == ("VGG-16", "LBP-TOP")
+    with pytest.raises(InputError, match=r"network must be one of AlexNet, .*, got 'VGG'"):
+        rows_named(["VGG"])
+
+
+def test_rows_are_runs_of_their_own_and_one_that_fails_does_not_lose_the_others(clips, tmp_path):
+    table, images = clips
+    rows = ["AlexNet", "MobileNetV2", "OrigiNet", LBP_TOP]
+    out = tmp_path / "out"
+    result = run_comparison(table, images, QUICK, rows=rows, out=out, device="cpu")
+    assert list(result.results) == [LBP_TOP, "MobileNetV2", "OrigiNet"]
+    too_small = "AlexNet needs images of 63 pixels a side or more, got image_size 32"
+    assert result.failed == {"AlexNet": too_small}
+    plain = run_loso(table, config=QUICK, images=images, device="cpu")
+    assert without_time(result.results["OrigiNet"]) == without_time(plain)
+    assert result.results["MobileNetV2"].model["class"] == "MobileNetV2"
+
+    told = json.loads((out / "compare.json").read_text())
+    assert told == json.loads(json.dumps(result.to_json()))
+    assert [quoted["name"] for quoted in told["quoted"]] == [row.name for row in QUOTED]
+    records = {record["row"]: record for record in told["rows"]}
+    assert list(records) == rows  # nothing is quoted for clips of one's own
+    with (out / "compare.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    for line, record in zip(lines, told["rows"], strict=True):
+        assert line == {k: "" if v is None else str(v) for k, v in record.items()}
+    for name in rows[1:]:
+        stored = json.loads((out / name / "results.json").read_text())
+        for measure in compare.MEASURES:
+            assert records[name][measure] == stored["metrics"][measure]
+        assert (records[name]["milliseconds"] is None) == (name == LBP_TOP)
+        assert records[name]["kind"] == ("handcrafted" if name == LBP_TOP else "network")
+    assert records["AlexNet"]["failed"] == too_small and records["AlexNet"]["uf1"] is None
+    assert records["AlexNet"]["parameters"] is None and records["AlexNet"]["milliseconds"] is None
+    assert records["AlexNet"]["published_parameters"] == 61_100_840
+    two = records["MobileNetV2"]["published_parameters"] - 998 * 1281  # outputs
+    assert records["MobileNetV2"]["parameters"] == two
+    assert records["MobileNetV2"]["mib_8_bytes"] == two * 8 / 2**20
+    assert records["OrigiNet"]["memory_agrees_at_bytes"] == 8
+    assert told["majority_accuracy"] == 0.5 and told["leaky"] is False
+
+
+def test_what_is_finished_is_not_computed_again(clips, tmp_path, monkeypatch):
+    table, images = clips
+    rows = ["OrigiNet", LBP_TOP]
+    seen = []
+
+    def interrupt(name, done, total):
+        seen.append((name, done, total))
+        if (name, done) == ("OrigiNet", 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_comparison(
+            table, images, QUICK, rows=rows, out=tmp_path / "out", device="cpu", progress=interrupt
+        )
+    assert seen == [*((LBP_TOP, n, 6) for n in range(1, 7)), *(("OrigiNet", n, 3) for n in (1, 2))]
+    assert not (tmp_path / "out" / "compare.json").exists()
+    folds = tmp_path / "out" / "OrigiNet" / "folds"
+    before = {path: path.read_bytes() for path in folds.glob("*.json")}
+    assert len(before) == 1
+    monkeypatch.setattr(lbp_top, "features_of", lambda *_, **__: pytest.fail("again"))
+    result = run_comparison(table, images, QUICK, rows=rows, out=tmp_path / "out", device="cpu")
+    assert list(result.results) == [LBP_TOP, "OrigiNet"] and len(list(folds.glob("*.json"))) == 3
+    for path, written in before.items():  # to the time that it took
+        assert path.read_bytes() == written
+    other = dataclasses.replace(QUICK, epochs=2)
+    with pytest.raises(InputError, match=r"another run: config\.epochs is 1 there, 2 here"):
+        run_comparison(table, images, other, rows=rows, out=tmp_path / "out", device="cpu")
+
+
+def test_without_frames_the_other_rows_are_evaluated(clips, tmp_path):
+    table, images = clips
+    gone = table.assign(frames=[(str(tmp_path / "gone.png"),)] * len(table))
+    result = run_comparison(gone, images, QUICK, rows=["OrigiNet", LBP_TOP], device="cpu")
+    reason = f"the clips' frames are needed, and {tmp_path / 'gone.png'} is not there"
+    assert result.failed == {LBP_TOP: reason}
+    assert [record["failed"] for record in result.records()] == [None, reason]
+    with pytest.raises(InputError, match="LBP-TOP cannot be evaluated: the clips' frames are n"):
+        run_comparison(gone, images, QUICK, rows=[LBP_TOP], device="cpu")
+
+
+def test_lbp_top_alone_takes_the_cuts_that_it_is_given(clips, monkeypatch):
+    table, images = clips
+    given = []
+    original = lbp_top.features_of
+    monkeypatch.setattr(
+        lbp_top, "features_of", lambda t, cuts, **k: given.append(cuts) or original(t, cuts)
+    )
+    result = run_comparison(table, images, QUICK, rows=[LBP_TOP])
+    assert given == [[Settings(image_size=SIZE)] * 6] and result.milliseconds == {}
+    cuts = [Settings(image_size=20 + number) for number in range(6)]
+    run_comparison(table, images, QUICK, rows=[LBP_TOP], cuts=cuts)
+    by_clip = dict(zip(table["clip"], cuts, strict=True))
+    # In the order of subjects and clips.
+    order = np.lexsort((table["clip"], table["subject"]))
+    assert given[1] == [by_clip[name] for name in table["clip"].iloc[order]]
+
+
+def test_the_papers_figures_are_those_of_the_data_set(clips):
+    table, images = clips
+    result = run_comparison(table, images, QUICK, rows=["OrigiNet"], device="cpu")
+    every = dataclasses.replace(result, rows=ROWS)
+
+    def accuracies(dataset):
+        records = dataclasses.replace(every, dataset=dataset).records()
+        assert all(set(record) == set(records[0]) for record in records)
+        for record in records:
+            measured = record["uf1"] is not None
+            assert measured == (record["row"] == "OrigiNet")
+            if record["kind"] == "quoted":
+                assert record["parameters"] is None and record["clips"] is None
+        shown = {r["row"]: (r["paper_accuracy"], r["paper_task"]) for r in records}
+        return {k: v for k, v in shown.items() if k not in ("AlexNet", "VGG-16", "GoogLeNet")}
+
+    four, five = "(P, N, S, O)", "(H, S, D, R, O)"
+    assert accuracies("casme2") == {
+        "VGG-19": (0.5330, None),
+        "ResNet-50": (None, None),
+        "MobileNet": (0.5772, None),
+        "MobileNetV2": (0.6076, None),
+        "OrigiNet": (0.6209, None),
+        LBP_TOP: (None, None),
+        "STLBP-IP": (0.5991, five),
+        "TICS": (0.6111, four),
+        "FHOFO": (0.5586, four),
+        "CNN-LSTM": (None, five),
+        "3D-Flow": (0.5911, "(H, S, D, R, T)"),
+    }
+    assert accuracies("samm")["OrigiNet"][0] == 0.3489
+    assert accuracies("samm")["LBP-TOP-SVM"] == (None, "")
+    assert accuracies("cas_me2")["LBP-TOP-SVM"] == (0.4095, "")
+    assert set(accuracies("folder").values()) == {(None, None)}
+
+
+def test_departures_from_the_paper_are_told(clips):
+    table, images = clips
+    result = run_comparison(table, images, QUICK, rows=["OrigiNet"], device="cpu")
+    small, strict = "the images have 32 pixels a side, not 128", "the protocol is strict"
+    assert result.departures == ["the clips are folder", small, strict]
+    samm = dataclasses.replace(result, dataset="samm")
+    assert samm.departures == ["the classes are happiness, sadness", small, strict]
+    four = ("negative", "others", "positive", "surprise")
+    published = dataclasses.replace(QUICK, protocol="paper", equalize=True, image_size=128)
+    for dataset in ("casme", "casme2"):
+        as_the_paper = dataclasses.replace(result, dataset=dataset, classes=four, config=published)
+        assert as_the_paper.departures == []
+
+
+class Sleeper(nn.Module):
+    """Takes a known time for an image."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.fc, self.seconds = nn.Linear(3, 2), seconds
+
+    def forward(self, x):
+        assert x.shape == (1, 3, SIZE, SIZE) and not self.training
+        assert x.is_contiguous(memory_format=torch.channels_last) and not torch.is_grad_enabled()
+        time.sleep(self.seconds)
+        return self.fc(x.mean((2, 3)))
+
+
+def test_times_are_of_one_image_and_draw_no_random_numbers():
+    figures = TableV(1, 1, 1)
+    slow, quick = (
+        Network(name, lambda classes, config, seconds=seconds: Sleeper(seconds), figures)
+        for name, seconds in (("slow", 0.1), ("quick", 0.01))
+    )
+    before = torch.random.get_rng_state()
+    times = inference_times([slow, quick], 2, QUICK, device=torch.device("cpu"))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert list(times) == ["slow", "quick"] and times["slow"] >= 100 > times["quick"] >= 10
+
+
+def test_bad_input_is_refused(clips, tmp_path):
+    table, images = clips
+    for arguments, message in (
+        ((table, images[:5]), r"images must be \(6, 32, 32\) uint8, got \(5, 32, 32\)"),
+        ((table[table["subject"] == "s0"], images[:2]), "at least 2 subjects, got 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run_comparison(*arguments, QUICK, rows=["OrigiNet"], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="out: cannot write to"):
+        run_comparison(table, images, QUICK, rows=[LBP_TOP], out=tmp_path / "file" / "below")

@@ -1,0 +1,173 @@
+"""Results that are read again, and images that must be the run's."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from torch import nn
+
+from originet.config import Config
+from originet.errors import InputError
+from originet.loso import run_loso
+from originet.saved_results import clip_images, read_results
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CONFIG = Config(epochs=2, batch_size=4, rotations=(0,), image_size=16, seeds=(0, 3))
+
+
+def linear(classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, classes))
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Shuffled clips of two data sets that share a subject's and the clips' names."""
+    rows = [
+        {"dataset": dataset, "subject": subject, "clip": f"c{i}", "label": "ab"[i % 2]}
+        for dataset, subject in (("x", "s1"), ("x", "s2"), ("y", "s1"))
+        for i in range(4)
+    ]
+    table = pd.DataFrame(rows).sample(frac=1, random_state=0).reset_index(drop=True)
+    images = np.random.default_rng(0).integers(0, 256, (len(table), 16, 16)).astype(np.uint8)
+    return table, images
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    table, images = data
+    return out, run_loso(table, linear, CONFIG, images=images, out=out, device="cpu")
+
+
+def test_results_come_back_as_they_were(run):
+    out, result = run
+    again = read_results(out)
+    assert again.to_json() == result.to_json()
+    for name in ("y_true", "y_pred", "confusion"):
+        assert getattr(again, name).dtype == np.int64
+        np.testing.assert_array_equal(getattr(again, name), getattr(result, name))
+    for name in ("config", "classes", "clips", "metrics", "intervals", "baseline", "folds"):
+        assert getattr(again, name) == getattr(result, name)
+
+
+def test_results_are_strict_json_and_numbers_keep_every_bit(run):
+    out, result = run
+
+    def refuse(literal):
+        raise AssertionError(f"{literal} is not JSON")
+
+    values = json.loads((out / "results.json").read_text(), parse_constant=refuse)
+    assert values["metrics"] == result.metrics
+    assert [f["probabilities"] for f in values["folds"]] == [
+        f["probabilities"] for f in result.folds
+    ]
+
+
+def test_every_field_is_documented(run):
+    out, _ = run
+    page = (Path(__file__).parents[1] / "docs" / "design.md").read_text()
+    _, results, folds = page.split("### Files of a run")[1].split("| field | value |")
+    values = json.loads((out / "results.json").read_text())
+    for keys, table in ((values, results), (values["folds"][0], folds)):
+        documented = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", " ".join(documented))) == keys.keys()
+    header = (out / "predictions.csv").read_text().splitlines()[0]
+    assert header == "seed,subject,clip,label,predicted,a,b,protocol"
+
+
+def test_predictions_hold_every_clip_of_every_seed(run, data):
+    out, result = run
+    lines = pd.read_csv(out / "predictions.csv", dtype={"clip": str})
+    assert len(lines) == 2 * len(data[0])
+    assert list(lines["seed"].unique()) == [0, 3]
+    assert not lines.duplicated(["seed", "subject", "clip"]).any()
+    np.testing.assert_allclose(lines[["a", "b"]].sum(axis=1), 1, atol=1e-6)
+    told = [p for fold in result.folds for shares in fold["probabilities"] for p in shares]
+    assert lines[["a", "b"]].to_numpy().ravel().tolist() == told
+
+
+def test_each_clip_gets_its_own_image(run, data):
+    _, result = run
+    table, images = data
+    found = clip_images(result, table, images)
+    assert len(found) == len(table)
+    for place, row in table.iterrows():
+        np.testing.assert_array_equal(
+            found[f"{row['dataset']}/{row['subject']}", row["clip"]], images[place]
+        )
+    for fold in result.folds:
+        assert all((fold["subject"], clip) in found for clip in fold["clips"])
+
+
+def test_other_clips_or_images_are_refused(run, data):
+    _, result = run
+    table, images = data
+    other = images.copy()
+    other[5, 3, 3] ^= 1
+    with pytest.raises(InputError, match="images are not those of the run: SHA-256"):
+        clip_images(result, table, other)
+    with pytest.raises(InputError, match="the 11 clips are not the 12 of the run: SHA-256"):
+        clip_images(result, table.iloc[:-1], images[:-1])
+
+
+def test_the_order_of_the_clips_does_not_matter(run, data):
+    _, result = run
+    table, images = data
+    order = np.random.default_rng(1).permutation(len(table))
+    first = clip_images(result, table, images)
+    second = clip_images(result, table.iloc[order].reset_index(drop=True), images[order])
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+
+
+def without(key):
+    return lambda values: values.pop(key)
+
+
+def wrong_confusion(values):
+    values["confusion"][0][0] += 1
+
+
+def wrong_fold(values):
+    predicted = values["folds"][0]["predicted"]
+    predicted[0] = 1 - predicted[0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (without("folds"), "no result of `originet loso`: it lacks 'folds'"),
+        (without("intervals"), "it lacks 'intervals'"),
+        (lambda values: values["folds"][3].pop("history"), "it lacks 'history'"),
+        (lambda values: values.update(config={"epoch": 3}), "unknown settings: epoch"),
+        (lambda values: values.update(intervals=[]), "no result of `originet loso`: "),
+        (lambda values: values.update(clips=[["a"]]), "no result of `originet loso`: "),
+        (lambda values: values.update(y_pred="x"), "no result of `originet loso`: "),
+        (lambda values: values["y_true"].pop(), r"y_true and y_pred must be \[12\] and \[2, 12\]"),
+        (wrong_confusion, "damaged: the confusion matrix is not that of the predictions"),
+        (wrong_fold, "damaged: the folds' predictions are not the pooled ones"),
+    ],
+)
+def test_damaged_results_are_refused_in_one_line(run, tmp_path, spoil, message):
+    values = json.loads((run[0] / "results.json").read_text())
+    spoil(values)
+    (tmp_path / "results.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=message) as error:
+        read_results(tmp_path)
+    assert str(tmp_path / "results.json") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_results_and_unfinished_ones_are_told_apart(tmp_path):
+    with pytest.raises(InputError, match=r"holds no results.json of `originet loso`"):
+        read_results(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="is not finished: run the same command again"):
+        read_results(tmp_path)
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(InputError, match=r"results.json is not valid JSON"):
+        read_results(tmp_path)

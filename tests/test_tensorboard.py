@@ -1,0 +1,76 @@
+"""Logs for TensorBoard, read back by its own reader."""
+
+import struct
+import sys
+
+import pytest
+from loso_results import EPOCHS, make_result
+
+from originet import tensorboard
+from originet.errors import InputError
+
+accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+
+def scalars(folder):
+    """The scalars of a run by tag: (step, value, time)."""
+    reader = accumulators.EventAccumulator(str(folder))
+    reader.Reload()
+    return {
+        tag: [(each.step, each.value, each.wall_time) for each in reader.Scalars(tag)]
+        for tag in reader.Tags()["scalars"]
+    }
+
+
+def single(value):
+    """A number as the logs hold it, in float32."""
+    return struct.unpack("f", struct.pack("f", value))[0]
+
+
+def test_each_fold_is_a_run_with_its_history(tmp_path):
+    result = make_result()
+    assert tensorboard.write_logs(result, tmp_path / "logs") == 6
+    folders = sorted((tmp_path / "logs").iterdir())
+    assert [folder.name for folder in folders] == [
+        f"seed{seed}_{index:03d}_{name}"
+        for seed in (0, 1)
+        for index, name in enumerate(("s1", "s2", "s_b_3"))
+    ]
+    for folder, fold in zip(folders, result.folds, strict=True):
+        told = scalars(folder)
+        assert len(told) == 5
+        for tag, name in (
+            ("loss/training", "loss"),
+            ("accuracy/training", "accuracy"),
+            ("loss/validation", "validation_loss"),
+            ("accuracy/validation", "validation_accuracy"),
+        ):
+            # 7 epochs in 7 seconds
+            assert told[tag] == [(r["epoch"], single(r[name]), r["epoch"]) for r in fold["history"]]
+        kept = fold["selected_epoch"]
+        assert told["accuracy/test"] == [(kept, single(fold["accuracy"]), kept)]
+
+
+def test_folds_without_validation_have_no_such_curves(tmp_path):
+    result = make_result(seeds=(0,))
+    for record in result.folds[0]["history"]:
+        record |= {"validation_loss": None, "validation_accuracy": None}
+    tensorboard.write_logs(result, tmp_path)
+    told = scalars(tmp_path / "seed0_000_s1")
+    assert told.keys() == {"loss/training", "accuracy/training", "accuracy/test"}
+
+
+def test_logs_written_again_do_not_pile_up(tmp_path):
+    for _ in range(2):
+        tensorboard.write_logs(make_result(), tmp_path)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 6
+    assert len(scalars(tmp_path / "seed0_000_s1")["loss/training"]) == EPOCHS
+
+
+def test_a_missing_package_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(InputError, match="need the package tensorboard: pip install"):
+        tensorboard.write_logs(make_result(), tmp_path / "logs")
+    assert not (tmp_path / "logs").exists()
