@@ -136,3 +136,20 @@ def test_bad_input_of_ablation(run, tree, tmp_path):
         assert code == 2 and printed == "" and err.startswith(f"error: {message}"), err
         assert len(err.splitlines()) == 1
     assert not out.exists()
+
+
+def test_executors_give_the_same_table(run, made, tmp_path):
+    told = []
+    for name, more in (("serial", ()), ("processes", ("--workers", 2))):
+        out = tmp_path / name
+        rows = ("--row", "LR", "--row", "WDy")
+        arguments = ("ablation", made, "-o", out, *QUICK, *rows, "--executor", name, *more)
+        code, _, err = run(*arguments, "--threads", 1)
+        assert code == 0, err
+        folds = [path.suffix for path in (out / "WDy" / "folds").iterdir()]
+        assert sorted(folds) == [".json"] * 3 + [".safetensors"] * 3
+        table = json.loads((out / "ablation.json").read_text())
+        told.append([record | {"seconds": 0} for record in table["rows"]])
+    assert told[0] == told[1]
+    code, _, err = run(*arguments, "--threads", 2, "--no-weights")
+    assert code == 2 and err.endswith("another run: compute.threads is 1 there, 2 here\n")

@@ -59,7 +59,8 @@ def run_loso(
         keep_weights: Write the weights of every fold into `out`, for
             `originet.weights.load_fold_weights`.
         device: Where to compute; None takes the GPU if there is one.
-        executor: How folds are computed, see `originet.executors`; None is `Serial()`.
+        executor: How folds are computed, see `originet.executors`; None is `Serial()`. To other
+            processes `model` travels by cloudpickle, which takes lambdas and closures.
         progress: Called as progress(done, total), counted in epochs over all folds and seeds;
             fold by fold where folds run in other processes.
 
