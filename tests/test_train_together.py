@@ -1,6 +1,7 @@
 """Several networks trained in turn, and a step that is recorded and replayed."""
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from originet.augment import augmented_views
 from originet.config import Config
-from originet.cuda_graph import GraphedStep
+from originet.cuda_graph import StepGraphs
 from originet.device import set_seed
 from originet.errors import InputError
 from originet.model import OrigiNet
@@ -84,6 +85,15 @@ def test_a_training_that_fails_does_not_stop_the_others() -> None:
         assert history.epochs == alone(seed)[1].epochs
 
 
+def test_a_training_is_gone_with_its_last_name() -> None:
+    # No cycle of references, in which large networks would wait for the garbage collector.
+    (training, *_) = trainings()
+    fit_together([training])
+    gone = weakref.ref(training)
+    del training, _
+    assert gone() is None
+
+
 def test_bfloat16_trains_and_is_another_arithmetic() -> None:
     config = Config.from_dict(CONFIG.to_dict() | {"precision": "bfloat16"})
     (model, history), (_, exact) = alone(0, config=config), alone(0)
@@ -136,9 +146,9 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 def test_every_call_is_one_step_run_or_replayed(recorder: Recorder) -> None:
-    step = GraphedStep(recorder.step)
+    graphs = StepGraphs()
     for size in (8, 8, 7, 8, 8, 8, 7):
-        step(size)
+        graphs.run(recorder.step, size)
     assert recorder.done == [
         *("ran 8", "ran 8", "ran 7", "ran 8"),  # libraries and the optimiser get ready
         *("recorded 8", "replayed", "replayed", "ran 7"),
@@ -150,11 +160,11 @@ def test_a_step_that_cannot_be_recorded_is_named(recorder: Recorder) -> None:
         if recorder.recording:
             raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    step = GraphedStep(reads_back)
+    graphs = StepGraphs()
     for _ in range(3):
-        step(8)
+        graphs.run(reads_back, 8)
     with pytest.raises(InputError, match=r"cannot be a CUDA graph \(operation not .*capturing\)"):
-        step(8)
+        graphs.run(reads_back, 8)
 
 
 @pytest.mark.needs_cuda

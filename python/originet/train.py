@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from originet.augment import augmented_views
 from originet.balance import balanced_weights, epoch_order
 from originet.config import Config
-from originet.cuda_graph import GraphedStep
+from originet.cuda_graph import StepGraphs
 from originet.device import arithmetic, own_stream, pick_device, set_seed
 from originet.errors import InputError
 from originet.predict import check_images, probabilities_of, to_input
@@ -92,10 +92,11 @@ class Training:
         self._best = (-math.inf, -math.inf)
         self._best_weights: dict[str, Tensor] | None = None
         self._selected = config.epochs
+        self._graphs = StepGraphs() if cuda_graph and self.device.type == "cuda" else None
         with self._stream:
-            self._prepare(views, cuda_graph)
+            self._prepare(views)
 
-    def _prepare(self, views: Tensor, cuda_graph: bool) -> None:
+    def _prepare(self, views: Tensor) -> None:
         """Puts on the device what steps read there."""
         config, where, parts = self.config, self.device, self._parts
         self.model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,8 +126,6 @@ class Training:
             fused=True,
             capturable=where.type == "cuda",
         )
-        captured = cuda_graph and where.type == "cuda"
-        self._run = GraphedStep(self._step) if captured else self._step
 
     def start_epoch(self) -> None:
         """Draws the order of the images."""
@@ -142,7 +141,10 @@ class Training:
     def step(self) -> None:
         """Trains on the next batch; on a GPU it returns before that is done."""
         with self._stream:
-            self._run(self._sizes.pop())
+            if self._graphs is None:
+                self._step(self._sizes.pop())
+            else:
+                self._graphs.run(self._step, self._sizes.pop())
 
     def end_epoch(self) -> None:
         """Waits for the steps, and validates.
