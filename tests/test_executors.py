@@ -109,7 +109,7 @@ def test_of_folds_at_once_those_that_succeed_stay(tmp_path):
     ]
 
 
-def test_images_are_shared_and_not_sent(tmp_path):
+def test_images_are_shared_and_not_sent(tmp_path, capfd):
     table, images = small_set(subjects=2, clips=300)
     images = np.ascontiguousarray(images.repeat(4, axis=1).repeat(4, axis=2))  # 2.5 MB
     config = Config.from_dict(QUICK.to_dict() | {"image_size": 64, "epochs": 1})
@@ -122,6 +122,7 @@ def test_images_are_shared_and_not_sent(tmp_path):
     run(table, images, model=model, config=config, executor=TWO)
     told = {int(path.name): path.read_text() for path in tmp_path.iterdir()}
     assert told.pop(os.getpid()) == "False" and set(told.values()) == {"True"}
+    assert "Warning" not in capfd.readouterr().err
 
 
 def test_a_killed_worker_is_told_and_what_was_finished_stays(tmp_path):

@@ -5,6 +5,7 @@ plain data too. Files are written by whoever asked for it, see `originet.rundir`
 """
 
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,7 +110,10 @@ def run_folds(
         In the order of the jobs, the outcome, or why there is none where training failed.
     """
     started = perf_counter()
-    pixels = torch.from_numpy(views).to(jobs[0].device)  # once for all, and no copy on the CPU
+    with warnings.catch_warnings():
+        # Memory that processes share cannot be written to; nothing here does.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        pixels = torch.from_numpy(views).to(jobs[0].device)  # once for all; no copy on the CPU
     trainings = []
     for job in jobs:
         set_seed(job.seed)
