@@ -352,7 +352,7 @@ def test_bench_measures_writes_and_prints(run, short, tmp_path):
     for title in ("Psi on", "Active image on", "OrigiNet on"):
         assert title in out
     rows = bench.read_results(folder)
-    subjects = {"rrelu", "active_image", "ragged", "windows", "stream", "model", "prepare"}
+    subjects = {"rrelu", "active_image", "ragged", "windows", "stream", "model", "prepare", "loso"}
     assert {row.subject for row in rows} == subjects
     assert {row.threads for row in rows} == {1} and all(row.commit for row in rows)
     names = {path.name for path in folder.iterdir()}
@@ -363,7 +363,7 @@ def test_bench_measures_writes_and_prints(run, short, tmp_path):
     ]
     assert all(cv2.imread(str(path)) is not None for path in pictures)
     code, out, _ = run("--results", folder, "--compare", "--baseline", folder)
-    assert code == 0 and "cases 19, ratios 48; worse by more than 10%: 0" in out
+    assert code == 0 and "cases 20, ratios 49; worse by more than 10%: 0" in out
 
 
 def test_bench_takes_one_subject_and_the_dtypes_asked_for(run, short, tmp_path):

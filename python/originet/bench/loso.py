@@ -106,11 +106,14 @@ def loso_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = Fal
     Args:
         device: Where to train.
         threads: Counts of CPU threads, of which the largest is taken; (0,) for a GPU.
-        quick: Two folds alone.
+        quick: Two folds of small images alone, without rotations.
     """
+    cases: dict[int, Config | None] = {_FOLDS: None, _SUBJECTS: None}
+    if quick:
+        cases = {_FOLDS: Config(epochs=1, rotations=(0,), equalize=False, image_size=32)}
     return [
-        Job(functools.partial(loso_case, folds, device=device), max(threads), budget=0.0)
-        for folds in ((_FOLDS,) if quick else (_FOLDS, _SUBJECTS))
+        Job(functools.partial(loso_case, folds, device=device, config=config), max(threads), 0.0)
+        for folds, config in cases.items()
     ]
 
 
