@@ -79,9 +79,10 @@ def without_time(result: LosoResult) -> dict[str, Any]:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """The bytes of every file of a run, by name, times taken out; without the page to read."""
+    """The bytes of every file of a run, by name, times taken out, and without the report."""
     files = {}
-    for path in sorted(p for p in out.rglob("*") if p.is_file() and p.suffix != ".html"):
+    paths = (path for path in out.rglob("*") if path.is_file() and path.suffix != ".html")
+    for path in sorted(paths):
         lines = path.read_bytes().splitlines(keepends=True)
         if path.suffix == ".json":
             lines = [line for line in lines if b'"seconds": ' not in line]

@@ -64,6 +64,7 @@ def make_result(dataset="semi-synthetic", seeds=(0, 1), confusion=((3, 3), (1, 5
         confusion=np.array(confusion),
         clip_list_sha256="ab12" * 16,
         images_sha256="cd34" * 16,
+        compute={"device": "cpu", "torch": "2.13.0", "threads": 2},
         seconds=12.34,
     )
 

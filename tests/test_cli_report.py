@@ -50,7 +50,7 @@ def test_loso_writes_a_report_with_pictures(finished):
     results = json.loads((finished / "results.json").read_text())
     assert re.search("<title>(.*)</title>", html).group(1) == "OrigiNet on folder, protocol strict"
     assert ["clip list (SHA-256)", results["clip_list_sha256"]] in page.rows
-    assert ["torch", results["torch"]] in page.rows
+    assert ["torch", results["compute"]["torch"]] in page.rows
     assert any(row[0] == "python" for row in page.rows)
     wrong = sum(t != p for t, p in zip(results["y_true"], results["y_pred"][0], strict=True))
     right = {p for t, p in zip(results["y_true"], results["y_pred"][0], strict=True) if t == p}

@@ -75,6 +75,18 @@ def test_a_loss_that_is_no_number_is_told_with_its_fold(tmp_path):
     assert len(list((tmp_path / "folds").glob("*.json"))) == 1
 
 
+def test_outputs_that_are_no_numbers_are_told_though_the_loss_was(tmp_path):
+    class Late(nn.Module):  # in evaluation alone, where nothing is validated
+        def forward(self, x):
+            return x if self.training else x * torch.nan
+
+    config = Config.from_dict(
+        QUICK.to_dict() | {"select": "last", "validation_fraction": 0.0, "epochs": 1}
+    )
+    with pytest.raises(InputError, match=r"^seed 0, subject s00: the trained network's outputs"):
+        run(*small_set(), model=lambda n: nn.Sequential(tiny(n), Late()), config=config)
+
+
 def test_a_class_that_the_papers_split_leaves_without_images_is_told(tmp_path):
     # With either subject left out, one clip shows the class: two copies, both drawn nearly surely.
     table, images = small_set(subjects=2, clips=6)
@@ -97,6 +109,7 @@ def test_a_class_that_the_papers_split_leaves_without_images_is_told(tmp_path):
         ("validation_fraction", 0.3, "config.validation_fraction is 0.2 there, 0.3 here"),
         ("select", "last", "config.select is 'validation' there, 'last' here"),
         ("seeds", (0, 1), "config.seeds is [0] there, [0, 1] here"),
+        ("precision", "bfloat16", "config.precision is 'float32' there, 'bfloat16' here"),
         ("method", "rank", "config.method is 'paper' there, 'rank' here"),
         ("class_weights", "balanced", "config.class_weights is 'none' there, 'balanced' here"),
         ("sampling", "balanced", "config.sampling is 'shuffled' there, 'balanced' here"),

@@ -128,6 +128,11 @@ def run_folds(
             outcomes.append(_failure(job, history))
             continue
         probabilities = predict(training.model, views[job.test, 0], device=job.device)  # [n, C]
+        if not np.isfinite(probabilities).all():
+            outcomes.append(
+                _failure(job, InputError("the trained network's outputs are no numbers"))
+            )
+            continue
         seconds = (perf_counter() - started) / len(jobs)
         record = _record(job, history, probabilities) | {"seconds": seconds}
         weights = to_safetensors(training.model) if job.keep_weights else None

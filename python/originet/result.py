@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from originet import metrics
@@ -51,6 +50,9 @@ class LosoResult:
     """Hash of the clip list, see `originet.datasets.clip_list_hash`."""
     images_sha256: str
     """Hash of the images, in the order of the clips' names."""
+    compute: dict[str, Any]
+    """What the numbers depend on besides: device, torch (the version) and on a CPU the threads of a
+    fold; see `originet.executors.compute_identity`."""
     seconds: float
     """Time spent in the folds, interrupted runs included."""
 
@@ -84,7 +86,7 @@ class LosoResult:
             "classes": list(self.classes),
             "config": self.config.to_dict(),
             "model": self.model,
-            "torch": torch.__version__,
+            "compute": self.compute,
             "clips": [list(clip) for clip in self.clips],
             "y_true": self.y_true.tolist(),
             "y_pred": self.y_pred.tolist(),

@@ -149,7 +149,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
         path: The file; replaced if it exists.
         values: The object.
     """
-    write_atomically(path, json.dumps(values, indent=1).encode())
+    write_atomically(path, json.dumps(values, indent=1, allow_nan=False).encode())
 
 
 def write_predictions(path: Path, classes: Sequence[str], folds: list[dict[str, Any]]) -> None:

@@ -71,6 +71,7 @@ class LosoRun:
         self._model, self.config, self._device = model, config, device
         self._keep_weights = keep_weights and out is not None
         self._progress = progress
+        self._compute = dict(compute)
         specimen = model(len(clips.classes))
         if model(len(clips.classes)) is specimen:
             told = "model must return a new network at every call, got the same one twice"
@@ -90,7 +91,7 @@ class LosoRun:
             "classes": list(clips.classes),
             "clip_list_sha256": clips.clip_list_sha256,
             "images_sha256": clips.images_sha256,
-            "compute": dict(compute),
+            "compute": self._compute,
         }
         if row:
             identity["row"] = dict(row)
@@ -205,6 +206,7 @@ class LosoRun:
             ),
             clip_list_sha256=clips.clip_list_sha256,
             images_sha256=clips.images_sha256,
+            compute=self._compute,
             seconds=float(sum(record["seconds"] for record in records)),
         )
         if self._directory is not None:

@@ -107,6 +107,7 @@ def _from_json(values: dict[str, Any]) -> LosoResult:
         confusion=np.array(values["confusion"], dtype=np.int64),
         clip_list_sha256=values["clip_list_sha256"],
         images_sha256=values["images_sha256"],
+        compute=values["compute"],
         seconds=values["seconds"],
     )
 

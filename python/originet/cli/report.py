@@ -12,7 +12,6 @@ from originet.cli.clips import read_clips
 from originet.console import console
 from originet.errors import InputError
 from originet.result import LosoResult
-from originet.rundir import read_json
 from originet.saved_results import ClipImages, clip_images, read_results
 
 
@@ -50,7 +49,7 @@ def report_command(
         images = _images(result, paths, dataset, annotations, frames, task)
     # The run may have used other versions than those at hand: what it recorded, and no more.
     made_with = {
-        "torch": str(read_json(run / "results.json")["torch"]),
+        **{name: str(value) for name, value in result.compute.items()},
         "report made again by": f"originet {timing.originet_version()}",
     }
     path = run / report.NAME

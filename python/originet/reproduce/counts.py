@@ -13,7 +13,8 @@ class Source(NamedTuple):
     Attributes:
         title: Its name in the field.
         address: Where it is applied for.
-        needed_for: The tables of the paper that are measured on it.
+        needed_for: The tables and figures that the paper says are made from it; of Figs. 2 and 4 it
+            does not say.
     """
 
     title: str
@@ -23,7 +24,7 @@ class Source(NamedTuple):
 
 SOURCES = {
     "casme": Source("CASME (CASME-I)", "casme.psych.ac.cn/casme/e1", "Tables II and III"),
-    "casme2": Source("CASME II", "casme.psych.ac.cn/casme/e2", "Tables II, III, VI; Figs. 2, 4, 5"),
+    "casme2": Source("CASME II", "casme.psych.ac.cn/casme/e2", "Tables II, III, VI; Fig. 5"),
     "cas_me2": Source("CAS(ME)²", "casme.psych.ac.cn/casme/e3", "Tables II and IV"),
     "samm": Source("SAMM", "helward.mmu.ac.uk/STAFF/M.Yap/dataset.php", "Tables II and IV"),
 }

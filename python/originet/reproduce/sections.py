@@ -190,7 +190,7 @@ def complexity_section(book: Book, found: Findings) -> None:
         "table5",
         found.complexity,
         (
-            *("network", "layers", "longest way", "parameters", "MiB, 4 bytes", "MiB, 8 bytes"),
+            *("network", "layers", "depth", "parameters", "MiB at 4", "MiB at 8"),
             *("paper: layers", "millions", "MB"),
         ),
         [
@@ -203,8 +203,8 @@ def complexity_section(book: Book, found: Findings) -> None:
             )
             for row in found.complexity
         ],
-        "Table V. Layers: convolutions and fully connected layers; longest way: those on the "
-        "longest way through the network. Memory at so many bytes a parameter. OrigiNet has "
+        "Table V. Layers: convolutions and fully connected layers; depth: those on the longest "
+        "way through the network. MiB at 4 and at 8 bytes a parameter. OrigiNet has "
         f"{found.complexity[-1]['classes']} classes here, the others ImageNet's 1,000. ≠: none of "
         "ours, rounded or cut off, is the paper's figure.",
     )
