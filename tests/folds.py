@@ -40,9 +40,12 @@ def worker_model(path: Path, harm: Callable[[int], None]) -> Callable[[int], nn.
 
     def model(num_classes: int) -> nn.Module:
         if os.getpid() != here:
-            with path.open("a") as file:  # one byte a call
-                file.write("x")
-            harm(path.stat().st_size)
+            with path.open("ab", buffering=0) as file:
+                file.write(b"x")
+                call = (
+                    file.tell()
+                )  # the end of the byte that was just appended: no call has another's
+            harm(call)
         return tiny(num_classes)
 
     return model
