@@ -185,7 +185,7 @@ def frames():
             time.sleep(0.3)
             if n == 1:
                 os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.3)
+                time.sleep(2)  # a busy machine may take a while to tell the main thread
     finally:
         print("closed", flush=True)
 

@@ -101,19 +101,18 @@ def loso_case(
 
 
 def loso_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = False) -> list[Job]:
-    """List the cases: two folds, then the whole run.
+    """List the cases: two folds of small images, two folds, the whole run.
 
     Args:
         device: Where to train.
         threads: Counts of CPU threads, of which the largest is taken; (0,) for a GPU.
-        quick: Two folds of small images alone, without rotations.
+        quick: The small images alone, which have no rotations.
     """
-    cases: dict[int, Config | None] = {_FOLDS: None, _SUBJECTS: None}
-    if quick:
-        cases = {_FOLDS: Config(epochs=1, rotations=(0,), equalize=False, image_size=32)}
+    small = Config(epochs=1, rotations=(0,), equalize=False, image_size=32)
+    cases = [(_FOLDS, small), *(() if quick else ((_FOLDS, None), (_SUBJECTS, None)))]
     return [
         Job(functools.partial(loso_case, folds, device=device, config=config), max(threads), 0.0)
-        for folds, config in cases.items()
+        for folds, config in cases
     ]
 
 
