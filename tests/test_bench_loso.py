@@ -20,7 +20,7 @@ def small(monkeypatch, one_thread):
 
 def small_providers():
     """Without processes, which take seconds to start."""
-    return {k: v for k, v in bench.loso_providers(CPU).items() if k != "processes"}
+    return {k: v for k, v in bench.loso_providers(CPU).items() if k in ("fused", "eager")}
 
 
 def test_the_run_is_as_large_as_casme_ii():
@@ -36,10 +36,13 @@ def test_the_run_is_as_large_as_casme_ii():
 
 def test_all_providers_train_the_same(small):
     tasks = loso.loso_tasks(SMALL, CPU)[:2]
-    losses = [function(tasks) for function in bench.loso_providers(CPU).values()]
-    assert len(losses) == 3
-    np.testing.assert_allclose(losses[1:], [losses[0]] * 2, rtol=1e-3)
-    assert losses[0][0] != losses[0][1]
+    losses = {name: function(tasks) for name, function in bench.loso_providers(CPU).items()}
+    assert list(losses) == ["fused", "processes", "bfloat16", "eager"]
+    for name in ("fused", "processes"):
+        np.testing.assert_allclose(losses[name], losses["eager"], rtol=1e-3)
+    np.testing.assert_allclose(losses["bfloat16"], losses["eager"], rtol=0.05)
+    assert losses["bfloat16"] != losses["fused"]
+    assert losses["fused"][0] != losses["fused"][1]
 
 
 def test_a_short_case_is_checked_and_timed_in_rounds(small):

@@ -363,7 +363,7 @@ def test_bench_measures_writes_and_prints(run, short, tmp_path):
     ]
     assert all(cv2.imread(str(path)) is not None for path in pictures)
     code, out, _ = run("--results", folder, "--compare", "--baseline", folder)
-    assert code == 0 and "cases 20, ratios 49; worse by more than 10%: 0" in out
+    assert code == 0 and "cases 20, ratios 50; worse by more than 10%: 0" in out
 
 
 def test_bench_takes_one_subject_and_the_dtypes_asked_for(run, short, tmp_path):

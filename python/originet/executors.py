@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from originet.device import pick_device
 from originet.errors import InputError
-from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_folds
+from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_folds, try_in_worker
 
 
 class Task(NamedTuple):
@@ -247,8 +247,7 @@ EXECUTORS: Mapping[str, type[Serial] | type[Processes] | type[Ray]] = {
 def _with_key(
     key: int, job: FoldJob, views: NDArray[np.uint8], threads: int
 ) -> tuple[int, FoldOutcome | FoldFailure]:
-    (outcome,) = try_folds([job], views, threads)
-    return key, outcome
+    return key, try_in_worker(job, views, threads)
 
 
 def _at_least(least: int, **values: float | None) -> None:

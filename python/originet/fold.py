@@ -23,6 +23,7 @@ from originet import metrics
 from originet.config import Config
 from originet.device import set_seed
 from originet.errors import InputError
+from originet.memory import keep_freed_memory
 from originet.predict import predict
 from originet.protocol import is_leaky
 from originet.train import History, Training, fit_together
@@ -191,6 +192,15 @@ def try_folds(
             return run_folds(jobs, views, cuda_graph=cuda_graph, progress=progress)
     except FAILURES as error:
         return [_failure(job, error) for job in jobs]
+
+
+def try_in_worker(
+    job: FoldJob, views: NDArray[np.uint8], threads: int
+) -> FoldOutcome | FoldFailure:
+    """Runs one fold in a process that is there for folds, see `try_folds`."""
+    keep_freed_memory()
+    (outcome,) = try_folds([job], views, threads)
+    return outcome
 
 
 def _failure(job: FoldJob, error: Exception) -> FoldFailure:

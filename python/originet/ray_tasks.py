@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from originet.errors import InputError
-from originet.fold import FoldFailure, FoldOutcome, one_line, try_folds
+from originet.fold import FoldFailure, FoldOutcome, one_line, try_in_worker
 
 if TYPE_CHECKING:
     from originet.executors import Outcomes, Ray, Task
@@ -37,7 +37,7 @@ def run_tasks(settings: "Ray", tasks: Iterator["Task"]) -> "Outcomes":
     ours = not ray.is_initialized()
     if ours:
         _connect(settings.address)
-    function: Any = try_folds  # Ray's own types count no arguments with defaults
+    function: Any = try_in_worker  # Ray's own types count no arguments with defaults
     remote = ray.remote(function).options(
         num_cpus=settings.cpus_per_task,
         num_gpus=settings.gpus_per_task,
@@ -53,7 +53,7 @@ def run_tasks(settings: "Ray", tasks: Iterator["Task"]) -> "Outcomes":
                 if id(task.views) not in stored:
                     stored[id(task.views)] = task.views, ray.put(task.views)
                 reference = stored[id(task.views)][1]
-                running[remote.remote([task.job], reference, settings.cpus_per_task)] = task
+                running[remote.remote(task.job, reference, settings.cpus_per_task)] = task
             if not running:
                 return
             (done, *_), _ = ray.wait(list(running), num_returns=1)
@@ -99,7 +99,7 @@ def _slots(settings: "Ray") -> int:
 def _outcome(reference: Any, task: "Task", retries: int) -> FoldOutcome | FoldFailure:
     """Fetches what a task came to; a mistake inside a task is raised here as it was there."""
     try:
-        (outcome,) = ray.get(reference)
+        outcome: FoldOutcome | FoldFailure = ray.get(reference)
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", error)  # of an exception that was raised inside a task
         if not isinstance(cause, ray.exceptions.RayError):

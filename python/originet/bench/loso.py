@@ -6,6 +6,7 @@ what they show. All train for as many epochs on the same batches of the same ima
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,17 @@ def loso_providers(device: torch.device) -> dict[str, Callable[[list[Task]], Los
     "eager" is one fold after the other in plain PyTorch: images in memory, augmented once a fold,
     psi and normalisation as single operations, torch's default layout and optimiser. On the CPU
     "fused" computes folds in turn with all threads and "processes" one a core; on a GPU "fused"
-    trains several at once and "alone" one after the other.
+    trains several at once and "alone" one after the other. "bfloat16" is the faster
+    way in that precision.
     """
     if device.type == "cpu":
         ours: dict[str, Executor] = {"fused": Serial(), "processes": Processes()}
+        fastest: Executor = Processes()
     else:
         ours = {"fused": Serial(), "alone": Serial(folds_at_once=1)}
+        fastest = Serial()
     named = {name: functools.partial(_run, executor) for name, executor in ours.items()}
-    return {**named, "eager": _eager}
+    return {**named, "bfloat16": functools.partial(_run_in_bfloat16, fastest), "eager": _eager}
 
 
 def loso_case(
@@ -148,6 +152,11 @@ def _run(executor: Executor, tasks: list[Task]) -> Losses:
             raise outcome.error()
         losses[key] = outcome.record["history"][0]["loss"]
     return [losses[key] for key in sorted(losses)]
+
+
+def _run_in_bfloat16(executor: Executor, tasks: list[Task]) -> Losses:
+    jobs = [replace(t.job, config=replace(t.job.config, precision="bfloat16")) for t in tasks]
+    return _run(executor, [Task(t.key, job, t.views) for t, job in zip(tasks, jobs, strict=True)])
 
 
 def _eager(tasks: list[Task]) -> Losses:

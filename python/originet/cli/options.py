@@ -16,6 +16,7 @@ from originet.datasets import DATASETS, TASKS
 from originet.errors import InputError
 from originet.executors import EXECUTORS
 from originet.executors import Executor as AnyExecutor
+from originet.memory import keep_freed_memory
 from originet.model import VARIANTS
 from originet.protocol import PROTOCOLS
 from originet_ext import METHODS
@@ -184,6 +185,7 @@ def run_of(
         InputError: If a value is outside its range, or there is no such executor or device.
     """
     given = dict(locals())
+    keep_freed_memory()  # this process is the command's own
     named = {_REPEATABLE.get(name, name): value for name, value in given.items()}
     fields = {field.name for field in dataclasses.fields(Config)}
     config = Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
