@@ -13,8 +13,8 @@ def keep_freed_memory() -> None:
     """Lets this process keep freed memory, up to 2 GiB, rather than give it back to the system.
 
     glibc gives large blocks back when they are freed, and the next step of a training gets them
-    page by page anew, which took up to a quarter of a step where it was tried. For processes that
-    do nothing but train; elsewhere than on glibc nothing changes.
+    anew, page by page. For processes that are there to train; elsewhere than on glibc nothing
+    changes.
     """
     if platform.libc_ver()[0] != "glibc":
         return
