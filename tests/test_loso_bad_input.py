@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from folds import QUICK, contents, run, small_set, tiny
+from folds import QUICK, contents, raising, run, small_set, tiny
 from stores import make, write_tree
 from torch import nn
 
@@ -40,13 +40,6 @@ def failing_fold(act: Callable[[nn.Module], None], fold: int = 3) -> Callable[[i
         return network
 
     return model
-
-
-def raising(error: BaseException) -> Callable[[nn.Module], None]:
-    def end(*_: object) -> None:
-        raise error
-
-    return lambda network: network.register_forward_pre_hook(end)
 
 
 def to_nan(network: nn.Module) -> None:

@@ -1,7 +1,6 @@
 """Whatever ends a run, its finished folds stay, and the next run ends as an undisturbed one."""
 
 import errno
-import multiprocessing
 import os
 import random
 import signal
@@ -9,24 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from folds import contents, run, small_set, with_dropout
+from folds import contents
+from interrupted import ONE, PROCESSES, SUBJECTS, TWO, complete, kill_itself
 from stores import nth_write
 
-from originet import files
 from originet.errors import InputError
-from originet.executors import Executor, Processes, Serial
 
-ONE = Serial(threads=1)
-TWO = Processes(workers=2, threads=1)
-SUBJECTS = 4
 WRITES = 1 + 2 * SUBJECTS + 2  # config.json, weights and record of each fold, results, predictions
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["originet.loso", "originet.store"])
-
-
-def complete(out: Path, executor: Executor = ONE) -> None:
-    run(*small_set(SUBJECTS), model=with_dropout, out=out, executor=executor)
 
 
 def finished(out: Path) -> list[str]:
@@ -45,32 +33,11 @@ def undisturbed(tmp_path_factory):
     return contents(out)
 
 
-def kill_itself(out: Path, moment: str, number: int) -> None:
-    """Runs, and dies in the middle of a write or before a file is moved into place."""
-
-    def kill() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    if moment == "write":
-        Path.write_bytes = nth_write(number, kill)
-    else:
-        calls, replace = iter(range(1, number + 1)), os.replace
-
-        def counted(*arguments):
-            if next(calls) == number:
-                kill()
-            return replace(*arguments)
-
-        assert files.os is os
-        os.replace = counted
-    complete(out)
-
-
 @pytest.mark.parametrize("moment", ["write", "move"])
 def test_a_run_killed_at_any_write_is_completed(tmp_path, undisturbed, moment):
     for number in range(1, WRITES + 1):
         out = tmp_path / str(number)
-        process = _processes.Process(target=kill_itself, args=(out, moment, number))
+        process = PROCESSES.Process(target=kill_itself, args=(out, moment, number))
         process.start()
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
@@ -87,7 +54,7 @@ def test_a_run_killed_at_a_random_moment_is_completed(tmp_path, undisturbed, exe
     rng = random.Random(0)
     for number in range(3 if executor is ONE else 1):
         out = tmp_path / str(number)
-        process = _processes.Process(target=complete, args=(out, executor))
+        process = PROCESSES.Process(target=complete, args=(out, executor))
         process.start()
         while not finished(out):
             time.sleep(0.001)

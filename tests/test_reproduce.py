@@ -2,28 +2,21 @@
 
 import io
 import json
-import multiprocessing
-import os
 import re
 import signal
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from interrupted import PROCESSES, QUICK_LOOK, kill_reproduction, reproduce_some
 from PIL import Image
 from stores import make, write_tree
 
-from originet import files, reproduce, synth
-from originet.config import Config
+from originet import reproduce, synth
 from originet.datasets import load_dataset
 from originet.prepare import Settings, images_by_method
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-QUICK = Config(epochs=1, image_size=16, rotations=(0,), equalize=False, select="last")
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["originet.reproduce"])
 
 
 def words(page: str) -> str:
@@ -98,43 +91,23 @@ def given(tmp_path):
     """A table of 12 semi-synthetic clips and their images."""
     root = synth.generate(tmp_path / "clips", subjects=3, clips_per_class=1)
     table = load_dataset("synthetic", root)
-    images = images_by_method(table, Settings(("paper", "rank"), QUICK.image_size))
+    images = images_by_method(table, Settings(("paper", "rank"), QUICK_LOOK.image_size))
     return table, images
-
-
-def _reproduce(given, out):
-    reproduce.PICTURED = ("OrigiNet",)  # the others take longer and are kept in the same way
-    return reproduce.run_reproduction(*given, QUICK, out=out, rows=["OrigiNet"], quick=True)
-
-
-def _killed(given, out, part):
-    """Reproduces, and dies when a file with this part in its name would be moved into place."""
-    torch.set_num_threads(1)
-    move = os.replace
-
-    def replace(source, target):
-        if part in str(target):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return move(source, target)
-
-    assert files.os is os
-    os.replace = replace
-    _reproduce(given, out)
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_tables(given, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "PICTURED", reproduce.PICTURED)  # put back at the end
     out = tmp_path / "out"
     # Responses and comparison are finished then, the ablations half.
-    process = _processes.Process(target=_killed, args=(given, out, "KS-2/folds/seed0_001"))
+    process = PROCESSES.Process(target=kill_reproduction, args=(given, out, "KS-2/folds/seed0_001"))
     process.start()
     process.join(100)
     assert process.exitcode == -signal.SIGKILL
     assert len(list(out.glob("ablation/*/folds/*.json"))) in range(5, 20)
     assert not (out / "report.html").exists()
-    assert not _reproduce(given, out).failed
+    assert not reproduce_some(given, out).failed
     whole = tmp_path / "whole"
-    _reproduce(given, whole)
+    reproduce_some(given, whole)
     assert tables(out) == tables(whole) and len(tables(out)) == 12
     for name in ("figure4.png", "figure5.png"):
         assert (out / "figures" / name).read_bytes() == (whole / "figures" / name).read_bytes()

@@ -1,0 +1,69 @@
+"""Runs for other processes, which are killed: those can import this file, but no test file."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import torch
+from folds import run, small_set, with_dropout
+from stores import nth_write
+
+from originet import files, reproduce
+from originet.config import Config
+from originet.executors import Executor, Processes, Serial
+
+ONE = Serial(threads=1)
+TWO = Processes(workers=2, threads=1)
+SUBJECTS = 4
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["originet.reproduce"])
+
+
+def complete(out: Path, executor: Executor = ONE) -> None:
+    run(*small_set(SUBJECTS), model=with_dropout, out=out, executor=executor)
+
+
+def kill_itself(out: Path, moment: str, number: int) -> None:
+    """Runs, and dies in the middle of a write or before a file is moved into place."""
+
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if moment == "write":
+        Path.write_bytes = nth_write(number, kill)
+    else:
+        calls, replace = iter(range(1, number + 1)), os.replace
+
+        def counted(*arguments):
+            if next(calls) == number:
+                kill()
+            return replace(*arguments)
+
+        assert files.os is os
+        os.replace = counted
+    complete(out)
+
+
+QUICK_LOOK = Config(epochs=1, image_size=16, rotations=(0,), equalize=False, select="last")
+
+
+def reproduce_some(given, out: Path) -> reproduce.Reproduction:
+    reproduce.PICTURED = ("OrigiNet",)  # the others take longer and are kept in the same way
+    return reproduce.run_reproduction(*given, QUICK_LOOK, out=out, rows=["OrigiNet"], quick=True)
+
+
+def kill_reproduction(given, out: Path, part: str) -> None:
+    """Reproduces, and dies when a file with this part in its name would be moved into place."""
+    torch.set_num_threads(1)
+    move = os.replace
+
+    def replace(source, target):
+        if part in str(target):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return move(source, target)
+
+    assert files.os is os
+    os.replace = replace
+    reproduce_some(given, out)
