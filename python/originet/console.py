@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -41,6 +41,18 @@ class Rate(ProgressColumn):
             return Text()
         number = f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
         return Text(f"{number} {self._name}/s", style="progress.data.speed")
+
+
+def complain_of(summary: str, failed: Mapping[str, str]) -> None:
+    """Tells on stderr what failed, a line each.
+
+    Args:
+        summary: The first line, which says how much failed.
+        failed: The reasons, each in one line, by what failed.
+    """
+    complain(summary)
+    for name, reason in failed.items():
+        errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from rich.table import Table
 from originet import ablation, ablation_report, report
 from originet.cli import options
 from originet.cli.clips import read_clips
-from originet.console import complain, console, errors, progress_bar, progress_bars
+from originet.console import complain_of, console, progress_bar, progress_bars
 from originet.protocol import describe
 
 ROW_NAMES = ", ".join(row.name for row in ablation.ROWS)
@@ -57,9 +57,7 @@ def ablation_command(
     _print_ablation(result)
     console.print(escape(f"Results: {out}, to be read in {page}"), soft_wrap=True)
     if result.failed:
-        complain(f"{len(result.failed)} of {len(rows)} rows failed:")
-        for name, reason in result.failed.items():
-            errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
+        complain_of(f"{len(result.failed)} of {len(rows)} rows failed:", result.failed)
         raise typer.Exit(2)
 
 

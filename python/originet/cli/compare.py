@@ -11,7 +11,7 @@ from rich.table import Table
 from originet import compare
 from originet.cli import options
 from originet.cli.clips import read_clips
-from originet.console import complain, console, errors, progress_bar, progress_bars
+from originet.console import complain_of, console, progress_bar, progress_bars
 from originet.protocol import LEAK, describe, is_leaky
 
 
@@ -60,9 +60,7 @@ def compare_command(
     _print_sizes(result, records)
     console.print(f"Results: {escape(str(out))}", soft_wrap=True)
     if result.failed:
-        complain(f"{len(result.failed)} of {len(rows)} rows were not evaluated:")
-        for name, reason in result.failed.items():
-            errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
+        complain_of(f"{len(result.failed)} of {len(rows)} rows were not evaluated:", result.failed)
         raise typer.Exit(2)
 
 

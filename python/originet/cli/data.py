@@ -21,7 +21,7 @@ from originet.cli.options import (
     Root,
     Task,
 )
-from originet.console import Rate, complain, console, errors, progress_bar, progress_bars
+from originet.console import Rate, complain_of, console, progress_bar, progress_bars
 from originet.files import write_atomically
 from originet.prepare import Settings
 from originet_ext import METHODS
@@ -124,10 +124,8 @@ def prepare_command(
     for line in lines:
         console.print(escape(line), soft_wrap=True, highlight=False)
     if failed := made.manifest["failed"]:
-        complain(f"{len(failed)} of {len(found.table)} clips failed:")
-        for clip in failed:
-            line = f"  {clip['subject']}/{clip['clip']}: {clip['reason']}"
-            errors.print(escape(line), soft_wrap=True, highlight=False)
+        reasons = {f"{clip['subject']}/{clip['clip']}": clip["reason"] for clip in failed}
+        complain_of(f"{len(failed)} of {len(found.table)} clips failed:", reasons)
         raise typer.Exit(2)
 
 

@@ -22,7 +22,7 @@ def bench_command(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for CSV files and pictures; rows are added.")
     ] = Path("originet-bench"),
-    quick: Annotated[bool, typer.Option("--quick", help="Under a minute, a few cases.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A few cases.")] = False,
     subject: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(bench.SUBJECTS)}; repeatable, all by default."),

@@ -10,7 +10,7 @@ from rich.progress import TimeRemainingColumn
 
 from originet import render
 from originet.cli.options import DEFAULTS
-from originet.console import Rate, complain, console, errors, progress_bar, progress_bars
+from originet.console import Rate, complain_of, console, progress_bar, progress_bars
 from originet.errors import InputError
 from originet_ext import METHODS
 
@@ -99,7 +99,6 @@ def image(
     done = f"{out}: {len(files) - len(failed)} of {len(files)} clips"
     console.print(escape(done), soft_wrap=True)
     if failed:
-        complain(f"{len(failed)} of {len(files)} clips failed:")
-        for clip, reason in failed.items():
-            errors.print(f"  {escape(f'{clip}: {reason}')}", soft_wrap=True, highlight=False)
+        named = {str(clip): reason for clip, reason in failed.items()}
+        complain_of(f"{len(failed)} of {len(files)} clips failed:", named)
         raise typer.Exit(2)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from originet import ablation, compare, reproduce
 from originet.cli import options
 from originet.cli.clips import read_clips
-from originet.console import complain, console, errors, progress_bar, progress_bars
+from originet.console import complain_of, console, progress_bar, progress_bars
 
 
 @options.with_run_options
@@ -78,7 +78,5 @@ def reproduce_command(
         )
     console.print(f"Report: {escape(str(made.report))}", soft_wrap=True)
     if made.failed:
-        complain(f"{len(made.failed)} parts could not be made:")
-        for name, reason in made.failed.items():
-            errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
+        complain_of(f"{len(made.failed)} parts could not be made:", made.failed)
         raise typer.Exit(2)
