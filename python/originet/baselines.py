@@ -129,6 +129,15 @@ class Network:
 
         return factory
 
+    def published(self) -> tuple[Complexity, dict[str, Any]]:
+        """Returns the size with the outputs that Table V counts, and what of it is the table's.
+
+        Returns:
+            The size, and `Complexity.agrees` with this network's row of the table.
+        """
+        size = self.complexity(Config(image_size=PUBLISHED_SIZE), self.published_classes)
+        return size, size.agrees(self.table_v)
+
     def complexity(self, config: Config, classes: int) -> Complexity:
         """Counts layers and parameters, without memory for them.
 

@@ -186,9 +186,8 @@ def _published(network: Network | None) -> dict[str, Any]:
         values: Sequence[Any] = [None] * len(names)
         agrees: Mapping[str, Any] = dict.fromkeys(("layers", "parameters", "memory"))
     else:
-        size = network.complexity(Config(image_size=PUBLISHED_SIZE), network.published_classes)
+        size, agrees = network.published()
         values = (network.published_classes, *size, *map(size.mib, BYTES))
-        agrees = size.agrees(network.table_v)
     return {
         **{f"published_{name}": value for name, value in zip(names, values, strict=True)},
         "paper_layers": network and network.table_v.layers,

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from originet.baselines import NETWORKS, PUBLISHED_SIZE
-from originet.config import Config
+from originet.baselines import NETWORKS
 
 
 def table_v() -> list[dict[str, Any]]:
@@ -20,8 +19,7 @@ def table_v() -> list[dict[str, Any]]:
     """
     records = []
     for network in NETWORKS:
-        size = network.complexity(Config(image_size=PUBLISHED_SIZE), network.published_classes)
-        paper, agrees = network.table_v, size.agrees(network.table_v)
+        paper, (size, agrees) = network.table_v, network.published()
         records.append(
             {
                 "network": network.name,
