@@ -1,10 +1,10 @@
 """The temporal weights behind the linear active-image methods."""
 
-import functools
-
 import numpy as np
 import torch
 from torch import Tensor
+
+from originet_ext._cache import cached
 
 
 def method_weights(method: str, length: int) -> Tensor:
@@ -27,7 +27,7 @@ def method_weights(method: str, length: int) -> Tensor:
     return torch.from_numpy(weights)
 
 
-@functools.lru_cache(maxsize=1024)
+@cached(maxsize=1024)
 def weight_terms(method: str, length: int) -> tuple[np.ndarray, np.ndarray]:
     """The same as a sum over the frames that a method reads, for the kernels.
 

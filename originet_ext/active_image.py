@@ -1,6 +1,5 @@
 """Active imaging: a clip of frames summed over time into one image, in one pass over the frames."""
 
-import functools
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from originet_ext._cache import cached
 from originet_ext._checks import METHODS, MOTION_METHODS, NORMALIZATIONS, check_method
 from originet_ext._clips import is_single, unpack_clips
 from originet_ext._weights import weight_terms
@@ -75,7 +75,7 @@ def active_image(
     return images[0] if is_single(frames, offsets) else images
 
 
-@functools.lru_cache(maxsize=256)
+@cached(maxsize=256)
 def _plan(method: str, bounds: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """The arguments clips (and index and weights) of a pool over clips one behind the other.
 

@@ -95,16 +95,10 @@ def _overlapping_clips(
         clips = torch.stack([starts, torch.full_like(starts, window)], 1)
         return pool_motion([frames], clips, method == "rectified", normalize)
     # While compiling, the length of a range is a constant, even where `window` is a symbol.
-    index, weights = _terms(method, len(range(window)))
+    index, weights = map(torch.from_numpy, weight_terms(method, len(range(window))))
     ends = torch.full_like(starts, len(index))
     clips = torch.stack([starts, torch.zeros_like(starts), ends], 1)
     return pool_terms([frames], clips, index, weights, normalize)
-
-
-@torch.compiler.assume_constant_result
-def _terms(method: str, window: int) -> tuple[Tensor, Tensor]:
-    index, weights = weight_terms(method, window)
-    return torch.from_numpy(index), torch.from_numpy(weights)
 
 
 @torch.library.register_fake("originet::sliding_pool")

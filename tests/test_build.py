@@ -77,6 +77,15 @@ def test_import_works_from_the_source_tree_and_elsewhere(directory):
     assert printed == "0.5\n"
 
 
+@pytest.mark.parametrize("package", ["originet_ext", "originet"])
+def test_import_brings_in_nothing_slow(package):
+    slow = {"torch._dynamo", "torch.onnx", "sklearn", "scipy", "matplotlib", "ray", "tensorboard"}
+    code = f"import torch, sys; torchs = set(sys.modules); import {package}; "
+    code += f"print(*({slow} & (set(sys.modules) - torchs)))"
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert printed.split() == []
+
+
 def test_source_tree_without_library_uses_the_installed_one(tmp_path):
     shutil.copytree(
         ROOT / "originet_ext",

@@ -188,7 +188,7 @@ def test_a_poisoned_test_subject_changes_nothing_in_its_fold(drawn, monkeypatch)
     poisoned, wrong = features.copy(), labels.copy()
     poisoned[subjects == "s2"] *= 1e6
     wrong[subjects == "s2"] = 1
-    monkeypatch.setattr(module, "LinearSVC", Spy)
+    monkeypatch.setattr("sklearn.svm.LinearSVC", Spy)
     folds = []
     for data in ((features, labels), (poisoned, wrong)):
         Spy.learned = []
@@ -221,7 +221,7 @@ def test_balance_helps_the_rare_class(drawn):
 def test_an_svm_that_does_not_converge_is_no_result(drawn, monkeypatch):
     features, _, subjects = drawn
     labels = np.random.default_rng(0).integers(0, 2, 48)
-    monkeypatch.setattr(module, "LinearSVC", lambda **k: LinearSVC(**(k | {"max_iter": 1})))
+    monkeypatch.setattr("sklearn.svm.LinearSVC", lambda **k: LinearSVC(**(k | {"max_iter": 1})))
     with pytest.raises(InputError, match="SVM without subject s0: Liblinear failed to converge"):
         predict_loso(features, labels, subjects, CONFIG)
 

@@ -28,10 +28,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 from originet import imaging, metrics
 from originet.baselines import EXTRA
@@ -203,6 +199,12 @@ def predict_loso(
     Raises:
         InputError: If there are fewer than 2 subjects, or the solver does not converge.
     """
+    # Here, as every command would wait for them.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
     balanced = "balanced" in (config.class_weights, config.sampling)
     predicted = np.full((len(config.seeds), len(labels)), -1, np.int64)
     for row, seed in enumerate(config.seeds):

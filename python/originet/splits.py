@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import LeaveOneGroupOut
 
 from originet.datasets import ClipTable, clip_list_hash
 from originet.errors import InputError
@@ -31,6 +30,8 @@ def subject_splits(
     count = len(np.unique(groups))
     if count < 2:
         raise InputError(f"leave-one-subject-out needs at least 2 subjects, got {count}")
+    from sklearn.model_selection import LeaveOneGroupOut  # here, as every command would wait for it
+
     return iter(LeaveOneGroupOut().split(groups, groups=groups))
 
 

@@ -1,0 +1,24 @@
+"""A cache of results that is out of the way while compiling."""
+
+import functools
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+import torch
+
+R = TypeVar("R")
+
+
+def cached(maxsize: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """`functools.lru_cache` for functions that Dynamo traces: it ignores a cache with a warning."""
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        keep = functools.lru_cache(maxsize)(function)
+
+        @functools.wraps(function)
+        def call(*args: Hashable) -> R:
+            return function(*args) if torch.compiler.is_compiling() else keep(*args)
+
+        return call
+
+    return decorate
