@@ -169,6 +169,43 @@ def test_fused_block_equals_its_parts(
     assert block.norm.num_batches_tracked == (2 if training else 0)
 
 
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+@pytest.mark.parametrize("kernel_sizes", [(1, 3), (3, 5), (5, 7)])
+@pytest.mark.parametrize("size", [16, 33])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_repeated_channel_is_convolved_once(
+    variant: str, kernel_sizes: tuple[int, int], size: int, layout: torch.memory_format
+) -> None:
+    net = OrigiNet(4, image_size=size, variant=variant, kernel_sizes=kernel_sizes).double()
+    net.to(memory_format=layout)
+    plain = copy.deepcopy(net)
+    grey = torch.randn(5, 1, size, size, dtype=torch.float64)
+    ours, copied = grey.clone().requires_grad_(), grey.clone().requires_grad_()
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        got = net(ours.expand(-1, 3, -1, -1))
+    assert not any(t.dim() == 4 and t.shape[1] == 3 for t in kept)
+    want = plain(copied.repeat(1, 3, 1, 1))
+    torch.testing.assert_close(got, want)
+    got.logsumexp(1).sum().backward()
+    want.logsumexp(1).sum().backward()
+    torch.testing.assert_close(ours.grad, copied.grad)
+    wanted = dict(plain.named_parameters())
+    for name, parameter in net.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name].grad, msg=name)
+
+
+@pytest.mark.parametrize("activation", [nn.Sigmoid, FusedRReLU])
+def test_other_blocks_take_a_repeated_channel_as_three(activation: type[nn.Module]) -> None:
+    net = OrigiNet(4, in_channels=2, image_size=16, variant="authors", activation=activation).eval()
+    x = torch.randn(2, 1, 16, 16)
+    torch.testing.assert_close(net(x.expand(-1, 2, -1, -1)), net(x.repeat(1, 2, 1, 1)))
+    block = net.stage1
+    torch.testing.assert_close(
+        block.join(x.expand(-1, 2, -1, -1)), block.join(x.repeat(1, 2, 1, 1))
+    )
+
+
 def test_block_without_running_statistics_uses_the_batch() -> None:
     block = OrigiNet(4, image_size=32).stage1
     block.norm = nn.BatchNorm2d(16, track_running_stats=False)

@@ -58,6 +58,32 @@ def _conv(in_channels: int, out_channels: int, kernel_size: int, variant: str) -
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride=2, padding=kernel_size // 2)
 
 
+def _is_repeated(x: Tensor) -> bool:
+    """Tells whether the channels of [N, C, H, W] are one in memory, as `expand` leaves them."""
+    return x.shape[1] > 1 and x.stride(1) == 0
+
+
+def _without_copies(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Reduces a convolution of one channel, repeated C times, to that channel alone.
+
+    A convolution is linear in its weights, so theirs are added up over the C channels.
+
+    Args:
+        x: [N, C, H, W].
+        weight: [D, C, K, K].
+
+    Returns:
+        [N, 1, H, W] and [D, 1, K, K] in channels_last, or both arguments as they are.
+    """
+    if not _is_repeated(x):
+        return x, weight
+
+    def channels_last(one: Tensor) -> Tensor:  # by its strides, as one channel fits every layout
+        return one.contiguous().unsqueeze(-1).permute(0, 3, 1, 2)
+
+    return channels_last(x[:, 0]), channels_last(weight.sum(1))
+
+
 class HybridBlock(nn.Module):
     """One hybrid feature block, Eq. (7): BN(act(C_small(x)) + act(C_large(x))).
 
@@ -103,7 +129,8 @@ class HybridBlock(nn.Module):
     def _fused(self, x: Tensor, alpha: float, norm: nn.BatchNorm2d) -> Tensor:
         """The block with all that follows its convolutions, their biases too, in one op."""
         small, large = (
-            conv._conv_forward(x, conv.weight, None) for conv in (self.conv_small, self.conv_large)
+            conv._conv_forward(*_without_copies(x, conv.weight), None)
+            for conv in (self.conv_small, self.conv_large)
         )
         norm._check_input_dim(small)
         # As nn.BatchNorm2d.forward keeps its running statistics; momentum None: their mean so far.
@@ -221,7 +248,7 @@ class OrigiNet(nn.Module):
         expected = (self.in_channels, self.image_size, self.image_size)
         if x.dim() != 4 or tuple(x.shape[1:]) != expected:
             raise InputError(f"x must be [N, {', '.join(map(str, expected))}], got {list(x.shape)}")
-        if self.channels_last and x.device.type == "cpu":
+        if self.channels_last and x.device.type == "cpu" and not _is_repeated(x):
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.stage2(self.stage1(x))  # [N, 16, S/2, S/2], then [N, 32, S/4, S/4]
         if self.variant == "paper":

@@ -1,5 +1,7 @@
 """Prediction: images become the network's input, and its logits become probabilities."""
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -64,13 +66,15 @@ def to_input(images: Tensor) -> Tensor:
         images: [B, S, S] uint8.
 
     Returns:
-        [B, 3, S, S] float32 in channels_last, the faster layout on CPU and GPU alike.
+        [B, 3, S, S] float32. On the CPU the three channels are one in memory (stride 0), which
+        `OrigiNet` makes use of; not to be written to. Elsewhere in channels_last.
     """
-    x = images.float() / 255
-    deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
-    x = (x - mean) / deviation.clamp_min(1 / 255)  # a blank image stays finite: zeros
+    x = images.float()
+    x -= x.mean(dim=(1, 2), keepdim=True)
+    deviation = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) / math.sqrt(x[0].numel())
+    x /= deviation.clamp_min(1)  # of 255; a blank image stays finite: zeros
     three = x.unsqueeze(1).expand(-1, 3, -1, -1)  # [B, 3, S, S]
-    return three.contiguous(memory_format=torch.channels_last)
+    return three if x.is_cpu else three.contiguous(memory_format=torch.channels_last)
 
 
 def check_images(images: NDArray[np.uint8]) -> None:
