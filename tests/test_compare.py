@@ -205,7 +205,7 @@ class Sleeper(nn.Module):
 
     def forward(self, x):
         assert x.shape == (1, 3, SIZE, SIZE) and not self.training
-        assert x.is_contiguous(memory_format=torch.channels_last) and not torch.is_grad_enabled()
+        assert x.stride(1) == 0 and not torch.is_grad_enabled()  # as `to_input` gives it
         time.sleep(self.seconds)
         return self.fc(x.mean((2, 3)))
 
