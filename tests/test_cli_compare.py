@@ -146,4 +146,6 @@ def test_bad_input_of_compare(run, tree, tmp_path, monkeypatch):
     alone = ("-o", tmp_path / "out", "--network", "LBP-TOP", "--image-size", 16)
     code, printed, err = run("compare", tree, *alone)
     assert code == 2 and printed == ""
-    assert err.splitlines()[-1].startswith(f"error: LBP-TOP cannot be evaluated: {tree}/sadness/s0")
+    assert err.splitlines()[-1].startswith(
+        f"error: none of 1 rows could be evaluated, as LBP-TOP: {tree}/sadness/s0"
+    )

@@ -19,6 +19,7 @@ from originet.datasets import load_dataset
 from originet.errors import InputError
 from originet.loso import run_loso
 from originet.prepare import Settings, images_by_method
+from originet.study import NothingEvaluated
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -125,8 +126,21 @@ def test_without_frames_the_other_rows_are_evaluated(clips, tmp_path):
     reason = f"the clips' frames are needed, and {tmp_path / 'gone.png'} is not there"
     assert result.failed == {LBP_TOP: reason}
     assert [record["failed"] for record in result.records()] == [None, reason]
-    with pytest.raises(InputError, match="LBP-TOP cannot be evaluated: the clips' frames are n"):
+    message = "none of 1 rows could be evaluated, as LBP-TOP: the clips' frames are needed"
+    with pytest.raises(NothingEvaluated, match=message):
         run_comparison(gone, images, QUICK, rows=[LBP_TOP], device="cpu")
+    with pytest.raises(NothingEvaluated, match="none of 2 rows") as raised:
+        run_comparison(gone, images, QUICK, rows=["AlexNet", LBP_TOP], device="cpu")
+    assert list(raised.value.failed) == [LBP_TOP, "AlexNet"]
+
+
+def test_lbp_top_is_told_where_every_network_fails(clips, tmp_path):
+    rows, out = ["AlexNet", LBP_TOP], tmp_path / "out"
+    result = run_comparison(*clips, QUICK, rows=rows, out=out, device="cpu")
+    assert list(result.results) == [LBP_TOP]
+    assert list(result.failed) == ["AlexNet"]
+    told = json.loads((out / "compare.json").read_text())
+    assert [record["failed"] is None for record in told["rows"]] == [False, True]
 
 
 def test_lbp_top_alone_takes_the_cuts_that_it_is_given(clips, monkeypatch):

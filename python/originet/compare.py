@@ -38,6 +38,7 @@ from originet.device import arithmetic, pick_device
 from originet.errors import InputError
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.files import write_atomically
+from originet.fold import one_line
 from originet.lbp_top import LbpTopResult, pattern_function, run_lbp_top
 from originet.predict import to_input
 from originet.prepare import Settings
@@ -45,7 +46,7 @@ from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
 from originet.rundir import claim, write_json
 from originet.splits import sort_clips
-from originet.study import Variant, run_study
+from originet.study import NothingEvaluated, Variant, run_study
 
 LBP_TOP = "LBP-TOP"
 """The handcrafted row: LBP-TOP and a linear SVM."""
@@ -270,8 +271,9 @@ def run_comparison(
 
     Raises:
         InputError: If there is no row of a name, a package is missing, the table cannot be
-            evaluated or the images do not fit it, `out` belongs to another study or cannot be
-            written, or no network, or nothing at all, could be evaluated.
+            evaluated or the images do not fit it, or `out` belongs to another study or cannot be
+            written.
+        NothingEvaluated: If no row could be evaluated.
     """
     config = Config() if config is None else config
     names = rows_named(rows)
@@ -300,22 +302,25 @@ def run_comparison(
                 progress=None if progress is None else partial(progress, LBP_TOP),
             )
         except (InputError, OSError, MemoryError) as error:
-            failed[LBP_TOP] = (str(error) or type(error).__name__).splitlines()[0]
-            if not networks:
-                raise InputError(f"{LBP_TOP} cannot be evaluated: {failed[LBP_TOP]}") from error
+            failed[LBP_TOP] = one_line(error)
     if networks:
-        study = run_study(
-            table,
-            [Variant(network.name, network.model(config), config) for network in networks],
-            {config.method: images},
-            out=directory,
-            keep_weights=keep_weights,
-            device=where,
-            executor=executor,
-            progress=progress,
-        )
-        results |= study.results
-        failed |= study.failed
+        try:
+            study = run_study(
+                table,
+                [Variant(network.name, network.model(config), config) for network in networks],
+                {config.method: images},
+                out=directory,
+                keep_weights=keep_weights,
+                device=where,
+                executor=executor,
+                progress=progress,
+            )
+            results |= study.results
+            failed |= study.failed
+        except NothingEvaluated as error:
+            failed |= error.failed
+    if not results:
+        raise NothingEvaluated(failed)
     majority = metrics.majority_baseline(clips.labels, clips.subjects)["pooled_accuracy"]
     comparison = Comparison(
         rows=names,

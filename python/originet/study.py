@@ -49,6 +49,16 @@ class StudyResult:
     """The reason, in one line, by the names of the others."""
 
 
+class NothingEvaluated(InputError):
+    """No variant of a study could be evaluated."""
+
+    def __init__(self, failed: dict[str, str]) -> None:
+        """Makes the message of the first reason; `failed` is that of `StudyResult`."""
+        name, reason = next(iter(failed.items()))
+        super().__init__(f"none of {len(failed)} rows could be evaluated, as {name}: {reason}")
+        self.failed = failed
+
+
 def run_study(
     table: ClipTable,
     variants: Sequence[Variant],
@@ -84,8 +94,9 @@ def run_study(
 
     Raises:
         InputError: If there is no variant, one is given twice or its name cannot be a directory's,
-            images are missing, the table cannot be evaluated, `out` belongs to another study or
-            cannot be written, or no variant could be evaluated.
+            images are missing, the table cannot be evaluated, or `out` belongs to another study or
+            cannot be written.
+        NothingEvaluated: If no variant could be evaluated.
     """
     names = [variant.name for variant in variants]
     if not names or len(set(names)) < len(names):
@@ -133,10 +144,7 @@ def run_study(
             failed[name] = str(result)
         else:
             results[name] = result
+    failed = {name: failed[name] for name in names if name in failed}
     if not results:
-        name, reason = next(iter(failed.items()))
-        raise InputError(f"none of {len(names)} rows could be evaluated, as {name}: {reason}")
-    return StudyResult(
-        {name: results[name] for name in names if name in results},
-        {name: failed[name] for name in names if name in failed},
-    )
+        raise NothingEvaluated(failed)
+    return StudyResult({name: results[name] for name in names if name in results}, failed)
