@@ -25,7 +25,8 @@ mallinfo.restype = Account
 if sys.argv[1] == "keep":
     keep_freed_memory()
 before = mallinfo()
-blocks = [torch.ones(n << 18) for n in (8, 2, 8, 4)]  # MiB, as a step allocates and frees them
+# MiB: below the 32 that glibc never keeps, above all that an import may have freed.
+blocks = [torch.ones(n << 18) for n in (24, 16, 20)]
 mapped = mallinfo().hblkhd - before.hblkhd
 del blocks
 print(mapped >> 20, (mallinfo().fordblks - before.fordblks) >> 20)
@@ -42,10 +43,10 @@ def test_freed_blocks_stay_with_the_process():
 
     mapped, kept = mebibytes("keep")
     assert mapped == 0
-    assert kept > 20
+    assert kept > 50
     mapped, kept = mebibytes("leave")
-    assert mapped >= 22
-    assert kept <= 0
+    assert mapped >= 60
+    assert kept < 10
 
 
 def test_elsewhere_nothing_happens(monkeypatch):

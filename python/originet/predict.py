@@ -69,9 +69,10 @@ def to_input(images: Tensor) -> Tensor:
         [B, 3, S, S] float32. On the CPU the three channels are one in memory (stride 0), which
         `OrigiNet` makes use of; not to be written to. Elsewhere in channels_last.
     """
+    _, height, width = images.shape
     x = images.float()
     x -= x.mean(dim=(1, 2), keepdim=True)
-    deviation = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) / math.sqrt(x[0].numel())
+    deviation = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) / math.sqrt(height * width)
     x /= deviation.clamp_min(1)  # of 255; a blank image stays finite: zeros
     three = x.unsqueeze(1).expand(-1, 3, -1, -1)  # [B, 3, S, S]
     return three if x.is_cpu else three.contiguous(memory_format=torch.channels_last)
