@@ -43,10 +43,10 @@ def test_freed_blocks_stay_with_the_process():
 
     mapped, kept = mebibytes("keep")
     assert mapped == 0
-    assert kept > 50
+    assert kept >= 59  # of 60, rounded down
     mapped, kept = mebibytes("leave")
     assert mapped >= 60
-    assert kept < 10
+    assert kept <= 0
 
 
 def test_elsewhere_nothing_happens(monkeypatch):

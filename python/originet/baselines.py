@@ -21,7 +21,7 @@ from torch import nn
 from torch.autograd.graph import Node
 
 from originet.config import Config
-from originet.errors import InputError
+from originet.errors import InputError, one_line
 from originet.fold import ModelFactory
 from originet.model import OrigiNet, layer_count, parameter_count
 
@@ -273,10 +273,9 @@ def _detection_ops() -> torch.library.Library:
 
 
 def _not_usable(package: str, error: Exception) -> InputError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
     return InputError(
         f"the networks of the paper's tables need torchvision and timm ({EXTRA}), but {package} "
-        f"cannot be imported: {reason}"
+        f"cannot be imported: {one_line(error)}"
     )
 
 

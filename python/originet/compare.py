@@ -35,10 +35,9 @@ from originet.datasets import ClipTable
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.device import arithmetic, pick_device
-from originet.errors import InputError
+from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.files import write_atomically
-from originet.fold import one_line
 from originet.lbp_top import LbpTopResult, pattern_function, run_lbp_top
 from originet.predict import to_input
 from originet.prepare import Settings

@@ -22,7 +22,7 @@ from torch import nn
 from originet import metrics
 from originet.config import Config
 from originet.device import set_seed
-from originet.errors import InputError
+from originet.errors import InputError, one_line
 from originet.memory import keep_freed_memory
 from originet.predict import predict
 from originet.protocol import is_leaky
@@ -210,11 +210,6 @@ def _failure(job: FoldJob, error: Exception) -> FoldFailure:
         reason += "; a smaller batch_size or fewer folds at a time may help"
     details = "".join(traceback.format_exception(error))
     return FoldFailure(f"{job.name}: {reason}", details)
-
-
-def one_line(error: BaseException) -> str:
-    """Returns what an exception says, in one line; its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
-from originet.errors import InputError
+from originet.errors import InputError, one_line
 from originet.executors import Executor, Serial, compute_identity
 from originet.files import safe_name
-from originet.fold import FAILURES, ModelFactory, one_line
+from originet.fold import FAILURES, ModelFactory
 from originet.result import LosoResult
 from originet.rundir import claim
 from originet.runs import LosoRun, execute

@@ -20,7 +20,7 @@ from originet import ablation, baselines, compare, synth
 from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.device import pick_device
-from originet.errors import InputError
+from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.loso import check_table
 from originet.prepare import Settings
@@ -287,7 +287,7 @@ def _attempt(failed: dict[str, str], name: str, make: Callable[[], Made]) -> Mad
         return make()
     # What may end one part alone: a package that is missing, bad training, a full device.
     except (InputError, MemoryError, RuntimeError) as error:
-        failed[name] = (str(error) or type(error).__name__).splitlines()[0]
+        failed[name] = one_line(error)
         return None
 
 
