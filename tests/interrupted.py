@@ -1,13 +1,16 @@
 """Runs for other processes, which are killed: those can import this file, but no test file."""
 
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import signal
 from pathlib import Path
 
 import torch
-from folds import run, small_set, with_dropout
+from folds import SIZE, run, small_set, with_dropout
 from stores import nth_write
+from torch import nn
 
 from originet import files, reproduce
 from originet.config import Config
@@ -44,6 +47,23 @@ def kill_itself(out: Path, moment: str, number: int) -> None:
         assert files.os is os
         os.replace = counted
     complete(out)
+
+
+def kill_the_parent(out: Path, alive: Path) -> None:
+    """Runs in workers that lock a file as long as they live, and kill this process."""
+    here = os.getpid()
+
+    def model(num_classes: int) -> nn.Module:
+        if os.getpid() != here:
+            fcntl.flock(os.open(alive, os.O_RDONLY), fcntl.LOCK_SH)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(here, signal.SIGKILL)
+        # Of more weights than a pipe takes before somebody reads.
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 64), nn.Linear(64, num_classes)
+        )
+
+    run(*small_set(SUBJECTS), model=model, out=out, executor=TWO)
 
 
 QUICK_LOOK = Config(epochs=1, image_size=16, rotations=(0,), equalize=False, select="last")

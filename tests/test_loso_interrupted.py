@@ -1,6 +1,7 @@
 """Whatever ends a run, its finished folds stay, and the next run ends as an undisturbed one."""
 
 import errno
+import fcntl
 import os
 import random
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from folds import contents
-from interrupted import ONE, PROCESSES, SUBJECTS, TWO, complete, kill_itself
+from interrupted import ONE, PROCESSES, SUBJECTS, TWO, complete, kill_itself, kill_the_parent
 from stores import nth_write
 
 from originet.errors import InputError
@@ -63,6 +64,23 @@ def test_a_run_killed_at_a_random_moment_is_completed(tmp_path, undisturbed, exe
         process.join(60)
         complete(out, executor)
         assert without_leftovers(out) == undisturbed
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    alive = tmp_path / "alive"
+    alive.touch()
+    process = PROCESSES.Process(target=kill_the_parent, args=(tmp_path / "out", alive))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    deadline = time.monotonic() + 60
+    with alive.open() as file:
+        while True:
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                assert time.monotonic() < deadline, "a worker lives on"
+                time.sleep(0.1)
 
 
 @pytest.mark.parametrize("number", range(1, WRITES + 1))

@@ -5,6 +5,9 @@ as they end, in any order. Every fold sets its own seeds, so on the CPU the same
 gives the same numbers, bit for bit, whatever the executor. Only the caller writes files.
 """
 
+import os
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -166,7 +169,9 @@ class Processes:
                 batch_size=1,
                 pre_dispatch="n_jobs",
                 return_as="generator_unordered",
-                idle_worker_timeout=60,  # seconds; how long workers outlive a killed parent
+                idle_worker_timeout=60,  # seconds, for a session that goes on
+                initializer=_end_with,
+                initargs=(os.getpid(),),
             )
             try:
                 with closing(pool(calls())) as outcomes:
@@ -248,6 +253,20 @@ def _with_key(
     key: int, job: FoldJob, views: NDArray[np.uint8], threads: int
 ) -> tuple[int, FoldOutcome | FoldFailure]:
     return key, try_in_worker(job, views, threads)
+
+
+def _end_with(parent: int) -> None:
+    """Lets this process end soon after its parent, whatever ended that one.
+
+    Workers of a parent that was killed would wait for ever for somebody to take their results.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _at_least(least: int, **values: float | None) -> None:
