@@ -80,6 +80,22 @@ def test_outputs_that_are_no_numbers_are_told_though_the_loss_was(tmp_path):
         run(*small_set(), model=lambda n: nn.Sequential(tiny(n), Late()), config=config)
 
 
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (lambda n: tiny(n + 1), r"\[7, 3\]"),  # its answers might even be classes
+        (lambda n: tiny(n - 1), r"\[7, 1\]"),
+        (lambda n: nn.Sequential(tiny(1), nn.Flatten(0)), r"\[7\]"),
+        (lambda n: nn.Conv2d(3, n, 16, padding=1), r"\[7, 2, 3, 3\]"),
+    ],
+)
+def test_a_network_of_other_outputs_is_told_at_its_first_step(tmp_path, model, shape):
+    message = rf"^seed 0, subject s00: the network must give logits \[7, 2\] here, gave {shape}$"
+    with pytest.raises(InputError, match=message):
+        run(*small_set(), model=model, out=tmp_path)
+    assert not list((tmp_path / "folds").iterdir())
+
+
 def test_a_class_that_the_papers_split_leaves_without_images_is_told(tmp_path):
     # With either subject left out, one clip shows the class: two copies, both drawn nearly surely.
     table, images = small_set(subjects=2, clips=6)

@@ -123,6 +123,7 @@ def run_folds(
             Training(
                 *(network, pixels, job.train, labels, job.config),
                 seed=job.seed,
+                classes=len(job.classes),
                 cuda_graph=cuda_graph,
             )
         )

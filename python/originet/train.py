@@ -4,9 +4,11 @@ Images stay in memory as uint8 and become float batch by batch. The only statist
 of the image itself, so no clip can influence how another one is seen.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +58,7 @@ class Training:
         config: Config,
         *,
         seed: int,
+        classes: int | None = None,
         cuda_graph: bool = True,
     ) -> None:
         """Prepares the training; what it trains and validates on, `originet.protocol` chooses.
@@ -68,6 +71,8 @@ class Training:
             labels: Their class indices [N].
             config: Settings; those about seeds and the making of images are not read here.
             seed: Seed of the split, of the order of the batches and of dropout.
+            classes: How many logits an image the network must give; None takes any number that
+                the labels allow.
             cuda_graph: On a GPU, launch steps as CUDA graphs.
 
         Raises:
@@ -85,12 +90,12 @@ class Training:
         self._generator = torch.Generator().manual_seed(seed)
         self._labels = torch.from_numpy(labels[self._parts.training_clips])  # [M]
         self._validation_labels = labels[self._parts.validation_clips]  # [V]
-        self._clips = clips
+        self._clips, self._classes = clips, classes
         self._stream = own_stream(self.device)
         self.steps = -(-self._count // config.batch_size)
         self.epochs: list[dict[str, float | None]] = []
         self._best = (-math.inf, -math.inf)
-        self._best_weights: dict[str, Tensor] | None = None
+        self._best_weights: dict[str, Any] | None = None
         self._selected = config.epochs
         self._graphs = StepGraphs() if cuda_graph and self.device.type == "cuda" else None
         with self._stream:
@@ -139,7 +144,11 @@ class Training:
                 counter.zero_()
 
     def step(self) -> None:
-        """Trains on the next batch; on a GPU it returns before that is done."""
+        """Trains on the next batch; on a GPU it returns before that is done.
+
+        Raises:
+            InputError: If the network gives another number of logits than it must.
+        """
         with self._stream:
             if self._graphs is None:
                 self._step(self._sizes.pop())
@@ -163,6 +172,9 @@ class Training:
         with arithmetic(precision, self.device):
             with torch.autocast(self.device.type, torch.bfloat16, precision == "bfloat16"):
                 logits = self.model(to_input(images))  # [B, classes]
+            if self._classes is not None and logits.shape != (size, self._classes):
+                expected, got = [size, self._classes], list(logits.shape)
+                raise InputError(f"the network must give logits {expected} here, gave {got}")
             logits = logits.float()
             if weights is not None:  # the network may know classes that no clip here has
                 weights = F.pad(weights, (0, logits.shape[1] - len(weights)))
@@ -200,7 +212,8 @@ class Training:
         # Few clips give many ties in accuracy; among those the lower loss decides.
         if self.config.select == "validation" and (score, -validation_loss) > self._best:
             self._best, self._selected = (score, -validation_loss), epoch
-            self._best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+            # Not all that a network keeps with its weights need be tensors.
+            self._best_weights = copy.deepcopy(self.model.state_dict())
 
     def finish(self) -> History:
         """Gives the model the weights of the selected epoch, and leaves it in evaluation mode."""
