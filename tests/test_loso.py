@@ -17,6 +17,7 @@ from originet.device import set_seed
 from originet.errors import InputError
 from originet.loso import run_loso, subject_splits
 from originet.predict import predict
+from originet.saved_results import read_results
 from originet.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -273,6 +274,24 @@ def test_tables_that_do_not_allow_loso_are_refused() -> None:
         run(table.drop(columns="label"), images)
     with pytest.raises(InputError, match="holds clip folder/s00/c0 twice"):
         run(table.replace({"clip": {"c2": "c0"}}), images)
+    for column in ("dataset", "subject", "clip", "label"):
+        nameless = table.copy()
+        nameless.loc[7, column] = None
+        with pytest.raises(InputError, match=f"table has no {column} in row 7, counted from 0"):
+            run(nameless, images)
+
+
+def test_names_may_be_numbers(tmp_path: Path) -> None:
+    table, images = small_set(subjects=2)
+    names = {
+        "subject": table["subject"].str[1:].astype(int),
+        "clip": table["clip"].str[1:].astype(int),
+        "label": (table["label"] == "right").astype(int),
+    }
+    result = run(table.assign(**names), images, out=tmp_path, keep_weights=False)
+    in_text = {name: column.astype(str) for name, column in names.items()}
+    assert without_time(result) == without_time(run(table.assign(**in_text), images))
+    assert read_results(tmp_path).to_json() == result.to_json()
 
 
 def test_images_and_model_must_fit() -> None:
@@ -286,6 +305,10 @@ def test_images_and_model_must_fit() -> None:
     model = tiny(2)
     with pytest.raises(InputError, match="model must return a new network at every call"):
         run(table, images, model=lambda _: model)
+    with pytest.raises(InputError, match=r"model must make networks, .* got one network"):
+        run(table, images, model=model)
+    with pytest.raises(InputError, match=r"model must return a torch\.nn\.Module, got NoneType"):
+        run(table, images, model=lambda _: None)
 
 
 def test_subjects_of_two_data_sets_are_different_people() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from originet import metrics
 from originet.augment import augmented_views
@@ -72,7 +73,13 @@ class LosoRun:
         self._keep_weights = keep_weights and out is not None
         self._progress = progress
         self._compute = dict(compute)
+        if isinstance(model, nn.Module):
+            told = "model must make networks, as a class or a function does, got one network"
+            raise InputError(told)
         specimen = model(len(clips.classes))
+        if not isinstance(specimen, nn.Module):
+            kind = type(specimen).__name__
+            raise InputError(f"model must return a torch.nn.Module, got {kind}")
         if model(len(clips.classes)) is specimen:
             told = "model must return a new network at every call, got the same one twice"
             raise InputError(told)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.datasets import ClipTable, clip_list_hash
+from originet.datasets import KEY, ClipTable, clip_list_hash
 from originet.errors import InputError
+
+_COLUMNS = (*KEY, "label")
 
 
 def subject_splits(
@@ -47,20 +49,23 @@ def check_table(
         The subject of each clip [N], the class names, sorted, and the class of each clip [N].
 
     Raises:
-        InputError: If a column is missing, a clip stands in the table twice, there are fewer
-            than 2 subjects or classes, or a class occurs with a single subject.
+        InputError: If a column or a value in it is missing, a clip stands in the table twice,
+            there are fewer than 2 subjects or classes, or a class occurs with a single subject.
     """
-    missing = [c for c in ("dataset", "subject", "clip", "label") if c not in table.columns]
+    missing = [c for c in _COLUMNS if c not in table.columns]
     if missing:
         raise InputError(f"table has no column {', '.join(missing)}")
+    for column in _COLUMNS:
+        empty = np.flatnonzero(table[column].isna())
+        if len(empty) > 0:
+            raise InputError(f"table has no {column} in row {empty[0]}, counted from 0")
     subjects = table["subject"].astype(str)
     if table["dataset"].nunique() > 1:  # the same name in two data sets is two people
         subjects = table["dataset"].astype(str) + "/" + subjects
     subject_splits(subjects.to_numpy())
-    key = ["dataset", "subject", "clip"]
-    doubled = table[table.duplicated(key)]
+    doubled = table[table.duplicated(KEY)]
     if len(doubled) > 0:
-        raise InputError(f"table holds clip {'/'.join(map(str, doubled.iloc[0][key]))} twice")
+        raise InputError(f"table holds clip {'/'.join(map(str, doubled.iloc[0][KEY]))} twice")
     labels = table["label"].astype(str)
     classes = tuple(sorted(set(labels)))
     if len(classes) < 2:

@@ -81,6 +81,6 @@ def clip_list_hash(table: ClipTable) -> str:
         SHA-256, in hexadecimal, of the sorted lines `dataset/subject/clip/label`, each ended by a
         newline (what `sort | sha256sum` prints for them).
     """
-    keys: Iterable[tuple[str, ...]] = table[[*KEY, "label"]].itertuples(index=False, name=None)
-    lines = sorted("/".join(key) + "\n" for key in keys)
+    keys: Iterable[tuple[object, ...]] = table[[*KEY, "label"]].itertuples(index=False, name=None)
+    lines = sorted("/".join(map(str, key)) + "\n" for key in keys)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
