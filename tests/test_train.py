@@ -63,10 +63,22 @@ def test_config_survives_json_exactly() -> None:
     assert Config.from_dict({}) == Config()
 
 
+def test_config_takes_numpys_numbers() -> None:
+    config = Config(epochs=np.int64(3), learning_rate=np.float32(0.5), seeds=np.arange(2))
+    same = Config(epochs=3, learning_rate=0.5, seeds=(0, 1))
+    assert config == same and hash(config) == hash(same)
+    assert json.dumps(config.to_dict()) == json.dumps(same.to_dict())
+    assert {type(seed) for seed in config.seeds} == {int}  # they are written with every fold
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
         ("epochs", 0, "epochs must be at least 1, got 0"),
+        ("epochs", 1.5, r"epochs must be a whole number, got 1\.5"),
+        ("batch_size", "8", "batch_size must be a whole number, got '8'"),
+        ("image_size", 32.0, r"image_size must be a whole number, got 32\.0"),
+        ("seeds", (0.5,), r"seeds must be whole numbers, got \(0\.5,\)"),
         ("batch_size", 2, "batch_size must be at least 3, got 2"),
         ("learning_rate", 0.0, "learning_rate must be positive and finite, got 0.0"),
         ("learning_rate", float("nan"), "learning_rate must be positive and finite, got nan"),

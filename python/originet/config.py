@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from originet.augment import ROTATIONS
 from originet.balance import CLASS_WEIGHTS, SAMPLINGS
 from originet.errors import InputError
@@ -69,8 +71,15 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        for name in ("rotations", "seeds"):  # a list, as JSON gives it, would not be hashable
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for field in dataclasses.fields(self):  # NumPy's numbers become Python's, lists hashable
+            value = np.asarray(getattr(self, field.name)).tolist()
+            value = tuple(value) if isinstance(value, list) else value
+            object.__setattr__(self, field.name, value)
+        for name in ("epochs", "batch_size", "image_size"):
+            value = getattr(self, name)
+            _require(isinstance(value, int), name, "a whole number", value)
+        whole = all(isinstance(seed, int) for seed in self.seeds)
+        _require(whole, "seeds", "whole numbers", self.seeds)
         _require(self.protocol in PROTOCOLS, "protocol", f"one of {PROTOCOLS}", self.protocol)
         _require(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
