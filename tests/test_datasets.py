@@ -1,5 +1,6 @@
 import json
 import math
+import os
 
 import cv2
 import numpy as np
@@ -107,6 +108,13 @@ def test_one_clip_name_under_two_emotions_is_told_apart(tree):
 def test_clips_that_cannot_be_told_apart_are_refused(tree):
     write_clip(tree / "others" / "s1" / "a")  # "Other" is the same emotion
     with pytest.raises(InputError, match=r"two clips named others-a of subject s1: .*img1\.png"):
+        load_dataset("folder", tree)
+
+
+def test_names_that_are_not_utf_8_are_refused(tree):
+    subject = tree / "Other" / "s1"
+    subject.rename(subject.with_name(os.fsdecode(b"M\xfcller")))  # as old archives unpack
+    with pytest.raises(InputError, match=r"the name 'M\\udcfcller' is not UTF-8: rename its"):
         load_dataset("folder", tree)
 
 

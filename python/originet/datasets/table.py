@@ -58,8 +58,11 @@ def make_table(rows: Sequence[ClipRow]) -> ClipTable:
     """Builds the clip table from its rows, in their order.
 
     Raises:
-        InputError: if two rows have the same (dataset, subject, clip).
+        InputError: if two rows have the same (dataset, subject, clip), or a name is not UTF-8.
     """
+    for name in (row[key] for row in rows for key in ("subject", "clip", "label")):
+        if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no letters
+            raise InputError(f"the name {name!r} is not UTF-8: rename its folder or file")
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     for column in ("onset", "apex", "offset"):
         table[column] = table[column].astype("Int64")
