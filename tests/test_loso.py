@@ -258,6 +258,8 @@ def test_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"out: cannot write to .*file/out: Not a directory"):
         run(*small_set(), out=tmp_path / "file" / "out")
+    with pytest.raises(InputError, match=r"out: cannot write to .*xxx: File name too long"):
+        run(*small_set(), out=tmp_path / ("x" * 300))
 
 
 def test_tables_that_do_not_allow_loso_are_refused() -> None:

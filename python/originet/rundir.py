@@ -38,8 +38,9 @@ def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
             cannot be written.
     """
     folds = directory / "folds"
-    if not (directory / "config.json").exists() and folds.is_dir() and any(folds.iterdir()):
-        raise InputError(f"{directory} holds folds but no config.json to tell their run")
+    with writing(directory):
+        if not (directory / "config.json").exists() and folds.is_dir() and any(folds.iterdir()):
+            raise InputError(f"{directory} holds folds but no config.json to tell their run")
     claim(directory, identity)
     with writing(directory):
         folds.mkdir(exist_ok=True)
