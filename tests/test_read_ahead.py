@@ -178,6 +178,8 @@ def test_ctrl_c_while_waiting_for_a_slow_source():
 import os, signal, threading, time
 from originet import video
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+
 def frames():
     try:
         for n in range(3):
