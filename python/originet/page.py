@@ -53,7 +53,8 @@ th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-ali
   vertical-align: top; }
 thead th { background: var(--head); }
 tbody th { font-weight: normal; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+tbody .number { white-space: nowrap; }
 .long { overflow-wrap: anywhere; min-width: 8rem; }
 @page { size: A4; margin: 15mm; }
 @media print { :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --head: #eee; }
@@ -66,7 +67,7 @@ tbody th { font-weight: normal; }
 """
 
 _NUMBER = re.compile(
-    r"(≠ )?[-+]?\d[\d.,]*(e[-+]?\d+)?( ?(±|to) ?[\d.]+)?( ?(%|x|µs|ms|s|M))?( \([\d.]+ %\))?|-"
+    r"(≠ )?[-+−]?\d[\d.,]*(e[-+−]?\d+)?( ?(±|to) ?[\d.]+)?( ?(%|x|µs|ms|s|M))?( \([\d.]+ %\))?|-"
 )
 
 
