@@ -60,7 +60,7 @@ tbody .number { white-space: nowrap; }
 @media print { :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --head: #eee; }
   html { font-size: 10pt; } body { max-width: none; padding: 0; } .scroll { overflow: visible; }
   img { max-height: 240mm; object-fit: contain; object-position: left; }
-  .whole, tr { break-inside: avoid; }
+  .whole, tr, figcaption { break-inside: avoid; }
   h2, figcaption:not(:last-child), p:has(+ .gallery) { break-after: avoid; }
   .gallery { display: block; } .gallery figure { display: inline-block; width: 38mm;
   margin: 0 4mm 4mm 0; vertical-align: top; } }
