@@ -5,15 +5,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from clips import random_frames, write_folder
+from loso_results import make_result
 
 import originet_ext
-from originet import doctor, synth
+from originet import demo, doctor, synth
 from originet.video import read_clip
 
 
@@ -284,6 +286,16 @@ def test_loso_without_clips_or_with_too_few_subjects(refuse, tmp_path):
 def test_synth_into_a_folder_in_use(refuse, tmp_path):
     (tmp_path / "mine").touch()
     refuse("is not an empty folder", "synth", tmp_path)
+
+
+def test_paths_that_look_like_markup_are_printed_as_they_are(run, tmp_path, monkeypatch):
+    path = tmp_path / "a[" / "b]"  # "[/b]" would close what nothing opened
+    code, out, err = run("synth", path, "--subjects", 1, "--clips-per-class", 1)
+    assert (code, out) == (0, f"{path}: 4 clips\n"), err
+    made = SimpleNamespace(loso=make_result(), report=path / "report.html")
+    monkeypatch.setattr(demo, "run_demo", lambda *_, **__: made)
+    code, out, err = run("demo", "-o", path)
+    assert code == 0 and f"\nReport: {path}/report.html (" in out, err
 
 
 def test_unknown_device(refuse, tmp_path, clips):

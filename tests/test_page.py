@@ -49,11 +49,12 @@ def test_table_aligns_columns_of_numbers_only_and_breaks_long_cells():
             ["c", 1e-7, "2", "5", "12 (100 %)", "2"],
             ["d", "75.5 to 80.0 %", "3", "6", "1 (1 %)", "3"],
             ["e", "-", "3", "6", "-", "4"],
+            ["f", "−1.67e−06", "4", "7", "2 (9 %)", "5"],
         ],
     )
     parsed = Page(report.html())
     kinds = [attrs.get("class") for attrs in parsed.all("td")]
-    assert kinds == ["number", None, None, "number", "long"] * 5
+    assert kinds == ["number", None, None, "number", "long"] * 6
     assert [attrs.get("class") for attrs in parsed.all("th")[:6]] == [None, *kinds[:5]]
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -55,6 +57,24 @@ def test_confusion_matrix_writes_counts_and_colours_by_share_of_the_true_class()
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c$d$"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c$d$"]
     assert axes.get_title() == "title" and axes.get_ylabel() == "true"
+
+
+@pytest.mark.parametrize(
+    ("names", "tilt"),
+    [
+        (["negative", "repression", "happiness", "surprise"], 0),
+        (["negative", "repression", "happiness", "surprise", "fear"], 30),
+        (["negative", "others", "positive arousal", "surprise and awe"], 30),
+    ],
+)
+def test_confusion_matrix_keeps_the_names_of_its_columns_apart(names, tilt):
+    figure = plots.confusion_matrix(np.eye(len(names), dtype=int), names, "")
+    figure.canvas.draw()
+    labels = figure.axes[0].get_xticklabels()
+    assert {label.get_rotation() for label in labels} == {tilt}
+    boxes = [label.get_window_extent() for label in labels]
+    if tilt == 0:
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_confusion_matrix_refuses_names_that_do_not_fit():

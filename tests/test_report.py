@@ -11,7 +11,7 @@ from loso_results import make_images, make_result
 from pages import Page
 from PIL import Image
 
-from originet import plots, report, timing
+from originet import metrics, plots, report, timing
 from originet.bench.section import bench_section
 from originet.config import Config
 from originet.page import Report
@@ -173,6 +173,18 @@ def test_verdict_says_whether_a_result_is_more_than_its_baseline(value, interval
     sentence = report.verdict("UAR", value, interval, 0.5)
     assert sentence.startswith(f"UAR is {100 * value:.1f} %, the majority baseline's 50.0 %: ")
     assert said in sentence
+
+
+def test_networks_that_always_answer_one_class_are_not_above_the_baseline():
+    labels, subjects = np.tile(np.arange(5), 4), np.repeat(np.arange(4), 5)
+    predicted = np.zeros((3, 20), np.int64)  # by three seeds, whose mean is 0.2 and a little more
+    scores = metrics.scores_over_seeds(labels, predicted, subjects)
+    intervals = metrics.bootstrap_intervals(labels, predicted, subjects)
+    baseline = metrics.majority_baseline(labels, subjects)
+    for name in ("pooled_accuracy", "uar"):
+        assert scores[name] != baseline[name]
+        sentence = report.verdict(name, scores[name], intervals[name], baseline[name])
+        assert "20.0 %: not above the baseline" in sentence and "includes it" in sentence
 
 
 def test_loso_section_begins_with_the_verdicts():

@@ -111,3 +111,10 @@ def test_content_that_is_too_wide_is_seen_but_a_table_in_its_box_is_not(look):
     seen, _ = look(report.html())
     assert seen["content"] == seen["width"] == 375
     assert seen["scrolling"] == 1
+
+
+def test_long_names_of_columns_of_numbers_do_not_widen_a_table(look):
+    report = Report("Long names")
+    report.table([f"as a class of a long name {i}" for i in range(9)], [["0 (0 %)"] * 9])
+    seen, _ = look(report.html(), width=1280)
+    assert seen["scrolling"] == 0

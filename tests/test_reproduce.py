@@ -101,7 +101,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tables(given, tmp_path, monke
     # Responses and comparison are finished then, the ablations half.
     process = PROCESSES.Process(target=kill_reproduction, args=(given, out, "KS-2/folds/seed0_001"))
     process.start()
-    process.join(100)
+    process.join(600)
     assert process.exitcode == -signal.SIGKILL
     assert len(list(out.glob("ablation/*/folds/*.json"))) in range(5, 20)
     assert not (out / "report.html").exists()
@@ -146,6 +146,10 @@ def test_what_fails_is_told_and_the_rest_is_made(run, tmp_path, monkeypatch):
     assert "Frames are not shown where they are not at hand: no such file" in text
     assert "VGG-19 failed: VGG-19 needs images of 32 pixels" in text
     assert (out / "figures" / "figure5.png").exists()
+
+    monkeypatch.setattr(reproduce, "PICTURED", ("OrigiNet",))
+    _, _, err = run("reproduce", tmp_path / "store", *arguments)
+    assert "error: 1 part could not be made:\n  Fig. 2, frames: " in err
 
 
 def test_bad_input_of_reproduce(run, tmp_path):

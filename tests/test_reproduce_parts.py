@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pages import Page
 from torch import nn
 
 from originet.config import Config
@@ -13,7 +14,7 @@ from originet.datasets.tasks import TABLE_II
 from originet.errors import InputError
 from originet.model import OrigiNet
 from originet.prepare import Settings
-from originet.reproduce import complexity, counts, pictured, responses, sections
+from originet.reproduce import complexity, counts, figures, pictured, responses, sections
 from originet.reproduce.book import Book
 
 CONFIG = Config(epochs=1, image_size=16, rotations=(0,), equalize=False, select="last")
@@ -62,6 +63,29 @@ def test_clips_without_frames_keep_their_active_image(table):
         assert row.pictures[:3] == [None] * 3
         assert (row.pictures[3].pixels == images[place]).all()
     assert failed == {"Fig. 2, frames": "no such file: nowhere.png"}
+
+
+@pytest.mark.parametrize(("count", "parts"), [(1, [1]), (6, [6]), (7, [4, 3]), (16, [6, 5, 5])])
+def test_many_rows_of_pictures_are_shared_out_among_figures(tmp_path, monkeypatch, count, parts):
+    drawn = []
+
+    def draw(rows, columns):
+        drawn.append(list(rows))
+        return picture_sheet(rows, columns)
+
+    picture_sheet = figures.picture_sheet
+    monkeypatch.setattr(figures, "picture_sheet", draw)
+    book = Book("t", tmp_path)
+    picture = figures.Picture(np.zeros((4, 4), np.uint8))
+    rows = {f"row {number}": [picture] for number in range(count)}
+    book.pictures("sheet", rows, ["column"], "Told.", "shown")
+    assert [len(part) for part in drawn] == parts
+    assert [name for part in drawn for name in part] == list(rows)
+    names = ["sheet.png", *(f"sheet_{number}.png" for number in range(2, len(parts) + 1))]
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == names
+    page = Page(book.report.html())
+    assert len(page.all("img")) == len(parts)
+    assert (f"Told. Part {len(parts)} of {len(parts)}." in page.text) == (len(parts) > 1)
 
 
 def test_counts_of_a_set_as_the_paper_has_it_and_of_one_that_lacks_clips():

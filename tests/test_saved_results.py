@@ -165,7 +165,10 @@ def test_damaged_results_are_refused_in_one_line(run, tmp_path, spoil, message):
 def test_no_results_and_unfinished_ones_are_told_apart(tmp_path):
     with pytest.raises(InputError, match=r"holds no results.json of `originet loso`"):
         read_results(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"config": {}}')  # a study's, such as an ablation's
+    with pytest.raises(InputError, match=r"holds no results.json of `originet loso`"):
+        read_results(tmp_path)
+    (tmp_path / "config.json").write_text('{"config": {}, "model": {}}')
     with pytest.raises(InputError, match="is not finished: run the same command again"):
         read_results(tmp_path)
     (tmp_path / "results.json").write_text("{")

@@ -53,20 +53,21 @@ th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-ali
   vertical-align: top; }
 thead th { background: var(--head); }
 tbody th { font-weight: normal; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+tbody .number { white-space: nowrap; }
 .long { overflow-wrap: anywhere; min-width: 8rem; }
 @page { size: A4; margin: 15mm; }
 @media print { :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --head: #eee; }
   html { font-size: 10pt; } body { max-width: none; padding: 0; } .scroll { overflow: visible; }
   img { max-height: 240mm; object-fit: contain; object-position: left; }
-  .whole, tr { break-inside: avoid; }
+  .whole, tr, figcaption { break-inside: avoid; }
   h2, figcaption:not(:last-child), p:has(+ .gallery) { break-after: avoid; }
   .gallery { display: block; } .gallery figure { display: inline-block; width: 38mm;
   margin: 0 4mm 4mm 0; vertical-align: top; } }
 """
 
 _NUMBER = re.compile(
-    r"(≠ )?[-+]?\d[\d.,]*(e[-+]?\d+)?( ?(±|to) ?[\d.]+)?( ?(%|x|µs|ms|s|M))?( \([\d.]+ %\))?|-"
+    r"(≠ )?[-+−]?\d[\d.,]*(e[-+−]?\d+)?( ?(±|to) ?[\d.]+)?( ?(%|x|µs|ms|s|M))?( \([\d.]+ %\))?|-"
 )
 
 

@@ -102,7 +102,8 @@ def confusion_matrix(
         text = f"{confusion[row, column]}\n{share:.0%}"
         colour = "white" if share > 0.5 else INK
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    tilt = 30 if count > 4 else 0
+    # Names that are longer than their column is wide would run into each other.
+    tilt = 30 if count > 4 or max(map(len, classes)) > 10 else 0
     axes.set_xticks(range(count), classes, rotation=tilt, ha="right" if tilt else "center")
     axes.set_yticks(range(count), classes)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):

@@ -26,6 +26,7 @@ NAME = "report.html"
 
 MISTAKES = 12  # pictures of wrong predictions
 SUBJECTS = 30  # in one chart, which must fit on a sheet of paper
+ROUNDING = 1e-9  # of scores: the mean of one share over three seeds need not be that share
 FEW_SUBJECTS = 20  # below which the intervals come out too narrow, see `bootstrap_intervals`
 
 GENERATED = (
@@ -173,11 +174,11 @@ def verdict(name: str, value: float, interval: tuple[float, float], baseline: fl
     (low, high), level = interval, f"{100 * metrics.LEVEL:.0f} %"
     start = f"{name} is {_percent(value)}, the majority baseline's {_percent(baseline)}: "
     span = f"{level} interval ({100 * low:.1f} to {100 * high:.1f} %)"
-    if low > baseline:
+    if low > baseline + ROUNDING:
         return f"{start}above the baseline, and the {span} excludes it."
-    if high < baseline:
+    if high < baseline - ROUNDING:
         return f"{start}below the baseline, and the {span} excludes it."
-    side = "above" if value > baseline else "not above"
+    side = "above" if value > baseline + ROUNDING else "not above"
     return (
         f"{start}{side} the baseline, but the {span} includes it, so that with other subjects it "
         "might have come out either way."

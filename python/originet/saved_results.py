@@ -41,7 +41,9 @@ def read_results(directory: str | Path) -> LosoResult:
     directory = Path(directory)
     path = directory / "results.json"
     if not path.is_file():
-        if (directory / "config.json").is_file():
+        config = directory / "config.json"
+        # That of a study, or of a reproduction, names no network.
+        if config.is_file() and "model" in read_json(config):
             raise InputError(f"{directory} is not finished: run the same command again")
         raise InputError(f"{directory} holds no results.json of `originet loso`")
     values = read_json(path)

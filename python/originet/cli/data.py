@@ -42,7 +42,8 @@ def synth_command(
             seed=seed,
             progress=progress_bar(bars, "clips"),
         )
-    console.print(f"{out}: {len(datasets.load_dataset('synthetic', out))} clips", soft_wrap=True)
+    count = len(datasets.load_dataset("synthetic", out))
+    console.print(escape(f"{out}: {count} clips"), soft_wrap=True)
 
 
 def check(

@@ -32,7 +32,8 @@ def demo_command(
             progress=lambda stage, done, total: stages[stage](done, total),
         )
     _print_loso(result.loso)
-    console.print(f"Report: {result.report} ({time.perf_counter() - start:.0f} s)", soft_wrap=True)
+    seconds = time.perf_counter() - start
+    console.print(escape(f"Report: {result.report} ({seconds:.0f} s)"), soft_wrap=True)
 
 
 @options.with_run_options

@@ -77,7 +77,7 @@ def bench_command(
             table.add_row(*line)
         console.print(table)
     if results is None:
-        console.print(f"Results: {out}", soft_wrap=True)
+        console.print(escape(f"Results: {out}"), soft_wrap=True)
     if compare:
         _print_comparison(bench.compare(rows, committed))
 

@@ -78,5 +78,6 @@ def reproduce_command(
         )
     console.print(f"Report: {escape(str(made.report))}", soft_wrap=True)
     if made.failed:
-        complain_of(f"{len(made.failed)} parts could not be made:", made.failed)
+        parts = "1 part" if len(made.failed) == 1 else f"{len(made.failed)} parts"
+        complain_of(f"{parts} could not be made:", made.failed)
         raise typer.Exit(2)

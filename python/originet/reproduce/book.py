@@ -4,12 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from originet import plots
 from originet.files import write_atomically
 from originet.page import Cell, Report
+from originet.reproduce import figures
+
+PICTURE_ROWS = 6  # in one figure, which must fit on a sheet of paper
 
 
 class Book:
@@ -53,6 +57,33 @@ class Book:
         """Adds a figure, and writes it to `figures/<name>.png`."""
         self.report.figure(figure, caption, alt)
         plots.save(figure, self.folder / "figures" / f"{name}.png")
+
+    def pictures(
+        self,
+        name: str,
+        rows: Mapping[str, Sequence[figures.Picture | None]],
+        columns: Sequence[str],
+        caption: str,
+        alt: str,
+    ) -> None:
+        """Adds rows of pictures, in as many figures as keep them readable on paper.
+
+        Args:
+            name: The file's name; the figures after the first are numbered, from `<name>_2.png`.
+            rows: As `originet.reproduce.figures.picture_sheet` takes them, at least one.
+            columns: Their names.
+            caption: Text below each figure.
+            alt: What they show.
+        """
+        names = list(rows)
+        parts = np.array_split(np.arange(len(names)), -(-len(names) // PICTURE_ROWS))
+        for number, part in enumerate(parts, start=1):
+            self.figure(
+                name if number == 1 else f"{name}_{number}",
+                figures.picture_sheet({names[i]: rows[names[i]] for i in part}, columns),
+                caption + (f" Part {number} of {len(parts)}." if len(parts) > 1 else ""),
+                alt,
+            )
 
     def judge(self, *, data: str, agrees: str, unsaid: str) -> None:
         """Ends a section: what it was made from, what agrees with the paper, what stays open.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from originet.reproduce import figures, pictured
+from originet.reproduce import pictured
 from originet.reproduce.book import Book
 from originet.reproduce.figures import Picture
 from originet.reproduce.findings import Findings
@@ -20,9 +20,10 @@ def active_image_section(book: Book, found: Findings) -> None:
     """Adds Fig. 2."""
     book.report.section("Fig. 2: active images")
     subject = found.shown.subject
-    book.figure(
+    book.pictures(
         "figure2",
-        figures.picture_sheet({row.label: row.pictures for row in found.phases}, pictured.PHASES),
+        {row.label: row.pictures for row in found.phases},
+        pictured.PHASES,
         f"Fig. 2: onset, apex and offset of a clip of each class, all of subject {subject}, and "
         f"the active image by method {found.config.method}, stretched from black to white.",
         "Rows of a face in three almost equal frames, and the active image of its movement",
@@ -75,9 +76,10 @@ def first_layer_section(book: Book, found: Findings) -> None:
         ]
         for place, index in places.items()
     }
-    book.figure(
+    book.pictures(
         "figure4",
-        figures.picture_sheet(rows, ["\nactive image", *("\n".join(each) for each in columns)]),
+        rows,
+        ["\nactive image", *("\n".join(each) for each in columns)],
         "Fig. 4: mean over all filters of the first layer. Of OrigiNet both branches after ψ, and "
         "the block's output, their sum normalised; of the others what their second convolution "
         "reads. Each map is stretched from its own smallest value (dark) to its largest (bright).",
@@ -155,9 +157,10 @@ def response_section(book: Book, found: Findings) -> None:
             )
         if label in wanted:
             rows[f"{label}\n{found.table['clip'].iloc[place]}"] = line
-    book.figure(
+    book.pictures(
         "figure5",
-        figures.picture_sheet(rows, ["active image", *found.responses]),
+        rows,
+        ["active image", *found.responses],
         "Fig. 5: mean over all channels of the last response whose side is a quarter of the "
         "image's, and what each network predicted. Each map is stretched by itself.",
         "Rows of an active image and a coarse response map of each network to it",
