@@ -102,7 +102,7 @@ def killed_run(root, out, moment, number):
     """Makes a store in a process that kills itself at a moment; tells whether it came to that."""
     process = _processes.Process(target=_killed, args=(root, out, moment, number))
     process.start()
-    process.join(60)
+    process.join(600)
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return process.exitcode != 0
 
@@ -123,5 +123,5 @@ def limited_run(root, out, limit):
     process = _processes.Process(target=_limited, args=(root, out, limit, there))
     process.start()
     assert here.poll(60)
-    process.join(60)
+    process.join(600)
     return here.recv()

@@ -296,6 +296,15 @@ def test_names_may_be_numbers(tmp_path: Path) -> None:
     assert read_results(tmp_path).to_json() == result.to_json()
 
 
+def test_long_names_of_subjects_fit_into_names_of_files(tmp_path: Path) -> None:
+    table, images = small_set(subjects=2)
+    table["subject"] = table["subject"] + "\U00020000" * 100  # letters of four bytes each
+    run(table, images, out=tmp_path)
+    names = sorted(path.name for path in (tmp_path / "folds").iterdir())
+    stems = [f"seed0_{index:03d}_s0{index}" + "\U00020000" * 29 for index in range(2)]
+    assert names == [stem + end for stem in stems for end in (".json", ".safetensors")]
+
+
 def test_images_and_model_must_fit() -> None:
     table, images = small_set()
     with pytest.raises(

@@ -40,7 +40,7 @@ def test_a_run_killed_at_any_write_is_completed(tmp_path, undisturbed, moment):
         out = tmp_path / str(number)
         process = PROCESSES.Process(target=kill_itself, args=(out, moment, number))
         process.start()
-        process.join(60)
+        process.join(600)
         assert process.exitcode == -signal.SIGKILL
         names = finished(out)
         assert len(names) == min(max(number - 2, 0) // 2, SUBJECTS)
@@ -61,7 +61,7 @@ def test_a_run_killed_at_a_random_moment_is_completed(tmp_path, undisturbed, exe
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.1))
         process.kill()
-        process.join(60)
+        process.join(600)
         complete(out, executor)
         assert without_leftovers(out) == undisturbed
 
@@ -71,7 +71,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     alive.touch()
     process = PROCESSES.Process(target=kill_the_parent, args=(tmp_path / "out", alive))
     process.start()
-    process.join(60)
+    process.join(600)
     assert process.exitcode == -signal.SIGKILL
     deadline = time.monotonic() + 60
     with alive.open() as file:

@@ -79,6 +79,8 @@ def test_config_takes_numpys_numbers() -> None:
         ("batch_size", "8", "batch_size must be a whole number, got '8'"),
         ("image_size", 32.0, r"image_size must be a whole number, got 32\.0"),
         ("seeds", (0.5,), r"seeds must be whole numbers, got \(0\.5,\)"),
+        ("seeds", 3, "seeds must be a tuple or list of numbers, got 3"),
+        ("rotations", "30", "rotations must be a tuple or list of numbers, got '30'"),
         ("batch_size", 2, "batch_size must be at least 3, got 2"),
         ("learning_rate", 0.0, "learning_rate must be positive and finite, got 0.0"),
         ("learning_rate", float("nan"), "learning_rate must be positive and finite, got nan"),

@@ -78,6 +78,9 @@ class Config:
         for name in ("epochs", "batch_size", "image_size"):
             value = getattr(self, name)
             _require(isinstance(value, int), name, "a whole number", value)
+        for name in ("rotations", "seeds"):
+            value = getattr(self, name)
+            _require(isinstance(value, tuple), name, "a tuple or list of numbers", value)
         whole = all(isinstance(seed, int) for seed in self.seeds)
         _require(whole, "seeds", "whole numbers", self.seeds)
         _require(self.protocol in PROTOCOLS, "protocol", f"one of {PROTOCOLS}", self.protocol)

@@ -30,11 +30,13 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def safe_name(text: str) -> str:
-    """Returns a text as a part of a file name: at most 60 letters, digits, `_`, `-` and `.`.
+    """Returns a text as a part of a file name: letters, digits, `_`, `-` and `.`.
 
+    There are at most 60, and at most 120 bytes of them, as a file name has room for 255 in all.
     Different texts may become one name.
     """
-    return re.sub(r"^\.|[^\w.-]", "_", text)[:60]
+    name = re.sub(r"^\.|[^\w.-]", "_", text)[:60]
+    return name.encode()[:120].decode(errors="ignore")
 
 
 def sha256(path: str | Path) -> str:
