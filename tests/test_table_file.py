@@ -42,7 +42,7 @@ def test_a_table_is_read_back_as_it_was(tmp_path):
             row("a, \"b\"; 'c'\nd\re", notes="NA", action_units="nan", subject=" x "),
             row("表情", frames=("/data/表情/ö,\n[].avi",), notes="\\N"),
             row("long", frames=tuple(f"/data/sub01/{i}/img{i:06d}.jpg" for i in range(20_000))),
-            row("\udcff", frames=("/data/\udcff/1.png", "/elsewhere/2.png")),  # a name of no text
+            row("raw", frames=("/data/\udcff/1.png", "/elsewhere/2.png")),  # a name of no text
         ]
     )
     back = read_back(tmp_path, table)
