@@ -66,6 +66,7 @@ def test_config_survives_json_exactly() -> None:
 def test_config_takes_numpys_numbers() -> None:
     config = Config(epochs=np.int64(3), learning_rate=np.float32(0.5), seeds=np.arange(2))
     same = Config(epochs=3, learning_rate=0.5, seeds=(0, 1))
+    assert Config(seeds=[np.int64(0), 2**63]).seeds == (0, 2**63)  # no array's common type
     assert config == same and hash(config) == hash(same)
     assert json.dumps(config.to_dict()) == json.dumps(same.to_dict())
     assert {type(seed) for seed in config.seeds} == {int}  # they are written with every fold

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,10 +72,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        for field in dataclasses.fields(self):  # NumPy's numbers become Python's, lists hashable
-            value = np.asarray(getattr(self, field.name)).tolist()
-            value = tuple(value) if isinstance(value, list) else value
-            object.__setattr__(self, field.name, value)
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
         for name in ("epochs", "batch_size", "image_size"):
             value = getattr(self, name)
             _require(isinstance(value, int), name, "a whole number", value)
@@ -157,3 +156,12 @@ def _require(condition: bool, name: str, expectation: str, value: object) -> Non
     """Raises InputError that names the setting, what it must be, and its value."""
     if not condition:
         raise InputError(f"{name} must be {expectation}, got {value!r}")
+
+
+def _plain(value: Any) -> Any:
+    """Turns NumPy's numbers into Python's, and what holds several into a tuple, to be hashable."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return tuple(_plain(item) for item in value)
+    return value
