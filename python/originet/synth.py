@@ -9,18 +9,23 @@ A subject is one of a few real faces (detail) with the coarse light and shade of
 and a smooth warp of its own. A clip adds what a recording adds: a small head motion, slow
 deformation that means nothing, a drift of the light, sensor noise.
 
-A clip ends before the face is back at rest, by a varying amount, as annotated clips do. The active
-image of the paper is F_n + F_(n-1) - 2 F_1: of a clip that ends as it began it would show noise.
+A clip runs from onset to offset, as coded clips do: by default the face is neutral again at its
+end, but for a tenth of the movement at most. `residual` leaves more there, as in clips that are cut
+before the offset. Which reading of the active image sees anything hangs on it: one that weighs the
+frames between sees the apex in either case; the telescoped one, F_n + F_(n-1) - 2 F_1, sees only
+what is left at the end, and of a clip that ends as it began shows noise.
 """
 
 import importlib.metadata
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import cv2
@@ -31,13 +36,21 @@ from originet.datasets.folder import GENERATOR, MANIFEST, SEMI_SYNTHETIC
 from originet.errors import InputError
 from originet.video import read_clip
 
-VERSION = 1  # of the generator: the same version, arguments and libraries give the same bytes
+VERSION = 2  # of the generator: the same version, arguments and libraries give the same bytes
 IMAGE_SIZE = 128
 FPS = 200
-LENGTH = (20, 70)  # frames in a clip
+# Milliseconds. How long a micro-expression lasts and how long its onset takes: Yan, Wu, Liang, Chen
+# and Fu, "How fast are the leaked facial expressions: the duration of micro-expressions", Journal
+# of Nonverbal Behavior 37, 2013. The fall is given the range of the rise. The plateau: CASME's
+# tables name a first and a last apex frame for some clips.
+DURATION = (170, 500)  # of a clip, all four phases
+RISE = (65, 260)  # from onset to apex
+PLATEAU = (0, 80)  # at the apex
+FALL = (65, 260)
+REST = (15, 50)  # at what is left of the movement
 PEAK = (1.2, 2.8)  # pixels the strongest point moves at the apex
-LAST_INTENSITY = (0.4, 0.85)  # share of the peak that is left in the last frame
-HEAD_MOTION = 0.15  # pixels, standard deviation over a clip's path
+RESIDUAL = (0.0, 0.1)  # share of the peak that is left in the last frames
+HEAD_MOTION = 0.15  # pixels, amplitude of the head's slow swing
 AIMLESS_MOTION = 0.3  # pixels at most: a smooth deformation that no class owns
 LIGHT_DRIFT = 0.02  # relative gain from first to last frame, standard deviation
 NOISE = (1.0, 2.0)  # grey levels, standard deviation
@@ -103,6 +116,9 @@ def generate(
     subjects: int = 12,
     clips_per_class: int = 3,
     seed: int = 0,
+    residual: tuple[float, float] = RESIDUAL,
+    head_motion: float = HEAD_MOTION,
+    light_drift: float = LIGHT_DRIFT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Writes a semi-synthetic data set.
@@ -110,19 +126,30 @@ def generate(
     Frames go to `out/<class>/<subject>/<clip>/img0001.png`, what they are to `out/dataset.json`.
     The set is written beside `out` and renamed when it is whole, so a failed run leaves nothing.
 
+    `residual`, `head_motion` and `light_drift` are there for a study. They scale random numbers and
+    change none: two sets that differ in one of them alone have the same faces, movements, lengths
+    and noise, so that clips can be compared in pairs.
+
     Args:
         out: a folder that does not exist yet, or an empty one.
         subjects: how many faces; subject s has the same clips however many there are.
         clips_per_class: how many clips each subject has of each of the four classes.
-        seed: same seed, same bytes.
+        seed: same seed (and other arguments), same bytes.
+        residual: (low, high), 0 <= low <= high <= 1: the share of the peak that is left in a clip's
+            last frames, drawn between them for each clip. (0, 0) ends every clip neutral, (1, 1)
+            at its apex.
+        head_motion: amplitude of the head's slow swing in pixels, in x and in y, at least 0. What
+            a short clip shows of a swing has about half of it as its standard deviation.
+        light_drift: standard deviation, over clips, of the relative gain from the first frame to
+            the last; at least 0.
         progress: called as progress(done, total) after each clip.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: if `out` is not empty, an argument is out of range, or scikit-image or
-            scikit-video is missing.
+        InputError: if `out` is not empty, an argument is out of range or not finite, or
+            scikit-image or scikit-video is missing.
     """
     for name, value, least in (
         ("subjects", subjects, 1),
@@ -131,6 +158,11 @@ def generate(
     ):
         if value < least:
             raise InputError(f"{name} must be at least {least}, got {value}")
+    conditions = _Conditions(
+        _pair_of_shares("residual", residual),
+        _finite("head_motion", head_motion),
+        _finite("light_drift", light_drift),
+    )
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder")
@@ -139,7 +171,7 @@ def generate(
         faces = [_subject(sources, seed, subject) for subject in range(subjects)]
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             clips = [
-                pool.submit(_write_clip, folder, face, (seed, subject, emotion, clip))
+                pool.submit(_write_clip, folder, face, (seed, subject, emotion, clip), conditions)
                 for subject, face in enumerate(faces)
                 for emotion in range(len(MOVEMENTS))
                 for clip in range(clips_per_class)
@@ -161,16 +193,46 @@ def generate(
             "clips_per_class": clips_per_class,
             "classes": list(MOVEMENTS),
             "image_size": IMAGE_SIZE,
-            "length": LENGTH,
+            "duration_ms": DURATION,
+            "rise_ms": RISE,
+            "plateau_ms": PLATEAU,
+            "fall_ms": FALL,
+            "rest_ms": REST,
             "peak_pixels": PEAK,
-            "last_intensity": LAST_INTENSITY,
-            "head_motion_pixels": HEAD_MOTION,
+            "residual": conditions.residual,
+            "head_motion_pixels": conditions.head_motion,
             "aimless_motion_pixels": AIMLESS_MOTION,
-            "light_drift": LIGHT_DRIFT,
+            "light_drift": conditions.light_drift,
             "noise_grey_levels": NOISE,
         }
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return out
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """What a study varies. How many random numbers a clip draws must not depend on it."""
+
+    residual: tuple[float, float]
+    head_motion: float
+    light_drift: float
+
+
+def _pair_of_shares(name: str, pair: tuple[float, float]) -> tuple[float, float]:
+    try:
+        low, high = pair
+        sound = isinstance(low, Real) and isinstance(high, Real) and 0 <= low <= high <= 1
+    except (TypeError, ValueError):  # not two of anything
+        sound = False
+    if not sound:
+        raise InputError(f"{name} must be two numbers with 0 <= low <= high <= 1, got {pair!r}")
+    return float(low), float(high)
+
+
+def _finite(name: str, value: float) -> float:
+    if not (isinstance(value, Real) and 0 <= value < math.inf):
+        raise InputError(f"{name} must be at least 0 and finite, got {value!r}")
+    return float(value)
 
 
 def carphone_path() -> Path:
@@ -321,33 +383,48 @@ def _smooth_step(time: NDArray[np.float64]) -> NDArray[np.float64]:
     return time * time * (3 - 2 * time)
 
 
-def _intensity(length: int, rng: Rng) -> Float:
-    """Onset, apex, offset: 0 at the first frame, 1 at the apex, a part of it at the last."""
-    time = np.arange(length) / (length - 1)
-    apex = round(rng.uniform(0.4, 0.7) * (length - 1)) / (length - 1)
-    fall = 1 - rng.uniform(*LAST_INTENSITY)
-    profile = _smooth_step(time / apex) - fall * _smooth_step((time - apex) / (1 - apex))
-    return np.asarray(profile, np.float32)
+def _intensity(rng: Rng, residual: tuple[float, float]) -> Float:
+    """Onset, apex, offset of a clip: 0 in the first frame, 1 at the apex, a residue at the end.
+
+    There are as many values as the clip has frames. The fall is drawn without regard to the rise,
+    the residue without regard to the phases.
+    """
+    shortest, longest = np.transpose((RISE, PLATEAU, FALL, REST))
+    while True:
+        milliseconds = rng.uniform(shortest, longest)
+        rise, plateau, fall, rest = np.rint(milliseconds * FPS / 1000).astype(int)
+        if DURATION[0] <= (rise + plateau + fall + rest) * 1000 / FPS <= DURATION[1]:
+            break
+    left = rng.uniform(*residual)
+    profile = (
+        _smooth_step(np.arange(rise) / rise),
+        np.ones(1 + plateau),
+        1 - (1 - left) * _smooth_step(np.arange(1, fall) / fall),
+        np.full(1 + rest, left),
+    )
+    return np.concatenate(profile).astype(np.float32)
 
 
-def _slow_path(length: int, rng: Rng) -> Float:
+def _slow_path(length: int, rng: Rng, amplitude: float) -> Float:
     """Head positions [T, 2] in pixels: smooth, and between the pixels from the first frame on."""
     time = np.arange(length)[:, None] / FPS
     phase, speed = rng.uniform(0, 2 * np.pi, (2, 1, 2)), rng.uniform(0.5, 3, (1, 2))
     path = np.sin(2 * np.pi * speed * time + phase[0]) + 0.3 * np.sin(5 * speed * time + phase[1])
-    return np.asarray(HEAD_MOTION * path, np.float32)
+    return np.asarray(amplitude * path, np.float32)
 
 
-def _render(face: _Face, emotion: str, rng: Rng) -> Iterator[NDArray[np.uint8]]:
+def _render(
+    face: _Face, emotion: str, rng: Rng, conditions: _Conditions
+) -> Iterator[NDArray[np.uint8]]:
     """Yields a clip's frames."""
-    length = int(rng.integers(LENGTH[0], LENGTH[1] + 1))
     movement = _movement(face, emotion, rng)
     aimless = _smooth_field(rng, AIMLESS_MOTION * rng.uniform(), 12)
-    intensity = _intensity(length, rng)
-    head = _slow_path(length, rng)
+    intensity = _intensity(rng, conditions.residual)
+    length = len(intensity)
+    head = _slow_path(length, rng, conditions.head_motion)
     tilt = rng.uniform(-1, 1)
     light = 1 + tilt * (_COLUMNS / IMAGE_SIZE - 0.5)  # the drift is stronger on one side
-    drift, noise = rng.normal(0, LIGHT_DRIFT), rng.uniform(*NOISE)
+    drift, noise = conditions.light_drift * rng.standard_normal(), rng.uniform(*NOISE)
     for index, time in enumerate(np.linspace(0, 1, length, dtype=np.float32)):
         moved = _sample(face.neutral, intensity[index] * movement + time * aimless + head[index])
         frame = moved * (1 + drift * time * light)
@@ -355,13 +432,16 @@ def _render(face: _Face, emotion: str, rng: Rng) -> Iterator[NDArray[np.uint8]]:
         yield np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
 
-def _write_clip(folder: Path, face: _Face, key: tuple[int, int, int, int]) -> None:
+def _write_clip(
+    folder: Path, face: _Face, key: tuple[int, int, int, int], conditions: _Conditions
+) -> None:
     """Writes one clip; its random numbers depend on its key (seed, subject, class, clip) alone."""
     _, subject, emotion_index, clip = key
     emotion = list(MOVEMENTS)[emotion_index]
     home = folder / emotion / f"s{subject + 1:02d}" / f"{emotion}_{clip + 1:02d}"
     home.mkdir(parents=True)
-    for index, frame in enumerate(_render(face, emotion, np.random.default_rng(key)), start=1):
+    frames = _render(face, emotion, np.random.default_rng(key), conditions)
+    for index, frame in enumerate(frames, start=1):
         # Noise hardly compresses: a higher level costs time and saves nothing.
         _, data = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         (home / f"img{index:04d}.png").write_bytes(data.tobytes())

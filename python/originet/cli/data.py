@@ -32,6 +32,13 @@ def synth_command(
     subjects: Annotated[int, typer.Option(help="Number of faces.")] = 12,
     clips_per_class: Annotated[int, typer.Option(help="Clips of each class and subject.")] = 3,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    residual: Annotated[
+        tuple[float, float],
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Share of the peak left in a clip's last frames, drawn between LOW and HIGH.",
+        ),
+    ] = synth.RESIDUAL,
 ) -> None:
     """Write a semi-synthetic data set: real faces, warped by made-up expressions."""
     with progress_bars() as bars:
@@ -40,6 +47,7 @@ def synth_command(
             subjects=subjects,
             clips_per_class=clips_per_class,
             seed=seed,
+            residual=residual,
             progress=progress_bar(bars, "clips"),
         )
     count = len(datasets.load_dataset("synthetic", out))
