@@ -7,12 +7,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from originet import bench
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-METHODS = ("absolute", "rank")
+METHODS = ("cumulative", "absolute", "rank")
 
 
 @pytest.mark.parametrize("shape", [(64, 128, 128), (64, 340, 280, 3)], ids=str)
-@pytest.mark.parametrize("method", ["paper", *METHODS])
-@pytest.mark.parametrize("provider", bench.active_image_providers("paper", DEVICE))
+@pytest.mark.parametrize("method", ["telescoped", *METHODS])
+@pytest.mark.parametrize("provider", bench.active_image_providers("cumulative", DEVICE))
 def test_active_image(
     benchmark: BenchmarkFixture, provider: str, method: str, shape: tuple[int, ...]
 ) -> None:

@@ -21,9 +21,9 @@ namespace originet {
 namespace {
 
 constexpr int64_t kTile = 1024; // pixels; at most 24 KB of sums
-// Frames of uint8 whose sums fit in 16 bits: of the frames themselves, and of
-// the sums of their first 1, 2, ... k (255 * 22 * 23 / 2 = 64515).
-constexpr int64_t kMotionFlush = 257;
+// How many bytes, or differences of bytes, fit in 16 bits (257 * 255 = 65535), and of
+// how many frames the sums of the first 1, 2, ... k of them (255 * 22 * 23 / 2 = 64515).
+constexpr int64_t kBytesFlush = 257;
 constexpr int64_t kSumsFlush = 22;
 
 // Frames added in one sweep over float64 sums, to load and store those less.
@@ -110,6 +110,21 @@ ORIGINET_MULTIVERSION void add_motion(
   }
 }
 
+ORIGINET_MULTIVERSION void add_bytes(const uint8_t* frame, uint16_t* sum, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    sum[i] = static_cast<uint16_t>(sum[i] + frame[i]);
+  }
+}
+
+template <typename stored_t>
+ORIGINET_MULTIVERSION void add_wide(const stored_t* frame, double* sum, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    sum[i] += static_cast<double>(frame[i]);
+  }
+}
+
 ORIGINET_MULTIVERSION void add_widened(const uint16_t* from, int64_t* to, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -166,6 +181,25 @@ void sums_float(
   });
 }
 
+template <typename stored_t, typename sum_t>
+void sum_frames(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* sums) {
+  for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
+    if constexpr (std::is_same_v<stored_t, uint8_t>) {
+      for (int64_t t = begin; t < end;) {
+        uint16_t part[kTile] = {};
+        for (const int64_t stop = std::min(end, t + kBytesFlush); t < stop; ++t) {
+          add_bytes(ring.frame(t) + pixel, part, n);
+        }
+        add_widened(part, sums + pixel, n);
+      }
+    } else {
+      for (int64_t t = begin; t < end; ++t) {
+        add_wide(ring.frame(t) + pixel, sums + pixel, n);
+      }
+    }
+  });
+}
+
 template <typename stored_t, typename sum_t, bool kRectify>
 void motion(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* sums) {
   begin = std::max<int64_t>(begin, 1); // nothing comes before the first frame
@@ -173,7 +207,7 @@ void motion(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* sums)
     if constexpr (std::is_same_v<stored_t, uint8_t>) {
       for (int64_t t = begin; t < end;) {
         uint16_t part[kTile] = {};
-        for (const int64_t stop = std::min(end, t + kMotionFlush); t < stop; ++t) {
+        for (const int64_t stop = std::min(end, t + kBytesFlush); t < stop; ++t) {
           add_motion<uint8_t, int16_t, uint16_t, kRectify>(
               ring.frame(t) + pixel, ring.frame(t - 1) + pixel, part, n);
         }
@@ -206,7 +240,7 @@ Ring<stored_t> ring_of(const py::array& frames) {
       frames.size() / frames.shape(0)};
 }
 
-// Both functions take frames [begin, end) of the stream out of `frames`
+// All three functions take frames [begin, end) of the stream out of `frames`
 // [rows, ...], where frame t is row t % rows, and add to `sums` [S, ...], dense
 // arrays of native byte order; `history` is how many frames before `begin` are
 // read as well.
@@ -266,21 +300,16 @@ void accumulate_sums(
   }
 }
 
-// sums [1, ...], int64 for uint8 frames, else float64: sum over t >= 2 of |FT(t)|,
-// or of max(FT(t), 0).
-void accumulate_motion(
-    const py::array& frames, int64_t begin, int64_t end, bool rectify, py::array& sums) {
-  check_arrays(frames, begin, end, begin > 0 ? 1 : 0, sums, 1, 1);
+// Calls sum(ring, sums) with one sum a pixel, in int64 for uint8 frames, else in
+// float64, and without the GIL.
+template <typename Sum>
+void dispatch_single(const py::array& frames, py::array& sums, const Sum& sum) {
   void* out = sums.mutable_data();
   const auto run = [&]<typename stored_t, typename sum_t>(stored_t, sum_t) {
     require(holds<sum_t>(sums), "sums must be dense, int64 for uint8 frames, else float64");
     const auto ring = ring_of<stored_t>(frames);
     const py::gil_scoped_release released;
-    if (rectify) {
-      motion<stored_t, sum_t, true>(ring, begin, end, static_cast<sum_t*>(out));
-    } else {
-      motion<stored_t, sum_t, false>(ring, begin, end, static_cast<sum_t*>(out));
-    }
+    sum(ring, static_cast<sum_t*>(out));
   };
   if (holds<uint8_t>(frames)) {
     run(uint8_t(), int64_t());
@@ -292,6 +321,29 @@ void accumulate_motion(
   }
 }
 
+// sums [1, ...]: sum over t of F_t.
+void accumulate_frames(const py::array& frames, int64_t begin, int64_t end, py::array& sums) {
+  check_arrays(frames, begin, end, 0, sums, 1, 1);
+  dispatch_single(
+      frames, sums, [&]<typename stored_t, typename sum_t>(const Ring<stored_t>& ring, sum_t* out) {
+        sum_frames<stored_t, sum_t>(ring, begin, end, out);
+      });
+}
+
+// sums [1, ...]: sum over t >= 2 of |FT(t)|, or of max(FT(t), 0).
+void accumulate_motion(
+    const py::array& frames, int64_t begin, int64_t end, bool rectify, py::array& sums) {
+  check_arrays(frames, begin, end, begin > 0 ? 1 : 0, sums, 1, 1);
+  dispatch_single(
+      frames, sums, [&]<typename stored_t, typename sum_t>(const Ring<stored_t>& ring, sum_t* out) {
+        if (rectify) {
+          motion<stored_t, sum_t, true>(ring, begin, end, out);
+        } else {
+          motion<stored_t, sum_t, false>(ring, begin, end, out);
+        }
+      });
+}
+
 } // namespace
 
 void add_frame_accumulator(py::module_& module) {
@@ -299,6 +351,9 @@ void add_frame_accumulator(py::module_& module) {
   module.def(
       "accumulate_sums", &accumulate_sums, py::arg("frames").noconvert(), py::arg("begin"),
       py::arg("end"), py::arg("start"), py::arg("sums").noconvert());
+  module.def(
+      "accumulate_frames", &accumulate_frames, py::arg("frames").noconvert(), py::arg("begin"),
+      py::arg("end"), py::arg("sums").noconvert());
   module.def(
       "accumulate_motion", &accumulate_motion, py::arg("frames").noconvert(), py::arg("begin"),
       py::arg("end"), py::arg("rectify"), py::arg("sums").noconvert());

@@ -98,6 +98,20 @@ ORIGINET_INLINE void sweep(int64_t count, const Step& step) {
   }
 }
 
+// Adds `count` frames from `frame` on.
+ORIGINET_MULTIVERSION inline void add_frames(
+    const uint8_t* frame, int64_t frame_stride, int64_t count, const Patch& patch, PairSums* sums) {
+  for_each_cell(patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) {
+    PairSums sum = sums[cell];
+    const uint8_t* at = frame + offset;
+    sweep(count, [&]() __attribute__((always_inline)) {
+      sum.add(load_cell<Words>(at, pixels));
+      at += frame_stride;
+    });
+    sums[cell] = sum;
+  });
+}
+
 // How much brighter a pixel became, max(current - previous, 0).
 ORIGINET_INLINE Bytes rise(Bytes current, Bytes previous) {
   return current - (current < previous ? current : previous);
@@ -207,10 +221,12 @@ ORIGINET_MULTIVERSION void flush_ramp(
   }
 }
 
+// factor * total + extra_first * first + extra_last * last
 template <typename acc_t, typename out_t>
 ORIGINET_MULTIVERSION void finish_ramp(
     const uint8_t* first,
     const uint8_t* last,
+    acc_t factor,
     acc_t extra_first,
     acc_t extra_last,
     const Patch& patch,
@@ -223,7 +239,8 @@ ORIGINET_MULTIVERSION void finish_ramp(
     const acc_t* sum = total + cell * kCell;
     out_t values[kCell];
     for (int j = 0; j < kCell; ++j) {
-      const acc_t pixel_sum = sum[j] + extra_first * acc_t(f[j]) + extra_last * acc_t(l[j]);
+      const acc_t pixel_sum =
+          factor * sum[j] + extra_first * acc_t(f[j]) + extra_last * acc_t(l[j]);
       values[j] = static_cast<out_t>(static_cast<std::make_signed_t<acc_t>>(pixel_sum));
     }
     store.put(values, pixels, image + pixel);

@@ -31,7 +31,7 @@ ORIGINET_HD acc_t motion_total(acc_t before, acc_t last) {
 }
 
 // Weights over consecutive frames that grow by a constant step but for the two ends:
-// those of `rank-simple` and `authors`.
+// those of `rank-simple` and `authors`, and with a step of 0 those of `cumulative`.
 template <typename weight_t>
 struct Ramp {
   weight_t first; // weight of the clip's first frame, had it no extra

@@ -39,7 +39,7 @@ inline Patch patch_of(const Clip& clip, const Tile& tile) {
   return {tile.rows, tile.run, clip.strides.row};
 }
 
-// uint8 frames with weights that grow by a constant step.
+// uint8 frames with weights that grow by a constant step, which may be 0.
 template <typename acc_t>
 class RampTile {
  public:
@@ -54,26 +54,48 @@ class RampTile {
     }
     using wrap_t = std::make_unsigned_t<acc_t>;
     const Patch patch = patch_of(clip, tile);
-    RampSums* block = block_.clear(cells_of(patch));
-    wrap_t* total = total_.clear(cells_of(patch) * kCell);
+    const int64_t cells = cells_of(patch);
+    wrap_t* total = total_.clear(cells * kCell);
     const uint8_t* first = frame_of<uint8_t>(clip, tile, index_[clip.begin]);
     const int64_t stride = clip.strides.frame;
-    for (int64_t t = 0; t < terms; t += kRampTerms) {
-      const int64_t end = std::min(terms, t + kRampTerms);
-      for (int64_t k = t; k < end; k += kSweep) {
-        add_ramp(first + k * stride, stride, std::min<int64_t>(kSweep, end - k), patch, block);
+    // Calls add(frame, count) for the sweeps of blocks of `most` frames, and flush(end)
+    // after each block.
+    const auto for_each_block = [&](int64_t most, const auto& add, const auto& flush) {
+      for (int64_t t = 0; t < terms; t += most) {
+        const int64_t end = std::min(terms, t + most);
+        for (int64_t k = t; k < end; k += kSweep) {
+          add(first + k * stride, std::min<int64_t>(kSweep, end - k));
+        }
+        flush(end);
       }
-      flush_ramp<wrap_t>(block, cells_of(patch), ramp->first + end * ramp->step, ramp->step, total);
+    };
+    wrap_t factor = 1;
+    if (ramp->step == 0) { // the plain sum of the frames, weighted in the end
+      factor = ramp->first;
+      PairSums* block = plain_.clear(cells);
+      for_each_block(
+          kPairTerms,
+          [&](const uint8_t* frame, int64_t n) { add_frames(frame, stride, n, patch, block); },
+          [&](int64_t) { flush_pairs(block, cells, total); });
+    } else {
+      RampSums* block = block_.clear(cells);
+      for_each_block(
+          kRampTerms,
+          [&](const uint8_t* frame, int64_t n) { add_ramp(frame, stride, n, patch, block); },
+          [&](int64_t end) {
+            flush_ramp<wrap_t>(block, cells, ramp->first + end * ramp->step, ramp->step, total);
+          });
     }
     finish_ramp<wrap_t, float>(
-        first, first + (terms - 1) * stride, ramp->extra_first, ramp->extra_last, patch, total,
-        store, image);
+        first, first + (terms - 1) * stride, factor, ramp->extra_first, ramp->extra_last, patch,
+        total, store, image);
     return true;
   }
 
  private:
   const int64_t* index_;
   const acc_t* weights_;
+  Sums<PairSums> plain_;
   Sums<RampSums> block_;
   Sums<std::make_unsigned_t<acc_t>> total_;
 };
@@ -97,7 +119,7 @@ class QuadTile {
       if (end - k > 3) {
         add<kSweep / 2>(clip, tile, k, end, patch, block);
       } else if (k < end) {
-        add<3>(clip, tile, k, end, patch, block); // all of `paper`
+        add<3>(clip, tile, k, end, patch, block); // all of `telescoped`
       }
       k = end;
       if (block != total) {

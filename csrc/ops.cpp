@@ -36,6 +36,7 @@ STABLE_TORCH_LIBRARY(originet, m) {
   // clips [B, 2] of (first, length) -> [B, ...]
   m.def("motion_pool(Tensor[] frames, Tensor clips, bool rectify, str normalize) -> Tensor");
   // image k = the active image of frames [k * stride, k * stride + window); frames [T, ...] ->
-  // [(T - window) / stride + 1, ...]; method authors, rank-simple, absolute or rectified
+  // [(T - window) / stride + 1, ...]; method cumulative, authors, rank-simple,
+  // absolute or rectified
   m.def("sliding_pool(Tensor frames, int window, int stride, str method, str normalize) -> Tensor");
 }

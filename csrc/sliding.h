@@ -9,7 +9,7 @@
 
 namespace originet {
 
-enum class SlidingMethod { kAuthors, kRankSimple, kAbsolute, kRectified };
+enum class SlidingMethod { kCumulative, kAuthors, kRankSimple, kAbsolute, kRectified };
 
 constexpr bool is_ramp(SlidingMethod method) {
   return method == SlidingMethod::kAuthors || method == SlidingMethod::kRankSimple;
@@ -51,7 +51,9 @@ inline SlidingPlan plan_sliding_pool(
   check(window <= length, op, ": window must be at most ", length, " frames, got ", window);
 
   SlidingPlan plan{};
-  if (method == "authors") {
+  if (method == "cumulative") {
+    plan.method = SlidingMethod::kCumulative;
+  } else if (method == "authors") {
     plan.method = SlidingMethod::kAuthors;
   } else if (method == "rank-simple") {
     plan.method = SlidingMethod::kRankSimple;
@@ -60,7 +62,7 @@ inline SlidingPlan plan_sliding_pool(
   } else {
     check(
         method == "rectified", op,
-        ": method must be authors, rank-simple, absolute or rectified, got ", method);
+        ": method must be cumulative, authors, rank-simple, absolute or rectified, got ", method);
     plan.method = SlidingMethod::kRectified;
   }
   plan.normalize = parse_normalize(op, normalize);
@@ -74,7 +76,8 @@ inline SlidingPlan plan_sliding_pool(
     check(
         window <= 100'000'000, op, ": a sum over a window of ", window,
         " uint8 frames can overflow 64 bits");
-    // No term of ramp_total or motion_total and no sum of them is larger.
+    // No term of ramp_total, motion_total or the cumulative totals and no sum of them is
+    // larger.
     const int64_t largest = kMaxPixel * window * (ramp ? window : 2);
     plan.wide = accumulate_integer(largest) == Accumulate::kInt64;
   }

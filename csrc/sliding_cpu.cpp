@@ -35,7 +35,7 @@ ORIGINET_MULTIVERSION void ramp_sweep(
     const auto p = static_cast<acc_t>(A::load(pivot[i]));
 #pragma GCC unroll 8
     for (int k = 0; k < kFrames; ++k) {
-      ramp_step(ramp_value(static_cast<acc_t>(A::load(frame[k * step + i])), p), s, m);
+      ramp_step(deviation(static_cast<acc_t>(A::load(frame[k * step + i])), p), s, m);
     }
     sum[i] = s;
     moment[i] = m;
@@ -58,7 +58,7 @@ ORIGINET_MULTIVERSION void ramp_before(
     acc_t total = ramp_total(sum[i], moment[i], window);
     if constexpr (kEnds) {
       total +=
-          ramp_value(static_cast<acc_t>(A::load(first[i])), static_cast<acc_t>(A::load(pivot[i])));
+          deviation(static_cast<acc_t>(A::load(first[i])), static_cast<acc_t>(A::load(pivot[i])));
     }
     partial[i] = static_cast<part_t>(total);
   }
@@ -81,9 +81,66 @@ ORIGINET_MULTIVERSION void ramp_image(
     acc_t total = static_cast<acc_t>(partial[i]) - ramp_total(sum[i], moment[i], window);
     if constexpr (kEnds) {
       total -=
-          ramp_value(static_cast<acc_t>(A::load(last[i])), static_cast<acc_t>(A::load(pivot[i])));
+          deviation(static_cast<acc_t>(A::load(last[i])), static_cast<acc_t>(A::load(pivot[i])));
     }
     image[i] = static_cast<out_t>(total);
+  }
+}
+
+// sum += kFrames frames, `step` elements apart
+template <typename stored_t, typename acc_t, int kFrames>
+ORIGINET_MULTIVERSION void sum_sweep(
+    const stored_t* frame, int64_t step, const stored_t* pivot, acc_t* sum, int64_t n) {
+  using A = Arithmetic<stored_t>;
+  constexpr bool kBytes = std::is_same_v<stored_t, uint8_t>;
+  // 16 bits hold the sum of 257 bytes.
+  using step_t = std::conditional_t<kBytes, uint16_t, acc_t>;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    step_t part = 0;
+    const auto p = static_cast<step_t>(A::load(pivot[i]));
+#pragma GCC unroll 8
+    for (int k = 0; k < kFrames; ++k) {
+      const auto value = static_cast<step_t>(A::load(frame[k * step + i]));
+      part = static_cast<step_t>(part + deviation<step_t>(value, p));
+    }
+    sum[i] += static_cast<acc_t>(part);
+  }
+}
+
+// partial = what the frames from a window's start to the pivot add
+template <typename stored_t, typename acc_t, typename part_t>
+ORIGINET_MULTIVERSION void sum_before(
+    const stored_t* first,
+    const stored_t* pivot,
+    const acc_t* sum,
+    acc_t window,
+    part_t* partial,
+    int64_t n) {
+  using A = Arithmetic<stored_t>;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const acc_t f =
+        deviation(static_cast<acc_t>(A::load(first[i])), static_cast<acc_t>(A::load(pivot[i])));
+    partial[i] = static_cast<part_t>(cumulative_before(sum[i], f, window));
+  }
+}
+
+// image = partial + what the frames from the pivot to the window's end add
+template <typename stored_t, typename acc_t, typename part_t, typename out_t>
+ORIGINET_MULTIVERSION void sum_image(
+    const stored_t* last,
+    const stored_t* pivot,
+    const acc_t* sum,
+    const part_t* partial,
+    out_t* image,
+    int64_t n) {
+  using A = Arithmetic<stored_t>;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const acc_t l =
+        deviation(static_cast<acc_t>(A::load(last[i])), static_cast<acc_t>(A::load(pivot[i])));
+    image[i] = static_cast<out_t>(static_cast<acc_t>(partial[i]) + cumulative_after(sum[i], l));
   }
 }
 
@@ -177,10 +234,35 @@ struct Row {
   }
 };
 
+// `cumulative`.
+struct SumWalk {
+  // The first frame visited from the pivot c: c itself forwards, c - 1 backwards.
+  static constexpr int64_t kLag = 0;
+
+  template <int kFrames, typename stored_t, typename acc_t>
+  static void sweep(const Row<stored_t, acc_t>& row, int64_t t, int64_t direction) {
+    sum_sweep<stored_t, acc_t, kFrames>(
+        row.frame(t), direction * row.frame_stride, row.pivot, row.sum, row.n);
+  }
+
+  template <typename stored_t, typename acc_t, typename part_t>
+  static void before(
+      const Row<stored_t, acc_t>& row, int64_t start, int64_t window, part_t* partial) {
+    sum_before<stored_t, acc_t, part_t>(
+        row.frame(start), row.pivot, row.sum, static_cast<acc_t>(window), partial, row.n);
+  }
+
+  template <typename stored_t, typename acc_t, typename part_t, typename out_t>
+  static void image(
+      const Row<stored_t, acc_t>& row, int64_t end, int64_t, const part_t* partial, out_t* out) {
+    sum_image<stored_t, acc_t, part_t, out_t>(
+        row.frame(end - 1), row.pivot, row.sum, partial, out, row.n);
+  }
+};
+
 // `rank-simple` and, with the two end frames, `authors`.
 template <bool kEnds>
 struct RampWalk {
-  // The first frame visited from the pivot c: c itself forwards, c - 1 backwards.
   static constexpr int64_t kLag = 0;
 
   template <int kFrames, typename stored_t, typename acc_t>
@@ -336,6 +418,8 @@ Tensor sliding_pool_cpu(
   dispatch_sliding<HalfBits, BFloat16Bits>(
       plan, [&]<typename stored_t, typename acc_t, typename out_t>() {
         switch (plan.method) {
+          case SlidingMethod::kCumulative:
+            return slide<SumWalk, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kAuthors:
             return slide<RampWalk<true>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kRankSimple:

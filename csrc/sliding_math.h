@@ -17,11 +17,11 @@
 
 namespace originet {
 
-// What a ramp sums: integers as they are; floating frames as deviations from the
-// pivot frame, which changes nothing, because a ramp's weights sum to 0, but gives
+// What linear methods sum: integers as they are; floating frames as deviations from
+// the pivot frame, which changes nothing, because the weights sum to 0, but gives
 // exactly 0 for pixels at rest and leaves no large terms to cancel.
 template <typename acc_t>
-ORIGINET_HD acc_t ramp_value(acc_t value, acc_t pivot) {
+ORIGINET_HD acc_t deviation(acc_t value, acc_t pivot) {
   if constexpr (std::is_integral_v<acc_t>) {
     return value;
   } else {
@@ -29,7 +29,20 @@ ORIGINET_HD acc_t ramp_value(acc_t value, acc_t pivot) {
   }
 }
 
-// Walks one frame on. `moment` counts every frame as often as there are frames
+// `cumulative` over a window of w frames is 2 S - (2w - 1) first - last with S the sum of
+// all of them: what the frames from its start to the pivot add to it, ...
+template <typename acc_t>
+ORIGINET_HD acc_t cumulative_before(acc_t sum, acc_t first, acc_t window) {
+  return acc_t(2) * sum - (acc_t(2) * window - acc_t(1)) * first;
+}
+
+// ... and those from the pivot to its end.
+template <typename acc_t>
+ORIGINET_HD acc_t cumulative_after(acc_t sum, acc_t last) {
+  return acc_t(2) * sum - last;
+}
+
+// Walks one frame of a ramp on. `moment` counts every frame as often as there are frames
 // visited after it.
 template <typename acc_t>
 ORIGINET_HD void ramp_step(acc_t value, acc_t& sum, acc_t& moment) {

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-METHODS = ("paper", "authors", "absolute", "rectified", "rank", "rank-simple", "learnet")
+METHODS = (
+    "cumulative",
+    "telescoped",
+    "authors",
+    "absolute",
+    "rectified",
+    "rank",
+    "rank-simple",
+    "learnet",
+)
 MOTION_METHODS = ("absolute", "rectified")  # those that are not linear
 NORMALIZATIONS = ("none", "clip", "minmax")
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

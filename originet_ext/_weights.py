@@ -11,15 +11,16 @@ def method_weights(method: str, length: int) -> Tensor:
     """Gives the weight of each frame of a clip under a linear method.
 
     Args:
-        method: "paper", "authors", "rank", "rank-simple" or "learnet".
+        method: one of `METHODS` but the motion methods, "absolute" and "rectified".
         length: n, the number of frames, 1 or more. A clip of one frame has weight 0.
 
     Returns:
         [n] on the CPU, int64 where all weights are integers, else float64.
 
-    Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3), for "paper"; the authors' released
-    program for "authors"; Bilen et al., "Action Recognition with Dynamic Image Networks", for
-    "rank" and "rank-simple"; the authors' LEARNet program for "learnet".
+    Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3), for "cumulative" and "telescoped",
+    the two readings of Eq. (3); the authors' released program for "authors"; Bilen et al., "Action
+    Recognition with Dynamic Image Networks", for "rank" and "rank-simple"; the authors' LEARNet
+    program for "learnet".
     """
     index, terms = weight_terms(method, length)
     weights = np.zeros(length, dtype=terms.dtype)
@@ -45,14 +46,18 @@ def weight_terms(method: str, length: int) -> tuple[np.ndarray, np.ndarray]:
     n = length
     if n == 1:
         return np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-    if method == "paper":
-        # The sum of frame differences telescopes to F_n + F_(n-1) - 2 F_1 (n = 2: F_2 - F_1).
+    if method == "telescoped":
+        # FT(t) = F_t - F_(t-1): the sum is F_n + F_(n-1) - 2 F_1 (n = 2: F_2 - F_1).
         if n == 2:
             return np.array([0, 1]), np.array([-1, 1])
         return np.array([0, n - 2, n - 1]), np.array([-2, 1, 1])
     t = np.arange(1, n + 1)
     weights: np.ndarray
-    if method == "authors":
+    if method == "cumulative":
+        # FT(t) = F_t - F_1: 2 (F_2 + ... + F_(n-1)) + F_n - (2n - 3) F_1.
+        weights = np.full(n, 2)
+        weights[0], weights[-1] = 3 - 2 * n, 1
+    elif method == "authors":
         m = t - 1
         weights = np.maximum(m - 1, 0) - np.maximum(n - 2 - m, 0)
     elif method == "rank-simple":

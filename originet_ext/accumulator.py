@@ -20,7 +20,8 @@ MAX_WEIGHTED_FRAMES = 190_000_000
 _PENDING_BYTES = 16
 # How many sums a pixel each method keeps; csrc/frame_accumulator.cpp says which.
 _SUMS = {
-    "paper": 0,
+    "telescoped": 0,
+    "cumulative": 1,
     "absolute": 1,
     "rectified": 1,
     "authors": 2,
@@ -29,7 +30,8 @@ _SUMS = {
     "learnet": 3,
 }
 _HARMONIC = ("rank", "learnet")  # a frame's weight depends on its place in the whole stream
-_ENDS = ("paper", "authors", *MOTION_METHODS)  # need the first frame and the last two
+_LAGGING = ("cumulative", *MOTION_METHODS)  # the last frame counts half, so it is not summed yet
+_ENDS = ("telescoped", "authors", *_LAGGING)  # need the first frame and the last two
 
 
 class ActiveImageAccumulator:
@@ -39,19 +41,20 @@ class ActiveImageAccumulator:
     frames F_1..F_n, S(k) = F_1 + ... + F_k, A = sum over k of S(k) = sum over t of (n - t + 1) F_t
     and B = sum over k of S(k) / k, the methods are
 
-    - `paper`: F_n + F_(n-1) - 2 F_1; three frames are kept;
+    - `cumulative`: 2 (F_2 + ... + F_(n-1)) + F_n - (2n - 3) F_1;
+    - `telescoped`: F_n + F_(n-1) - 2 F_1; three frames are kept;
     - `rank-simple`: (n + 1) S(n) - 2 A; `authors`: the same + F_1 - F_n;
     - `rank`: 2 A - (n + 1) B; `learnet`: 2 A - n B;
     - `rectified`: 2 P + max(F_n - F_(n-1), 0) with P = sum over t < n of max(F_t - F_(t-1), 0);
-    - `absolute`: 2 `rectified` - `paper`, because |d| = 2 max(d, 0) - d.
+    - `absolute`: 2 `rectified` - `telescoped`, because |d| = 2 max(d, 0) - d.
 
     One frame gives zeros. For uint8 frames all methods but `rank` and `learnet` are exact, bit for
     bit what `active_image` gives. All else is summed in float64 and rounded to the result's dtype
     at the end, with an absolute error, besides that rounding, of at most
-    8 (n + 1)^2 (1 + H_n) 2^-53 sum_t |F_t| with H_n = 1 + 1/2 + ... + 1/n (`paper`, `absolute` and
-    `rectified`: 8 n 2^-53 sum_t |F_t|). NaN and infinities: under `paper`, `absolute` and
-    `rectified` as in `active_image`; under the other methods a pixel that was not finite in any
-    frame is NaN, where `active_image` may give an infinity.
+    8 (n + 1)^2 (1 + H_n) 2^-53 sum_t |F_t| with H_n = 1 + 1/2 + ... + 1/n (`cumulative`,
+    `telescoped`, `absolute` and `rectified`: 8 n 2^-53 (sum_t |F_t| + n |F_1|)). NaN and
+    infinities: under these four as in `active_image`; under the other methods a pixel that was not
+    finite in any frame is NaN, where `active_image` may give an infinity.
 
     Each accumulator belongs to one thread at a time. It can be pickled, and parts of a stream that
     were summed elsewhere can be joined with `merge`.
@@ -68,7 +71,7 @@ class ActiveImageAccumulator:
         ValueError: an unknown method or normalisation, or a negative start.
 
     Example:
-        >>> images = ActiveImageAccumulator(method="paper", normalize="minmax")
+        >>> images = ActiveImageAccumulator(method="cumulative", normalize="minmax")
         >>> for value in (10, 20, 90):
         ...     images.update(np.array([[value, 2 * value]], np.uint8))
         >>> images.result()
@@ -77,7 +80,9 @@ class ActiveImageAccumulator:
     Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3); `active_image` for the other methods.
     """
 
-    def __init__(self, method: str = "paper", normalize: str = "none", *, start: int = 0) -> None:
+    def __init__(
+        self, method: str = "cumulative", normalize: str = "none", *, start: int = 0
+    ) -> None:
         check_method(_NAME, method, normalize)
         if isinstance(start, bool) or not isinstance(start, int | np.integer):
             raise TypeError(f"{_NAME}: start must be an integer, got {type(start).__name__}")
@@ -132,7 +137,7 @@ class ActiveImageAccumulator:
             self._allocate(frame.shape, frame.dtype)
         assert self._ring is not None
         rows = len(self._ring)
-        if self._count - self._summed == rows - 1:  # keeps the last frame, which motion needs
+        if self._count - self._summed == rows - 1:  # keeps the last frame, see _LAGGING
             self._sum()
         np.copyto(self._ring[self._count % rows], frame)
         if self._count == 0 and self._method in _ENDS:
@@ -240,7 +245,7 @@ class ActiveImageAccumulator:
         assert self._ring is not None
         self._first, self._sums = state["first"], state["sums"]
         self._count = state["count"]
-        self._summed = self._count - (self._method in MOTION_METHODS)
+        self._summed = self._count - (self._method in _LAGGING)
         for back, frame in enumerate(reversed(state["ends"]), start=1):
             self._ring[(self._count - back) % len(self._ring)] = frame
 
@@ -295,11 +300,13 @@ class ActiveImageAccumulator:
 
     def _sum(self) -> None:
         """Brings the sums up to date."""
-        # The last difference counts half as much as the others, so it waits for the next frame.
-        end = max(0, self._count - 1) if self._method in MOTION_METHODS else self._count
+        end = max(0, self._count - 1) if self._method in _LAGGING else self._count
         if self._sums is not None:
             if self._method in MOTION_METHODS:
                 _C.accumulate_motion(self._ring, self._summed, end, self._rectifies, self._sums)
+            elif self._method == "cumulative":
+                # The first frame stands by itself, with a weight that grows with the stream.
+                _C.accumulate_frames(self._ring, max(self._summed, 1), max(end, 1), self._sums)
             else:
                 _C.accumulate_sums(self._ring, self._summed, end, self._start, self._sums)
         self._summed = end
@@ -330,6 +337,13 @@ class ActiveImageAccumulator:
             return None
         with np.errstate(invalid="ignore", over="ignore"):
             sums: Array = earlier["sums"] + later["sums"]
+            if self._method == "cumulative":
+                # Frames that are no longer the last one, or the first.
+                if self._count > 1:
+                    sums[0] += earlier["ends"][-1]
+                if other._count > 1:
+                    sums[0] += later["first"]
+                return sums
             if self._method in MOTION_METHODS:
                 # Differences that are no longer the last one: of this part, and across the seam.
                 if self._count > 1:
@@ -359,13 +373,16 @@ class ActiveImageAccumulator:
         first, previous, last = (frame.astype(wide) for frame in (self._first, *ends))
         if method == "authors":
             return self._weighted() + first - last
+        if method == "cumulative":
+            assert self._sums is not None
+            return 2 * self._sums[0] + last - (2 * n - 3) * first
         # Two frames: without the first one twice, so that infinities do not cancel to NaN.
-        paper: Array = last - first if n == 2 else -2 * first + previous + last
+        telescoped: Array = last - first if n == 2 else -2 * first + previous + last
         if self._sums is None:
-            return paper
+            return telescoped
         # Every difference counts twice but the last one, which counts once.
         moved: Array = 2 * self._sums[0] + self._step(ends)[0]
-        return 2 * moved - paper if method == "absolute" and wide is np.int64 else moved
+        return 2 * moved - telescoped if method == "absolute" and wide is np.int64 else moved
 
     def _weighted(self) -> Array:
         n = self._count

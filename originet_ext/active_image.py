@@ -19,19 +19,22 @@ __all__ = ["METHODS", "NORMALIZATIONS", "active_image"]
 def active_image(
     frames: Tensor | Sequence[Tensor],
     offsets: Tensor | None = None,
-    method: str = "paper",
+    method: str = "cumulative",
     normalize: str = "none",
 ) -> Tensor:
     """Sums a clip into one image that holds its motion.
 
-    With frames F_1..F_n and FT(t) = F_t - F_(t-1), FT(1) = 0, the methods are
+    The paper sums FT(t-1) + FT(t) over t = 2..n, with FT(1) = 0, and its Eq. (3) can be read in two
+    ways. With frames F_1..F_n the methods are
 
-    - `paper`: sum over t = 2..n of FT(t-1) + FT(t), which telescopes to F_n + F_(n-1) - 2 F_1
-      (n = 2: F_2 - F_1), so only three frames are read;
+    - `cumulative`: FT(t) = F_t - F_1, every frame against the onset; the sum is
+      2 (F_2 + ... + F_(n-1)) + F_n - (2n - 3) F_1;
+    - `telescoped`: FT(t) = F_t - F_(t-1); the sum is F_n + F_(n-1) - 2 F_1 (n = 2: F_2 - F_1), so
+      only three frames are read, and an expression that is over by then leaves no trace;
     - `authors`: weights max(m-1, 0) - max(n-2-m, 0) for m = 0..n-1, as the authors' released
       program; equals `rank-simple` but for the two end frames;
-    - `absolute`: the sum of `paper` over |FT|, motion energy;
-    - `rectified`: the sum of `paper` over max(FT, 0), what saturating uint8 subtraction gives;
+    - `absolute`: the sum of `telescoped` over |FT|, motion energy;
+    - `rectified`: the same over max(FT, 0), what saturating uint8 subtraction gives;
     - `rank`: approximate rank pooling (the dynamic image); `rank-simple`: weights 2t - n - 1;
     - `learnet`: the authors' LEARNet program; its weights sum to n, so the face stays visible.
 

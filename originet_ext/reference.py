@@ -102,7 +102,7 @@ def temporal_pool(
 def active_image(
     frames: Tensor | Sequence[Tensor],
     offsets: Tensor | None = None,
-    method: str = "paper",
+    method: str = "cumulative",
     normalize: str = "none",
 ) -> Tensor:
     """Active image, as `originet_ext.active_image`, in plain PyTorch."""
@@ -117,7 +117,7 @@ def sliding_active_images(
     frames: Tensor,
     window: int,
     stride: int = 1,
-    method: str = "paper",
+    method: str = "cumulative",
     normalize: str = "none",
 ) -> Tensor:
     """Active images of windows, as `originet_ext.sliding_active_images`, in plain PyTorch."""

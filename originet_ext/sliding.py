@@ -12,32 +12,31 @@ from originet_ext.temporal_pool import memory_order, pool_motion, pool_terms
 __all__ = ["sliding_active_images"]
 
 # The methods whose image of a window follows from sums that windows share.
-_RUNNING = ("authors", "rank-simple", *MOTION_METHODS)
+_RUNNING = ("cumulative", "authors", "rank-simple", *MOTION_METHODS)
 
 
 def sliding_active_images(
     frames: Tensor,
     window: int,
     stride: int = 1,
-    method: str = "paper",
+    method: str = "cumulative",
     normalize: str = "none",
 ) -> Tensor:
     """Gives the active image of every window of a long clip.
 
     Image k is `active_image(frames[k * stride : k * stride + window], method=method)`. For uint8
-    frames the methods `paper`, `authors`, `rank-simple`, `absolute` and `rectified` give the same
-    bits.
+    frames all methods but `rank` and `learnet` give the same bits.
 
-    The cost of an image does not grow with the window: `paper` reads three frames, and `authors`,
-    `rank-simple`, `absolute` and `rectified` visit every frame of the video about twice, whatever
-    the window. The weights of `rank` and `learnet` are harmonic and have no finite recurrence;
-    their cost grows with window / stride.
+    The cost of an image does not grow with the window: `telescoped` reads three frames, and
+    `cumulative`, `authors`, `rank-simple`, `absolute` and `rectified` visit every frame of the
+    video about twice, whatever the window. The weights of `rank` and `learnet` are harmonic and
+    have no finite recurrence; their cost grows with window / stride.
 
-    Floating frames are summed in float64 under the four methods of running sums, and rounded
+    Floating frames are summed in float64 under the five methods of shared sums, and rounded
     twice to the result's type: with r the range of a pixel's values in a window, the float32 image
-    has an error of at most 2^-22 * r * sum_t |w_t| for `authors` and `rank-simple`, and of 2^-22 of
-    itself for `absolute` and `rectified`. Errors do not add up along the video, and a frame that is
-    not finite spoils the windows that hold it, no others.
+    has an error of at most 2^-22 * r * sum_t |w_t| for `cumulative`, `authors` and `rank-simple`,
+    and of 2^-22 of itself for `absolute` and `rectified`. Errors do not add up along the video, and
+    a frame that is not finite spoils the windows that hold it, no others.
 
     Memory holds the frames, the images and, for each thread, half a megabyte or, where that is
     more, 2 KB for every window that a frame lies in. A video longer than memory goes in pieces: if

@@ -130,7 +130,9 @@ template <typename acc_t>
 void check_bytes(const TestClip<uint8_t>& clip) {
   const int64_t n = clip.length;
   std::vector<int64_t> index(n);
-  std::vector<acc_t> ramp(n), authors(n), any(n);
+  std::vector<acc_t> cumulative(n, 2), ramp(n), authors(n), any(n);
+  cumulative[n - 1] = 1;
+  cumulative[0] = static_cast<acc_t>(n == 1 ? 0 : 3 - 2 * n);
   std::vector<float> floats(n);
   for (int64_t t = 0; t < n; ++t) {
     index[t] = t;
@@ -140,6 +142,7 @@ void check_bytes(const TestClip<uint8_t>& clip) {
     floats[t] = static_cast<float>(next_random()) / 0x1p24f - 0.5f;
   }
   using Weighted = WeightedTile<uint8_t, acc_t, float>;
+  check_weights("cumulative", clip, cumulative, Weighted(index.data(), cumulative.data(), false));
   check_weights("rank-simple", clip, ramp, Weighted(index.data(), ramp.data(), false));
   check_weights("authors", clip, authors, Weighted(index.data(), authors.data(), false));
   check_weights("any integers", clip, any, Weighted(index.data(), any.data(), false));

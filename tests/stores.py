@@ -33,7 +33,7 @@ def frame_of(root, label="sadness", subject="s1"):
 
 def make(root, out, *methods, **options):
     """Writes the store of a tree."""
-    settings = Settings(methods or ("paper",), SIZE)
+    settings = Settings(methods or ("cumulative",), SIZE)
     return store.write_store(datasets.survey("folder", root), out, settings, **options)
 
 

@@ -7,7 +7,7 @@ from originet_ext import ActiveImageAccumulator, active_image
 from originet_ext._checks import MOTION_METHODS
 from originet_ext._weights import method_weights
 
-EXACT = ("paper", "authors", "absolute", "rectified", "rank-simple")
+EXACT = ("telescoped", "cumulative", "authors", "absolute", "rectified", "rank-simple")
 HARMONIC = ("rank", "learnet")
 RUNNING_SUMS = ("authors", "rank-simple", *HARMONIC)
 
@@ -48,7 +48,7 @@ def assert_is_image_of(accumulator, frames):
 def stated_bound(method, magnitudes):
     """What the docstring promises, besides the rounding of the result; magnitudes: [n, ...] |F|."""
     n = len(magnitudes)
-    scale = 8 * n
     if method in RUNNING_SUMS:
         scale = 8 * (n + 1) ** 2 * (1 + np.sum(1 / np.arange(1, n + 1)))
-    return scale * 2.0**-53 * magnitudes.sum(0)
+        return scale * 2.0**-53 * magnitudes.sum(0)
+    return 8 * n * 2.0**-53 * (magnitudes.sum(0) + n * magnitudes[0])

@@ -37,7 +37,7 @@ def clips():
     ]
     shape = (2, len(rows), SIZE, SIZE)
     active, dynamic = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    return pd.DataFrame(rows), {"paper": active, DYNAMIC: dynamic}
+    return pd.DataFrame(rows), {"cumulative": active, DYNAMIC: dynamic}
 
 
 def without_time(result) -> list[dict]:
@@ -102,7 +102,7 @@ def test_rows_are_found_by_name_in_the_papers_order():
 def test_rows_need_active_or_dynamic_images():
     assert methods_of(ROWS, Config(method="authors")) == ["authors", "rank"]
     assert methods_of(rows_named(["WDy"]), Config()) == ["rank"]
-    assert methods_of(rows_named(["LR", "KS-1"]), Config()) == ["paper"]
+    assert methods_of(rows_named(["LR", "KS-1"]), Config()) == ["cumulative"]
     with pytest.raises(InputError, match="method 'rank' is what row WDy"):
         methods_of(ROWS, Config(method="rank"))
 
@@ -112,8 +112,8 @@ def test_each_row_exchanges_its_part_and_no_other(clips):
     assert list(result.results) == NAMES and result.failed == {}
     hashes = {name: hashlib.sha256(i.tobytes()).hexdigest() for name, i in clips[1].items()}
     for name, each in result.results.items():
-        assert each.images_sha256 == hashes[DYNAMIC if name == "WDy" else "paper"]
-        assert each.config == dataclasses.replace(QUICK, method=row(name).method or "paper")
+        assert each.images_sha256 == hashes[DYNAMIC if name == "WDy" else "cumulative"]
+        assert each.config == dataclasses.replace(QUICK, method=row(name).method or "cumulative")
         assert each.clip_list_sha256 == result.any_result.clip_list_sha256
     networks = {name: each.model["architecture_sha256"] for name, each in result.results.items()}
     for one, other in itertools.combinations(NAMES, 2):
@@ -131,7 +131,7 @@ def test_row_originet_is_loso_itself(clips, variant):
     table, images = clips
     config = dataclasses.replace(QUICK, variant=variant)
     result = run_ablation(table, images, config, rows=rows_named(["OrigiNet"]), device="cpu")
-    plain = run_loso(table, config=config, images=images["paper"], device="cpu")
+    plain = run_loso(table, config=config, images=images["cumulative"], device="cpu")
     assert without_time(result.results["OrigiNet"]) == without_time(plain)
     assert result.results["OrigiNet"].metrics == plain.metrics
 
@@ -158,7 +158,7 @@ def test_files_hold_the_table(clips, tmp_path):
         for name in ablation.MEASURES:
             assert record[name] == metrics[name] and record[f"{name}_std"] == metrics[f"{name}_std"]
         assert record["clip_list_sha256"] == told["clip_list_sha256"] and record["seeds"] == 2
-    assert [line["method"] for line in lines] == ["paper", "rank"]
+    assert [line["method"] for line in lines] == ["cumulative", "rank"]
     assert [line["paper_accuracy"] for line in lines] == ["0.5292", "0.4619"]
 
 
@@ -243,8 +243,8 @@ def test_errors_in_a_row_that_are_ours_are_not_hidden(clips):
 
 def test_bad_input_is_refused(clips, tmp_path):
     table, images = clips
-    with pytest.raises(InputError, match="images by 'rank' are needed, got paper"):
-        run_ablation(table, {"paper": images["paper"]}, QUICK, out=tmp_path / "out")
+    with pytest.raises(InputError, match="images by 'rank' are needed, got cumulative"):
+        run_ablation(table, {"cumulative": images["cumulative"]}, QUICK, out=tmp_path / "out")
     for rows in ([], [row("LR")] * 2):
         with pytest.raises(InputError, match="rows must be one or more, each once"):
             run_ablation(table, images, QUICK, rows=rows)

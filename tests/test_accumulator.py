@@ -86,7 +86,8 @@ def exact_image(frames, method):
         return [sum(ft[t - 1][i] + ft[t][i] for t in range(1, n)) for i in range(pixels)]
     harmonic = [sum((Fraction(1, k) for k in range(1, t + 1)), Fraction(0)) for t in range(n + 1)]
     weights = {
-        "paper": lambda t: (t >= n - 1) - 2 * (t == 1),
+        "cumulative": lambda t: 2 - (2 * n - 1) * (t == 1) - (t == n),
+        "telescoped": lambda t: (t >= n - 1) - 2 * (t == 1),
         "authors": lambda t: max(t - 2, 0) - max(n - 1 - t, 0),
         "rank-simple": lambda t: 2 * t - n - 1,
         "rank": lambda t: 2 * (n - t + 1) - (n + 1) * (harmonic[n] - harmonic[t - 1]),
@@ -278,6 +279,7 @@ def test_the_gil_is_released_while_pixels_are_summed():
 
     assert tries(lambda: _C.accumulate_sums(frames, 0, 16, 0, sums))
     assert tries(lambda: _C.accumulate_motion(frames, 1, 17, True, steps))
+    assert tries(lambda: _C.accumulate_frames(frames, 0, 17, steps))
     assert tries(lambda: images.update(large))
     assert not counts_while(lambda: sum(range(2_000_000)))  # the measurement itself
 
@@ -313,4 +315,6 @@ def test_kernels_called_directly_never_read_or_write_outside():
     ):
         with pytest.raises(ValueError):
             _C.accumulate_motion(frames, begin, end, True, bad_sums)
+        with pytest.raises(ValueError):
+            _C.accumulate_frames(frames, begin, end + 1, bad_sums)
     assert not sums.any()

@@ -180,8 +180,8 @@ def test_bad_frames_are_named_and_leave_the_state(method):
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match=r"paper, authors, .*learnet, got 'papr'"):
-        ActiveImageAccumulator("papr")
+    with pytest.raises(ValueError, match=r"cumulative, telescoped, .*learnet, got 'paper'"):
+        ActiveImageAccumulator("paper")
     with pytest.raises(ValueError, match="none, clip, minmax, got 'max'"):
         ActiveImageAccumulator(normalize="max")
     with pytest.raises(ValueError, match=r"start must be 0 or more.* got -1"):

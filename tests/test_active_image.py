@@ -10,7 +10,7 @@ import originet_ext
 from originet_ext import METHODS, NORMALIZATIONS, active_image, reference, temporal_pool
 from originet_ext._weights import method_weights
 
-EXACT = ["paper", "authors", "absolute", "rectified", "rank-simple"]
+EXACT = ["cumulative", "telescoped", "authors", "absolute", "rectified", "rank-simple"]
 MODULES = pytest.mark.parametrize("module", [originet_ext, reference])
 
 
@@ -21,9 +21,13 @@ def numpy_active_image(frames: np.ndarray, method: str) -> np.ndarray:
     total = np.zeros(f.shape[1:], dtype=np.int64)
     if n == 1:
         return total
-    if method in ("paper", "absolute", "rectified"):
+    if method == "cumulative":
+        ft = [f[t] - f[0] for t in range(n)]
+        for t in range(1, n):  # E(t) = FT(t-1) + FT(t)
+            total += ft[t - 1] + ft[t]
+    elif method in ("telescoped", "absolute", "rectified"):
         keep = {
-            "paper": lambda d: d,
+            "telescoped": lambda d: d,
             "absolute": np.abs,
             "rectified": lambda d: np.maximum(d, 0),
         }[method]
@@ -50,7 +54,8 @@ def random_clip(n, shape=(5, 7), device="cpu") -> torch.Tensor:
 
 def test_weights_of_eight_frames_are_those_of_the_design():
     expected = {
-        "paper": [-2, 0, 0, 0, 0, 0, 1, 1],
+        "cumulative": [-13, 2, 2, 2, 2, 2, 2, 1],
+        "telescoped": [-2, 0, 0, 0, 0, 0, 1, 1],
         "authors": [-6, -5, -3, -1, 1, 3, 5, 6],
         "rank-simple": [-7, -5, -3, -1, 1, 3, 5, 7],
         "rank": [-8.4607, -1.4607, 1.0393, 2.0393, 2.2893, 2.0893, 1.5893, 0.8750],
@@ -62,7 +67,7 @@ def test_weights_of_eight_frames_are_those_of_the_design():
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 17, 200])
 def test_weights_sum_to_zero_except_learnet(n):
-    for method in ("paper", "authors", "rank-simple", "rank"):
+    for method in ("cumulative", "telescoped", "authors", "rank-simple", "rank"):
         assert abs(float(method_weights(method, n).sum())) < 1e-9 * n
     assert float(method_weights("learnet", n).sum()) == pytest.approx(n if n > 1 else 0)
 
@@ -74,12 +79,28 @@ def test_authors_equals_rank_simple_but_for_the_ends(n):
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 60])
-def test_equations_1_to_3_telescope(n):
+def test_equations_1_to_3_in_both_readings(n):
     clip = random_clip(n)
     f = clip.long()
-    want = f[-1] - f[0] if n == 2 else f[-1] + f[-2] - 2 * f[0]
-    assert torch.equal(active_image(clip).long(), want)
-    assert torch.equal(want, torch.from_numpy(numpy_active_image(clip.numpy(), "paper")))
+    telescoped = f[-1] - f[0] if n == 2 else f[-1] + f[-2] - 2 * f[0]
+    cumulative = 2 * (f[1:-1] - f[0]).sum(0) + f[-1] - f[0]
+    for method, want in (("telescoped", telescoped), ("cumulative", cumulative)):
+        assert torch.equal(active_image(clip, method=method).long(), want)
+        assert torch.equal(want, torch.from_numpy(numpy_active_image(clip.numpy(), method)))
+    assert torch.equal(active_image(clip).long(), cumulative)  # the default
+
+
+def test_only_the_telescoped_image_is_blind_to_what_comes_and_goes(device):
+    """A square that is brighter in the middle of a clip and gone in its last two frames."""
+    clip = torch.full((9, 6, 6), 90, dtype=torch.uint8, device=device)
+    clip[2:6, 1:4, 1:4] = 130
+    square = torch.zeros(6, 6, dtype=torch.bool)
+    square[1:4, 1:4] = True
+    for method in METHODS:
+        image = active_image(clip, method=method, normalize="none").cpu()
+        assert (image[square].unique().numel(), image[~square].unique().numel()) == (1, 1)
+        seen = not torch.equal(image[0, 0], image[1, 1])
+        assert seen == (method != "telescoped")
 
 
 @MODULES
@@ -133,20 +154,26 @@ def test_extreme_pixels_in_long_clips_do_not_overflow(device, method):
 
 @pytest.mark.parametrize(
     ("method", "longest"),
-    [("authors", 4104), ("rank-simple", 4104), ("absolute", 4210753), ("rectified", 4210753)],
+    [
+        ("cumulative", 2105377),
+        *(("authors", 4104), ("rank-simple", 4104)),
+        *(("absolute", 4210753), ("rectified", 4210753)),
+    ],
 )
 def test_clips_too_long_for_int32_take_64_bits(device, method, longest):
     """`longest` is the most frames for which no sum can leave int32, see docs/design.md."""
-    if method in ("authors", "rank-simple"):
+    if method not in ("absolute", "rectified"):
         for n, fits in ((longest, True), (longest + 1, False)):
             largest = 255 * int(method_weights(method, n).abs().sum())
             assert (largest < 2**31) == fits
     else:
         assert 2 * 255 * (longest - 1) < 2**31 <= 2 * 255 * longest
     for n in (longest, longest + 1, 2 * longest):
-        clip = torch.zeros(n, 2, dtype=torch.uint8)
+        clip = torch.zeros(n, 4, dtype=torch.uint8)
         clip[1::2, 0] = 255  # the most motion there can be
         clip[n // 2 :, 1] = 255  # the most a rising weight can give
+        clip[1:, 2] = 255  # the most above the onset there can be, and below it
+        clip[0, 3] = 255
         want = numpy_active_image_of_long_clip(clip.numpy(), method)
         got = active_image(clip.to(device), method=method).cpu().numpy()
         np.testing.assert_array_equal(got, want.astype(np.float32))
@@ -155,6 +182,8 @@ def test_clips_too_long_for_int32_take_64_bits(device, method, longest):
 def numpy_active_image_of_long_clip(frames: np.ndarray, method: str) -> np.ndarray:
     """As `numpy_active_image`, without its loop over frames."""
     f, n = frames.astype(np.int64), len(frames)
+    if method == "cumulative":
+        return 2 * (f - f[0]).sum(0) - (f[-1] - f[0])
     if method in ("authors", "rank-simple"):
         t = np.arange(1, n + 1)[:, None]
         total = ((2 * t - n - 1) * f).sum(0)
@@ -164,10 +193,10 @@ def numpy_active_image_of_long_clip(frames: np.ndarray, method: str) -> np.ndarr
     return 2 * steps.sum(0) - steps[-1]
 
 
-def test_paper_reads_three_frames_however_long_the_clip(device):
+def test_telescoped_reads_three_frames_however_long_the_clip(device):
     frames = random_clip(100_000, (3,), device)
     frames[0], frames[-2], frames[-1] = 1, 2, 3
-    assert (active_image(frames) == 3.0).all()
+    assert (active_image(frames, method="telescoped") == 3.0).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -543,8 +572,8 @@ def test_bad_offsets_are_named(module):
 
 @MODULES
 def test_unknown_names_are_answered_with_the_known_ones(module):
-    with pytest.raises(ValueError, match=r"paper, authors, .*learnet, got 'papr'"):
-        module.active_image(torch.zeros(2, 2), method="papr")
+    with pytest.raises(ValueError, match=r"cumulative, telescoped, .*learnet, got 'paper'"):
+        module.active_image(torch.zeros(2, 2), method="paper")
     with pytest.raises(ValueError, match="none, clip, minmax, got 'max'"):
         module.active_image(torch.zeros(2, 2), normalize="max")
 

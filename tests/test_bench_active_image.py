@@ -15,7 +15,8 @@ from originet.plots import duration, size_text
 from originet_ext import reference
 
 CPU = torch.device("cpu")
-TIMED = ("paper", "authors", "absolute", "rank")
+TIMED = ("cumulative", "telescoped", "authors", "absolute", "rank")
+ONE_PASS = ("cumulative", "authors", "absolute", "rank")
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def test_providers_agree(method):
         assert set(case.calls) == {"fused", "eager", "opencv", "numpy", "read"} | loops
 
 
-@pytest.mark.parametrize("method", ["paper", "absolute"])
+@pytest.mark.parametrize("method", ["cumulative", "telescoped", "absolute"])
 def test_compiled_provider_agrees(method):
     providers = bench.active_image_providers(method, CPU, ["compile"])
     case = bench.active_image_case((6, 16, 16), method=method, providers=providers)
@@ -104,7 +105,7 @@ def test_case_of_a_long_clip_allows_for_the_rounding_of_float32_sums():
 
 def test_case_counts_bytes_that_must_move():
     assert bench.active_image_case((9, 10, 10), method="absolute").bytes == 900 + 400
-    assert bench.active_image_case((9, 10, 10), method="paper").bytes == 300 + 400
+    assert bench.active_image_case((9, 10, 10), method="telescoped").bytes == 300 + 400
 
 
 def test_cold_case_takes_clips_in_turn_that_no_cache_holds():
@@ -144,7 +145,7 @@ def test_ragged_providers_agree(clips, method):
     names = {"fused", "list", "equal", "eager", "read"}
     assert set(case.calls) == (names if clips > 16 else names | {"padded"})
     assert case.shape[0] == clips and case.shape[2:] == (6, 6)
-    frames = 3 * clips if method == "paper" else case.shape[1]
+    frames = 3 * clips if method == "telescoped" else case.shape[1]
     assert case.bytes == 36 * (frames + 4 * clips)
 
 
@@ -185,7 +186,7 @@ def test_windows_of_a_long_video_repeat_a_short_one(monkeypatch):
     monkeypatch.setattr(windows, "_FRAMES", 20)
     seen = []
     provider = {"fused": lambda x: seen.append(x) or originet_ext.sliding_active_images(x, 4, 5)}
-    bench.windows_case(50, 4, size=3, method="paper", providers=provider)
+    bench.windows_case(50, 4, size=3, method="cumulative", providers=provider)
     assert torch.equal(seen[0][:20], seen[0][20:40]) and torch.equal(seen[0][:10], seen[0][40:])
 
 
@@ -226,8 +227,8 @@ def test_stream_case_refuses_a_wrong_kernel():
         (lambda: bench.active_image_case((4, 8, 8), mode="full"), "mode .* 'full'"),
         (lambda: bench.active_image_case((3, 8, 8), mode="cold"), "cold needs .* 3$"),
         (
-            lambda: bench.active_image_case((8, 8, 8), method="paper", mode="cold"),
-            "cold .* 'paper'",
+            lambda: bench.active_image_case((8, 8, 8), method="telescoped", mode="cold"),
+            "cold .* 'telescoped'",
         ),
         (lambda: bench.active_image_providers("rank", CPU, ["loops"]), "provider .* 'loops'"),
         (lambda: bench.active_image_providers("rank", "cuda", ["opencv"]), "provider .* 'opencv'"),
@@ -263,12 +264,12 @@ def test_jobs_cover_methods_lengths_colour_threads_and_memory():
         middle = {(m, mode) for _, s, m, mode, t in jobs if s == (64, 340, 280, 3) and t == threads}
         every = set(originet_ext.METHODS)
         assert {m for m, mode in middle if mode == "forward"} == every
-        assert {m for m, mode in middle if mode == "cold"} == every - {"paper"}
+        assert {m for m, mode in middle if mode == "cold"} == every - {"telescoped"}
         shapes = {s for _, s, m, _, t in jobs if m == "rank" and t == threads}
         assert {s[1:3] for s in shapes} == {(128, 128), (340, 280), (1080, 1920)}
         assert {len(s) for s in shapes} == {3, 4}
         assert min(s[0] for s in shapes) == 8 and max(s[0] for s in shapes) == 1000
-    flat = {s[0] for _, s, m, _, _ in jobs if m == "paper" and s[1:] == (32, 32)}
+    flat = {s[0] for _, s, m, _, _ in jobs if m == "telescoped" and s[1:] == (32, 32)}
     assert flat == {8, 64, 1000, 10_000, 100_000}
     assert max(torch.Size(shape).numel() for _, shape, *_ in jobs) < 1.5e9
 
@@ -276,7 +277,7 @@ def test_jobs_cover_methods_lengths_colour_threads_and_memory():
 def test_slow_providers_join_where_they_end_in_good_time():
     for names, shape, method, _, threads in image_jobs(threads=[1, 2]):
         assert names[0] == "fused" and {"read", "opencv"} <= set(names)
-        small = method == "paper" or torch.Size(shape).numel() <= 128 << 20
+        small = method == "telescoped" or torch.Size(shape).numel() <= 128 << 20
         assert ("eager" in names) == ("numpy" in names) == small
         if "loops" in names:
             assert (method, threads) == ("authors", 2) and shape[0] <= 64
@@ -290,8 +291,7 @@ def test_slow_providers_join_where_they_end_in_good_time():
 def test_ragged_jobs_cover_batches_and_threads():
     jobs = ragged.ragged_jobs(CPU, threads=[1, 2])
     kinds = {(*job.prepare.args, job.prepare.keywords["method"], job.threads) for job in jobs}
-    methods = ("authors", "absolute", "rank")
-    assert kinds == set(itertools.product((1, 16, 256), methods, (1, 2))) and len(jobs) == 18
+    assert kinds == set(itertools.product((1, 16, 256), ONE_PASS, (1, 2))) and len(jobs) == 24
 
 
 def test_windows_jobs_cover_lengths_and_a_long_video_where_memory_allows(monkeypatch):
@@ -301,10 +301,9 @@ def test_windows_jobs_cover_lengths_and_a_long_video_where_memory_allows(monkeyp
 
     monkeypatch.setattr(windows, "free_memory", lambda device: 8 << 30)
     jobs = listed()
-    methods = ("authors", "absolute", "rank")
-    short = set(itertools.product((10, 40, 160, 640), methods, (1, 2)))
+    short = set(itertools.product((10, 40, 160, 640), ONE_PASS, (1, 2)))
     assert {job[2:] for job in jobs if job[1] == 2000} == short
-    assert [job[2:] for job in jobs if job[1] == 120_000] == [(40, m, 2) for m in methods]
+    assert [job[2:] for job in jobs if job[1] == 120_000] == [(40, m, 2) for m in ONE_PASS]
     assert all(("eager" in job[0]) == (job[1] == 2000 and job[2] <= 40) for job in jobs)
     monkeypatch.setattr(windows, "free_memory", lambda device: 5 << 30)
     with pytest.warns(UserWarning, match="need 8 GiB of memory, and 5.0 GiB are available"):
@@ -347,11 +346,11 @@ def test_rows_are_filed_by_subject(tmp_path):
         bench.active_image_case((4, 8, 8), method="rank"),
         bench.ragged_case(2, size=4),
         bench.windows_case(20, 5, size=4, method="rank-simple"),
-        bench.stream_case((4, 8, 8), method="paper"),
+        bench.stream_case((4, 8, 8), method="telescoped"),
     )
     names = {
         *(("active_image", "rank"), ("ragged", "absolute")),
-        *(("windows", "rank-simple"), ("stream", "paper")),
+        *(("windows", "rank-simple"), ("stream", "telescoped")),
     }
     assert {(row.subject, row.variant) for row in rows} == names
     bench.write_results(tmp_path, rows)
@@ -423,7 +422,7 @@ def test_windows_have_a_table_and_a_picture_by_their_length(monkeypatch, tmp_pat
     assert all(list(line.get_xdata()) == [10, 20] for line in axes.lines)
 
 
-def test_readme_takes_cold_cases_where_there_are_and_paper_by_length():
+def test_readme_takes_cold_cases_where_there_are_and_telescoped_by_length():
     shape = (64, 340, 280, 3)
 
     def fused(method, mode="forward"):
@@ -431,20 +430,20 @@ def test_readme_takes_cold_cases_where_there_are_and_paper_by_length():
         return bench.active_image_case(shape, method=method, mode=mode, providers=providers)
 
     rows = timed(
-        *(bench.active_image_case((n, 32, 32), method="paper") for n in (1000, 8)),
-        *(fused("paper"), fused("rectified"), fused("rectified", "cold")),
+        *(bench.active_image_case((n, 32, 32), method="telescoped") for n in (1000, 8)),
+        *(fused("telescoped"), fused("rectified"), fused("rectified", "cold")),
         bench.ragged_case(2, size=4),
     )
     lines = [line.strip("| ").split(" | ") for line in summary.readme_block(rows, "x").splitlines()]
     cases = [line[:3] for line in lines if "uint8" in line]
     assert cases == [
-        ["paper", "uint8", "64x340x280x3"],
+        ["telescoped", "uint8", "64x340x280x3"],
         ["rectified cold", "uint8", "64x340x280x3"],
         ["absolute", "uint8", f"{rows[-1].shape} packed"],
     ]
     assert ["case", "provider", "8", "1,000"] in lines
     long, short = [duration(row.median_us) for row in rows if row.provider == "fused"][:2]
-    assert ["paper", "fused", short, long] in lines
+    assert ["telescoped", "fused", short, long] in lines
 
 
 def test_pictures_of_active_images_have_a_panel_for_each_method_and_mode(tmp_path):
@@ -455,7 +454,7 @@ def test_pictures_of_active_images_have_a_panel_for_each_method_and_mode(tmp_pat
                 (64, 128), ("authors", "rank"), ("forward", "cold")
             )
         ),
-        bench.active_image_case((8, 8, 8), method="paper"),
+        bench.active_image_case((8, 8, 8), method="telescoped"),
     )
     drawn = summary.drawn(rows)
     assert {row.variant for row in drawn} == {"authors", "rank"}

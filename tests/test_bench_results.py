@@ -257,9 +257,9 @@ def test_drawn_leaves_out_launches_and_inputs_of_several_dimensions():
     ]
     images = [
         make_row(benchmark=f"active_image_{method}", shape="8x4x4")
-        for method in ("paper", "authors", "rank", "learnet")
+        for method in ("telescoped", "authors", "rank", "learnet", "cumulative")
     ]
-    assert summary.drawn(rows + images) == [*make_rows(), images[1], images[2]]
+    assert summary.drawn(rows + images) == [*make_rows(), images[1], images[2], images[4]]
 
 
 def test_bandwidth_has_a_panel_for_each_dtype_and_mode_and_marks_the_caches():

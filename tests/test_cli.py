@@ -36,7 +36,7 @@ def test_console_script_is_installed():
         assert f" {command} " in printed
 
 
-@pytest.mark.parametrize("method", ["paper", "rank-simple"])
+@pytest.mark.parametrize("method", ["cumulative", "telescoped", "rank-simple"])
 def test_image_of_a_folder(run, tmp_path, method):
     source = write_frames(tmp_path / "clip")
     code, out, err = run("image", source, "-o", tmp_path / "new" / "a.png", "--method", method)
@@ -58,7 +58,7 @@ def test_image_as_float32_array(run, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "text"),
     [
-        ("a.png", ("--all-methods", "--size", 32), "7 methods"),
+        ("a.png", ("--all-methods", "--size", 32), "8 methods"),
         ("a.png", ("--side-by-side", "--color"), "apex (estimated)"),
         ("a.png", ("--side-by-side", "--apex", 3, "--method", "rank"), "apex 3, rank"),
         ("a.gif", ("--gif", "--start", 2), "5 of 5 frames"),
@@ -286,6 +286,21 @@ def test_loso_without_clips_or_with_too_few_subjects(refuse, tmp_path):
 def test_synth_into_a_folder_in_use(refuse, tmp_path):
     (tmp_path / "mine").touch()
     refuse("is not an empty folder", "synth", tmp_path)
+
+
+def test_synth_leaves_the_residual_it_is_told(run, refuse, tmp_path):
+    few = ("--subjects", 1, "--clips-per-class", 1)
+    for name, options, want in (
+        ("default", (), [0, 0.1]),
+        ("cut", ("--residual", 0.4, 0.85), [0.4, 0.85]),
+    ):
+        code, _, err = run("synth", tmp_path / name, *few, *options)
+        assert code == 0, err
+        assert json.loads((tmp_path / name / "dataset.json").read_text())["residual"] == want
+    for low, high in ((0.5, 0.2), (-0.1, 0.2), (0, 1.5), (0, "nan")):
+        told = f"residual must be two numbers with 0 <= low <= high <= 1, got ({low:.1f}, {high})"
+        refuse(told, "synth", tmp_path / "bad", *few, "--residual", low, high)
+    assert not (tmp_path / "bad").exists()
 
 
 def test_paths_that_look_like_markup_are_printed_as_they_are(run, tmp_path, monkeypatch):

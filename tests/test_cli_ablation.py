@@ -20,7 +20,7 @@ def tree(tmp_path):
 
 @pytest.fixture
 def made(tree, tmp_path):
-    make(tree, tmp_path / "made", "paper", "rank")
+    make(tree, tmp_path / "made", "cumulative", "rank")
     return tmp_path / "made"
 
 
@@ -123,10 +123,10 @@ def test_a_row_that_fails_is_told_and_changes_the_exit_code(run, made, tmp_path,
 
 
 def test_bad_input_of_ablation(run, tree, tmp_path):
-    store, out = tmp_path / "paper only", tmp_path / "out"
-    make(tree, store, "paper")
+    store, out = tmp_path / "cumulative only", tmp_path / "out"
+    make(tree, store, "cumulative")
     for arguments, message in (
-        ((), f"{store} has no images by rank, but by paper: run its `originet prepare` with "),
+        ((), f"{store} has no images by rank, but by cumulative: run its `originet prepare` with "),
         (("--row", "KS-3"), "row must be one of Sig, LR, LFC, KS-1, KS-2, WDy, OrigiNet, got"),
         (("--method", "rank"), "method 'rank' is what row WDy takes"),
         (("--epochs", 0), "epochs must be at least 1, got 0"),

@@ -74,7 +74,7 @@ def test_rows_are_printed_beside_the_papers(run, tree, tmp_path):
 
 def test_a_row_that_cannot_be_evaluated_is_told_and_changes_the_exit_code(run, tree, tmp_path):
     # A store outlives its frames, which LBP-TOP alone would need.
-    make(tree, tmp_path / "made", "paper")
+    make(tree, tmp_path / "made")
     tree.rename(tmp_path / "moved")
     networks = chosen("VGG-16", "OrigiNet", "LBP-TOP")
     code, printed, err = run(
@@ -118,16 +118,16 @@ def test_cuts_are_those_of_each_store(tree, tmp_path):
             subject.rename(root / f"b{subject.name}")
     margins = {}
     for root, margin in ((tree, 0.1), (other, 0.3)):
-        make(root, tmp_path / f"of-{root.name}", "paper")
+        make(root, tmp_path / f"of-{root.name}")
         manifest = tmp_path / f"of-{root.name}" / "manifest.json"
         manifest.write_text(manifest.read_text().replace('"margin": 0.1', f'"margin": {margin}'))
         margins[str(root)] = margin
     paths = [tmp_path / "of-tree", tmp_path / "of-other"]
-    clips = read_clips(paths, ["paper"], **ROOT, image_size=None, crop_face=None)
+    clips = read_clips(paths, ["cumulative"], **ROOT, image_size=None, crop_face=None)
     assert len(clips.cuts) == len(clips.table) == 10
     for frames, cut in zip(clips.table["frames"], clips.cuts, strict=True):
         assert cut.margin == margins[str(Path(frames[0]).parents[3])] and cut.image_size == 16
-    found = read_clips([tree], ["paper"], **ROOT, image_size=24, crop_face=None)
+    found = read_clips([tree], ["cumulative"], **ROOT, image_size=24, crop_face=None)
     assert found.cuts == [prepare.Settings(image_size=24)] * 6
 
 

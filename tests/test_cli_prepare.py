@@ -42,7 +42,7 @@ def test_prepare_writes_a_store_and_goes_on_with_it(run, tree, tmp_path):
     out = tmp_path / "out"
     code, printed, err = run("prepare", "folder", tree, "-o", out, "--image-size", 16)
     assert code == 0, err
-    assert "clips/s" in err and f"{out}: 4 of 4 clips, paper\n" in printed
+    assert "clips/s" in err and f"{out}: 4 of 4 clips, cumulative\n" in printed
     header, total = printed.splitlines()[:2]
     assert header.split() == ["happiness", "sadness", "total"]
     assert total.split() == ["total", "2", "2", "4"]
@@ -54,7 +54,7 @@ def test_prepare_writes_a_store_and_goes_on_with_it(run, tree, tmp_path):
     }
     arguments = ("prepare", "folder", tree, "-o", out, "--image-size", 16, "--method", "rank")
     code, printed, _ = run(*arguments, "--method", "authors", "--jobs", 1)
-    assert code == 0 and "4 of 4 clips, paper (kept), authors, rank\n" in printed
+    assert code == 0 and "4 of 4 clips, cumulative (kept), authors, rank\n" in printed
 
 
 def test_failed_clips_are_told_and_change_the_exit_code(run, tree, tmp_path):
@@ -62,7 +62,7 @@ def test_failed_clips_are_told_and_change_the_exit_code(run, tree, tmp_path):
     frame.write_bytes(frame.read_bytes()[:-20])
     arguments = ("prepare", "folder", tree, "-o", tmp_path / "out", "--image-size", 16)
     code, printed, err = run(*arguments)
-    assert code == 2 and "3 of 4 clips, paper\n" in printed
+    assert code == 2 and "3 of 4 clips, cumulative\n" in printed
     message, reason = err.splitlines()[-2:]
     assert message == "error: 1 of 4 clips failed:"
     assert reason.startswith("  s1/sadness_1: ") and str(frame) in reason
@@ -162,7 +162,7 @@ def test_loso_of_several_stores_keeps_their_subjects_apart(run, tree, tmp_path):
     found = datasets.survey("folder", tree)
     for name in ("samm", "casme2"):
         other = dataclasses.replace(found, dataset=name, table=found.table.assign(dataset=name))
-        store.write_store(other, tmp_path / name, Settings(("paper",), 16))
+        store.write_store(other, tmp_path / name, Settings(image_size=16))
     arguments = ("loso", tmp_path / "samm", tmp_path / "casme2", "-o", tmp_path / "out", *QUICK)
     code, printed, err = run(*arguments)
     assert code == 0, err
@@ -200,7 +200,8 @@ def test_loso_refuses_what_a_store_does_not_have(run, refuse, tree, tmp_path):
     assert run("prepare", "folder", tree, "-o", made, "--image-size", 16)[0] == 0
     told = refuse("loso", made, *out, "--method", "rank")
     assert told == (
-        f"{made} has no images by rank, but by paper: run its `originet prepare` with --method rank"
+        f"{made} has no images by rank, but by cumulative: "
+        "run its `originet prepare` with --method rank"
     )
     told = refuse("loso", made, *out, "--image-size", 32)
     assert told == f"image_size is 16 in {made}, 32 was asked for"

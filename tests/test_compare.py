@@ -38,7 +38,7 @@ def quick_timing(monkeypatch):
 def clips(tmp_path):
     """A table of 3 subjects with 2 clips each, and their active images."""
     table = load_dataset("folder", write_tree(tmp_path / "tree", subjects=3))
-    return table, images_by_method(table, Settings(image_size=SIZE))["paper"]
+    return table, images_by_method(table, Settings(image_size=SIZE))["cumulative"]
 
 
 def without_time(result):

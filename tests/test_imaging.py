@@ -52,8 +52,8 @@ def test_streamed_images_are_those_of_the_whole_clip(source, color, normalize):
 
 def test_frames_are_cropped_and_resized_before_they_are_summed(source):
     frames = np.stack([video.resize(f, 11) for f in video.read_clip(source)])
-    _, images, _ = imaging.active_images(imaging.open_clip(source, size=11), ["paper"], "none")
-    np.testing.assert_array_equal(images["paper"], whole(frames, "paper", "none"))
+    _, images, _ = imaging.active_images(imaging.open_clip(source, size=11), ["cumulative"], "none")
+    np.testing.assert_array_equal(images["cumulative"], whole(frames, "cumulative", "none"))
 
 
 # Ranges: numbers and times
@@ -214,7 +214,8 @@ def test_build_up_has_one_scale_for_all_images(tmp_path):
     frames = random_frames(6, (6, 8))
     clip = imaging.open_clip(write_folder(tmp_path / "clip", frames))
     built = imaging.build_up(clip)
-    images = np.stack([whole(frames[: n + 1], "paper", "none") for n in range(6)]).astype(float)
+    parts = [whole(frames[: n + 1], "cumulative", "none") for n in range(6)]
+    images = np.stack(parts).astype(float)
     low, high = images.min(), images.max()
     assert np.abs(np.stack(built.active) - (images - low) / (high - low) * 255).max() <= 0.51
     still = write_folder(tmp_path / "still", [frames[0]] * 3)

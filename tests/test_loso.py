@@ -17,6 +17,7 @@ from originet.device import set_seed
 from originet.errors import InputError
 from originet.loso import run_loso, subject_splits
 from originet.predict import predict
+from originet.rundir import claim
 from originet.saved_results import read_results
 from originet.train import fit
 
@@ -236,6 +237,33 @@ def test_directory_of_another_run_is_refused(tmp_path: Path) -> None:
     wider = nn.Sequential
     with pytest.raises(InputError, match=r"model\.architecture_sha256 is"):
         run(table, images, out=tmp_path, model=lambda n: wider(tiny(n), nn.Identity()))
+
+
+def test_a_run_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    table, images = small_set()
+    config = Config.from_dict(QUICK.to_dict() | {"method": "telescoped"})
+    first = run(table, images, config=config, out=tmp_path)
+    path, last = tmp_path / "config.json", max((tmp_path / "folds").glob("*.json"))
+    path.write_text(path.read_text().replace("telescoped", "paper"))
+    last.unlink()
+    calls: list[tuple[int, int]] = []
+    progress = lambda *call: calls.append(call)  # noqa: E731
+    again = run(table, images, config=config, out=tmp_path, progress=progress)
+    assert calls[:3] == [(5, 20), (10, 20), (15, 20)] and last.exists()
+    assert without_time(again) == without_time(first)
+    with pytest.raises(InputError, match=r"method is 'telescoped' there, 'cumulative' here$"):
+        run(table, images, out=tmp_path)
+
+
+def test_a_directory_of_an_earlier_version_tells_hashes_by_the_methods_names_of_today(
+    tmp_path: Path,
+) -> None:
+    old = {"config": {"method": "rank"}, "images_sha256": {"paper": "ab", "rank": "cd"}}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    hashes = {"rank": "cd", "telescoped": "ab"}
+    claim(tmp_path, {"config": {"method": "rank"}, "images_sha256": hashes})
+    with pytest.raises(InputError, match=r"images_sha256\.telescoped is 'ab' there, 'ef' here$"):
+        claim(tmp_path, old | {"images_sha256": hashes | {"telescoped": "ef"}})
 
 
 def test_damaged_or_exchanged_files_are_refused(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_class_that_the_papers_split_leaves_without_images_is_told(tmp_path):
         ("select", "last", "config.select is 'validation' there, 'last' here"),
         ("seeds", (0, 1), "config.seeds is [0] there, [0, 1] here"),
         ("precision", "bfloat16", "config.precision is 'float32' there, 'bfloat16' here"),
-        ("method", "rank", "config.method is 'paper' there, 'rank' here"),
+        ("method", "rank", "config.method is 'cumulative' there, 'rank' here"),
         ("class_weights", "balanced", "config.class_weights is 'none' there, 'balanced' here"),
         ("sampling", "balanced", "config.sampling is 'shuffled' there, 'balanced' here"),
     ],

@@ -61,12 +61,12 @@ def test_all_methods_come_from_one_pass_and_are_those_of_one_alone(table, monkey
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_paper_of_few_frames_is_that_of_all(tmp_path, count):
+def test_telescoped_of_few_frames_is_that_of_all(tmp_path, count):
     write_folder(tmp_path / "a", random_frames(count, (20, 20)))
     frames = video.list_frames(tmp_path / "a")
-    first, _ = prepare_clip(frames, None, None, Settings(("paper", "rank"), image_size=20))
+    first, _ = prepare_clip(frames, None, None, Settings(("telescoped", "rank"), image_size=20))
     np.testing.assert_array_equal(
-        prepare_clip(frames, None, None, Settings(image_size=20))[0], first
+        prepare_clip(frames, None, None, Settings(("telescoped",), image_size=20))[0], first
     )
 
 
@@ -78,7 +78,7 @@ def test_frames_are_decoded_once_with_a_face_too(tmp_path, monkeypatch):
         video, "read_image", lambda path, **k: read.update([path]) or original(path, **k)
     )
     table = load_dataset("folder", tmp_path)
-    images = prepare_clips(table, Settings(("paper", "absolute"), crop_face=True)).images
+    images = prepare_clips(table, Settings(("cumulative", "absolute"), crop_face=True)).images
     assert read == dict.fromkeys(table.frames.iloc[0], 1)
     assert images["absolute"].max() == 255
 
@@ -98,7 +98,7 @@ def test_clips_are_told_in_the_calling_thread_as_they_are_finished(table):
         assert threading.current_thread() is here
         results[place] = result
 
-    settings = Settings(("paper", "absolute"), image_size=16)
+    settings = Settings(("cumulative", "absolute"), image_size=16)
     images, failed = prepare_clips(
         table, settings, jobs=3, progress=lambda *call: calls.append(call), done=done
     )
@@ -110,7 +110,7 @@ def test_clips_are_told_in_the_calling_thread_as_they_are_finished(table):
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-@pytest.mark.parametrize("methods", [("paper",), ("absolute",)])
+@pytest.mark.parametrize("methods", [("telescoped",), ("cumulative",), ("absolute",)])
 def test_a_clip_that_fails_does_not_stop_the_others(damaged, jobs, methods):
     told = {}
     images, failed = prepare_clips(
@@ -237,8 +237,8 @@ def test_videos_are_prepared_too(tmp_path):
     ("options", "match"),
     [
         ({"methods": ()}, r"methods must be one or more, each once, got \[\]"),
-        ({"methods": ("paper", "rank", "paper")}, "each once"),
-        ({"methods": ("papers",)}, "method must be one of .*'papers'"),
+        ({"methods": ("cumulative", "rank", "cumulative")}, "each once"),
+        ({"methods": ("paper",)}, "method must be one of cumulative, telescoped, .*'paper'"),
         ({"image_size": 0}, "image_size must be at least 1, got 0"),
         ({"crop_face": True, "margin": -0.1}, "margin must be .* got -0.1"),
         ({"crop_face": True, "margin": float("nan")}, "margin must be .* got nan"),

@@ -91,7 +91,7 @@ def test_all_methods_reads_the_clip_once_and_names_each(tmp_path, monkeypatch):
     )
     texts = panel_texts(monkeypatch)
     _, summary = render.render(source, ".png", Options("all-methods", normalize="clip"))
-    assert summary == "6 frames, 7 methods, clip" and len(read) == 6
+    assert summary == "6 frames, 8 methods, clip" and len(read) == 6
     note = "clip, 6 frames"
     assert texts == [("onset", "frame 3"), *((name, note) for name in originet_ext.METHODS)]
 
@@ -126,7 +126,7 @@ def test_gif_says_what_it_leaves_out(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "x"}, "--method must be one of paper, .*, got 'x'"),
+        ({"method": "x"}, "--method must be one of cumulative, .*, got 'x'"),
         ({"normalize": "x"}, "--normalize must be one of none, .*, got 'x'"),
         ({"kind": "x"}, "kind must be one of image, .*, got 'x'"),
         ({"kind": "gif", "normalize": "none"}, "--gif draws 0..255: --normalize must be"),

@@ -91,7 +91,7 @@ def given(tmp_path):
     """A table of 12 semi-synthetic clips and their images."""
     root = synth.generate(tmp_path / "clips", subjects=3, clips_per_class=1)
     table = load_dataset("synthetic", root)
-    images = images_by_method(table, Settings(("paper", "rank"), QUICK_LOOK.image_size))
+    images = images_by_method(table, Settings(("cumulative", "rank"), QUICK_LOOK.image_size))
     return table, images
 
 
@@ -115,7 +115,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tables(given, tmp_path, monke
 
 def test_real_sets_are_named_and_counted_and_leaks_are_told(run, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "PICTURED", ("OrigiNet",))
-    make(write_tree(tmp_path / "tree", subjects=3), tmp_path / "store", "paper", "rank")
+    make(write_tree(tmp_path / "tree", subjects=3), tmp_path / "store", "cumulative", "rank")
     out = tmp_path / "out"
     arguments = ("--epochs", 1, "--protocol", "paper", "--network", "originet", "--seed", 0)
     code, _, err = run("reproduce", tmp_path / "store", "-o", out, *arguments, "--seed", 1)
@@ -130,7 +130,7 @@ def test_real_sets_are_named_and_counted_and_leaks_are_told(run, tmp_path, monke
 def test_what_fails_is_told_and_the_rest_is_made(run, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "PICTURED", ("OrigiNet", "VGG-19"))
     tree = write_tree(tmp_path / "tree", subjects=3)
-    make(tree, tmp_path / "store", "paper", "rank")
+    make(tree, tmp_path / "store", "cumulative", "rank")
     tree.rename(tmp_path / "elsewhere")
     out = tmp_path / "out"
     arguments = ("-o", out, "--quick", "--network", "OrigiNet")
@@ -154,7 +154,7 @@ def test_what_fails_is_told_and_the_rest_is_made(run, tmp_path, monkeypatch):
 
 def test_bad_input_of_reproduce(run, tmp_path):
     store, file = tmp_path / "store", tmp_path / "file"
-    make(write_tree(tmp_path / "tree", subjects=3), store, "paper", "rank")
+    make(write_tree(tmp_path / "tree", subjects=3), store, "cumulative", "rank")
     file.write_text("")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "config.json").write_text('{"quick": false}')

@@ -57,7 +57,7 @@ def test_pictures_are_of_the_first_subject_with_most_classes_in_the_order_of_nam
 def test_clips_without_frames_keep_their_active_image(table):
     images = np.random.default_rng(0).integers(0, 256, (len(table), 16, 16), dtype=np.uint8)
     shown, failed = pictured.choose_clips(table), {}
-    rows = pictured.phase_rows(table, shown, images, [CUT] * len(table), "paper", failed)
+    rows = pictured.phase_rows(table, shown, images, [CUT] * len(table), "cumulative", failed)
     assert [row.label for row in rows] == ["a", "b", "c"]
     for row, place in zip(rows, shown.first_of_each(), strict=True):
         assert row.pictures[:3] == [None] * 3

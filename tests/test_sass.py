@@ -56,8 +56,8 @@ def test_every_kernel_is_inside_with_and_without_vectors(kernels):
     assert count["temporal_pool_kernel"] == 2 * 7  # combinations of types
     assert count["motion_pool_kernel"] == 2 * 7 * 2
     assert count["finish_pool_kernel"] == 4 and count["stretch_kernel"] == 2
-    # A ramp and 2 motions, 5 type combinations with and without vectors, 1 without
-    assert count["sliding_pool_kernel"] == 3 * (2 * 5 + 1)
+    # A sum, a ramp and 2 motions, 5 type combinations with and without vectors, 1 without
+    assert count["sliding_pool_kernel"] == 4 * (2 * 5 + 1)
     assert count["sliding_stretch_kernel"] == 2
     # 4 kernels x 4 dtypes: vectors along planes, vectors along channels, none
     assert sum("norm_" in name for name in kernels) == 3 * 16
@@ -84,7 +84,7 @@ def test_vector_kernels_load_and_store_16_bytes_at_a_time(kernels):
 def test_sliding_kernels_load_and_store_16_bytes_at_a_time(kernels):
     slide = {name: code for name, code in kernels.items() if "sliding_pool_kernel" in name}
     vector = [code for name, code in slide.items() if not re.search("Li1E", name)]
-    assert len(vector) == 3 * 5
+    assert len(vector) == 4 * 5
     assert all("LDG.E.128" in code and "STG.E.128" in code for code in vector)
 
 

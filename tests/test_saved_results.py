@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,14 @@ def test_the_order_of_the_clips_does_not_matter(run, data):
     second = clip_images(result, table.iloc[order].reset_index(drop=True), images[order])
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[key], second[key]) for key in first)
+
+
+def test_results_of_an_earlier_version_have_the_methods_name_of_today(run, tmp_path):
+    out, result = run
+    values = json.loads((out / "results.json").read_text())
+    values["config"]["method"] = "paper"
+    (tmp_path / "results.json").write_text(json.dumps(values))
+    assert read_results(tmp_path).config == replace(result.config, method="telescoped")
 
 
 def without(key):

@@ -14,9 +14,10 @@ import originet_ext
 from originet_ext import METHODS, active_image, reference, sliding_active_images
 from originet_ext._weights import method_weights
 
-EXACT = ["paper", "authors", "absolute", "rectified", "rank-simple"]
+EXACT = ["telescoped", "cumulative", "authors", "absolute", "rectified", "rank-simple"]
 RUNNING = EXACT[1:]
 RAMPS = ["authors", "rank-simple"]
+LINEAR = ["cumulative", *RAMPS]
 MOTIONS = ["absolute", "rectified"]
 MODULES = pytest.mark.parametrize("module", [originet_ext, reference])
 
@@ -124,6 +125,18 @@ def test_motions_of_extreme_pixels_do_not_overflow(device, method):
             assert image.tolist() == [float(np.float32(want)), 0]
 
 
+def test_sums_of_extreme_pixels_do_not_overflow(device):
+    # 2 * 255 * window exceeds 32 bits from 4,210,753 frames on.
+    frames = torch.zeros(4_212_000, 3, dtype=torch.uint8)
+    frames[:, 0] = 255
+    frames[1:, 1] = 255
+    frames[0, 2] = 255
+    for window in (4_210_752, 4_210_753):
+        first, second = sliding_active_images(frames.to(device), window, 1001, "cumulative").cpu()
+        largest = float(np.float32(255 * (2 * window - 3)))
+        assert first.tolist() == [0, largest, -largest] and second.tolist() == [0, 0, 0]
+
+
 # Bounds of what is not exact
 
 
@@ -146,7 +159,7 @@ def test_floating_frames_keep_the_stated_bound(device, method, dtype):
         got = sliding_active_images(frames.to(device), window, stride, method).cpu()
         assert got.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
         clips = frames.double().unfold(0, window, stride)  # [W, ..., window]
-        if method in RAMPS:
+        if method in LINEAR:
             weights = method_weights(method, window).double()
             want = (clips * weights).sum(-1)
             spread = clips.amax(-1) - clips.amin(-1)
@@ -168,7 +181,7 @@ def test_errors_do_not_grow_along_a_video(device, method):
     got = sliding_active_images(frames.to(device), 50, 3, method).cpu().double()
     want = one_by_one(frames.double(), 50, 3, method)
     error = (got - want).abs()
-    scale = 2.0**-22 * (50**2 / 2 * 10 if method in RAMPS else want.max().item())
+    scale = 2.0**-22 * (50**2 / 2 * 10 if method in LINEAR else want.max().item())
     assert error[:500].max() <= scale and error[-500:].max() <= scale
 
 
@@ -237,7 +250,7 @@ crop = frames[:, 8:72, 8:72]
 sliding_active_images(crop[:50], 40, 5, normalize="minmax")
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
-for method in ("paper", "absolute", "rank-simple"):
+for method in ("cumulative", "telescoped", "absolute", "rank-simple"):
     for window in (40, 640):
         images = sliding_active_images(crop, window, 1, method, "minmax")
         room = 1461 * 64 * 64 * 4 + 8 * 2**20
@@ -381,8 +394,8 @@ def test_bad_arguments_are_named(module):
         ((frames[:0], 1), ValueError, "window must be at most the number of frames, 0, got 1"),
         ((frames.int(), 2), TypeError, r"frames must be uint8.* got torch\.int32"),
         (([frames], 2), TypeError, r"frames must be a torch\.Tensor, got list"),
-        ((frames, 2, 1, "papr"), ValueError, r"paper, authors, .*learnet, got 'papr'"),
-        ((frames, 2, 1, "paper", "max"), ValueError, "none, clip, minmax, got 'max'"),
+        ((frames, 2, 1, "paper"), ValueError, r"cumulative, telescoped, .*, got 'paper'"),
+        ((frames, 2, 1, "cumulative", "max"), ValueError, "none, clip, minmax, got 'max'"),
     ):
         with pytest.raises(error, match=message):
             module.sliding_active_images(*args)
@@ -395,7 +408,10 @@ def test_op_called_directly_never_reads_outside():
         ((frames, 11, 1, "absolute", "none"), "window must be at most 10 frames, got 11"),
         ((frames, 0, 1, "absolute", "none"), "window must be 1 or more, got 0"),
         ((frames, 2, 0, "absolute", "none"), "stride must be 1 or more, got 0"),
-        ((frames, 2, 1, "paper", "none"), "authors, rank-simple, absolute or rectified, got paper"),
+        (
+            (frames, 2, 1, "telescoped", "none"),
+            "cumulative, authors, rank-simple, absolute or rectified, got telescoped",
+        ),
         ((frames, 2, 1, "absolute", "max"), "normalize must be none, clip or minmax, got max"),
         ((frames[:, 0], 2, 1, "absolute", "none"), r"2 dimensions or more, got \[10\]"),
         ((frames.int(), 2, 1, "absolute", "none"), "frames must be uint8 or floating, got Int"),

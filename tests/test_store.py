@@ -17,7 +17,7 @@ from originet.datasets import Correction, Gap, Omission, clip_list_hash
 from originet.errors import InputError
 from originet.prepare import Settings, prepare_clips
 
-PAPER = Settings(("paper",), SIZE)
+SETTINGS = Settings(image_size=SIZE)
 
 
 @pytest.fixture
@@ -32,19 +32,19 @@ def out(tmp_path):
 
 def test_a_store_holds_images_table_sheets_and_manifest(tree, out):
     found = datasets.survey("folder", tree)
-    made = make(tree, out, "rank", "paper", jobs=2)
+    made = make(tree, out, "rank", "cumulative", jobs=2)
     assert sorted(contents(out)) == [
         "clips.csv",
-        "happiness-paper.png",
+        "happiness-cumulative.png",
         "happiness-rank.png",
         "images.safetensors",
         "manifest.json",
-        "sadness-paper.png",
+        "sadness-cumulative.png",
         "sadness-rank.png",
     ]
-    want = prepare_clips(found.table, Settings(("paper", "rank"), SIZE)).images
+    want = prepare_clips(found.table, Settings(("cumulative", "rank"), SIZE)).images
     tensors = safetensors.numpy.load_file(out / "images.safetensors")
-    for method in ("paper", "rank"):
+    for method in ("cumulative", "rank"):
         np.testing.assert_array_equal(made.images[method], want[method])
         np.testing.assert_array_equal(tensors[method], want[method])
         digest = hashlib.sha256(want[method].tobytes()).hexdigest()
@@ -54,7 +54,7 @@ def test_a_store_holds_images_table_sheets_and_manifest(tree, out):
     assert made.image_size == SIZE and not made.crop_face
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest == made.manifest
-    assert manifest["methods"] == ["paper", "rank"]
+    assert manifest["methods"] == ["cumulative", "rank"]
     assert manifest["classes"] == {"happiness": 2, "sadness": 2}
     assert manifest["clip_list_sha256"] == clip_list_hash(found.table)
     assert len(set(manifest["fingerprints"])) == 4
@@ -76,7 +76,7 @@ def test_the_manifest_tells_what_the_survey_found(tmp_path, tree, out):
         gaps=[Gap("s1", "d", 2, "4-5")],
         remarks=["cropped frames taken"],
     )
-    manifest = store.write_store(found, out, PAPER).manifest
+    manifest = store.write_store(found, out, SETTINGS).manifest
     assert manifest["annotations"] == "coding.xlsx"
     assert manifest["annotations_sha256"] == hashlib.sha256(b"cells").hexdigest()
     assert manifest["corrections"] == [found.corrections[0]._asdict()]
@@ -113,7 +113,7 @@ def test_a_failed_clip_is_listed_and_made_once_it_is_mended(monkeypatch, tree, o
     assert (failed["subject"], failed["clip"]) == ("s1", "jpeg")
     assert str(frame) in failed["reason"] and "\n" not in failed["reason"]
     assert "jpeg" not in set(made.table["clip"]) and len(made.table) == 4
-    assert made.images["paper"].shape == (4, SIZE, SIZE)
+    assert made.images["cumulative"].shape == (4, SIZE, SIZE)
     frame.write_bytes(data)
     count = count_clips(monkeypatch)
     make(tree, out)
@@ -136,10 +136,10 @@ def test_a_clip_whose_frames_changed_is_made_again(monkeypatch, tree, out, tmp_p
 def test_methods_are_added_and_kept(monkeypatch, tree, out, tmp_path):
     make(tree, out, "rank")
     made = count_clips(monkeypatch)
-    both = make(tree, out, "paper")
-    assert made == [("paper",)] * 4
-    assert list(both.images) == ["paper", "rank"]
-    make(tree, tmp_path / "at once", "rank", "paper")
+    both = make(tree, out, "cumulative")
+    assert made == [("cumulative",)] * 4
+    assert list(both.images) == ["cumulative", "rank"]
+    make(tree, tmp_path / "at once", "rank", "cumulative")
     assert contents(out) == contents(tmp_path / "at once")  # rank's sheets have new names
 
 
@@ -147,13 +147,98 @@ def test_a_clip_that_failed_gets_all_methods(monkeypatch, tree, out, tmp_path):
     frame = frame_of(tree)
     data = frame.read_bytes()
     frame.unlink()
-    make(tree, out, "paper")
+    make(tree, out, "cumulative")
     frame.write_bytes(data)
     made = count_clips(monkeypatch)
     make(tree, out, "rank")
-    assert sorted(made) == [("paper", "rank"), *[("rank",)] * 3]
-    make(tree, tmp_path / "at once", "paper", "rank")
+    assert sorted(made) == [("cumulative", "rank"), *[("rank",)] * 3]
+    make(tree, tmp_path / "at once", "cumulative", "rank")
     assert contents(out) == contents(tmp_path / "at once")
+
+
+def with_the_old_name(folder):
+    """Makes the files of a store those of an earlier version, which called `telescoped` `paper`."""
+    for path in [*folder.glob("*.safetensors"), *folder.glob(".parts/*.safetensors")]:
+        tensors = safetensors.numpy.load_file(path)
+        old = {name.replace("telescoped", "paper"): pixels for name, pixels in tensors.items()}
+        path.write_bytes(safetensors.numpy.save(old))
+    for path in folder.glob("*-telescoped.png"):
+        path.rename(path.with_name(path.name.replace("telescoped", "paper")))
+    manifest = folder / "manifest.json"
+    if manifest.exists():
+        manifest.write_text(manifest.read_text().replace("telescoped", "paper"))
+
+
+def names_in(folder):
+    """Which of the two names of `telescoped` the files of a store tell, or their names."""
+    words = b"".join(name.encode() + data for name, data in contents(folder).items() if data)
+    return {name for name in ("paper", "telescoped") if name.encode() in words}
+
+
+@pytest.mark.parametrize("methods", [("telescoped",), ("telescoped", "rank")])
+def test_a_store_of_an_earlier_version_is_read_and_gone_on_with(
+    monkeypatch, tree, out, tmp_path, methods
+):
+    new = make(tree, out, *methods)
+    fresh = contents(out)
+    with_the_old_name(out)
+    before = contents(out)
+    assert names_in(out) == {"paper"}
+    old = store.read_store(out)
+    assert list(old.images) == list(methods) == old.manifest["methods"]
+    assert old.manifest["images_sha256"] == new.manifest["images_sha256"]
+    for method in methods:
+        np.testing.assert_array_equal(old.images[method], new.images[method])
+    assert contents(out) == before  # reading writes nothing
+    made = count_clips(monkeypatch)
+    make(tree, out, "telescoped")
+    assert made == [] and contents(out) == fresh
+
+    with_the_old_name(out)
+    both = make(tree, out, "cumulative")
+    assert made == [("cumulative",)] * 4 and list(both.images) == ["cumulative", *methods]
+    make(tree, tmp_path / "at once", "cumulative", *methods)
+    assert contents(out) == contents(tmp_path / "at once") and names_in(out) == {"telescoped"}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_commands_take_a_store_of_an_earlier_version(run, tree, out, tmp_path):
+    make(tree, out, "telescoped")
+    quick = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
+    results = []
+    for name in ("new", "old"):
+        command = ("loso", out, "-o", tmp_path / name, "--method", "telescoped", *quick)
+        code, _, err = run(*command)
+        assert code == 0, err
+        results.append(json.loads((tmp_path / name / "results.json").read_text()))
+        with_the_old_name(out)
+    assert results[0]["images_sha256"] == results[1]["images_sha256"]
+    assert results[0]["config"] == results[1]["config"]
+    assert run("loso", out, "-o", tmp_path / "never", *quick) == (
+        2,
+        "",
+        f"error: {out} has no images by cumulative, but by telescoped: "
+        "run its `originet prepare` with --method cumulative\n",
+    )
+    code, _, err = run("loso", out, "-o", tmp_path / "never", *quick, "--method", "paper")
+    assert code == 2 and "method must be one of ('cumulative', 'telescoped', " in err
+
+
+def test_an_interrupted_run_of_an_earlier_version_is_gone_on_with(monkeypatch, tree, out, tmp_path):
+    make(tree, tmp_path / "undisturbed", "telescoped")
+
+    def interrupt(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(tree, out, "telescoped", progress=interrupt)
+    with_the_old_name(out)
+    assert names_in(out) == {"paper"}
+    made = count_clips(monkeypatch)
+    make(tree, out, "telescoped")
+    assert made == [("telescoped",)]
+    assert contents(out) == contents(tmp_path / "undisturbed")
 
 
 def test_a_store_outlives_a_move_of_its_frames(monkeypatch, tree, out, tmp_path):
@@ -165,13 +250,13 @@ def test_a_store_outlives_a_move_of_its_frames(monkeypatch, tree, out, tmp_path)
     new = make(tmp_path / "moved", out)
     assert made == []
     assert new.table["frames"][0][0].startswith(str(tmp_path / "moved"))
-    np.testing.assert_array_equal(new.images["paper"], old.images["paper"])
+    np.testing.assert_array_equal(new.images["cumulative"], old.images["cumulative"])
 
 
 def test_frames_that_a_csv_names_lie_beside_the_store(tree, tmp_path):
     (tree / "clips.csv").write_text("path,subject,emotion\nsadness/s1/sadness_1,1,sad\n")
     found = datasets.survey("folder", tree / "clips.csv")
-    made = store.write_store(found, tree / "out", PAPER)
+    made = store.write_store(found, tree / "out", SETTINGS)
     pd.testing.assert_frame_equal(made.table, found.table)
 
 
@@ -198,7 +283,7 @@ def test_another_commands_store_is_refused(tree, out, finished, found, settings,
     before = contents(out)
     other = dataclasses.replace(datasets.survey("folder", tree), **found)
     with pytest.raises(InputError) as error:
-        store.write_store(other, out, dataclasses.replace(PAPER, **settings))
+        store.write_store(other, out, dataclasses.replace(SETTINGS, **settings))
     assert str(error.value) == f"{out} is the store of another command: {told}"
     assert contents(out) == before
 
@@ -239,13 +324,13 @@ def test_nothing_usable_is_an_error(tree, out):
         unusable=[Omission("row 2", "s1", "a", "fear", "no folder of frames")],
     )
     with pytest.raises(InputError, match="can be used, as row 2: no folder of frames"):
-        store.write_store(none, out, PAPER)
+        store.write_store(none, out, SETTINGS)
 
 
 def test_classes_whose_file_names_would_be_the_same(tree, out):
     found = datasets.survey("folder", tree)
     table = found.table.assign(label=["a/b", "a?b", "..", "a b"])
-    made = store.write_store(dataclasses.replace(found, table=table), out, PAPER)
+    made = store.write_store(dataclasses.replace(found, table=table), out, SETTINGS)
     sheets = ["_..png", "a_b.png", "a_b-2.png", "a_b-3.png"]
     assert made.manifest["contact_sheets"] == sheets
     assert all((out / name).is_file() for name in sheets)
@@ -285,7 +370,7 @@ def named(made, dataset, **values):
 
 
 def test_stores_are_combined_and_their_subjects_kept_apart(tree, out, tmp_path):
-    first = make(tree, out, "paper", "rank")
+    first = make(tree, out, "cumulative", "rank")
     second = named(make(tree, tmp_path / "second", "rank", "authors"), "samm")
     both = store.combine_stores([second, first])
     assert list(both.images) == ["rank"]
@@ -303,11 +388,12 @@ def test_stores_that_do_not_fit_are_not_combined(tree, out, tmp_path):
     with pytest.raises(InputError, match=r"different tasks .*folder: original, samm: three"):
         store.combine_stores([first, named(first, "samm", task="three")])
     found = datasets.survey("folder", tree)
-    small = store.write_store(found, tmp_path / "small", Settings(("paper",), 8))
+    small = store.write_store(found, tmp_path / "small", Settings(image_size=8))
     with pytest.raises(InputError, match=r"different image sizes .*folder: 16, samm: 8"):
         store.combine_stores([first, named(small, "samm")])
     rank = named(make(tree, tmp_path / "rank", "rank"), "samm")
-    with pytest.raises(InputError, match=r"without a common method .*folder: paper, samm: rank"):
+    text = r"without a common method .*folder: cumulative, samm: rank"
+    with pytest.raises(InputError, match=text):
         store.combine_stores([first, rank])
     with pytest.raises(InputError, match="at least one clip table"):
         store.combine_stores([])

@@ -138,7 +138,7 @@ def test_an_interrupt_keeps_finished_clips(tmp_path, monkeypatch, tree, undistur
     made = count_clips(monkeypatch)
     calls = []
     make(tree, out, progress=lambda done, total: calls.append((done, total)))
-    assert made == [("paper",)]
+    assert made == [("cumulative",)]
     assert calls == [(3, 4), (4, 4)]
     assert contents(out) == undisturbed
 

@@ -20,7 +20,7 @@ ONE = Serial(threads=1)
 @pytest.fixture
 def clips():
     table, images = small_set(subjects=3)
-    return table, {"paper": images, "rank": 255 - images}
+    return table, {"cumulative": images, "rank": 255 - images}
 
 
 def variants(**models):
@@ -98,7 +98,7 @@ def test_a_killed_worker_ends_the_variants_that_ran_and_no_other(clips, tmp_path
     assert list(study.failed) == ["first"]
     assert study.failed["first"].startswith("a worker process was killed, often for want of memory")
     assert "seed 0, subject s00; seed 0, subject s01;" in study.failed["first"]
-    alone = run(clips[0], clips[1]["paper"], executor=ONE)
+    alone = run(clips[0], clips[1]["cumulative"], executor=ONE)
     assert without_time(study.results["second"]) == without_time(alone)
 
 
@@ -148,7 +148,7 @@ def test_bad_input_is_refused(clips, tmp_path):
         (variants(**{"a/b": tiny}), "a row's name must be a file name as well, got 'a/b'"),
         (
             [Variant("a", tiny, dataclasses.replace(QUICK, method="learnet"))],
-            "images by 'learnet' are needed, got paper, rank",
+            "images by 'learnet' are needed, got cumulative, rank",
         ),
     ):
         with pytest.raises(InputError, match=text):

@@ -119,6 +119,16 @@ def test_config_refuses_bad_combinations() -> None:
     assert Config(protocol="paper", equalize=False, select="last").rotations
 
 
+def test_config_of_an_earlier_version_has_the_methods_name_of_today() -> None:
+    config = Config(method="telescoped", variant="paper", protocol="paper")
+    assert Config.from_dict(config.to_dict() | {"method": "paper"}) == config
+    for name in ("paper", ["paper"]):
+        with pytest.raises(InputError, match="method must be one of"):
+            Config(method=name)
+    with pytest.raises(InputError, match="method must be one of"):
+        Config.from_dict({"method": ["paper"]})
+
+
 def test_config_refuses_unknown_names() -> None:
     with pytest.raises(InputError, match="unknown settings: epoch"):
         Config.from_dict({"epoch": 3})

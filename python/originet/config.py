@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from originet import renamed
 from originet.augment import ROTATIONS
 from originet.balance import CLASS_WEIGHTS, SAMPLINGS
 from originet.errors import InputError
@@ -52,7 +53,7 @@ class Config:
     precision: str = "float32"
     """Arithmetic of the training steps: "float32"; "tf32", in which a GPU multiplies with 10 bits
     of mantissa; "bfloat16" by autocast. Weights and predictions are float32 all the same."""
-    method: str = "paper"
+    method: str = "cumulative"
     """How clips become active images, one of `originet_ext.METHODS`."""
     image_size: int = 128
     """Height and width of the images in pixels, at least 16."""
@@ -135,7 +136,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Config":
-        """Makes a Config from what `to_dict` returned.
+        """Makes a Config from what `to_dict` returned, in earlier versions too.
 
         Args:
             values: Field names and values; fields that are missing keep their defaults.
@@ -149,7 +150,7 @@ class Config:
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise InputError(f"unknown settings: {', '.join(unknown)}")
-        return cls(**values)
+        return cls(**renamed.settings(values))
 
 
 def _require(condition: bool, name: str, expectation: str, value: object) -> None:

@@ -218,7 +218,7 @@ def active_images(
 
 def phases(
     clip: Clip,
-    method: str = "paper",
+    method: str = "cumulative",
     normalize: str = "minmax",
     apex: int | None = None,
     progress: Progress | None = None,
@@ -257,7 +257,7 @@ def phases(
 
 def build_up(
     clip: Clip,
-    method: str = "paper",
+    method: str = "cumulative",
     normalize: str = "minmax",
     progress: Progress | None = None,
     *,

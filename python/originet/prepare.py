@@ -36,7 +36,7 @@ class Settings:
         margin: added on each side of the face, as a share of its size.
     """
 
-    methods: tuple[str, ...] = ("paper",)
+    methods: tuple[str, ...] = ("cumulative",)
     image_size: int = 128
     crop_face: bool = False
     align_eyes: bool = False
@@ -77,7 +77,7 @@ class Prepared(NamedTuple):
 def active_images(
     table: ClipTable,
     *,
-    method: str = "paper",
+    method: str = "cumulative",
     image_size: int = 128,
     crop_face: bool = False,
     jobs: int | None = None,
@@ -241,7 +241,7 @@ def prepare_clip(
     sums = [ActiveImageAccumulator(method, "minmax") for method in settings.methods]
     with closing(clip.decode()) as decoded:
         watched = _watched(decoded, stopped)
-        for frame in _ends(watched) if settings.methods == ("paper",) else watched:
+        for frame in _ends(watched) if settings.methods == ("telescoped",) else watched:
             pixels = clip.cut(frame)
             for accumulator in sums:
                 accumulator.update(pixels)
@@ -256,7 +256,7 @@ def _watched(frames: Iterator[Image], stopped: threading.Event | None) -> Iterat
 
 
 def _ends(frames: Iterator[Image]) -> Iterator[Image]:
-    """Gives the first and the last two frames, all that `paper` depends on.
+    """Gives the first and the last two frames, all that `telescoped` depends on.
 
     The others were decoded, so that a damaged one is found whatever the method, but need not be
     resized.

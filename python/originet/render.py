@@ -47,7 +47,7 @@ class Options:
     """
 
     kind: str = "image"
-    method: str = "paper"
+    method: str = "cumulative"
     normalize: str = "minmax"
     apex: int | None = None
     start: int | str | None = None
@@ -129,7 +129,7 @@ def _all_methods(clip: Clip, options: Options, progress: Progress | None) -> Ren
     note = f"{options.normalize}, {length} frames"
     panels = [_frame_panel("onset", first, clip)]
     panels += [Panel(name, note, _to_uint8(image)) for name, image in images.items()]
-    data = pictures.png(pictures.sheet(panels, 4))
+    data = pictures.png(pictures.sheet(panels, 3))
     return Rendered(data, f"{length} frames, {len(images)} methods, {options.normalize}")
 
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from originet import renamed
 from originet.errors import InputError
 from originet.files import safe_name, sha256, write_atomically
 from originet.protocol import protocol_label
@@ -62,7 +63,7 @@ def claim(directory: Path, identity: dict[str, Any]) -> None:
     with writing(directory):
         if not path.exists():
             return write_json(path, identity)
-        told = list(differences(read_json(path), identity))
+        told = list(differences(renamed.identity(read_json(path)), identity))
     if told:
         raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
 

@@ -23,7 +23,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from originet import pictures, storedir
+from originet import pictures, renamed, storedir
 from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine
 from originet.datasets.table_file import format_table, read_table, relative_frames
 from originet.errors import InputError
@@ -103,6 +103,8 @@ def read_store(folder: str | Path) -> Store:
                 raise InputError(f"{folder / name} is not the file that {MANIFEST} tells of")
     except (OSError, KeyError, safetensors.SafetensorError) as error:
         raise InputError(f"{folder} is a damaged store: {error}") from error
+    images, hashes = renamed.by_method(images), renamed.by_method(hashes)
+    manifest |= {"methods": list(images), "images_sha256": hashes}
     return Store(table, images, manifest)
 
 

@@ -22,6 +22,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from originet import renamed
 from originet.errors import InputError
 from originet.files import write_atomically
 from originet.rundir import differences, read_json, write_json
@@ -90,7 +91,7 @@ def read_part(folder: Path, fingerprint: str) -> dict[str, NDArray[Any]]:
     """Reads the images that an interrupted run left of a clip; none if there are none."""
     path = folder / PARTS / f"{fingerprint}.safetensors"
     try:
-        return safetensors.numpy.load_file(path) if path.is_file() else {}
+        return renamed.by_method(safetensors.numpy.load_file(path)) if path.is_file() else {}
     except safetensors.SafetensorError:  # as a power cut may leave it: the clip is made again
         return {}
 

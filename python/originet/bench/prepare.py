@@ -30,7 +30,7 @@ from originet_ext import reference
 PREPARE_VARIANTS = {
     "frames": Settings(),
     "faces": Settings(crop_face=True),
-    "ablation": Settings(("paper", "absolute", "rank"), crop_face=True),
+    "ablation": Settings(("cumulative", "absolute", "rank"), crop_face=True),
 }
 Provider = Callable[[ClipTable, Settings], object]
 

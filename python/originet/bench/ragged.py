@@ -115,7 +115,7 @@ def ragged_case(
     calls: dict[str, Call] = {
         name: functools.partial(function, batch) for name, function in functions.items()
     }
-    read = batch.frames.nbytes if method != "paper" else 3 * clips * size**2
+    read = batch.frames.nbytes if method != "telescoped" else 3 * clips * size**2
     moved = read + 4 * clips * size**2
     shape = (clips, *batch.frames.shape)
     return Case(f"ragged_{method}", "forward", device, torch.uint8, shape, "packed", moved, calls)
@@ -129,7 +129,7 @@ def ragged_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = F
         threads: Counts of CPU threads; (0,) for a GPU.
         quick: 16 clips, one method.
     """
-    methods = [method for method in METHODS_TIMED if method != "paper"]
+    methods = [method for method in METHODS_TIMED if method != "telescoped"]
     return [
         Job(
             functools.partial(ragged_case, clips, method=method, device=device),

@@ -90,10 +90,10 @@ def read_once(frames: Tensor) -> Tensor:
 def terms(method: str, frames: int, device: torch.device) -> tuple[list[int] | None, Tensor]:
     """Return the frames that a linear method weights, None for all, and their float32 weights.
 
-    Only "paper" leaves most frames out: it has three terms, however long the clip.
+    Only "telescoped" leaves most frames out: it has three terms, however long the clip.
     """
     weights = method_weights(method, frames)
-    if method != "paper":
+    if method != "telescoped":
         return None, weights.to(device, torch.float32)
     index = weights.nonzero().flatten()
     return index.tolist(), weights[index].to(device, torch.float32)

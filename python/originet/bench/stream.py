@@ -44,7 +44,7 @@ def stream_case(
 ) -> Case:
     """Prepare the accumulator on a random uint8 clip on the CPU, checked against the reference.
 
-    Every frame is read, also by "paper": which is the last one nobody knows.
+    Every frame is read, also by "telescoped": which is the last one nobody knows.
 
     Args:
         shape: [T, H, W] or [T, H, W, 3] with at least 2 frames.

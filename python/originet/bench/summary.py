@@ -36,7 +36,8 @@ _PICTURES = {
 # What the leading dimensions of a shape are told as, and what the memory is.
 _RATES = {"stream": ("frames/s",), "prepare": ("clips/s", "frames/s"), "loso": ("images/s",)}
 _MEMORY = {"stream": "kept", "prepare": "arrays, peak"}
-_DRAWN_METHODS = ("authors", "absolute", "rank")  # timed at all sizes, reading all frames
+# Timed at all sizes, reading all frames.
+_DRAWN_METHODS = ("cumulative", "authors", "absolute", "rank")
 
 
 class Table(NamedTuple):
@@ -166,19 +167,21 @@ def _representative(rows: Sequence[Row]) -> list[Row]:
 
 
 def _series(rows: Sequence[Row]) -> list[Table]:
-    """What must not grow: `paper` with the clip's length, windows with theirs."""
-    paper = [
+    """What must not grow: `telescoped` with the clip's length, windows with theirs."""
+    telescoped = [
         row
         for row in rows
-        if row.benchmark == "active_image_paper" and row.shape.endswith(_SMALL_FRAME)
+        if row.benchmark == "active_image_telescoped" and row.shape.endswith(_SMALL_FRAME)
     ]
     windows = [row for row in rows if row.subject == "windows" and row.shape == _SHORT_VIDEO]
     result = []
-    if paper:
+    if telescoped:
         title = (
-            f"Active image of frames of {_SMALL_FRAME[1:]} on {where(paper[0])}, by their number"
+            f"Active image of frames of {_SMALL_FRAME[1:]} on {where(telescoped[0])}, "
+            "by their number"
         )
-        result.append(_along(title, [(int(row.shape.partition("x")[0]), row) for row in paper]))
+        lengths = [int(row.shape.partition("x")[0]) for row in telescoped]
+        result.append(_along(title, list(zip(lengths, telescoped, strict=True))))
     if windows:
         title = f"Windows over {_SHORT_VIDEO} on {where(windows[0])}, by their frames"
         result.append(_along(title, [(window(row), row) for row in windows]))

@@ -25,7 +25,7 @@ STRIDE = 5
 
 _FRAMES = 2000
 _SIZE = 128  # rows and columns of a grey frame
-_METHODS = ("authors", "absolute", "rank")
+_METHODS = ("cumulative", "authors", "absolute", "rank")
 _EAGER = 40  # frames; eager PyTorch takes seconds for longer windows
 _LONG = 120_000  # frames: ten minutes at 200 a second
 _LONG_NEEDS = 8 << 30  # bytes: 2 GB of frames, 1.6 GB of images, and as much again for the clone

@@ -51,9 +51,11 @@ def active_image_section(book: Book, found: Findings) -> None:
     book.judge(
         data="the first clip of each class by name."
         + (f" Frames are not shown where they are not at hand: {missing}." if missing else ""),
-        agrees=f"{largest}the active image shows where. Eqs. (1)-(3) as written are "
-        "F(n) + F(n−1) − 2 F(1): the frames between decide nothing, and a face at rest cancels; "
-        "what is left of its looks is noise and small movements.",
+        agrees=f"{largest}the active image shows where. Eqs. (1)-(3) can be read in two ways. With "
+        "every frame against the onset (method cumulative) they give 2 (F(2) + … + F(n−1)) + F(n) "
+        "− (2n − 3) F(1), in which all frames count; with each against the one before it "
+        "(telescoped) F(n) + F(n−1) − 2 F(1), in which those between decide nothing. Either way a "
+        "face at rest cancels; what is left of its looks is noise and small movements.",
         unsaid="which parts of a face are affected most. The paper's boxes are drawn by hand.",
     )
 
