@@ -49,7 +49,7 @@ CONFIG = Config(
     batch_size=16,
     rotations=(-15, 0, 15),
     equalize=False,
-    image_size=64,
+    image_size=48,
     validation_fraction=0,
     select="last",
 )
@@ -58,8 +58,8 @@ RESAMPLES = 10_000  # of the bootstrap over subjects
 # The values of each condition. Those of `originet synth` are evaluated once for all axes.
 AXES: dict[str, tuple[float, ...]] = {
     "residual": (0.0, 0.25, 0.5, 0.85),
-    "head_motion": (synth.HEAD_MOTION, 0.5, 1.0, 2.0),
-    "light_drift": (synth.LIGHT_DRIFT, 0.1, 0.2, 0.4),
+    "head_motion": (synth.HEAD_MOTION, 0.5, 1.5),
+    "light_drift": (synth.LIGHT_DRIFT, 0.1, 0.3),
 }
 NAMES = {
     "residual": "share of the peak left in the last frames",
@@ -163,7 +163,7 @@ def evaluate_set(axis: str, value: float, seed: int, workers: int) -> list[Run]:
     if study.failed:
         raise RuntimeError(f"{axis} {value} seed {seed}: {study.failed}")
     told = environment(torch.device("cpu"))
-    made_with = (told[name] for name in ("torch", "commit", "date"))
+    made_with = [told[name] for name in ("torch", "commit", "date")]
     runs = []
     for method, result in study.results.items():
         right = [
