@@ -2,6 +2,7 @@
 
     python bench/study_methods.py         # evaluates what results/studies/methods.csv lacks, draws
     python bench/study_methods.py --draw  # the figure and the tables in docs, from the CSV
+    python bench/study_methods.py --check # exit code 1 if the tables are not what the CSV gives
 
 One condition of the semi-synthetic clips is varied at a time, the others stay as `originet synth`
 has them: what is left of the movement in the last frames, how far the head moves, how much the
@@ -100,15 +101,20 @@ class Run:
 
 def main(
     draw: Annotated[bool, typer.Option("--draw", help="Evaluate nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that train folds.")] = 2,
 ) -> None:
     runs = read(RESULTS)
-    if not draw:
+    if not (draw or check):
         runs = evaluate(runs, workers)
-    figure = plots_of(runs)
-    plots.save(figure, RESULTS.with_suffix(".png"))
     text = DOCS.read_text(encoding="utf-8")
-    write_atomically(DOCS, summary.replace_block(text, tables_of(runs), "study").encode())
+    wanted = summary.replace_block(text, tables_of(runs), "study")
+    if not check:
+        plots.save(figure_of(runs), RESULTS.with_suffix(".png"))
+        write_atomically(DOCS, wanted.encode())
+    elif text != wanted:
+        print(f"{DOCS} is not what {RESULTS} gives: python bench/study_methods.py --draw")
+        raise typer.Exit(1)
 
 
 def conditions() -> Iterator[tuple[str, float]]:
@@ -206,7 +212,7 @@ def series(runs: Iterable[Run], axis: str, method: str) -> list[tuple[float, lis
     return sorted(by_value.items())
 
 
-def plots_of(runs: Sequence[Run]) -> Figure:
+def figure_of(runs: Sequence[Run]) -> Figure:
     """Draws accuracy over each axis, a line for each method."""
     figure = plots.new_figure(11, 4.4)
     panels = figure.subplots(1, len(AXES), sharey=True)
@@ -265,8 +271,6 @@ def tables_of(runs: Sequence[Run]) -> str:
     made = [sorted({getattr(run, name) for run in runs}) for name in ("torch", "commit", "date")]
     seeds = len({run.seed for run in runs})
     parts = [
-        f"![Accuracy of each method over what is left at the end, head motion and light drift]"
-        f"(../bench/results/studies/{RESULTS.with_suffix('.png').name})",
         f"Mean accuracy over {seeds} seeds of {SUBJECTS} subjects and {first.clips} clips each, "
         f"with the 95 % interval (percentile bootstrap over the subjects of all seeds); the "
         f"majority baseline is {first.majority:.2f}. Torch {', '.join(made[0])}, commit "

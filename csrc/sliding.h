@@ -76,8 +76,7 @@ inline SlidingPlan plan_sliding_pool(
     check(
         window <= 100'000'000, op, ": a sum over a window of ", window,
         " uint8 frames can overflow 64 bits");
-    // No term of ramp_total, motion_total or the cumulative totals and no sum of them is
-    // larger.
+    // No term of an image, and no sum of some of them, is larger.
     const int64_t largest = kMaxPixel * window * (ramp ? window : 2);
     plan.wide = accumulate_integer(largest) == Accumulate::kInt64;
   }

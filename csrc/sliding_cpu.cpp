@@ -42,9 +42,10 @@ ORIGINET_MULTIVERSION void ramp_sweep(
   }
 }
 
-// partial = total of the frames from a window's start to the pivot
-template <typename stored_t, typename acc_t, typename part_t, bool kEnds>
-ORIGINET_MULTIVERSION void ramp_before(
+// partial = what the frames from a window's start to the pivot add
+template <typename Weights, typename stored_t, typename acc_t, typename part_t>
+ORIGINET_MULTIVERSION void linear_before(
+    Weights weights,
     const stored_t* first,
     const stored_t* pivot,
     const acc_t* sum,
@@ -55,18 +56,16 @@ ORIGINET_MULTIVERSION void ramp_before(
   using A = Arithmetic<stored_t>;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    acc_t total = ramp_total(sum[i], moment[i], window);
-    if constexpr (kEnds) {
-      total +=
-          deviation(static_cast<acc_t>(A::load(first[i])), static_cast<acc_t>(A::load(pivot[i])));
-    }
-    partial[i] = static_cast<part_t>(total);
+    const acc_t f =
+        deviation(static_cast<acc_t>(A::load(first[i])), static_cast<acc_t>(A::load(pivot[i])));
+    partial[i] = static_cast<part_t>(weights.before(sum[i], moment[i], f, window));
   }
 }
 
-// image = partial + total of the frames from the pivot to the window's end
-template <typename stored_t, typename acc_t, typename part_t, typename out_t, bool kEnds>
-ORIGINET_MULTIVERSION void ramp_image(
+// image = partial + what the frames from the pivot to the window's end add
+template <typename Weights, typename stored_t, typename acc_t, typename part_t, typename out_t>
+ORIGINET_MULTIVERSION void linear_image(
+    Weights weights,
     const stored_t* last,
     const stored_t* pivot,
     const acc_t* sum,
@@ -78,12 +77,10 @@ ORIGINET_MULTIVERSION void ramp_image(
   using A = Arithmetic<stored_t>;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    acc_t total = static_cast<acc_t>(partial[i]) - ramp_total(sum[i], moment[i], window);
-    if constexpr (kEnds) {
-      total -=
-          deviation(static_cast<acc_t>(A::load(last[i])), static_cast<acc_t>(A::load(pivot[i])));
-    }
-    image[i] = static_cast<out_t>(total);
+    const acc_t l =
+        deviation(static_cast<acc_t>(A::load(last[i])), static_cast<acc_t>(A::load(pivot[i])));
+    const acc_t rest = weights.after(sum[i], moment[i], l, window);
+    image[i] = static_cast<out_t>(static_cast<acc_t>(partial[i]) + rest);
   }
 }
 
@@ -105,42 +102,6 @@ ORIGINET_MULTIVERSION void sum_sweep(
       part = static_cast<step_t>(part + deviation<step_t>(value, p));
     }
     sum[i] += static_cast<acc_t>(part);
-  }
-}
-
-// partial = what the frames from a window's start to the pivot add
-template <typename stored_t, typename acc_t, typename part_t>
-ORIGINET_MULTIVERSION void sum_before(
-    const stored_t* first,
-    const stored_t* pivot,
-    const acc_t* sum,
-    acc_t window,
-    part_t* partial,
-    int64_t n) {
-  using A = Arithmetic<stored_t>;
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const acc_t f =
-        deviation(static_cast<acc_t>(A::load(first[i])), static_cast<acc_t>(A::load(pivot[i])));
-    partial[i] = static_cast<part_t>(cumulative_before(sum[i], f, window));
-  }
-}
-
-// image = partial + what the frames from the pivot to the window's end add
-template <typename stored_t, typename acc_t, typename part_t, typename out_t>
-ORIGINET_MULTIVERSION void sum_image(
-    const stored_t* last,
-    const stored_t* pivot,
-    const acc_t* sum,
-    const part_t* partial,
-    out_t* image,
-    int64_t n) {
-  using A = Arithmetic<stored_t>;
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const acc_t l =
-        deviation(static_cast<acc_t>(A::load(last[i])), static_cast<acc_t>(A::load(pivot[i])));
-    image[i] = static_cast<out_t>(static_cast<acc_t>(partial[i]) + cumulative_after(sum[i], l));
   }
 }
 
@@ -234,49 +195,29 @@ struct Row {
   }
 };
 
-// `cumulative`.
-struct SumWalk {
+// The methods with linear weights.
+template <typename Weights>
+struct LinearWalk {
   // The first frame visited from the pivot c: c itself forwards, c - 1 backwards.
   static constexpr int64_t kLag = 0;
 
   template <int kFrames, typename stored_t, typename acc_t>
   static void sweep(const Row<stored_t, acc_t>& row, int64_t t, int64_t direction) {
-    sum_sweep<stored_t, acc_t, kFrames>(
-        row.frame(t), direction * row.frame_stride, row.pivot, row.sum, row.n);
+    const int64_t step = direction * row.frame_stride;
+    if constexpr (Weights::kMoment) {
+      ramp_sweep<stored_t, acc_t, kFrames>(
+          row.frame(t), step, row.pivot, row.sum, row.moment, row.n);
+    } else {
+      sum_sweep<stored_t, acc_t, kFrames>(row.frame(t), step, row.pivot, row.sum, row.n);
+    }
   }
 
   template <typename stored_t, typename acc_t, typename part_t>
   static void before(
       const Row<stored_t, acc_t>& row, int64_t start, int64_t window, part_t* partial) {
-    sum_before<stored_t, acc_t, part_t>(
-        row.frame(start), row.pivot, row.sum, static_cast<acc_t>(window), partial, row.n);
-  }
-
-  template <typename stored_t, typename acc_t, typename part_t, typename out_t>
-  static void image(
-      const Row<stored_t, acc_t>& row, int64_t end, int64_t, const part_t* partial, out_t* out) {
-    sum_image<stored_t, acc_t, part_t, out_t>(
-        row.frame(end - 1), row.pivot, row.sum, partial, out, row.n);
-  }
-};
-
-// `rank-simple` and, with the two end frames, `authors`.
-template <bool kEnds>
-struct RampWalk {
-  static constexpr int64_t kLag = 0;
-
-  template <int kFrames, typename stored_t, typename acc_t>
-  static void sweep(const Row<stored_t, acc_t>& row, int64_t t, int64_t direction) {
-    ramp_sweep<stored_t, acc_t, kFrames>(
-        row.frame(t), direction * row.frame_stride, row.pivot, row.sum, row.moment, row.n);
-  }
-
-  template <typename stored_t, typename acc_t, typename part_t>
-  static void before(
-      const Row<stored_t, acc_t>& row, int64_t start, int64_t window, part_t* partial) {
-    ramp_before<stored_t, acc_t, part_t, kEnds>(
-        row.frame(start), row.pivot, row.sum, row.moment, static_cast<acc_t>(window), partial,
-        row.n);
+    linear_before<Weights, stored_t, acc_t, part_t>(
+        Weights(), row.frame(start), row.pivot, row.sum, row.moment, static_cast<acc_t>(window),
+        partial, row.n);
   }
 
   template <typename stored_t, typename acc_t, typename part_t, typename out_t>
@@ -286,9 +227,9 @@ struct RampWalk {
       int64_t window,
       const part_t* partial,
       out_t* out) {
-    ramp_image<stored_t, acc_t, part_t, out_t, kEnds>(
-        row.frame(end - 1), row.pivot, row.sum, row.moment, static_cast<acc_t>(window), partial,
-        out, row.n);
+    linear_image<Weights, stored_t, acc_t, part_t, out_t>(
+        Weights(), row.frame(end - 1), row.pivot, row.sum, row.moment, static_cast<acc_t>(window),
+        partial, out, row.n);
   }
 };
 
@@ -419,11 +360,11 @@ Tensor sliding_pool_cpu(
       plan, [&]<typename stored_t, typename acc_t, typename out_t>() {
         switch (plan.method) {
           case SlidingMethod::kCumulative:
-            return slide<SumWalk, stored_t, acc_t, out_t>(plan);
+            return slide<LinearWalk<CumulativeWeights>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kAuthors:
-            return slide<RampWalk<true>, stored_t, acc_t, out_t>(plan);
+            return slide<LinearWalk<RampWeights<std::true_type>>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kRankSimple:
-            return slide<RampWalk<false>, stored_t, acc_t, out_t>(plan);
+            return slide<LinearWalk<RampWeights<std::false_type>>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kAbsolute:
             return slide<MotionWalk<false>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kRectified:

@@ -55,25 +55,26 @@ struct Windows {
   bool clip;
 };
 
-// The walks of kVec pixels over a group, for sums, ramps and motions: walk() takes
+// The walks of kVec pixels over a group, for linear methods and for motions: walk() takes
 // in frames, before() gives what those between a window's start and the pivot add to
 // its image, image() adds the rest to that.
-template <typename stored_t, typename acc_t, int kVec>
-class SumWalk {
+template <typename Weights, typename stored_t, typename acc_t, int kVec>
+class LinearWalk {
  public:
   static constexpr int64_t kLag = 0; // the first frame visited from the pivot c is c
 
-  __device__ __forceinline__ SumWalk(const stored_t* frames, const Windows& plan, int64_t pivot)
+  __device__ __forceinline__ LinearWalk(const stored_t* frames, const Windows& plan, int64_t pivot)
       : frames_(frames),
         frame_stride_(plan.strides.frame),
-        window_(static_cast<acc_t>(plan.window)) {
+        window_(static_cast<acc_t>(plan.window)),
+        weights_(weights_of(plan)) {
     load(frames_ + pivot * frame_stride_, pivot_);
   }
 
   __device__ __forceinline__ void restart(int64_t) {
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      sum_[j] = acc_t(0);
+      sum_[j] = moment_[j] = acc_t(0);
     }
   }
 
@@ -89,7 +90,11 @@ class SumWalk {
       load(frame + k * step, values);
 #pragma unroll
       for (int j = 0; j < kVec; ++j) {
-        sum_[j] += value(values[j], j);
+        if constexpr (Weights::kMoment) {
+          ramp_step(value(values[j], j), sum_[j], moment_[j]);
+        } else {
+          sum_[j] += value(values[j], j);
+        }
       }
     }
   }
@@ -99,7 +104,7 @@ class SumWalk {
     load(frames_ + start * frame_stride_, first);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      total[j] = cumulative_before(sum_[j], value(first[j], j), window_);
+      total[j] = weights_.before(sum_[j], moment_[j], value(first[j], j), window_);
     }
   }
 
@@ -108,11 +113,19 @@ class SumWalk {
     load(frames_ + (end - 1) * frame_stride_, last);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      total[j] += cumulative_after(sum_[j], value(last[j], j));
+      total[j] += weights_.after(sum_[j], moment_[j], value(last[j], j), window_);
     }
   }
 
  private:
+  static __device__ __forceinline__ Weights weights_of(const Windows& plan) {
+    if constexpr (Weights::kMoment) {
+      return {plan.ends};
+    } else {
+      return {};
+    }
+  }
+
   __device__ __forceinline__ acc_t value(stored_t stored, int j) const {
     return deviation(static_cast<acc_t>(stored), static_cast<acc_t>(pivot_[j]));
   }
@@ -120,75 +133,10 @@ class SumWalk {
   const stored_t* frames_; // the thread's pixels in frame 0
   int64_t frame_stride_;
   acc_t window_;
+  Weights weights_;
   stored_t pivot_[kVec];
   acc_t sum_[kVec];
-};
-
-template <typename stored_t, typename acc_t, int kVec>
-class RampWalk {
- public:
-  static constexpr int64_t kLag = 0;
-
-  __device__ __forceinline__ RampWalk(const stored_t* frames, const Windows& plan, int64_t pivot)
-      : frames_(frames),
-        frame_stride_(plan.strides.frame),
-        window_(static_cast<acc_t>(plan.window)),
-        ends_(plan.ends ? 1 : 0) {
-    load(frames_ + pivot * frame_stride_, pivot_);
-  }
-
-  __device__ __forceinline__ void restart(int64_t) {
-#pragma unroll
-    for (int j = 0; j < kVec; ++j) {
-      sum_[j] = moment_[j] = acc_t(0);
-    }
-  }
-
-  template <int kDirection>
-  __device__ __forceinline__ void walk(int64_t first, int64_t count) {
-    const stored_t* frame = frames_ + first * frame_stride_;
-    const int64_t step = kDirection * frame_stride_;
-#pragma unroll 4
-    for (int64_t k = 0; k < count; ++k) {
-      stored_t values[kVec];
-      load(frame + k * step, values);
-#pragma unroll
-      for (int j = 0; j < kVec; ++j) {
-        ramp_step(value(values[j], j), sum_[j], moment_[j]);
-      }
-    }
-  }
-
-  __device__ __forceinline__ void before(int64_t start, acc_t (&total)[kVec]) const {
-    stored_t first[kVec];
-    load(frames_ + start * frame_stride_, first);
-#pragma unroll
-    for (int j = 0; j < kVec; ++j) {
-      total[j] = ramp_total(sum_[j], moment_[j], window_) + ends_ * value(first[j], j);
-    }
-  }
-
-  __device__ __forceinline__ void image(int64_t end, acc_t (&total)[kVec]) const {
-    stored_t last[kVec];
-    load(frames_ + (end - 1) * frame_stride_, last);
-#pragma unroll
-    for (int j = 0; j < kVec; ++j) {
-      total[j] -= ramp_total(sum_[j], moment_[j], window_) + ends_ * value(last[j], j);
-    }
-  }
-
- private:
-  __device__ __forceinline__ acc_t value(stored_t stored, int j) const {
-    return deviation(static_cast<acc_t>(stored), static_cast<acc_t>(pivot_[j]));
-  }
-
-  const stored_t* frames_;
-  int64_t frame_stride_;
-  acc_t window_;
-  acc_t ends_;
-  stored_t pivot_[kVec];
-  acc_t sum_[kVec];
-  acc_t moment_[kVec];
+  acc_t moment_[kVec]; // takes no registers where the weights need none
 };
 
 template <bool kRectify, typename stored_t, typename acc_t, int kVec>
@@ -370,9 +318,9 @@ void slide(const SlidingPlan& plan) {
         static_cast<out_t*>(plan.result.mutable_data_ptr()), windows);
   };
   if (plan.method == SlidingMethod::kCumulative) {
-    run.template operator()<SumWalk<stored_t, acc_t, kVec>>();
+    run.template operator()<LinearWalk<CumulativeWeights, stored_t, acc_t, kVec>>();
   } else if (is_ramp(plan.method)) {
-    run.template operator()<RampWalk<stored_t, acc_t, kVec>>();
+    run.template operator()<LinearWalk<RampWeights<bool>, stored_t, acc_t, kVec>>();
   } else if (plan.method == SlidingMethod::kAbsolute) {
     run.template operator()<MotionWalk<false, stored_t, acc_t, kVec>>();
   } else {

@@ -29,20 +29,7 @@ ORIGINET_HD acc_t deviation(acc_t value, acc_t pivot) {
   }
 }
 
-// `cumulative` over a window of w frames is 2 S - (2w - 1) first - last with S the sum of
-// all of them: what the frames from its start to the pivot add to it, ...
-template <typename acc_t>
-ORIGINET_HD acc_t cumulative_before(acc_t sum, acc_t first, acc_t window) {
-  return acc_t(2) * sum - (acc_t(2) * window - acc_t(1)) * first;
-}
-
-// ... and those from the pivot to its end.
-template <typename acc_t>
-ORIGINET_HD acc_t cumulative_after(acc_t sum, acc_t last) {
-  return acc_t(2) * sum - last;
-}
-
-// Walks one frame of a ramp on. `moment` counts every frame as often as there are frames
+// Walks one frame on. `moment` counts every frame as often as there are frames
 // visited after it.
 template <typename acc_t>
 ORIGINET_HD void ramp_step(acc_t value, acc_t& sum, acc_t& moment) {
@@ -58,5 +45,42 @@ template <typename acc_t>
 ORIGINET_HD acc_t ramp_total(acc_t sum, acc_t moment, acc_t window) {
   return acc_t(2) * moment - (window - acc_t(1)) * sum;
 }
+
+// How the image of a window of w frames follows from its two walks: before() is what
+// the frames from its start to the pivot add, after() what those from the pivot to
+// its end do. Both are given the frame at their own end of the window.
+//
+// `rank-simple` and, with the first frame once more and the last once less, `authors`.
+// `ends_t` is a constant, or bool where one kernel is to serve both.
+template <typename ends_t>
+struct RampWeights {
+  static constexpr bool kMoment = true;
+  ends_t ends;
+
+  template <typename acc_t>
+  ORIGINET_HD acc_t before(acc_t sum, acc_t moment, acc_t first, acc_t window) const {
+    const acc_t total = ramp_total(sum, moment, window);
+    return ends ? total + first : total;
+  }
+  template <typename acc_t>
+  ORIGINET_HD acc_t after(acc_t sum, acc_t moment, acc_t last, acc_t window) const {
+    const acc_t total = -ramp_total(sum, moment, window);
+    return ends ? total - last : total;
+  }
+};
+
+// `cumulative`: 2 S - (2w - 1) first - last with S the sum of all frames.
+struct CumulativeWeights {
+  static constexpr bool kMoment = false;
+
+  template <typename acc_t>
+  ORIGINET_HD acc_t before(acc_t sum, acc_t, acc_t first, acc_t window) const {
+    return acc_t(2) * sum - (acc_t(2) * window - acc_t(1)) * first;
+  }
+  template <typename acc_t>
+  ORIGINET_HD acc_t after(acc_t sum, acc_t, acc_t last, acc_t) const {
+    return acc_t(2) * sum - last;
+  }
+};
 
 } // namespace originet

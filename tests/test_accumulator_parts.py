@@ -211,3 +211,17 @@ def test_sums_are_exact_up_to_the_stated_length_and_refused_beyond(method):
     with pytest.raises(ValueError, match="got 190000001"):
         images.merge(accumulate(np.zeros((1, 1, 1), np.uint8), method))
     assert pickle.dumps(images) == before
+
+
+def test_cumulative_sums_are_exact_over_longer_streams_than_there_are():
+    # A stream of 255, 10^15 frames of it, by the state that it would have left.
+    n = 10**15
+    state = accumulate(np.full((3, 1, 1), 255, np.uint8), "cumulative").__getstate__()
+    images = ActiveImageAccumulator()
+    sums = np.array([255 * (n - 2)]).reshape(1, 1, 1)
+    images.__setstate__(state | {"count": n, "sums": sums})
+    assert images.result() == 0
+    images.update(np.zeros((1, 1), np.uint8))
+    assert images.result() == -255  # the last frame alone differs from the first
+    images.update(np.zeros((1, 1), np.uint8))
+    assert images.result() == -3 * 255

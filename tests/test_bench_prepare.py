@@ -54,8 +54,10 @@ def test_a_case_is_checked_and_its_tree_goes_with_it(short, variant):
     settings = bench.PREPARE_VARIANTS[variant]
     images = case.calls["fused"]()
     assert images.shape == (3, len(settings.methods), 128, 128)
-    # Five samples, a few frames more, and what is summed: 30 bytes a pixel and method.
-    room = 9 * 480 * 640 + 30 * 128 * 128 * len(settings.methods)
+    # Five samples, a few frames more, and what each accumulator keeps of a pixel: a ring of 17
+    # frames, sums of 8 bytes, and the first frame where it has a weight of its own.
+    kept = {"cumulative": 17 + 8 + 1, "absolute": 17 + 8 + 1, "rank": 17 + 3 * 8}
+    room = 9 * 480 * 640 + 128 * 128 * sum(kept[method] for method in settings.methods)
     assert 480 * 640 < case.saved["fused"] < room
     root = Path(case.calls["opencv"].args[0].frames.iloc[0][0]).parents[4]
     assert root.name.startswith("originet-bench-") and root.exists()

@@ -193,14 +193,17 @@ def test_readme_block_takes_the_cases_that_stand_for_all():
     ]
 
 
-def test_replace_block_needs_both_markers():
-    text = f"a\n{summary.BEGIN}\nold\n{summary.END}\nb\n"
-    new = summary.replace_block(text, "new")
-    assert new == f"a\n{summary.BEGIN}\n\nnew\n\n{summary.END}\nb\n"
-    assert summary.replace_block(new, "new") == new
-    for bad in ("nothing", text + summary.END, f"{summary.END} {summary.BEGIN}"):
-        with pytest.raises(InputError, match="bench:begin"):
-            summary.replace_block(bad, "new")
+@pytest.mark.parametrize("arguments", [(), ("study",)])
+def test_replace_block_needs_both_markers(arguments):
+    name = arguments[0] if arguments else "bench"
+    begin, end = (f"<!-- {name}:{which} -->" for which in ("begin", "end"))
+    text = f"a\n{begin}\nold\n{end}\nb\n"
+    new = summary.replace_block(text, "new", *arguments)
+    assert new == f"a\n{begin}\n\nnew\n\n{end}\nb\n"
+    assert summary.replace_block(new, "new", *arguments) == new
+    for bad in ("nothing", text + end, f"{end} {begin}"):
+        with pytest.raises(InputError, match=f"{name}:begin"):
+            summary.replace_block(bad, "new", *arguments)
 
 
 @pytest.fixture
@@ -230,7 +233,7 @@ def test_every_committed_row_says_where_it_was_measured():
 def test_plot_writes_what_it_checks(plot, tmp_path, monkeypatch):
     timing.write_csv(tmp_path / "rrelu.csv", make_rows() + make_rows(shape="65536"))
     readme = tmp_path / "README.md"
-    readme.write_text(f"{summary.BEGIN}\n{summary.END}\n")
+    readme.write_text("<!-- bench:begin -->\n<!-- bench:end -->\n")
     monkeypatch.setattr(plot, "RESULTS", tmp_path)
     monkeypatch.setattr(plot, "README", readme)
     with pytest.raises(typer.Exit):

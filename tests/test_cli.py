@@ -288,6 +288,30 @@ def test_synth_into_a_folder_in_use(refuse, tmp_path):
     refuse("is not an empty folder", "synth", tmp_path)
 
 
+def test_image_shows_a_smile_that_comes_and_goes(run, tmp_path):
+    """The corners of the mouth move and return; the forehead does not."""
+    clips = synth.generate(
+        tmp_path / "set",
+        subjects=3,
+        clips_per_class=1,
+        residual=(0, 0),
+        head_motion=0,
+        light_drift=0,
+    )
+    for subject in ("s01", "s02", "s03"):
+        told = {}
+        for arguments in ((), ("--method", "telescoped")):
+            out = tmp_path / "smile.npy"
+            clip = clips / "positive" / subject / "positive_01"
+            code, _, err = run("image", clip, "-o", out, "--normalize", "none", *arguments)
+            assert code == 0, err
+            image = np.load(out)
+            mouth = np.concatenate([image[84:108, 37:59], image[84:108, 69:91]])
+            told[arguments] = mouth.std() / image[18:40, 40:88].std()
+        default, telescoped = told.values()
+        assert default > 2.5 and telescoped < 1.5  # noise alone gives 1
+
+
 def test_synth_leaves_the_residual_it_is_told(run, refuse, tmp_path):
     few = ("--subjects", 1, "--clips-per-class", 1)
     for name, options, want in (
@@ -307,7 +331,9 @@ def test_paths_that_look_like_markup_are_printed_as_they_are(run, tmp_path, monk
     path = tmp_path / "a[" / "b]"  # "[/b]" would close what nothing opened
     code, out, err = run("synth", path, "--subjects", 1, "--clips-per-class", 1)
     assert (code, out) == (0, f"{path}: 4 clips\n"), err
-    made = SimpleNamespace(loso=make_result(), report=path / "report.html")
+    result = make_result()
+    methods = {"cumulative": result}
+    made = SimpleNamespace(loso=result, methods=methods, report=path / "report.html")
     monkeypatch.setattr(demo, "run_demo", lambda *_, **__: made)
     code, out, err = run("demo", "-o", path)
     assert code == 0 and f"\nReport: {path}/report.html (" in out, err

@@ -1,13 +1,17 @@
 """The demonstration, and that the system learns from the semi-synthetic clips what is in them."""
 
 import dataclasses
+import json
 
 import numpy as np
+import pytest
 
 from originet import bench, demo, prepare, synth
 from originet.config import Config
 from originet.datasets import load_dataset
+from originet.errors import InputError
 from originet.loso import run_loso
+from originet_ext import METHODS
 
 
 def test_semi_synthetic_loso_is_far_above_chance_and_at_chance_for_shuffled_labels(
@@ -35,10 +39,35 @@ def test_semi_synthetic_loso_is_far_above_chance_and_at_chance_for_shuffled_labe
     assert shuffled.metrics["pooled_accuracy"] < 0.44
 
 
-def test_demo_writes_a_report_with_all_three_parts(tmp_path, monkeypatch, one_thread):
-    def few_clips(out, **arguments):
-        return generate(out, subjects=2, clips_per_class=1, **arguments)
+def test_clips_that_end_neutral_are_seen_by_cumulative_and_not_by_telescoped(tmp_path, one_thread):
+    methods = ("cumulative", "telescoped")
+    config = Config(
+        epochs=6,
+        batch_size=16,
+        image_size=48,
+        rotations=(-15, 0, 15),
+        equalize=False,
+        validation_fraction=0,
+        select="last",
+    )
+    accuracy = {}
+    for residual in (synth.RESIDUAL, (0.4, 0.85)):
+        clips = synth.generate(
+            tmp_path / str(residual), subjects=8, clips_per_class=2, residual=residual
+        )
+        table = load_dataset("synthetic", clips)
+        images = prepare.images_by_method(table, prepare.Settings(methods, 48))
+        for method in methods:
+            settings = dataclasses.replace(config, method=method)
+            result = run_loso(table, config=settings, images=images[method], device="cpu")
+            accuracy[residual, method] = result.metrics["pooled_accuracy"]
+    assert accuracy[synth.RESIDUAL, "cumulative"] > 0.7
+    assert accuracy[synth.RESIDUAL, "telescoped"] < 0.5
+    assert accuracy[(0.4, 0.85), "cumulative"] > 0.6
+    assert accuracy[(0.4, 0.85), "telescoped"] > 0.6
 
+
+def test_demo_writes_a_report_with_all_parts(tmp_path, monkeypatch):
     def idle_kernels(jobs, progress):
         """Has the rows of all benchmarks and providers, without their work."""
         rows = []
@@ -48,8 +77,8 @@ def test_demo_writes_a_report_with_all_three_parts(tmp_path, monkeypatch, one_th
             rows += bench.time_case(dataclasses.replace(case, bytes=0, calls=idle), budget=0)
         return rows
 
-    generate = synth.generate
-    monkeypatch.setattr(synth, "generate", few_clips)
+    monkeypatch.setattr(demo, "SUBJECTS", 2)
+    monkeypatch.setattr(demo, "CLIPS_PER_CLASS", 1)
     monkeypatch.setattr(bench, "run_jobs", idle_kernels)
     monkeypatch.setattr(
         demo, "CONFIG", Config(epochs=1, image_size=16, rotations=(0,), select="last")
@@ -62,6 +91,18 @@ def test_demo_writes_a_report_with_all_three_parts(tmp_path, monkeypatch, one_th
     page = result.report.read_text()
     for part in ("Active images of a real face video", "semi-synthetic", "Kernel speed"):
         assert part in page
+    # Every method on the same clips, the baseline and the reason beside.
+    assert list(result.methods) == list(METHODS)
+    assert result.loso is result.methods["cumulative"]
+    assert {r.clip_list_sha256 for r in result.methods.values()} == {result.loso.clip_list_sha256}
+    section = page.partition("Which reading of the active image sees what")[2]
+    rows = [*METHODS, "majority baseline"]
+    places = [section.index(f'<th scope="row">{row}</th>') for row in rows]
+    assert places == sorted(places)
+    assert "telescope: the last two frames less twice the first" in section
+    pictures = demo.smile_images(load_dataset("synthetic", tmp_path / "out" / "clips"))
+    assert [title.partition(",")[0] for title in pictures] == ["onset", "apex", "offset", *METHODS]
+    assert (tmp_path / "out" / "methods.png").exists()
     # Some are timed beside eager, which makes a picture, and others are not.
     assert "active_image_absolute: medians, eager over fused" in page
     assert "stream_absolute: time a call" in page and "stream_absolute: medians" not in page
@@ -69,12 +110,23 @@ def test_demo_writes_a_report_with_all_three_parts(tmp_path, monkeypatch, one_th
     assert (tmp_path / "out" / "kernels.csv").exists()
     # Started again, it keeps what is finished and ends with the same numbers.
     again = demo.run_demo(tmp_path / "out", device="cpu")
-    np.testing.assert_array_equal(again.loso.y_pred, result.loso.y_pred)
+    for method in METHODS:
+        np.testing.assert_array_equal(again.methods[method].y_pred, result.methods[method].y_pred)
+
+
+def test_clips_of_an_earlier_generator_are_not_taken_for_those_of_this_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "SUBJECTS", 1)
+    monkeypatch.setattr(demo, "CLIPS_PER_CLASS", 1)
+    clips = synth.generate(tmp_path / "clips", subjects=1, clips_per_class=1)
+    manifest = json.loads((clips / synth.MANIFEST).read_text())
+    (clips / synth.MANIFEST).write_text(json.dumps(manifest | {"version": 1}))
+    with pytest.raises(InputError, match=r"clips holds other .* version is 1 there, 2 here"):
+        demo.run_demo(tmp_path, device="cpu")
 
 
 def test_carphone_pictures_are_the_face_by_every_method():
     pictures = demo.carphone_images()
-    assert len(pictures) == 3 + 7
+    assert len(pictures) == 3 + len(METHODS)
     for picture in pictures.values():
         assert picture.shape == (demo.SIDE, demo.SIDE) and picture.dtype == np.uint8
     assert len({picture.tobytes() for picture in pictures.values()}) == len(pictures)

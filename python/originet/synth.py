@@ -11,9 +11,9 @@ deformation that means nothing, a drift of the light, sensor noise.
 
 A clip runs from onset to offset, as coded clips do: by default the face is neutral again at its
 end, but for a tenth of the movement at most. `residual` leaves more there, as in clips that are cut
-before the offset. Which reading of the active image sees anything hangs on it: one that weighs the
-frames between sees the apex in either case; the telescoped one, F_n + F_(n-1) - 2 F_1, sees only
-what is left at the end, and of a clip that ends as it began shows noise.
+before the offset. Which reading of the active image sees anything depends on it: one that adds up
+the frames between, such as `cumulative`, sees the apex in either case; `telescoped`,
+F_n + F_(n-1) - 2 F_1, sees only what is left at the end, and shows noise if that is nothing.
 """
 
 import importlib.metadata
@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +35,7 @@ from numpy.typing import NDArray
 
 from originet.datasets.folder import GENERATOR, MANIFEST, SEMI_SYNTHETIC
 from originet.errors import InputError
+from originet.rundir import differences, read_json
 from originet.video import read_clip
 
 VERSION = 2  # of the generator: the same version, arguments and libraries give the same bytes
@@ -183,30 +185,69 @@ def generate(
                         progress(done, len(clips))
             finally:
                 pool.shutdown(cancel_futures=True)
-        manifest = {
-            "name": SEMI_SYNTHETIC,
-            "generator": GENERATOR,
-            "version": VERSION,
-            "fps": FPS,
-            "seed": seed,
-            "subjects": subjects,
-            "clips_per_class": clips_per_class,
-            "classes": list(MOVEMENTS),
-            "image_size": IMAGE_SIZE,
-            "duration_ms": DURATION,
-            "rise_ms": RISE,
-            "plateau_ms": PLATEAU,
-            "fall_ms": FALL,
-            "rest_ms": REST,
-            "peak_pixels": PEAK,
-            "residual": conditions.residual,
-            "head_motion_pixels": conditions.head_motion,
-            "aimless_motion_pixels": AIMLESS_MOTION,
-            "light_drift": conditions.light_drift,
-            "noise_grey_levels": NOISE,
-        }
+        manifest = _manifest(subjects, clips_per_class, seed, conditions)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return out
+
+
+def generate_once(
+    out: str | Path,
+    *,
+    subjects: int,
+    clips_per_class: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Writes a semi-synthetic data set as `generate` does, unless it is there already.
+
+    Args:
+        out: the set's folder.
+        subjects: how many faces.
+        clips_per_class: how many clips each subject has of each class.
+        progress: called as progress(done, total) after each clip.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: if `out` holds another set, such as one of an earlier version of the generator
+            (the message names what differs), or as `generate` does.
+    """
+    path = Path(out) / MANIFEST
+    if not path.exists():
+        return generate(out, subjects=subjects, clips_per_class=clips_per_class, progress=progress)
+    usual = _Conditions(RESIDUAL, HEAD_MOTION, LIGHT_DRIFT)
+    wanted = json.loads(json.dumps(_manifest(subjects, clips_per_class, 0, usual)))
+    if told := list(differences(read_json(path), wanted)):
+        raise InputError(f"{out} holds other semi-synthetic clips: {'; '.join(told)}")
+    return Path(out)
+
+
+def _manifest(
+    subjects: int, clips_per_class: int, seed: int, conditions: "_Conditions"
+) -> dict[str, Any]:
+    """What `dataset.json` says of a set: all that its bytes depend on but the libraries."""
+    return {
+        "name": SEMI_SYNTHETIC,
+        "generator": GENERATOR,
+        "version": VERSION,
+        "fps": FPS,
+        "seed": seed,
+        "subjects": subjects,
+        "clips_per_class": clips_per_class,
+        "classes": list(MOVEMENTS),
+        "image_size": IMAGE_SIZE,
+        "duration_ms": DURATION,
+        "rise_ms": RISE,
+        "plateau_ms": PLATEAU,
+        "fall_ms": FALL,
+        "rest_ms": REST,
+        "peak_pixels": PEAK,
+        "residual": conditions.residual,
+        "head_motion_pixels": conditions.head_motion,
+        "aimless_motion_pixels": AIMLESS_MOTION,
+        "light_drift": conditions.light_drift,
+        "noise_grey_levels": NOISE,
+    }
 
 
 @dataclass(frozen=True)

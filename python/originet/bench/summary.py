@@ -10,8 +10,6 @@ from originet.errors import InputError
 from originet.plots import duration, size_text
 from originet.timing import Row
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
-
 # In the order of the tables.
 _TITLES = {
     "rrelu": "Psi",
@@ -130,16 +128,22 @@ def readme_block(rows: Sequence[Row], folder: str) -> str:
     return "\n\n".join(parts)
 
 
-def replace_block(text: str, block: str) -> str:
+def replace_block(text: str, block: str, name: str = "bench") -> str:
     """Put a block between the markers of a Markdown text.
+
+    Args:
+        text: With the lines `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
+        block: What is to stand between them.
+        name: The markers' name.
 
     Raises:
         InputError: The text has not both markers, in order, once each.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise InputError(f"the text must hold {BEGIN} and after it {END}, once each")
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{block}\n\n{END}{rest.partition(END)[2]}"
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise InputError(f"the text must hold {begin} and after it {end}, once each")
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{block}\n\n{end}{rest.partition(end)[2]}"
 
 
 def _representative(rows: Sequence[Row]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def demo_command(
             progress=lambda stage, done, total: stages[stage](done, total),
         )
     _print_loso(result.loso)
+    _print_methods(result.methods)
     seconds = time.perf_counter() - start
     console.print(escape(f"Report: {result.report} ({seconds:.0f} s)"), soft_wrap=True)
 
@@ -66,6 +68,22 @@ def loso_command(
     report.write_loso_report(out / report.NAME, result, report.environment(run.device), images)
     _print_loso(result)
     console.print(escape(f"Results: {out}, to be read in {out / report.NAME}"), soft_wrap=True)
+
+
+def _print_methods(methods: Mapping[str, loso.LosoResult]) -> None:
+    first = next(iter(methods.values()))
+    table = Table(title=f"Every reading of the active image, on the same {len(first.clips)} clips")
+    table.add_column("method")
+    for heading in ("accuracy", f"{100 * metrics.LEVEL:.0f} % interval", "UAR"):
+        table.add_column(heading, justify="right")
+    for name, result in methods.items():
+        low, high = result.intervals["pooled_accuracy"]
+        scores = (result.metrics[key] for key in ("pooled_accuracy", "uar"))
+        accuracy, uar = (f"{score:.3f}" for score in scores)
+        table.add_row(name, accuracy, f"{low:.3f} to {high:.3f}", uar)
+    accuracy, uar = (f"{first.baseline[key]:.3f}" for key in ("pooled_accuracy", "uar"))
+    table.add_row("majority baseline", accuracy, "", uar)
+    console.print(table)
 
 
 def _print_loso(result: loso.LosoResult) -> None:

@@ -103,13 +103,12 @@ def synthetic_clips(
         The clips' folder.
 
     Raises:
-        InputError: As `originet.synth.generate`.
+        InputError: As `originet.synth.generate_once`.
     """
-    clips = Path(out) / CLIPS
-    if not (clips / synth.MANIFEST).exists():
-        subjects, each = (4, 2) if quick else (12, 3)
-        synth.generate(clips, subjects=subjects, clips_per_class=each, progress=progress)
-    return clips
+    subjects, each = (4, 2) if quick else (12, 3)
+    return synth.generate_once(
+        Path(out) / CLIPS, subjects=subjects, clips_per_class=each, progress=progress
+    )
 
 
 def run_reproduction(
