@@ -47,8 +47,8 @@ WHY_TELESCOPED_FAILS = (
     "Read with single frame differences, the paper's equations telescope: the last two frames less "
     "twice the first are all that is left. A micro-expression is over by then and the face as "
     "neutral as in the first frame, so that image holds what has changed meanwhile (head, light, "
-    "noise) and nothing of the expression. authors and rank-simple weigh the frames between, but set "
-    "late ones against early ones, so that rise and fall cancel as far as they are alike."
+    "noise) and nothing of the expression. authors and rank-simple weigh the frames between, but "
+    "set late ones against early ones, so that rise and fall cancel as far as they are alike."
 )
 
 
