@@ -169,6 +169,11 @@ def _differentiable_backward(
     rstd: Tensor,
 ) -> list[Tensor | None]:
     """Gives what the op's backward gives, by way of plain PyTorch and with a graph."""
+    # The gradients of y are asked for at views of its own: a caller's tensor may be made of another
+    # one (b = 2 a) or stand in two places, and the road through that is the caller's to follow.
+    a, b, bias_a, bias_b, weight = (
+        x if x is None else x.view_as(x) for x in (a, b, bias_a, bias_b, weight)
+    )
     column = (-1, *[1] * (a.dim() - 2))  # [C] against [N, C, ...]
     vectors = [x if x is None else x.to(mean.dtype) for x in (bias_a, bias_b, weight)]
     wide = [
@@ -182,7 +187,9 @@ def _differentiable_backward(
         y = (z - mean.reshape(column)) * rstd.reshape(column)
         y = y if vectors[2] is None else y * vectors[2].reshape(column)
     inputs = [x for x in (a, b, bias_a, bias_b, weight) if x is not None and x.requires_grad]
-    found = iter(torch.autograd.grad(y, inputs, grad.to(y.dtype), create_graph=True))
+    found = iter(
+        torch.autograd.grad(y, inputs, grad.to(y.dtype), create_graph=True) if inputs else ()
+    )
     grads = [
         None if x is None or not x.requires_grad else next(found)
         for x in (a, b, bias_a, bias_b, weight)

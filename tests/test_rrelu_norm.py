@@ -211,6 +211,67 @@ def test_gradcheck_and_gradgradcheck(device, training, biases):
     torch.autograd.gradgradcheck(function, values, check_undefined_grad=False)
 
 
+# How one differentiable argument may come from another: what is differentiated, and what it makes.
+DEPENDENCIES = {
+    "b is a": lambda x, v: {"a": x, "b": x},
+    "b = 2 a": lambda x, v: {"a": x, "b": 2 * x},
+    "b = cos(a)": lambda x, v: {"a": x, "b": x.cos()},
+    "b is a flipped": lambda x, v: {"a": x, "b": x.flip(0)},
+    "a = exp(b)": lambda x, v: {"a": x.exp(), "b": x},
+    "both of one": lambda x, v: {"a": 3 * x, "b": x.sin()},
+    "one bias twice": lambda x, v: {"a": x, "b": 2 * x, "bias_a": v, "bias_b": v},
+    "bias of the other": lambda x, v: {"a": x, "b": x.sin(), "bias_a": v, "bias_b": v * v},
+    "weight of a bias": lambda x, v: {"a": x, "b": x, "bias_a": v, "weight": 1 + v.cos()},
+    "all vectors one": lambda x, v: {
+        **{"a": x, "b": x, "bias_a": v},
+        **{"bias_b": v, "weight": v, "bias": v},
+    },
+    "bias of a": lambda x, v: {"a": x, "b": x + 1, "bias_a": x.mean((0, 2, 3)), "bias": v},
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("pattern", DEPENDENCIES)
+def test_arguments_made_of_one_another(device, pattern, training):
+    """First and second derivatives against F.batch_norm over the formula."""
+    x = torch.randn(3, 2, 4, 3, dtype=torch.float64, device=device)
+    v = torch.rand(2, dtype=torch.float64, device=device) + 0.5
+    upstream, direction = torch.randn(2, *x.shape, dtype=x.dtype, device=device)
+    statistics = (torch.zeros_like(v), torch.ones_like(v))
+
+    def derivatives(module):
+        leaf, vector = (t.clone().requires_grad_() for t in (x, v))
+        given = {"weight": None, "bias": None} | DEPENDENCIES[pattern](leaf, vector)
+        positional = (given.pop(name) for name in ("a", "b", "weight", "bias"))
+        y = module(*positional, *statistics, training=training, momentum=0.0, **given)
+        asked = (leaf, vector)
+        loss = (y * upstream).sum()
+        first = torch.autograd.grad(loss, asked, create_graph=True, allow_unused=True)
+        plain = torch.autograd.grad(loss, asked, retain_graph=True, allow_unused=True)
+        second = torch.autograd.grad(
+            (first[0] * direction).sum(), asked, allow_unused=True, materialize_grads=True
+        )
+        return [t for t in (*first, *plain, *second) if t is not None]
+
+    got, want = derivatives(fused_rrelu_add_norm), derivatives(reference.fused_rrelu_add_norm)
+    assert len(got) == len(want)
+    for ours, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["weight", "bias", "bias_a", "bias_b"])
+def test_one_vector_alone_requires_grad(device, name):
+    inputs = make((4, 3, 5, 2), device, torch.float64, requires_grad=False)
+    upstream = torch.randn(4, 3, 5, 2, dtype=torch.float64, device=device)
+    found = []
+    for function in (fused_rrelu_add_norm, reference.fused_rrelu_add_norm):
+        given = inputs | {name: inputs[name].clone().requires_grad_()}
+        y = function(**given | {"running_mean": None, "running_var": None})
+        (grad,) = torch.autograd.grad((y * upstream).sum(), given[name], create_graph=True)
+        found.append(grad)
+    torch.testing.assert_close(*found)
+
+
 def test_second_derivative_in_16_bits(device):
     inputs = make((4, 3, 4, 4), device, torch.bfloat16)
     wide = exact(inputs)
