@@ -22,7 +22,9 @@ FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def check_alpha(function: str, alpha: float) -> None:
-    """Raises ValueError unless `alpha` is finite."""
+    """Raises unless `alpha` is a finite number; a tensor would be detached without a word."""
+    if isinstance(alpha, Tensor):
+        raise TypeError(f"{function}: alpha must be a number, got {type(alpha).__name__}")
     # Not math.isfinite, which Dynamo cannot trace for a dynamic alpha.
     if not -math.inf < alpha < math.inf:
         raise ValueError(f"{function}: alpha must be finite, got {alpha}")

@@ -51,6 +51,12 @@ def unpack_clips(
     return clips, [0, *accumulate(lengths)]
 
 
+def tensors_of(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> tuple[Tensor, ...]:
+    """The tensors among these arguments, or what stands for them, as in a graph that is traced."""
+    clips = frames if isinstance(frames, Sequence) else (frames,)
+    return (*clips, *(() if offsets is None else (offsets,)))
+
+
 def is_single(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> bool:
     """Tells whether these arguments are one clip, whose image has no batch dimension."""
     return isinstance(frames, Tensor) and not frames.is_nested and offsets is None

@@ -6,10 +6,11 @@ from itertools import accumulate, pairwise
 import numpy as np
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from originet_ext._cache import cached
 from originet_ext._checks import METHODS, MOTION_METHODS, NORMALIZATIONS, check_method
-from originet_ext._clips import is_single, unpack_clips
+from originet_ext._clips import is_single, tensors_of, unpack_clips
 from originet_ext._weights import weight_terms
 from originet_ext.temporal_pool import pool_motion, pool_terms
 
@@ -67,6 +68,10 @@ def active_image(
     Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3); Bilen et al., "Action Recognition with
     Dynamic Image Networks", for `rank`.
     """
+    if has_torch_function(tensors := tensors_of(frames, offsets)):
+        return handle_torch_function(
+            active_image, tensors, frames, offsets, method=method, normalize=normalize
+        )
     check_method("active_image", method, normalize)
     sources, bounds = unpack_clips("active_image", frames, offsets)
     clips, *terms = map(torch.from_numpy, _plan(method, tuple(bounds)))

@@ -12,6 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import (
+    handle_torch_function,
+    has_torch_function_unary,
+    has_torch_function_variadic,
+)
 
 from originet_ext._autograd import call, kernel, may_differentiate
 from originet_ext._checks import check_alpha, check_floating, check_same
@@ -43,7 +48,7 @@ def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
         Like x, in the strides that `torch.empty_like(x)` has.
 
     Raises:
-        TypeError: x is not a tensor of a supported floating dtype.
+        TypeError: x is not a tensor of a supported floating dtype, or alpha is a tensor.
         ValueError: alpha is not finite.
 
     Example:
@@ -57,6 +62,8 @@ def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
     # Before the checks, which take longer than a small tensor's kernel.
     if not torch.compiler.is_compiling() and (y := direct_call(_FORWARD, alpha, x)) is not None:
         return y
+    if has_torch_function_unary(x):
+        return handle_torch_function(fused_rrelu, (x,), x, alpha=alpha)
     check_floating("fused_rrelu", "x", x)
     check_alpha("fused_rrelu", alpha)
     return call(_OPS[_FORWARD], _RRelu, x, alpha)
@@ -76,15 +83,24 @@ def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
         x.
 
     Raises:
-        TypeError: x is not a tensor of a supported floating dtype.
+        TypeError: x is not a tensor of a supported floating dtype, or alpha is a tensor.
         ValueError: alpha is not finite.
-        RuntimeError: x is a leaf that requires grad, or several of its elements share memory.
+        RuntimeError: x is a leaf that requires grad, several of its elements share memory, or x was
+            made in inference mode and is changed outside of it.
 
     Reference: Verma et al., arXiv:2005.07991, Eq. (4).
     """
-    if not torch.compiler.is_compiling() and direct_call_(alpha, x):
-        torch.autograd.graph.increment_version(x)
-        return x
+    if has_torch_function_unary(x):
+        return handle_torch_function(fused_rrelu_, (x,), x, alpha=alpha)
+    if not torch.compiler.is_compiling():
+        if isinstance(x, Tensor) and x.is_inference() and not torch.is_inference_mode_enabled():
+            raise RuntimeError(
+                "fused_rrelu_: x was made in inference mode and may be changed in place there "
+                "alone; clone it"
+            )
+        if direct_call_(alpha, x):
+            torch.autograd.graph.increment_version(x)
+            return x
     check_floating("fused_rrelu_", "x", x)
     check_alpha("fused_rrelu_", alpha)
     if torch.compiler.is_compiling() or may_differentiate(x):
@@ -106,13 +122,16 @@ def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
         Like a, in the strides that `torch.empty_like(a)` has.
 
     Raises:
-        TypeError: a or b is not a tensor of a supported floating dtype, or the dtypes differ.
+        TypeError: a or b is not a tensor of a supported floating dtype, the dtypes differ, or alpha
+            is a tensor.
         ValueError: alpha is not finite, or shapes or devices differ.
 
     Reference: Verma et al., arXiv:2005.07991, Eqs. (4), (6) and (7).
     """
     if (y := _direct(_ADD_FORWARD, alpha, a, b)) is not None:
         return y
+    if has_torch_function_variadic(a, b):
+        return handle_torch_function(fused_rrelu_add, (a, b), a, b, alpha=alpha)
     check_same("fused_rrelu_add", a, b)
     check_alpha("fused_rrelu_add", alpha)
     return call(_OPS[_ADD_FORWARD], _RReluAdd, a, b, alpha)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 from originet_ext import reference
 from originet_ext._autograd import kernel, may_differentiate
@@ -74,6 +75,19 @@ def fused_rrelu_add_norm(
 
     Reference: Verma et al., arXiv:2005.07991, Eqs. (4) and (7).
     """
+    tensors = (a, b, weight, bias, running_mean, running_var, bias_a, bias_b)
+    if has_torch_function(tensors):
+        return handle_torch_function(
+            fused_rrelu_add_norm,
+            tensors,
+            *tensors[:6],
+            bias_a=bias_a,
+            bias_b=bias_b,
+            training=training,
+            momentum=momentum,
+            eps=eps,
+            alpha=alpha,
+        )
     training = training or running_mean is None
     vectors = {
         "weight": weight,
@@ -171,9 +185,8 @@ def _differentiable_backward(
     """Gives what the op's backward gives, by way of plain PyTorch and with a graph."""
     # The gradients of y are asked for at views of its own: a caller's tensor may be made of another
     # one (b = 2 a) or stand in two places, and the road through that is the caller's to follow.
-    a, b, bias_a, bias_b, weight = (
-        x if x is None else x.view_as(x) for x in (a, b, bias_a, bias_b, weight)
-    )
+    a, b = a.view_as(a), b.view_as(b)
+    bias_a, bias_b, weight = (x if x is None else x.view_as(x) for x in (bias_a, bias_b, weight))
     column = (-1, *[1] * (a.dim() - 2))  # [C] against [N, C, ...]
     vectors = [x if x is None else x.to(mean.dtype) for x in (bias_a, bias_b, weight)]
     wide = [

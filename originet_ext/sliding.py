@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from originet_ext._autograd import kernel, may_differentiate
 from originet_ext._checks import MOTION_METHODS, check_method, check_windows
@@ -64,6 +65,16 @@ def sliding_active_images(
     Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3), for the images; van Herk, "A fast
     algorithm for local minimum and maximum filters", for the two walks that replace running sums.
     """
+    if has_torch_function_unary(frames):
+        return handle_torch_function(
+            sliding_active_images,
+            (frames,),
+            frames,
+            window,
+            stride,
+            method=method,
+            normalize=normalize,
+        )
     check_method("sliding_active_images", method, normalize)
     check_windows("sliding_active_images", frames, window, stride)
     if method not in _RUNNING or _may_differentiate(frames):

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from originet_ext._autograd import call, kernel, may_differentiate
-from originet_ext._clips import is_single, unpack_clips
+from originet_ext._clips import is_single, tensors_of, unpack_clips
 from originet_ext._library import ops
 from originet_ext.reference import normalize_images
 
@@ -31,9 +32,11 @@ def temporal_pool(
 
     Raises:
         TypeError: frames, weights or offsets have a wrong type or dtype.
-        ValueError: a wrong shape or device, an empty clip, or offsets that do not cut up
-            the frames.
+        ValueError: a wrong shape or device, an empty clip, offsets that do not cut up the frames,
+            or a weight of uint64 that does not fit in int64.
     """
+    if has_torch_function(tensors := (*tensors_of(frames, offsets), weights)):
+        return handle_torch_function(temporal_pool, tensors, frames, weights, offsets)
     sources, bounds = unpack_clips("temporal_pool", frames, offsets)
     if not isinstance(weights, Tensor) or weights.dtype == torch.bool or weights.is_complex():
         kind = weights.dtype if isinstance(weights, Tensor) else type(weights).__name__
@@ -45,7 +48,14 @@ def temporal_pool(
     device = sources[0].device
     if not weights.is_floating_point():
         # The host plans integer sums, so it must see the weights.
-        weights = weights.to("cpu", torch.int64)
+        on_host = weights.to("cpu")
+        wide = on_host.to(torch.int64)
+        if weights.dtype == torch.uint64 and (wide < 0).any():
+            k = int((wide < 0).nonzero()[0])
+            raise ValueError(
+                f"temporal_pool: weights[{k}] must fit in int64, got {on_host[k].item()}"
+            )
+        weights = wide
     elif weights.device != device:
         raise ValueError(
             f"temporal_pool: weights must be on the device of frames, {device}, "

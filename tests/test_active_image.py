@@ -586,6 +586,12 @@ def test_bad_weights_are_named():
         temporal_pool(frames, torch.ones(3, dtype=torch.bool))
     with pytest.raises(ValueError, match="device of frames, cpu, got meta"):
         temporal_pool(frames, torch.ones(3, device="meta"))
+    for value in (2**63, 2**64 - 1):
+        weights = torch.tensor([1, value, 2], dtype=torch.uint64)
+        with pytest.raises(ValueError, match=rf"weights\[1\] must fit in int64, got {value}"):
+            temporal_pool(frames, weights)
+    pooled = temporal_pool(random_clip(3), torch.tensor([1, 0, 2**40], dtype=torch.uint64))
+    assert pooled.shape == (5, 7)
 
 
 def test_ops_called_directly_never_read_outside():
