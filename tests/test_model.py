@@ -112,6 +112,20 @@ def test_same_padding_puts_the_odd_pixel_last(kernel_size: int, size: int) -> No
     torch.testing.assert_close(out[0, 0, 0, 0], (x[0, 0, :inside, :inside] * weight).sum())
 
 
+class Doubled(FusedRReLU):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_an_activation_derived_from_psi_is_called():
+    torch.manual_seed(0)
+    block = OrigiNet(4, image_size=32, activation=Doubled).stage1.eval()
+    x = torch.randn(2, 3, 32, 32)
+    want = 2 * fused_rrelu(block.conv_small(x)) + 2 * fused_rrelu(block.conv_large(x))
+    torch.testing.assert_close(block.join(x), want)
+    torch.testing.assert_close(block(x), block.norm(want))
+
+
 @pytest.mark.parametrize("activation", [nn.Sigmoid, nn.LeakyReLU, FusedRReLU])
 def test_block_joins_both_branches(activation: type[nn.Module]) -> None:
     block = OrigiNet(4, image_size=32, activation=activation).stage1

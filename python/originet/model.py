@@ -115,14 +115,14 @@ class HybridBlock(nn.Module):
     def join(self, x: Tensor) -> Tensor:
         """Maps [N, C, H, W] to the branches' sum before the normalisation, [N, D, H/2, W/2]."""
         small, large = self.conv_small(x), self.conv_large(x)
-        if isinstance(self.act, FusedRReLU):
+        if type(self.act) is FusedRReLU:  # a subclass may compute something else
             return fused_rrelu_add(small, large, self.act.alpha)
         return self.act(small) + self.act(large)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [N, C, H, W] to [N, D, H/2, W/2]."""
-        # Exactly BatchNorm2d: a subclass, such as SyncBatchNorm, normalises in its own way.
-        if isinstance(self.act, FusedRReLU) and type(self.norm) is nn.BatchNorm2d:
+        # Exactly these: a subclass, such as SyncBatchNorm, computes in its own way.
+        if type(self.act) is FusedRReLU and type(self.norm) is nn.BatchNorm2d:
             return self._fused(x, self.act.alpha, self.norm)
         return self.norm(self.join(x))
 
