@@ -117,11 +117,13 @@ ORIGINET_MULTIVERSION void add_bytes(const uint8_t* frame, uint16_t* sum, int64_
   }
 }
 
+// sum[i] += frame[i] - pivot[i]
 template <typename stored_t>
-ORIGINET_MULTIVERSION void add_wide(const stored_t* frame, double* sum, int64_t n) {
+ORIGINET_MULTIVERSION void add_deviation(
+    const stored_t* frame, const stored_t* pivot, double* sum, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    sum[i] += static_cast<double>(frame[i]);
+    sum[i] += static_cast<double>(frame[i]) - static_cast<double>(pivot[i]);
   }
 }
 
@@ -182,7 +184,8 @@ void sums_float(
 }
 
 template <typename stored_t, typename sum_t>
-void sum_frames(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* sums) {
+void sum_frames(
+    const Ring<stored_t>& ring, int64_t begin, int64_t end, const stored_t* first, sum_t* sums) {
   for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
     if constexpr (std::is_same_v<stored_t, uint8_t>) {
       for (int64_t t = begin; t < end;) {
@@ -194,7 +197,7 @@ void sum_frames(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* s
       }
     } else {
       for (int64_t t = begin; t < end; ++t) {
-        add_wide(ring.frame(t) + pixel, sums + pixel, n);
+        add_deviation(ring.frame(t) + pixel, first + pixel, sums + pixel, n);
       }
     }
   });
@@ -321,12 +324,19 @@ void dispatch_single(const py::array& frames, py::array& sums, const Sum& sum) {
   }
 }
 
-// sums [1, ...]: sum over t of F_t.
-void accumulate_frames(const py::array& frames, int64_t begin, int64_t end, py::array& sums) {
+// sums [1, ...]: sum over t of F_t for uint8 frames, else of F_t - first, which is exactly 0
+// for a pixel at rest; first [...] like a frame.
+void accumulate_frames(
+    const py::array& frames, int64_t begin, int64_t end, const py::array& first, py::array& sums) {
   check_arrays(frames, begin, end, 0, sums, 1, 1);
+  require(
+      first.dtype().equal(frames.dtype()) && (first.flags() & py::array::c_style) != 0 &&
+          first.size() == frames.size() / frames.shape(0),
+      "first must be dense and like a frame");
   dispatch_single(
       frames, sums, [&]<typename stored_t, typename sum_t>(const Ring<stored_t>& ring, sum_t* out) {
-        sum_frames<stored_t, sum_t>(ring, begin, end, out);
+        sum_frames<stored_t, sum_t>(
+            ring, begin, end, static_cast<const stored_t*>(first.data()), out);
       });
 }
 
@@ -353,7 +363,7 @@ void add_frame_accumulator(py::module_& module) {
       py::arg("end"), py::arg("start"), py::arg("sums").noconvert());
   module.def(
       "accumulate_frames", &accumulate_frames, py::arg("frames").noconvert(), py::arg("begin"),
-      py::arg("end"), py::arg("sums").noconvert());
+      py::arg("end"), py::arg("first").noconvert(), py::arg("sums").noconvert());
   module.def(
       "accumulate_motion", &accumulate_motion, py::arg("frames").noconvert(), py::arg("begin"),
       py::arg("end"), py::arg("rectify"), py::arg("sums").noconvert());

@@ -171,10 +171,12 @@ inline PoolPlan plan_temporal_pool(
   PoolPlan plan = make_plan(op, frames, batch, accumulate_floating(frames.front()), normalize);
   const FrameFinder finder(op, plan.layout);
   const auto* frame = static_cast<const int64_t*>(index.const_data_ptr());
-  const auto* weight = exact ? static_cast<const int64_t*>(weights.const_data_ptr()) : nullptr;
+  const auto* weight =
+      integer_weights ? static_cast<const int64_t*>(weights.const_data_ptr()) : nullptr;
   int64_t largest = 0;
-  int64_t length = 0;  // frames that the terms of the last clip reach
-  int64_t reached = 0; // the frame after its last
+  bool centered = false; // whether the weights of the last clip sum to 0
+  int64_t length = 0;    // frames that its terms reach
+  int64_t reached = 0;   // the frame after its last
   for (int64_t b = 0; b < batch; ++b, clip += 3) {
     const int64_t begin = clip[1], end = clip[2];
     check(
@@ -183,8 +185,9 @@ inline PoolPlan plan_temporal_pool(
     // Windows share their terms, which are then looked at once.
     if (b == 0 || begin != clip[-2] || end != clip[-1]) {
       constexpr int64_t kLimit = std::numeric_limits<int64_t>::max() / kMaxPixel;
-      int64_t sum = 0;
+      int64_t sum = 0, net = 0;
       length = 0;
+      centered = integer_weights;
       for (int64_t k = begin; k < end; ++k) {
         check(frame[k] >= 0, op, ": index[", k, "] = ", frame[k], " is outside of the frames");
         length = std::max(length, frame[k] + 1);
@@ -195,10 +198,14 @@ inline PoolPlan plan_temporal_pool(
               " are so large that a sum over uint8 frames can overflow 64 bits");
           sum += std::abs(weight[k]);
         }
+        // Sums beyond 64 bits are none of 0.
+        centered = centered && !__builtin_add_overflow(net, weight[k], &net);
       }
+      centered = centered && net == 0;
       largest = std::max(largest, sum);
     }
     plan.clips.push_back(finder.find(b, clip[0], length, begin, end));
+    plan.clips.back().centered = centered;
     plan.overlap |= b > 0 && clip[0] >= clip[-3] && clip[0] < reached;
     reached = clip[0] + length;
   }

@@ -34,6 +34,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_
     PoolTarget<acc_t, out_t> target) {
   constexpr bool kWords =
       std::is_same_v<stored_t, uint8_t> && std::is_same_v<acc_t, float> && kVec % 4 == 0;
+  constexpr bool kFloating = !std::is_same_v<stored_t, uint8_t>;
   using Loaded =
       std::conditional_t<kWords, Vector<uint32_t, (kVec + 3) / 4>, Vector<stored_t, kVec>>;
   for_each_stretch<kVec>(
@@ -42,15 +43,30 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_
         const auto* frames =
             reinterpret_cast<const stored_t*>(clip.frames) + offset_of(shape, clip.strides, pixel);
         const int64_t block = std::is_integral_v<acc_t> ? end - begin : kBlock;
-        for (int64_t k = begin; k < end;) {
+        const auto frame = [&](int64_t k) {
+          return load_vector<Loaded>(frames + index[k] * clip.strides.frame);
+        };
+        // What is subtracted from floating frames, 0 or the first term's frame, see Clip. That
+        // one does not deviate from itself.
+        acc_t pivot[kFloating ? kVec : 1] = {};
+        int64_t k = begin;
+        if constexpr (kFloating) {
+          if (clip.centered && begin < end) {
+            add_weighted(pivot, acc_t(1), frame(clip.begin), pivot);
+            k += begin == clip.begin ? 1 : 0;
+          }
+        }
+        while (k < end) {
           acc_t part[kVec] = {};
           const int64_t stop = ::min(end, k + block);
       // Unrolled, so that several frames are on their way before the first is used.
 #pragma unroll 4
           for (; k < stop; ++k) {
-            const stored_t* at = frames + index[k] * clip.strides.frame;
-            const auto frame = load_vector<Loaded>(at);
-            add_weighted(part, weights[k], frame);
+            if constexpr (kFloating) {
+              add_weighted(part, weights[k], frame(k), pivot);
+            } else {
+              add_weighted(part, weights[k], frame(k));
+            }
           }
 #pragma unroll
           for (int j = 0; j < kVec; ++j) {

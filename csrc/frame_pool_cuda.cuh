@@ -84,7 +84,20 @@ __device__ __forceinline__ void add_weighted(
   }
 }
 
-// The same for four bytes a word. A byte becomes a float as the last bits of 2^23, by
+// sum += weight * (values - pivot)
+template <typename acc_t, typename stored_t, int kVec>
+__device__ __forceinline__ void add_weighted(
+    acc_t (&sum)[kVec],
+    acc_t weight,
+    const Vector<stored_t, kVec>& frame,
+    const acc_t (&pivot)[kVec]) {
+#pragma unroll
+  for (int j = 0; j < kVec; ++j) {
+    sum[j] += weight * (static_cast<acc_t>(frame.values[j]) - pivot[j]);
+  }
+}
+
+// sum += weight * values for four bytes a word. A byte becomes a float as the last bits of 2^23, by
 // instructions of full rate, which a conversion is not.
 template <int kWords>
 __device__ __forceinline__ void add_weighted(

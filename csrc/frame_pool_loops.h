@@ -11,23 +11,36 @@
 
 namespace originet {
 
-// sum[i] += weight * frame[i]
-template <typename stored_t, typename acc_t>
+// A pixel as the weighted sums take it: kCentered less `pivot`, see Clip.
+template <bool kCentered, typename stored_t, typename acc_t>
+ORIGINET_HD acc_t pixel_of(stored_t stored, acc_t pivot) {
+  const auto value = static_cast<acc_t>(Arithmetic<stored_t>::load(stored));
+  return kCentered ? value - pivot : value;
+}
+
+// sum[i] += weight * frame[i], or kCentered weight * (frame[i] - pivot[i])
+template <bool kCentered, typename stored_t, typename acc_t>
 ORIGINET_MULTIVERSION void add_frame(
-    const stored_t* frame, acc_t weight, const Patch& patch, acc_t* sum) {
+    const stored_t* frame, const stored_t* pivot, acc_t weight, const Patch& patch, acc_t* sum) {
   using A = Arithmetic<stored_t>;
-  for (int64_t row = 0; row < patch.rows; ++row, frame += patch.row_stride, sum += patch.run) {
+  for (int64_t row = 0; row < patch.rows; ++row, sum += patch.run) {
+    const int64_t start = row * patch.row_stride;
 #pragma omp simd
     for (int64_t i = 0; i < patch.run; ++i) {
-      sum[i] += weight * static_cast<acc_t>(A::load(frame[i]));
+      const acc_t p = kCentered ? static_cast<acc_t>(A::load(pivot[start + i])) : acc_t(0);
+      sum[i] += weight * pixel_of<kCentered>(frame[start + i], p);
     }
   }
 }
 
 // The same for four frames, in the same order of additions.
-template <typename stored_t, typename acc_t>
+template <bool kCentered, typename stored_t, typename acc_t>
 ORIGINET_MULTIVERSION void add_four_frames(
-    const stored_t* const* frames, const acc_t* weight, const Patch& patch, acc_t* sum) {
+    const stored_t* const* frames,
+    const stored_t* pivot,
+    const acc_t* weight,
+    const Patch& patch,
+    acc_t* sum) {
   using A = Arithmetic<stored_t>;
   const acc_t w0 = weight[0], w1 = weight[1], w2 = weight[2], w3 = weight[3];
   for (int64_t row = 0; row < patch.rows; ++row, sum += patch.run) {
@@ -36,13 +49,15 @@ ORIGINET_MULTIVERSION void add_four_frames(
     const stored_t* f1 = frames[1] + start;
     const stored_t* f2 = frames[2] + start;
     const stored_t* f3 = frames[3] + start;
+    const stored_t* f = pivot + start;
 #pragma omp simd
     for (int64_t i = 0; i < patch.run; ++i) {
+      const acc_t p = kCentered ? static_cast<acc_t>(A::load(f[i])) : acc_t(0);
       acc_t s = sum[i];
-      s += w0 * static_cast<acc_t>(A::load(f0[i]));
-      s += w1 * static_cast<acc_t>(A::load(f1[i]));
-      s += w2 * static_cast<acc_t>(A::load(f2[i]));
-      s += w3 * static_cast<acc_t>(A::load(f3[i]));
+      s += w0 * pixel_of<kCentered>(f0[i], p);
+      s += w1 * pixel_of<kCentered>(f1[i], p);
+      s += w2 * pixel_of<kCentered>(f2[i], p);
+      s += w3 * pixel_of<kCentered>(f3[i], p);
       sum[i] = s;
     }
   }

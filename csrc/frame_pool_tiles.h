@@ -161,11 +161,24 @@ class PixelTile {
   PixelTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
 
   void run(const Clip& clip, const Tile& tile, out_t* image, ImageStore<out_t>& store) {
+    // Integers are exact as they are.
+    if (std::is_floating_point_v<acc_t> && clip.centered && clip.begin < clip.end) {
+      run<true>(clip, tile, image, store);
+    } else {
+      run<false>(clip, tile, image, store);
+    }
+  }
+
+ private:
+  template <bool kCentered>
+  void run(const Clip& clip, const Tile& tile, out_t* image, ImageStore<out_t>& store) {
     const Patch patch = patch_of(clip, tile);
     const int64_t n = patch.rows * patch.run;
     acc_t* total = total_.clear(n);
     acc_t* block = clip.end - clip.begin > kBlock ? block_.clear(n) : total;
     int64_t k = clip.begin;
+    const stored_t* pivot = k < clip.end ? frame_of<stored_t>(clip, tile, index_[k]) : nullptr;
+    k += kCentered ? 1 : 0; // the pivot does not deviate from itself
     while (k < clip.end) {
       const int64_t end = std::min(clip.end, k + kBlock);
       for (; k + 4 <= end; k += 4) {
@@ -173,11 +186,11 @@ class PixelTile {
         for (int i = 0; i < 4; ++i) {
           frames[i] = frame_of<stored_t>(clip, tile, index_[k + i]);
         }
-        add_four_frames<stored_t, acc_t>(frames, weights_ + k, patch, block);
+        add_four_frames<kCentered, stored_t, acc_t>(frames, pivot, weights_ + k, patch, block);
       }
       for (; k < end; ++k) {
         const stored_t* frame = frame_of<stored_t>(clip, tile, index_[k]);
-        add_frame<stored_t, acc_t>(frame, weights_[k], patch, block);
+        add_frame<kCentered, stored_t, acc_t>(frame, pivot, weights_[k], patch, block);
       }
       if (block != total) {
         flush_sums(block, n, total);
@@ -186,7 +199,6 @@ class PixelTile {
     store_sums<acc_t, out_t>(total, n, store, image);
   }
 
- private:
   const int64_t* index_;
   const acc_t* weights_;
   Sums<acc_t> total_;

@@ -36,6 +36,9 @@ struct Clip {
   FrameStrides strides;
   int64_t begin;
   int64_t end;
+  // The weights sum to 0, so floating frames may be summed as deviations from the first
+  // term's: that is exactly 0 for a pixel at rest, and leaves no large terms to cancel.
+  bool centered = false;
 };
 
 // A part of a frame: `rows` runs of `run` pixels of one plane.

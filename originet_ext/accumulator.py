@@ -51,10 +51,12 @@ class ActiveImageAccumulator:
     One frame gives zeros. For uint8 frames all methods but `rank` and `learnet` are exact, bit for
     bit what `active_image` gives. All else is summed in float64 and rounded to the result's dtype
     at the end, with an absolute error, besides that rounding, of at most
-    8 (n + 1)^2 (1 + H_n) 2^-53 sum_t |F_t| with H_n = 1 + 1/2 + ... + 1/n (`cumulative`,
-    `telescoped`, `absolute` and `rectified`: 8 n 2^-53 (sum_t |F_t| + n |F_1|)). NaN and
-    infinities: under these four as in `active_image`; under the other methods a pixel that was not
-    finite in any frame is NaN, where `active_image` may give an infinity.
+    8 (n + 1)^2 (1 + H_n) 2^-53 sum_t |F_t| with H_n = 1 + 1/2 + ... + 1/n. Under `cumulative`,
+    `telescoped`, `absolute` and `rectified` it is at most 8 n 2^-53 (sum_t |F_t| + n |F_1|), and 0
+    for a pixel at rest. NaN and infinities: under these four as in `active_image`, but that under
+    `cumulative` a pixel of merged parts is NaN which is infinite in the later part's first frame;
+    under the other methods a pixel that was not finite in any frame is NaN, where `active_image`
+    may give an infinity.
 
     Each accumulator belongs to one thread at a time. It can be pickled, and parts of a stream that
     were summed elsewhere can be joined with `merge`.
@@ -306,7 +308,8 @@ class ActiveImageAccumulator:
                 _C.accumulate_motion(self._ring, self._summed, end, self._rectifies, self._sums)
             elif self._method == "cumulative":
                 # The first frame stands by itself, with a weight that grows with the stream.
-                _C.accumulate_frames(self._ring, max(self._summed, 1), max(end, 1), self._sums)
+                begin, end_ = max(self._summed, 1), max(end, 1)
+                _C.accumulate_frames(self._ring, begin, end_, self._first, self._sums)
             else:
                 _C.accumulate_sums(self._ring, self._summed, end, self._start, self._sums)
         self._summed = end
@@ -338,12 +341,7 @@ class ActiveImageAccumulator:
         with np.errstate(invalid="ignore", over="ignore"):
             sums: Array = earlier["sums"] + later["sums"]
             if self._method == "cumulative":
-                # Frames that are no longer the last one, or the first.
-                if self._count > 1:
-                    sums[0] += earlier["ends"][-1]
-                if other._count > 1:
-                    sums[0] += later["first"]
-                return sums
+                return sums + self._seam(earlier, later)
             if self._method in MOTION_METHODS:
                 # Differences that are no longer the last one: of this part, and across the seam.
                 if self._count > 1:
@@ -357,6 +355,23 @@ class ActiveImageAccumulator:
             if self._method in _HARMONIC:
                 sums[2] += _harmonic(other._start, other._count) * before
         return sums
+
+    def _seam(self, earlier: dict[str, Any], later: dict[str, Any]) -> Array:
+        """[...]: what two sums of `cumulative` lack where one part follows the other.
+
+        That are the frames which are no longer the last one, or the first, and for floating frames
+        that the later part's were taken against a first frame of its own.
+        """
+        assert self._sums is not None
+        seam = np.zeros_like(self._sums[0])
+        first, last, next_ = earlier["first"], earlier["ends"][-1], later["first"]
+        floating = seam.dtype == np.float64
+        if earlier["count"] > 1:
+            seam += np.subtract(last, first, dtype=seam.dtype) if floating else last
+        if later["count"] > 1:
+            shift = np.subtract(next_, first, dtype=seam.dtype) if floating else next_
+            seam += (later["count"] - 1) * shift if floating else shift
+        return seam
 
     def _image(self) -> Array:
         """The image before normalisation, in int64 or float64; all frames are in the sums."""
@@ -375,7 +390,9 @@ class ActiveImageAccumulator:
             return self._weighted() + first - last
         if method == "cumulative":
             assert self._sums is not None
-            return 2 * self._sums[0] + last - (2 * n - 3) * first
+            if wide is np.int64:
+                return 2 * self._sums[0] + last - (2 * n - 3) * first
+            return 2 * self._sums[0] + (last - first)
         # Two frames: without the first one twice, so that infinities do not cancel to NaN.
         telescoped: Array = last - first if n == 2 else -2 * first + previous + last
         if self._sums is None:

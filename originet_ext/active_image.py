@@ -42,8 +42,11 @@ def active_image(
     A clip of one frame gives zeros. All methods but `rank` and `learnet` are exact for uint8
     frames: integer sums, of 64 bits for clips so long that 32 could overflow, rounded once to
     float32 (above 2^24). So they are bit-identical between devices, numbers of threads and forms of
-    the same clips. The others accumulate in float32 (float64 for float64 frames), in blocks of
+    the same clips. All else accumulates in float32 (float64 for float64 frames), in blocks of
     frames, with an absolute error of at most (min(n, 64) + n / 64 + 2) * 2^-24 * sum_t |w_t * F_t|.
+    Under `cumulative`, `telescoped`, `authors` and `rank-simple`, whose weights sum to 0, floating
+    frames are summed as deviations F_t - F_1, and those take the place of F_t in the bound: a pixel
+    at rest gives exactly 0. (One that is infinite in the first frame is NaN under the latter two.)
 
     Args:
         frames: one clip [T, ...]; packed clips [sum T, ...] with `offsets`; a list of clips

@@ -23,8 +23,9 @@ def temporal_pool(
 
     Args:
         frames: as for `active_image`.
-        weights: [sum T], one a frame. An integer dtype with uint8 frames is summed exactly; a
-            floating dtype must be on the frames' device and is differentiable.
+        weights: [sum T], one a frame. An integer dtype with uint8 frames is summed exactly; with
+            floating frames, a clip whose integer weights sum to 0 gives exactly 0 for pixels at
+            rest. A floating dtype must be on the frames' device and is differentiable.
         offsets: int64 [B + 1], as for `active_image`.
 
     Returns:

@@ -172,6 +172,17 @@ def test_nan_and_infinity(method, value, dtype):
                 assert np.isnan(got[0, 1:3]).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("method", ["cumulative", "telescoped", "absolute", "rectified"])
+def test_floating_pixels_at_rest_give_exactly_zero(method, dtype):
+    values = np.random.default_rng(0).normal(size=(4, 5)).astype(dtype) * dtype(1e3)
+    for n in (2, 3, 20, 1000):
+        images = accumulate(np.broadcast_to(values, (n, 4, 5)), method)
+        assert (images.result() == 0).all()
+        images.merge(accumulate(np.broadcast_to(values, (n, 4, 5)), method))
+        assert (images.result() == 0).all()
+
+
 # Any time, and again
 
 
@@ -279,7 +290,7 @@ def test_the_gil_is_released_while_pixels_are_summed():
 
     assert tries(lambda: _C.accumulate_sums(frames, 0, 16, 0, sums))
     assert tries(lambda: _C.accumulate_motion(frames, 1, 17, True, steps))
-    assert tries(lambda: _C.accumulate_frames(frames, 0, 17, steps))
+    assert tries(lambda: _C.accumulate_frames(frames, 0, 17, frames[0], steps))
     assert tries(lambda: images.update(large))
     assert not counts_while(lambda: sum(range(2_000_000)))  # the measurement itself
 
@@ -316,5 +327,8 @@ def test_kernels_called_directly_never_read_or_write_outside():
         with pytest.raises(ValueError):
             _C.accumulate_motion(frames, begin, end, True, bad_sums)
         with pytest.raises(ValueError):
-            _C.accumulate_frames(frames, begin, end + 1, bad_sums)
+            _C.accumulate_frames(frames, begin, end + 1, frames[0], bad_sums)
+    for first in (frames[0, :1], frames[0].astype(np.float32), frames[0].T, frames):
+        with pytest.raises(ValueError, match="first must be dense and like a frame"):
+            _C.accumulate_frames(frames, 0, 2, first, sums[:1])
     assert not sums.any()

@@ -1,5 +1,7 @@
 """The temporal pools and active_image against NumPy integers and hand-computed points."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -218,6 +220,48 @@ def test_floating_frames_match_reference(device, method, dtype):
     want = reference.active_image(clip.double(), method=method)
     scale = 1e-12 if dtype == torch.float64 else 1e-4
     torch.testing.assert_close(got.cpu().double(), want, rtol=scale, atol=scale * 255 * 23)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("method", EXACT)
+def test_floating_pixels_at_rest_give_exactly_zero(device, method, dtype):
+    """Whatever their value: rounding errors would be stretched to a picture by "minmax"."""
+    still = torch.randn(7, 40, dtype=torch.float64).mul(100).to(device, dtype)
+    for n in (1, 2, 3, 9, 64, 300):
+        clip = still.expand(n, -1, -1)
+        assert (active_image(clip, method=method) == 0).all()
+        assert (active_image([clip, clip[:1]], method=method, normalize="minmax") == 0).all()
+    weights = torch.tensor([3, -5, 0, 2])
+    assert (temporal_pool(still.expand(4, -1, -1), weights) == 0).all()
+    weights[0] = 4
+    torch.testing.assert_close(
+        temporal_pool(still.expand(4, -1, -1), weights).double(), still.double()
+    )
+
+
+@pytest.mark.parametrize("method", ["cumulative", "authors", "rank-simple"])
+def test_large_values_cost_no_digits(device, method):
+    """Movements of 1e-3 on grey levels of 1000, in float32, which has 6e-5 there."""
+    clip = torch.randn(100, 50, dtype=torch.float64).mul(1e-3).add(1000).float()
+    got = active_image(clip.to(device), method=method).cpu().double()
+    weights = method_weights(method, 100).double()
+    exact = torch.einsum("t,ti->i", weights, clip.double())
+    spread = (weights.abs().unsqueeze(1) * (clip - clip[0]).double().abs()).sum(0)
+    assert ((got - exact).abs() <= 103 * 2**-24 * spread).all()
+
+
+@pytest.mark.parametrize("method", EXACT)
+def test_infinities_are_those_of_the_definition(device, method):
+    for value in (math.inf, -math.inf, math.nan):
+        # The others are not read under `telescoped`.
+        for t in (0, 4, 5) if method == "telescoped" else range(6):
+            clip = torch.rand(6, 3)
+            clip[t, 1] = value
+            got = active_image(clip.to(device), method=method).cpu()
+            want = reference.active_image(clip, method=method)
+            if t == 0 and method in ("authors", "rank-simple"):
+                want[1] = math.nan  # deviations from it are infinite, of both signs
+            torch.testing.assert_close(got, want, equal_nan=True, rtol=1e-5, atol=1e-5)
 
 
 # Forms of clips
