@@ -198,7 +198,7 @@ inline PoolPlan plan_temporal_pool(
               " are so large that a sum over uint8 frames can overflow 64 bits");
           sum += std::abs(weight[k]);
         }
-        // Sums beyond 64 bits are none of 0.
+        // A sum that overflows is not 0.
         centered = centered && !__builtin_add_overflow(net, weight[k], &net);
       }
       centered = centered && net == 0;

@@ -28,7 +28,8 @@ STABLE_TORCH_LIBRARY(originet, m) {
   // host can check and plan. `normalize`: "none", "clip" or "minmax".
   //
   // sum over k in [begin, end) of weights[k] * frames[first + index[k]];
-  // index [K], weights [K], clips [B, 3] of (first, begin, end) -> [B, ...]
+  // index [K], weights [K], clips [B, 3] of (first, begin, end) -> [B, ...]. Floating frames are
+  // summed as deviations from the first term's where a clip's integer weights sum to 0.
   m.def(
       "temporal_pool(Tensor[] frames, Tensor clips, Tensor index, Tensor weights, "
       "str normalize) -> Tensor");

@@ -164,10 +164,14 @@ def _clips(
 def _weighted_sum(clip: Tensor, weights: Tensor) -> Tensor:
     """sum_t weights[t] * clip[t]; exact in int64 where both are integers."""
     result = torch.float64 if clip.dtype == torch.float64 else torch.float32
-    exact = clip.dtype == torch.uint8 and not weights.is_floating_point()
-    wide = torch.int64 if exact else result
+    integer = not weights.is_floating_point()
+    wide = torch.int64 if integer and clip.dtype == torch.uint8 else result
+    terms = clip.to(wide)
+    if integer and clip.is_floating_point() and sum(weights.tolist()) == 0:
+        # Deviations from the first frame: exactly 0 for a pixel at rest.
+        terms, weights = terms[1:] - terms[:1], weights[1:]
     column = weights.to(clip.device, wide).reshape(-1, *[1] * (clip.dim() - 1))
-    return (column * clip.to(wide)).sum(0).to(result)
+    return (column * terms).sum(0).to(result)
 
 
 def _active_image(clip: Tensor, method: str) -> Tensor:
