@@ -127,6 +127,15 @@ ORIGINET_MULTIVERSION void add_deviation(
   }
 }
 
+// total[i] += the sum of `count` frames, each less pivot[i]
+ORIGINET_MULTIVERSION void add_deviations(
+    const uint16_t* sum, int64_t count, const uint8_t* pivot, int64_t* total, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    total[i] += sum[i] - count * pivot[i];
+  }
+}
+
 ORIGINET_MULTIVERSION void add_widened(const uint16_t* from, int64_t* to, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -190,10 +199,11 @@ void sum_frames(
     if constexpr (std::is_same_v<stored_t, uint8_t>) {
       for (int64_t t = begin; t < end;) {
         uint16_t part[kTile] = {};
+        const int64_t from = t;
         for (const int64_t stop = std::min(end, t + kBytesFlush); t < stop; ++t) {
           add_bytes(ring.frame(t) + pixel, part, n);
         }
-        add_widened(part, sums + pixel, n);
+        add_deviations(part, t - from, first + pixel, sums + pixel, n);
       }
     } else {
       for (int64_t t = begin; t < end; ++t) {
@@ -324,8 +334,8 @@ void dispatch_single(const py::array& frames, py::array& sums, const Sum& sum) {
   }
 }
 
-// sums [1, ...]: sum over t of F_t for uint8 frames, else of F_t - first, which is exactly 0
-// for a pixel at rest; first [...] like a frame.
+// sums [1, ...]: sum over t of F_t - first, exactly 0 for a pixel at rest; first [...]
+// like a frame.
 void accumulate_frames(
     const py::array& frames, int64_t begin, int64_t end, const py::array& first, py::array& sums) {
   check_arrays(frames, begin, end, 0, sums, 1, 1);

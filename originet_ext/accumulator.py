@@ -41,7 +41,7 @@ class ActiveImageAccumulator:
     frames F_1..F_n, S(k) = F_1 + ... + F_k, A = sum over k of S(k) = sum over t of (n - t + 1) F_t
     and B = sum over k of S(k) / k, the methods are
 
-    - `cumulative`: 2 (F_2 + ... + F_(n-1)) + F_n - (2n - 3) F_1;
+    - `cumulative`: 2 sum over t < n of (F_t - F_1) + (F_n - F_1);
     - `telescoped`: F_n + F_(n-1) - 2 F_1; three frames are kept;
     - `rank-simple`: (n + 1) S(n) - 2 A; `authors`: the same + F_1 - F_n;
     - `rank`: 2 A - (n + 1) B; `learnet`: 2 A - n B;
@@ -53,10 +53,10 @@ class ActiveImageAccumulator:
     at the end, with an absolute error, besides that rounding, of at most
     8 (n + 1)^2 (1 + H_n) 2^-53 sum_t |F_t| with H_n = 1 + 1/2 + ... + 1/n. Under `cumulative`,
     `telescoped`, `absolute` and `rectified` it is at most 8 n 2^-53 (sum_t |F_t| + n |F_1|), and 0
-    for a pixel at rest. NaN and infinities: under these four as in `active_image`, but that under
-    `cumulative` a pixel of merged parts is NaN which is infinite in the later part's first frame;
-    under the other methods a pixel that was not finite in any frame is NaN, where `active_image`
-    may give an infinity.
+    for a pixel at rest. NaN and infinities: under these four as in `active_image`, except that
+    `cumulative` gives NaN for a pixel that is infinite in the first frame of a merged part; under
+    the other methods a pixel that was not finite in any frame is NaN, where `active_image` may give
+    an infinity.
 
     Each accumulator belongs to one thread at a time. It can be pickled, and parts of a stream that
     were summed elsewhere can be joined with `merge`.
@@ -307,9 +307,9 @@ class ActiveImageAccumulator:
             if self._method in MOTION_METHODS:
                 _C.accumulate_motion(self._ring, self._summed, end, self._rectifies, self._sums)
             elif self._method == "cumulative":
-                # The first frame stands by itself, with a weight that grows with the stream.
-                begin, end_ = max(self._summed, 1), max(end, 1)
-                _C.accumulate_frames(self._ring, begin, end_, self._first, self._sums)
+                # From the second frame on: the first does not deviate from itself.
+                span = max(self._summed, 1), max(end, 1)
+                _C.accumulate_frames(self._ring, *span, self._first, self._sums)
             else:
                 _C.accumulate_sums(self._ring, self._summed, end, self._start, self._sums)
         self._summed = end
@@ -357,21 +357,18 @@ class ActiveImageAccumulator:
         return sums
 
     def _seam(self, earlier: dict[str, Any], later: dict[str, Any]) -> Array:
-        """[...]: what two sums of `cumulative` lack where one part follows the other.
+        """[...]: what the two sums of `cumulative` lack of that of the whole.
 
-        That are the frames which are no longer the last one, or the first, and for floating frames
-        that the later part's were taken against a first frame of its own.
+        The earlier part's last frame and the later part's first one are now in the middle, and the
+        later part's deviations were taken from a first frame of its own.
         """
         assert self._sums is not None
-        seam = np.zeros_like(self._sums[0])
+        wide = self._sums.dtype
         first, last, next_ = earlier["first"], earlier["ends"][-1], later["first"]
-        floating = seam.dtype == np.float64
-        if earlier["count"] > 1:
-            seam += np.subtract(last, first, dtype=seam.dtype) if floating else last
-        if later["count"] > 1:
-            shift = np.subtract(next_, first, dtype=seam.dtype) if floating else next_
-            seam += (later["count"] - 1) * shift if floating else shift
-        return seam
+        shift = np.subtract(next_, first, dtype=wide)
+        if later["count"] == 1:  # it is the last frame of the whole
+            shift = np.zeros_like(shift)
+        return np.subtract(last, first, dtype=wide) + (later["count"] - 1) * shift
 
     def _image(self) -> Array:
         """The image before normalisation, in int64 or float64; all frames are in the sums."""
@@ -390,8 +387,6 @@ class ActiveImageAccumulator:
             return self._weighted() + first - last
         if method == "cumulative":
             assert self._sums is not None
-            if wide is np.int64:
-                return 2 * self._sums[0] + last - (2 * n - 3) * first
             return 2 * self._sums[0] + (last - first)
         # Two frames: without the first one twice, so that infinities do not cancel to NaN.
         telescoped: Array = last - first if n == 2 else -2 * first + previous + last

@@ -214,14 +214,15 @@ def test_sums_are_exact_up_to_the_stated_length_and_refused_beyond(method):
 
 
 def test_cumulative_sums_are_exact_over_longer_streams_than_there_are():
-    # A stream of 255, 10^15 frames of it, by the state that it would have left.
+    # 10^15 frames, 255 after a black or 0 after a white first one, by the state they would leave.
     n = 10**15
-    state = accumulate(np.full((3, 1, 1), 255, np.uint8), "cumulative").__getstate__()
-    images = ActiveImageAccumulator()
-    sums = np.array([255 * (n - 2)]).reshape(1, 1, 1)
-    images.__setstate__(state | {"count": n, "sums": sums})
-    assert images.result() == 0
-    images.update(np.zeros((1, 1), np.uint8))
-    assert images.result() == -255  # the last frame alone differs from the first
-    images.update(np.zeros((1, 1), np.uint8))
-    assert images.result() == -3 * 255
+    for first, rest in ((0, 255), (255, 0)):
+        frames = np.full((3, 1, 1), rest, np.uint8)
+        frames[0] = first
+        images = ActiveImageAccumulator()
+        sums = np.array([(rest - first) * (n - 2)]).reshape(1, 1, 1)
+        state = accumulate(frames, "cumulative").__getstate__()
+        images.__setstate__(state | {"count": n, "sums": sums})
+        assert images._image() == (rest - first) * (2 * n - 3)  # before it is rounded to float32
+        images.update(frames[0])
+        assert images.result() == np.float32((rest - first) * (2 * n - 2))
