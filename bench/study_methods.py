@@ -33,7 +33,7 @@ from originet.config import Config
 from originet.datasets import load_dataset
 from originet.executors import Processes
 from originet.files import write_atomically
-from originet.model import OrigiNet
+from originet.loso import originet_factory
 from originet.prepare import Settings, images_by_method
 from originet.study import Variant, run_study
 from originet.timing import environment
@@ -158,11 +158,7 @@ def evaluate_set(axis: str, value: float, seed: int, workers: int) -> list[Run]:
         images = images_by_method(table, Settings(METHODS, CONFIG.image_size))
     config = dataclasses.replace(CONFIG, seeds=(seed,))
     variants = [
-        Variant(
-            method,
-            lambda classes: OrigiNet(classes, image_size=CONFIG.image_size),
-            dataclasses.replace(config, method=method),
-        )
+        Variant(method, originet_factory(config), dataclasses.replace(config, method=method))
         for method in METHODS
     ]
     study = run_study(table, variants, images, executor=Processes(workers, threads=1), device="cpu")

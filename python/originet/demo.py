@@ -19,8 +19,7 @@ from originet.datasets import ClipTable, load_dataset
 from originet.device import pick_device
 from originet.errors import InputError
 from originet.executors import Processes, Serial
-from originet.loso import LosoResult
-from originet.model import OrigiNet
+from originet.loso import LosoResult, originet_factory
 from originet.page import Report
 from originet.report import environment, loso_section, made_with_section
 from originet.saved_results import clip_images
@@ -183,11 +182,7 @@ def evaluate_methods(
         progress(sum(done.values()), total * len(METHODS))
 
     variants = [
-        Variant(
-            method,
-            lambda classes: OrigiNet(classes, image_size=CONFIG.image_size),
-            dataclasses.replace(CONFIG, method=method),
-        )
+        Variant(method, originet_factory(CONFIG), dataclasses.replace(CONFIG, method=method))
         for method in METHODS
     ]
     executor = Processes() if device.type == "cpu" else Serial()

@@ -88,7 +88,7 @@ def run_loso(
         )
     run = LosoRun(
         sort_clips(table, images, config.image_size),
-        _originet(config) if model is None else model,
+        originet_factory(config) if model is None else model,
         config,
         device=where,
         compute=compute_identity(executor, where),
@@ -102,6 +102,6 @@ def run_loso(
     return result
 
 
-def _originet(config: Config) -> ModelFactory:
-    """The factory of the OrigiNet that the settings name."""
+def originet_factory(config: Config) -> ModelFactory:
+    """Gives what makes the OrigiNet that the settings name."""
     return lambda n: OrigiNet(n, image_size=config.image_size, variant=config.variant)
