@@ -75,19 +75,17 @@ def fused_rrelu_add_norm(
 
     Reference: Verma et al., arXiv:2005.07991, Eqs. (4) and (7).
     """
-    tensors = (a, b, weight, bias, running_mean, running_var, bias_a, bias_b)
-    if has_torch_function(tensors):
-        return handle_torch_function(
-            fused_rrelu_add_norm,
-            tensors,
-            *tensors[:6],
-            bias_a=bias_a,
-            bias_b=bias_b,
-            training=training,
-            momentum=momentum,
-            eps=eps,
-            alpha=alpha,
-        )
+    tensors = (a, b, weight, bias, running_mean, running_var)
+    options: dict[str, Any] = {
+        "bias_a": bias_a,
+        "bias_b": bias_b,
+        "training": training,
+        "momentum": momentum,
+        "eps": eps,
+        "alpha": alpha,
+    }
+    if has_torch_function(every := (*tensors, bias_a, bias_b)):
+        return handle_torch_function(fused_rrelu_add_norm, every, *tensors, **options)
     training = training or running_mean is None
     vectors = {
         "weight": weight,
@@ -106,20 +104,7 @@ def fused_rrelu_add_norm(
             op = decompositions()[op]
         y, mean, _, var = op(*args)
     elif torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-        return reference.fused_rrelu_add_norm(
-            a,
-            b,
-            weight,
-            bias,
-            running_mean,
-            running_var,
-            bias_a=bias_a,
-            bias_b=bias_b,
-            training=training,
-            momentum=momentum,
-            eps=eps,
-            alpha=alpha,
-        )
+        return reference.fused_rrelu_add_norm(*tensors, **options)
     elif may_differentiate(*args):
         # As in _autograd.call: without the binding of signatures.
         y, mean, _, var = super(torch.autograd.Function, _RReluAddNorm).apply(*args)

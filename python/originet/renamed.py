@@ -1,4 +1,4 @@
-"""Names in files of earlier versions that are others today; the one place that knows the old ones.
+"""Translates names that earlier versions wrote to files; no other module knows the old ones.
 
 The active image of three frames, `telescoped`, was called `paper`. The protocol and the variant of
 that name keep it.
