@@ -1,8 +1,9 @@
-"""Builds the extension `originet_ext._C`; everything else is in pyproject.toml.
+"""Builds `originet_ext._C` and `originet_ext._autograd_cpp`; all else is in pyproject.toml.
 
-torch's stable ABI needs its headers and the name of one library, so this file does not import
-torch. CUDA kernels are compiled wherever nvcc is found, with or without a GPU and for a CPU-only
-torch too (docs/design.md, "Build").
+`_C` holds the kernels and is bound to no version of torch; `_autograd_cpp` holds their derivatives
+and serves the torch that it was built with (docs/design.md, "Build"). Both need torch's headers and
+the names of its libraries, so this file does not import torch. CUDA kernels are compiled wherever
+nvcc is found, with or without a GPU and for a CPU-only torch too.
 """
 
 import json
@@ -21,11 +22,15 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent / "build_tools"))
-from backend import BUILD_TORCH, find_torch, read_torch_version
+from backend import BUILD_TORCH, find_torch, parse_version, read_torch_version
 from flags import OPTIMISE, WARNINGS
 
 ROOT = Path(__file__).parent.resolve()
+KERNELS = "originet_ext._C"
+AUTOGRAD = "originet_ext._autograd_cpp"
 TORCH_TARGET = "0x020b000000000000"  # torch 2.11: the oldest that the library loads in
+# The versions of torch whose C++ classes csrc/autograd is known to fit.
+AUTOGRAD_TORCH = ((2, 11), (2, 14))
 DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0"
 
 
@@ -115,7 +120,21 @@ def decide_cuda(torch_cuda: str | None) -> Cuda:
     return Cuda(f"no because {reason}")
 
 
-def config_header(version: str, cuda: Cuda, torch_headers: str) -> str:
+def decide_autograd(torch_version: str) -> tuple[bool, str]:
+    """Applies ORIGINET_AUTOGRAD=auto|cpp|python: whether to build `_autograd_cpp`, and why."""
+    wish = os.environ.get("ORIGINET_AUTOGRAD", "auto")
+    if wish not in ("auto", "cpp", "python"):
+        raise BuildError(f"ORIGINET_AUTOGRAD must be auto, cpp or python, got {wish!r}")
+    if wish == "python":
+        return False, "not built because ORIGINET_AUTOGRAD=python"
+    oldest, newest = AUTOGRAD_TORCH
+    if wish == "cpp" or oldest <= parse_version(torch_version) <= newest:
+        return True, f"built with torch {torch_version}"
+    known = f"{oldest[0]}.{oldest[1]} to {newest[0]}.{newest[1]}"
+    return False, f"not built because it is written for torch {known}, not for {torch_version}"
+
+
+def config_header(version: str, cuda: Cuda, torch_headers: str, autograd: str) -> str:
     """The text of build_config.h, which module.cpp reports through build_info()."""
     strings = {
         "VERSION": version,
@@ -123,6 +142,7 @@ def config_header(version: str, cuda: Cuda, torch_headers: str) -> str:
         "CUDA_ARCHS": ";".join(cuda.archs),
         "NVCC_VERSION": cuda.version,
         "TORCH_HEADERS": torch_headers,
+        "AUTOGRAD_DECISION": autograd,
     }
     lines = [f"#define ORIGINET_{name} {json.dumps(value)}" for name, value in strings.items()]
     if cuda.nvcc:
@@ -133,7 +153,7 @@ def config_header(version: str, cuda: Cuda, torch_headers: str) -> str:
 class NinjaBuildExt(build_ext):
     """Compiles with ninja, in parallel; MAX_JOBS limits the number of compilers at a time."""
 
-    def build_extension(self, ext: Extension) -> None:
+    def build_extensions(self) -> None:
         import ninja
         from ninja import ninja_syntax
 
@@ -141,21 +161,28 @@ class NinjaBuildExt(build_ext):
         if torch_dir is None:
             raise BuildError(f"torch >= 2.11 was not found; run pip install {BUILD_TORCH}")
         torch_version = read_torch_version(torch_dir)
+        torch_headers = torch_version["__version__"] or "unknown"
         cuda = decide_cuda(torch_version["cuda"])
+        with_autograd, autograd = decide_autograd(torch_headers)
         print(f"originet: CUDA kernels: {cuda.decision}", file=sys.stderr, flush=True)
+        print(f"originet: C++ autograd: {autograd}", file=sys.stderr, flush=True)
+        if not with_autograd:
+            self.extensions[:] = [ext for ext in self.extensions if ext.name == KERNELS]
 
-        output = Path(self.get_ext_fullpath(ext.name)).resolve()
-        output.parent.mkdir(parents=True, exist_ok=True)
+        outputs = {
+            ext.name: Path(self.get_ext_fullpath(ext.name)).resolve() for ext in self.extensions
+        }
         build_dir = Path(self.build_temp).resolve()
-        build_dir.mkdir(parents=True, exist_ok=True)
-        header = config_header(
-            self.distribution.get_version(), cuda, torch_version["__version__"] or "unknown"
-        )
+        for folder in (build_dir, *(output.parent for output in outputs.values())):
+            folder.mkdir(parents=True, exist_ok=True)
+        header = config_header(self.distribution.get_version(), cuda, torch_headers, autograd)
         (build_dir / "build_config.h").write_text(header)
         with open(build_dir / "build.ninja", "w") as file:
-            self.write_rules(
-                ninja_syntax.Writer(file, width=200), output, build_dir, torch_dir, cuda
-            )
+            writer = ninja_syntax.Writer(file, width=200)
+            self.write_flags(writer, build_dir, torch_dir)
+            self.write_kernels(writer, outputs[KERNELS], cuda)
+            if with_autograd:
+                self.write_autograd(writer, outputs[AUTOGRAD])
         command = [str(Path(ninja.BIN_DIR) / "ninja"), "-C", str(build_dir)]
         if jobs := os.environ.get("MAX_JOBS"):
             command += ["-j", jobs]
@@ -164,26 +191,30 @@ class NinjaBuildExt(build_ext):
         except subprocess.CalledProcessError as error:
             raise BuildError("the compiler failed; its output is above") from error
 
-    def write_rules(self, writer, output, build_dir, torch_dir, cuda) -> None:
-        compiler = os.environ.get("CXX", "g++")
+    def write_flags(self, writer, build_dir, torch_dir) -> None:
         # pybind11 first: torch's include folder holds a copy that refuses the stable ABI.
         system = [pybind11.get_include(), torch_dir / "include", sysconfig.get_path("include")]
         includes = [f"-isystem {shlex.quote(str(path))}" for path in system]
-        common = ["-std=c++20", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}", *includes]
-        common.append(f"-I{shlex.quote(str(build_dir))}")
         debug = ["-g"] if self.debug else []
         extra = os.environ.get("CXXFLAGS", "").split()
-        writer.variable("cxx", compiler)
+        writer.variable("cxx", os.environ.get("CXX", "g++"))
+        writer.variable("common", ["-std=c++20", *includes, f"-I{shlex.quote(str(build_dir))}"])
+        writer.variable("stable", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}")
         writer.variable(
-            "cxxflags",
-            [*OPTIMISE, *WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, *common, *extra],
+            "cxxflags", [*WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, "$common", *extra]
         )
+        writer.variable("optimise", OPTIMISE)
+        writer.variable("libraries", f"-L{shlex.quote(str(torch_dir / 'lib'))}")
         writer.rule(
-            "cxx", "$cxx -MMD -MF $out.d $cxxflags -c $in -o $out", depfile="$out.d", deps="gcc"
+            "cxx",
+            "$cxx -MMD -MF $out.d $optimise $cxxflags $stable -c $in -o $out",
+            depfile="$out.d",
+            deps="gcc",
         )
+
+    def write_kernels(self, writer, output, cuda) -> None:
         # `--no-as-needed -ltorch`: a CUDA torch resolves the weak CUDA shims only for a library
         # that names libtorch.so as needed.
-        library_dir = f"-L{shlex.quote(str(torch_dir / 'lib'))}"
         needed = "--no-as-needed,-ltorch,--as-needed"
         sources = sorted((ROOT / "csrc").glob("*.cpp"))
         if cuda.nvcc:
@@ -199,32 +230,45 @@ class NinjaBuildExt(build_ext):
                 [
                     "-O3",
                     "-Xcompiler -fPIC,-fvisibility=hidden,-Wall",
-                    f"-ccbin {compiler}",
+                    "-ccbin $cxx",
                     *gencode,
-                    *common,
+                    "$common",
                 ],
             )
             writer.rule(
                 "nvcc",
-                "$nvcc -MD -MF $out.d $nvccflags -c $in -o $out",
+                "$nvcc -MD -MF $out.d $nvccflags $stable -c $in -o $out",
                 depfile="$out.d",
                 deps="gcc",
             )
             sources += sorted((ROOT / "csrc").glob("*.cu"))
             # nvcc knows where its runtime is. Linked statically, none is needed at run time.
-            link = f"$nvcc -shared -cudart static -ccbin {compiler} $in -Xlinker {needed}"
+            link = f"$nvcc -shared -cudart static -ccbin $cxx $in -Xlinker {needed}"
         else:
             link = f"$cxx -shared $in -Wl,{needed}"
-        writer.rule("link", f"{link} {library_dir} -ltorch_cpu -o $out")
+        writer.rule("link", f"{link} $libraries -ltorch_cpu -o $out")
+        self.write_library(writer, "link", output, sources)
+
+    def write_autograd(self, writer, output) -> None:
+        writer.rule(
+            "link_autograd",
+            "$cxx -shared $in $libraries -ltorch_python -ltorch_cpu -lc10 -o $out",
+        )
+        sources = sorted((ROOT / "csrc" / "autograd").glob("*.cpp"))
+        # Calls of ops, which need no more than -O1, and torch's own classes.
+        own = {"optimise": "-O1", "stable": "-DAT_PER_OPERATOR_HEADERS"}
+        self.write_library(writer, "link_autograd", output, sources, own)
+
+    def write_library(self, writer, link, output, sources, variables=None) -> None:
         objects = []
         for source in sources:
-            target = f"{source.name}.o"
+            target = str(source.relative_to(ROOT / "csrc").with_suffix(f"{source.suffix}.o"))
             rule = "nvcc" if source.suffix == ".cu" else "cxx"
-            objects += writer.build(target, rule, str(source))
-        writer.build(str(output), "link", objects)
+            objects += writer.build(target, rule, str(source), variables=variables)
+        writer.build(str(output), link, objects)
 
 
 setup(
-    ext_modules=[Extension("originet_ext._C", sources=[])],
+    ext_modules=[Extension(KERNELS, sources=[]), Extension(AUTOGRAD, sources=[])],
     cmdclass={"build_ext": NinjaBuildExt},
 )

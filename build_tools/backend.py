@@ -35,6 +35,12 @@ def read_torch_version(torch_dir: Path) -> dict[str, str | None]:
     return found
 
 
+def parse_version(version: str) -> tuple[int, int]:
+    """Gives the major and minor version, as numbers to compare."""
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
 def candidates() -> list[Path]:
     """Where torch may stand: what `import` finds, then the interpreter's own site directories.
 
@@ -53,8 +59,7 @@ def find_torch() -> Path | None:
     for torch_dir in candidates():
         if not (torch_dir / "version.py").is_file():
             continue
-        version = read_torch_version(torch_dir)["__version__"] or "0.0"
-        if tuple(int(part) for part in version.split(".")[:2]) >= MINIMUM_TORCH:
+        if parse_version(read_torch_version(torch_dir)["__version__"] or "0.0") >= MINIMUM_TORCH:
             return torch_dir
     return None
 

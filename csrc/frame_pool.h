@@ -143,11 +143,22 @@ inline PoolPlan make_plan(
 }
 
 // Checks all arguments of temporal_pool.
+// `clips` [B, columns] ends in (begin, end) or in the length.
+inline void check_total(const char* op, const Tensor& clips, int64_t columns, int64_t total) {
+  const auto* clip = static_cast<const int64_t*>(clips.const_data_ptr());
+  int64_t sum = 0;
+  for (int64_t b = 0; b < clips.size(0); ++b, clip += columns) {
+    sum += columns == 3 ? clip[2] - clip[1] : clip[1];
+  }
+  check(sum == total, op, ": total must be the length of all clips, ", sum, ", got ", total);
+}
+
 inline PoolPlan plan_temporal_pool(
     const std::vector<Tensor>& frames, // [T_i, ...]
     const Tensor& clips,               // [B, 3] int64, CPU
     const Tensor& index,               // [K] int64, CPU
     const Tensor& weights,             // [K]; int64 on the CPU or floating on the frames' device
+    int64_t total,
     const std::string& normalize) {
   const char* op = "temporal_pool";
   check_sources(op, frames);
@@ -212,6 +223,7 @@ inline PoolPlan plan_temporal_pool(
   if (exact) {
     plan.accumulate = accumulate_integer(largest * kMaxPixel);
   }
+  check_total(op, clips, 3, total);
   return plan;
 }
 
@@ -219,6 +231,7 @@ inline PoolPlan plan_temporal_pool(
 inline PoolPlan plan_motion_pool(
     const std::vector<Tensor>& frames, // [T_i, ...]
     const Tensor& clips,               // [B, 2] int64, CPU
+    int64_t total,
     const std::string& normalize) {
   const char* op = "motion_pool";
   check_sources(op, frames);
@@ -236,6 +249,7 @@ inline PoolPlan plan_motion_pool(
   if (plan.stored == ScalarType::Byte) {
     plan.accumulate = accumulate_integer(2 * kMaxPixel * (longest - 1));
   }
+  check_total(op, clips, 2, total);
   return plan;
 }
 

@@ -145,8 +145,9 @@ Tensor temporal_pool_cpu(
     const Tensor& clips,
     const Tensor& index,
     const Tensor& weights,
+    int64_t total,
     const std::string& normalize) {
-  const PoolPlan plan = plan_temporal_pool(frames, clips, index, weights, normalize);
+  const PoolPlan plan = plan_temporal_pool(frames, clips, index, weights, total, normalize);
   dispatch_plan<HalfBits, BFloat16Bits>(
       plan, "temporal_pool", [&]<typename stored_t, typename acc_t, typename out_t>() {
         temporal_pool_tiles<stored_t, acc_t, out_t>(
@@ -158,9 +159,10 @@ Tensor temporal_pool_cpu(
 Tensor motion_pool_cpu(
     const std::vector<Tensor>& frames,
     const Tensor& clips,
+    int64_t total,
     bool rectify,
     const std::string& normalize) {
-  const PoolPlan plan = plan_motion_pool(frames, clips, normalize);
+  const PoolPlan plan = plan_motion_pool(frames, clips, total, normalize);
   dispatch_plan<HalfBits, BFloat16Bits>(
       plan, "motion_pool", [&]<typename stored_t, typename acc_t, typename out_t>() {
         if (rectify) {

@@ -279,9 +279,10 @@ Tensor temporal_pool_cuda(
     const Tensor& clips,
     const Tensor& index,
     const Tensor& weights,
+    int64_t total,
     const std::string& normalize) {
   const char* op = "temporal_pool";
-  const PoolPlan plan = plan_temporal_pool(frames, clips, index, weights, normalize);
+  const PoolPlan plan = plan_temporal_pool(frames, clips, index, weights, total, normalize);
   const auto device = plan.result.device();
   const Tensor converted = torch::stable::contiguous(
       torch::stable::to(torch::stable::to(weights, weight_dtype(plan.accumulate)), device));
@@ -318,10 +319,11 @@ void launch_motion_pool(const char* op, const PoolPlan& plan) {
 Tensor motion_pool_cuda(
     const std::vector<Tensor>& frames,
     const Tensor& clips,
+    int64_t total,
     bool rectify,
     const std::string& normalize) {
   const char* op = "motion_pool";
-  const PoolPlan plan = plan_motion_pool(frames, clips, normalize);
+  const PoolPlan plan = plan_motion_pool(frames, clips, total, normalize);
   dispatch_plan<c10::Half, c10::BFloat16>(
       plan, op, [&]<typename stored_t, typename acc_t, typename out_t>() {
         if (rectify) {

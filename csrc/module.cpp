@@ -4,8 +4,8 @@
 
 #include "build_config.h" // written by setup.py
 #include "cpu_vector.h"
-#include "direct_call.h"
 #include "frame_accumulator.h"
+#include "rrelu_backend.h"
 
 #ifdef ORIGINET_WITH_CUDA
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
@@ -17,8 +17,6 @@ namespace py = pybind11;
 
 namespace originet {
 namespace {
-
-const char* direct_calls_unavailable = "";
 
 // The clone of ORIGINET_MULTIVERSION functions that this processor runs.
 const char* cpu_dispatch_level() {
@@ -53,9 +51,9 @@ py::dict build_info() {
   info["nvcc"] = ORIGINET_NVCC_VERSION;
   info["cuda_symbols_resolved"] = cuda_symbols_resolved();
   info["cpu_dispatch_level"] = cpu_dispatch_level();
-  info["direct_calls_unavailable"] = direct_calls_unavailable;
   info["compiler"] = __VERSION__;
   info["torch_headers"] = ORIGINET_TORCH_HEADERS;
+  info["autograd_decision"] = ORIGINET_AUTOGRAD_DECISION;
   return info;
 }
 
@@ -64,6 +62,8 @@ py::dict build_info() {
 
 PYBIND11_MODULE(_C, module) {
   module.def("build_info", &originet::build_info);
-  originet::direct_calls_unavailable = originet::add_direct_calls(module.ptr());
+  // For the autograd kernels, another library.
+  module.attr("rrelu_cpu") =
+      py::capsule(reinterpret_cast<void*>(&originet::run_rrelu_cpu), "originet rrelu_cpu");
   originet::add_frame_accumulator(module);
 }

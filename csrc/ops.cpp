@@ -5,7 +5,7 @@
 STABLE_TORCH_LIBRARY(originet, m) {
   // psi(x), any shape and strides
   m.def("rrelu_forward(Tensor x, float alpha) -> Tensor");
-  m.def("rrelu_forward_(Tensor(a!) x, float alpha) -> ()");
+  m.def("rrelu_forward_(Tensor(a!) x, float alpha) -> Tensor(a!)");
   // grad * psi'(x)
   m.def("rrelu_backward(Tensor grad, Tensor x, float alpha) -> Tensor");
   // psi(a) + psi(b), and (grad * psi'(a), grad * psi'(b))
@@ -18,24 +18,27 @@ STABLE_TORCH_LIBRARY(originet, m) {
       "rrelu_add_norm_forward(Tensor a, Tensor b, Tensor? bias_a, Tensor? bias_b, Tensor? weight, "
       "Tensor? bias, Tensor? mean, Tensor? var, float eps, float alpha) "
       "-> (Tensor, Tensor, Tensor, Tensor)");
-  // -> the gradients of a, b, bias_a, bias_b, weight and bias
+  // -> the gradients of a, b, bias_a, bias_b, weight and bias; eps is there for their derivatives
   m.def(
       "rrelu_add_norm_backward(Tensor grad, Tensor a, Tensor b, Tensor? bias_a, Tensor? bias_b, "
-      "Tensor? weight, Tensor mean, Tensor rstd, bool batch_statistics, float alpha) "
+      "Tensor? weight, Tensor mean, Tensor rstd, bool batch_statistics, float eps, float alpha) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
   // The pools read frames [T_i, ...] where they lie; the clips count frames over all tensors in
   // order, lie each in one of them and may overlap. `clips` and `index` are on the CPU, so that the
-  // host can check and plan. `normalize`: "none", "clip" or "minmax".
+  // host can check and plan. `total`: the lengths of all clips together, which derivatives have to
+  // know where `clips` has no values, while tracing. `normalize`: "none", "clip" or "minmax".
   //
   // sum over k in [begin, end) of weights[k] * frames[first + index[k]];
   // index [K], weights [K], clips [B, 3] of (first, begin, end) -> [B, ...]. Floating frames are
   // summed as deviations from the first term's where a clip's integer weights sum to 0.
   m.def(
-      "temporal_pool(Tensor[] frames, Tensor clips, Tensor index, Tensor weights, "
+      "temporal_pool(Tensor[] frames, Tensor clips, Tensor index, Tensor weights, SymInt total, "
       "str normalize) -> Tensor");
   // sum over t of g(FT(t-1)) + g(FT(t)), g = abs or max(., 0);
   // clips [B, 2] of (first, length) -> [B, ...]
-  m.def("motion_pool(Tensor[] frames, Tensor clips, bool rectify, str normalize) -> Tensor");
+  m.def(
+      "motion_pool(Tensor[] frames, Tensor clips, SymInt total, bool rectify, str normalize) "
+      "-> Tensor");
   // image k = the active image of frames [k * stride, k * stride + window); frames [T, ...] ->
   // [(T - window) / stride + 1, ...]; method cumulative, authors, rank-simple,
   // absolute or rectified

@@ -1,4 +1,4 @@
-// What the two roads to a psi kernel (rrelu_ops.h, direct_call.cpp) call.
+// What rrelu_ops.h calls: the psi kernels of a backend.
 #pragma once
 
 #include <array>

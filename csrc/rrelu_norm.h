@@ -167,6 +167,7 @@ struct RReluNormOps {
       const Tensor& mean,
       const Tensor& rstd,
       bool batch_statistics,
+      double, // eps, which is in rstd
       double alpha) {
     const char* op = "rrelu_add_norm_backward";
     check_join(op, a, b);

@@ -16,7 +16,7 @@ struct RReluOps {
     return y;
   }
 
-  static void forward_in_place(Tensor x, double alpha) {
+  static Tensor forward_in_place(Tensor x, double alpha) {
     const char* op = "rrelu_forward_";
     check_no_overlap(op, "x", x);
     Tensor dense = torch::stable::empty_like(x);
@@ -27,6 +27,7 @@ struct RReluOps {
       run_over(RReluOp::kForward, {dense}, {dense}, alpha);
       torch::stable::copy_(x, dense);
     }
+    return x;
   }
 
   static Tensor backward(const Tensor& grad, const Tensor& x, double alpha) {

@@ -4,9 +4,9 @@ The maths is Verma et al., "Non-Linearities Improve OrigiNet based on Active Ima
 Expression Recognition", IJCNN 2020 (arXiv:2005.07991).
 """
 
-from originet_ext import reference
+from originet_ext import _rules, reference  # noqa: F401  (_rules registers)
 from originet_ext._decomposition import decompositions
-from originet_ext._library import build_info
+from originet_ext._library import build_info, native
 from originet_ext.accumulator import ActiveImageAccumulator
 from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image
 from originet_ext.rrelu import (
@@ -19,6 +19,9 @@ from originet_ext.rrelu import (
 from originet_ext.rrelu_norm import fused_rrelu_add_norm
 from originet_ext.sliding import sliding_active_images
 from originet_ext.temporal_pool import temporal_pool
+
+if native is None:
+    from originet_ext import _derivatives  # noqa: F401  (registers too)
 
 __all__ = [
     "METHODS",

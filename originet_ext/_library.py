@@ -1,7 +1,8 @@
-"""Loads the compiled library, which registers the ops `torch.ops.originet`."""
+"""Loads the compiled libraries, which register the ops `torch.ops.originet`."""
 
 import importlib.metadata
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,40 @@ if importlib.util.find_spec("originet_ext._C") is None:
 
 _C = importlib.import_module("originet_ext._C")
 ops = torch.ops.originet
-direct_call = _C.direct_call
-direct_call_ = _C.direct_call_
+
+
+def _load_autograd() -> tuple[Any, str]:
+    """Loads the autograd kernels in C++ where they fit this torch; gives them, or None, and why."""
+    wish = os.environ.get("ORIGINET_AUTOGRAD", "auto")
+    if wish not in ("auto", "cpp", "python"):
+        raise ImportError(f"ORIGINET_AUTOGRAD must be auto, cpp or python, got {wish!r}")
+    if wish == "python":
+        return None, "Python, because ORIGINET_AUTOGRAD=python"
+    built_with, running = _C.build_info()["torch_headers"], torch.__version__
+    if importlib.util.find_spec("originet_ext._autograd_cpp") is None:
+        reason = f"the C++ library was {_C.build_info()['autograd_decision']}"
+    elif _release(built_with) != _release(running):
+        reason = f"the C++ library was built with torch {built_with}, and this is {running}"
+    else:
+        try:
+            native = importlib.import_module("originet_ext._autograd_cpp")
+        except ImportError as error:  # a torch that was built otherwise
+            reason = f"the C++ library does not load: {error}"
+        else:
+            native.use_cpu_kernel(_C.rrelu_cpu)
+            return native, f"C++, built with torch {built_with}"
+    if wish == "cpp":
+        raise ImportError(f"ORIGINET_AUTOGRAD=cpp, but {reason}")
+    return None, f"Python, because {reason}"
+
+
+def _release(version: str) -> str:
+    """A version without its label, which names the hardware; before a release, the commit."""
+    public = version.split("+")[0]
+    return public if public.replace(".", "").isdigit() else version
+
+
+native, _autograd = _load_autograd()
 
 
 def build_info() -> dict[str, Any]:
@@ -45,8 +78,8 @@ def build_info() -> dict[str, Any]:
         `cuda_archs`, the compute capabilities inside ("" for none); `nvcc`, its version;
         `cuda_symbols_resolved`, whether this torch exports what the CUDA kernels call;
         `cpu_dispatch_level`, the instruction set that the CPU kernels use on this processor;
-        `direct_calls_unavailable`, why small tensors take the slower road through torch's
-        dispatcher ("" where they need not); `compiler` and `torch_headers`, the versions at
-        build time.
+        `autograd`, "C++" or "Python", whichever holds the derivatives here, and why;
+        `autograd_decision`, whether the C++ ones were built; `compiler` and `torch_headers`, the
+        versions at build time.
     """
-    return _C.build_info()
+    return {**_C.build_info(), "autograd": _autograd}

@@ -79,10 +79,11 @@ def active_image(
     sources, bounds = unpack_clips("active_image", frames, offsets)
     clips, *terms = map(torch.from_numpy, _plan(method, tuple(bounds)))
     if method in MOTION_METHODS:
-        images = pool_motion(sources, clips, method == "rectified", normalize)
+        images = pool_motion(sources, clips, bounds[-1], method == "rectified", normalize)
     else:
         index, weights = terms
-        images = pool_terms(sources, clips, index, weights, normalize)
+        total = sum(len(weight_terms(method, end - start)[0]) for start, end in pairwise(bounds))
+        images = pool_terms(sources, clips, index, weights, total, normalize)
     return images[0] if is_single(frames, offsets) else images
 
 

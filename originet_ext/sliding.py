@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from originet_ext._autograd import kernel, may_differentiate
 from originet_ext._checks import MOTION_METHODS, check_method, check_windows
 from originet_ext._library import ops
 from originet_ext._weights import weight_terms
-from originet_ext.temporal_pool import memory_order, pool_motion, pool_terms
+from originet_ext.temporal_pool import memory_order, pool_terms
 
 __all__ = ["sliding_active_images"]
 
@@ -77,51 +76,24 @@ def sliding_active_images(
         )
     check_method("sliding_active_images", method, normalize)
     check_windows("sliding_active_images", frames, window, stride)
-    if method not in _RUNNING or _may_differentiate(frames):
+    if method not in _RUNNING:
         return _overlapping_clips(frames, window, stride, method, normalize)
     order = memory_order(frames)
-    if order is not None:
-        frames = frames.permute(order)
-    args = (ops.sliding_pool.default, frames, window, stride, method, normalize)
-    images = args[0](*args[1:]) if torch.compiler.is_compiling() else kernel(*args)
-    if order is not None:
-        images = images.permute([order.index(d) for d in range(len(order))])
-    return images
-
-
-def _may_differentiate(frames: Tensor) -> bool:
-    if torch.compiler.is_compiling():  # Dynamo does not trace the other questions
-        return frames.requires_grad and torch.is_grad_enabled()
-    return frames.is_floating_point() and may_differentiate(frames)
+    if order is None:
+        return ops.sliding_pool.default(frames, window, stride, method, normalize)
+    frames = frames.permute(order)
+    images = ops.sliding_pool.default(frames, window, stride, method, normalize)
+    return images.permute([order.index(d) for d in range(len(order))])
 
 
 def _overlapping_clips(
     frames: Tensor, window: int, stride: int, method: str, normalize: str
 ) -> Tensor:
-    """[W, ...]: every window as a clip of its own, differentiably."""
+    """[W, ...]: every window as a clip of its own."""
     windows = (len(frames) - window) // stride + 1
     starts = torch.arange(windows, device="cpu") * stride
-    if method in MOTION_METHODS:
-        clips = torch.stack([starts, torch.full_like(starts, window)], 1)
-        return pool_motion([frames], clips, method == "rectified", normalize)
     # While compiling, the length of a range is a constant, even where `window` is a symbol.
     index, weights = map(torch.from_numpy, weight_terms(method, len(range(window))))
     ends = torch.full_like(starts, len(index))
     clips = torch.stack([starts, torch.zeros_like(starts), ends], 1)
-    return pool_terms([frames], clips, index, weights, normalize)
-
-
-@torch.library.register_fake("originet::sliding_pool")
-def _(frames: Tensor, window: int, stride: int, method: str, normalize: str) -> Tensor:
-    dtype = torch.float64 if frames.dtype == torch.float64 else torch.float32
-    windows = (frames.shape[0] - window) // stride + 1
-    return frames.new_empty((windows, *frames.shape[1:]), dtype=dtype)
-
-
-def _no_backward(ctx: object, grad: Tensor) -> None:
-    raise NotImplementedError(
-        "originet::sliding_pool has no derivative; sliding_active_images has one"
-    )
-
-
-torch.library.register_autograd("originet::sliding_pool", _no_backward)
+    return pool_terms([frames], clips, index, weights, windows * len(index), normalize)

@@ -556,18 +556,18 @@ def test_opcheck(device):
     clips, index = torch.tensor([[0, 0, 2], [1, 0, 2], [4, 2, 4]]), torch.tensor([0, 1, 1, 1])
     for weights in (torch.rand(4, device=device, requires_grad=True), torch.arange(4)):
         torch.library.opcheck(
-            torch.ops.originet.temporal_pool.default, (frames, clips, index, weights, "none")
+            torch.ops.originet.temporal_pool.default, (frames, clips, index, weights, 6, "none")
         )
     for rectify in (False, True):
         torch.library.opcheck(
             torch.ops.originet.motion_pool.default,
-            (frames, torch.tensor([[0, 3], [1, 3], [4, 2]]), rectify, "none"),
+            (frames, torch.tensor([[0, 3], [1, 3], [4, 2]]), 8, rectify, "none"),
         )
     bytes_ = [random_clip(5, device=device)]
     for normalize in ("none", "clip", "minmax"):
         torch.library.opcheck(
             torch.ops.originet.motion_pool.default,
-            (bytes_, torch.tensor([[0, 3], [2, 3]]), False, normalize),
+            (bytes_, torch.tensor([[0, 3], [2, 3]]), 6, False, normalize),
         )
 
 
@@ -650,13 +650,13 @@ def test_ops_called_directly_never_read_outside():
     frames, weights, index = [torch.zeros(3, 2), torch.zeros(2, 2)], torch.ones(2), torch.tensor
     clips = torch.tensor([[0, 0, 2]])
     with pytest.raises(RuntimeError, match=r"clips\[0\] reads frames 0 to 5, outside of the 5"):
-        pool(frames, clips, index([0, 5]), weights, "none")
+        pool(frames, clips, index([0, 5]), weights, 2, "none")
     with pytest.raises(RuntimeError, match=r"clips\[0\] begins in frames\[0\] and ends in another"):
-        pool(frames, clips, index([0, 3]), weights, "none")
+        pool(frames, clips, index([0, 3]), weights, 2, "none")
     with pytest.raises(RuntimeError, match=r"index\[0\] = -1 is outside"):
-        pool(frames, clips, index([-1, 0]), weights, "none")
+        pool(frames, clips, index([-1, 0]), weights, 2, "none")
     with pytest.raises(RuntimeError, match=r"clips\[0\] has the terms 0 to 3 of 2"):
-        pool(frames, torch.tensor([[0, 0, 3]]), index([0, 1]), weights, "none")
+        pool(frames, torch.tensor([[0, 0, 3]]), index([0, 1]), weights, 3, "none")
     for bad, message in (
         ([[-1, 2]], "reads frames -1 to 0, outside of the 5 frames"),
         ([[0, 3], [4, 2]], r"clips\[1\] reads frames 4 to 5, outside"),
@@ -665,11 +665,15 @@ def test_ops_called_directly_never_read_outside():
         ([[0, 2**62]], "outside of the 5 frames"),
     ):
         with pytest.raises(RuntimeError, match=message):
-            motion(frames, torch.tensor(bad), False, "none")
+            motion(frames, torch.tensor(bad), sum(n for _, n in bad), False, "none")
     with pytest.raises(RuntimeError, match="normalize must be none, clip or minmax, got max"):
-        motion(frames, torch.tensor([[0, 2]]), False, "max")
+        motion(frames, torch.tensor([[0, 2]]), 2, False, "max")
     with pytest.raises(RuntimeError, match="one shape, dtype and device"):
-        motion([frames[0], torch.zeros(2, 3)], torch.tensor([[0, 2]]), False, "none")
+        motion([frames[0], torch.zeros(2, 3)], torch.tensor([[0, 2]]), 2, False, "none")
+    with pytest.raises(RuntimeError, match="total must be the length of all clips, 2, got 3"):
+        motion(frames, torch.tensor([[0, 2]]), 3, False, "none")
+    with pytest.raises(RuntimeError, match="total must be the length of all clips, 2, got 1"):
+        pool(frames, clips, index([0, 1]), weights, 1, "none")
 
 
 # Modes of torch around a call

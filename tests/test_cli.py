@@ -148,13 +148,9 @@ def test_doctor_tells_what_works(run):
         assert word in out
 
 
-def test_doctor_reports_direct_calls_that_this_torch_does_not_allow(monkeypatch):
-    info = originet_ext.build_info()
-    for reason, ok in (("", True), ("torch lacks a function", False)):
-        changed = info | {"direct_calls_unavailable": reason}
-        monkeypatch.setattr(originet_ext, "build_info", lambda changed=changed: changed)
-        (finding,) = [f for f in doctor.diagnose() if f.name == "direct calls"]
-        assert finding.ok is ok and reason in finding.text
+def test_doctor_says_in_which_language_derivatives_are():
+    (finding,) = [f for f in doctor.diagnose() if f.name == "autograd"]
+    assert finding.text == originet_ext.build_info()["autograd"]
 
 
 def test_doctor_gives_the_reason_why_cuda_is_not_usable(monkeypatch):

@@ -351,11 +351,16 @@ def test_opcheck(device, method):
         torch.library.opcheck(op, (frames, window, stride, method, normalize))
 
 
-def test_the_op_itself_refuses_to_differentiate(device):
-    frames = torch.rand(9, 3, device=device, requires_grad=True)
-    images = torch.ops.originet.sliding_pool(frames, 3, 1, "absolute", "none")
-    with pytest.raises(NotImplementedError, match="sliding_active_images has one"):
-        images.sum().backward()
+@pytest.mark.parametrize(
+    "method", ["cumulative", "authors", "rank-simple", "absolute", "rectified"]
+)
+def test_the_op_itself_has_derivatives(device, method):
+    frames = torch.rand(9, 3, dtype=torch.float64, device=device, requires_grad=True)
+    torch.autograd.gradcheck(
+        lambda x: torch.ops.originet.sliding_pool(x, 4, 2, method, "none"),
+        (frames,),
+        check_forward_ad=True,
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)

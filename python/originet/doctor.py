@@ -41,7 +41,7 @@ def diagnose() -> list[Finding]:
             f"headers of {info['torch_headers']}",
         ),
         _cpu_kernels(info["cpu_dispatch_level"]),
-        _direct_calls(info["direct_calls_unavailable"]),
+        Finding("autograd", info["autograd"]),
         Finding("CUDA kernels inside", info["cuda_decision"]),
     ]
     if info["cuda_archs"]:
@@ -100,12 +100,6 @@ def _covered(capability: tuple[int, int], archs: str) -> bool:
 def _cpu_kernels(level: str) -> Finding:
     error = _test_error("cpu")
     return Finding("CPU kernels", f"{level}; a test was off by {error:.1g}", error < TOLERANCE)
-
-
-def _direct_calls(unavailable: str) -> Finding:
-    if unavailable:
-        return Finding("direct calls", f"no, small tensors take longer: {unavailable}", False)
-    return Finding("direct calls", "yes: small tensors pass by torch's dispatcher", True)
 
 
 def _test_error(device: str) -> float:

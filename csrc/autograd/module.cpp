@@ -1,0 +1,112 @@
+// The Python module of the autograd kernels: importing it registers them. It also has the short
+// way from Python to the psi ops, as torch has one to each of its own: torch.ops would take
+// longer to look at the arguments than a small tensor's kernel takes.
+#include <cmath>
+
+#include <ATen/PythonTorchFunctionTLS.h>
+#include <ATen/TracerMode.h>
+#include <torch/csrc/Exceptions.h>
+#include <torch/csrc/autograd/python_variable.h>
+
+#include "rrelu.h"
+#include "rrelu_direct.h"
+
+namespace originet::autograd {
+namespace {
+
+// A tensor of torch's own types, of a supported dtype and with memory, that nothing in Python
+// asks to be told about.
+const Tensor* plain(PyObject* object) {
+  if (!THPVariable_CheckExact(object)) {
+    return nullptr;
+  }
+  const Tensor& tensor = THPVariable_Unpack(object);
+  const auto dtype = tensor.scalar_type();
+  const bool supported =
+      dtype == at::kFloat || dtype == at::kDouble || dtype == at::kHalf || dtype == at::kBFloat16;
+  const bool strided = tensor.layout() == at::kStrided && !tensor.is_nested() &&
+                       !tensor.unsafeGetTensorImpl()->has_symbolic_sizes_strides();
+  return supported && strided ? &tensor : nullptr;
+}
+
+// Whether a finite number could be had.
+bool to_number(PyObject* object, double& value) {
+  if (!PyFloat_Check(object) && !PyLong_Check(object)) {
+    return false;
+  }
+  value = PyFloat_AsDouble(object);
+  if (PyErr_Occurred()) { // an integer beyond double
+    PyErr_Clear();
+    return false;
+  }
+  return std::isfinite(value);
+}
+
+// Whether nobody records functions of Python: modes, and torch.jit.trace, under which exporters
+// may want another form of the op.
+bool unobserved() {
+  return !at::impl::torch_function_mode_enabled() && !at::tracer::impl::is_dispatch_enabled();
+}
+
+// The functions give None for what originet_ext/rrelu.py is to look at closer: it has the errors.
+
+template <Tensor (*op)(const Tensor&, double)>
+PyObject* of_one(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  double alpha;
+  const Tensor* x = count == 2 && unobserved() ? plain(args[0]) : nullptr;
+  if (x == nullptr || !to_number(args[1], alpha)) {
+    Py_RETURN_NONE;
+  }
+  Tensor y;
+  {
+    const pybind11::gil_scoped_release released;
+    y = op(*x, alpha);
+  }
+  return THPVariable_Wrap(std::move(y));
+  END_HANDLE_TH_ERRORS
+}
+
+PyObject* of_two(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  double alpha;
+  const Tensor* a = count == 3 && unobserved() ? plain(args[0]) : nullptr;
+  const Tensor* b = a == nullptr ? nullptr : plain(args[1]);
+  if (b == nullptr || !to_number(args[2], alpha) || a->scalar_type() != b->scalar_type() ||
+      a->device() != b->device() || !a->sizes().equals(b->sizes())) {
+    Py_RETURN_NONE;
+  }
+  Tensor y;
+  {
+    const pybind11::gil_scoped_release released;
+    y = rrelu_add_forward(*a, *b, alpha);
+  }
+  return THPVariable_Wrap(std::move(y));
+  END_HANDLE_TH_ERRORS
+}
+
+template <typename Function>
+PyMethodDef method(const char* name, Function* function) {
+  return {
+      name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL,
+      nullptr};
+}
+
+PyMethodDef methods[] = {
+    method("rrelu", &of_one<rrelu_forward>),
+    method("rrelu_", &of_one<rrelu_forward_>),
+    method("rrelu_add", &of_two),
+    {nullptr, nullptr, 0, nullptr}};
+
+} // namespace
+} // namespace originet::autograd
+
+PYBIND11_MODULE(_autograd_cpp, module) {
+  module.def("use_cpu_kernel", [](const pybind11::capsule& kernel) {
+    originet::autograd::cpu_backend =
+        reinterpret_cast<originet::RReluBackend*>(kernel.get_pointer());
+  });
+  if (PyModule_AddFunctions(module.ptr(), originet::autograd::methods) != 0) {
+    throw pybind11::error_already_set();
+  }
+}

@@ -1,0 +1,44 @@
+// The last step from an autograd kernel to the CPU's kernel of psi. Through the dispatcher it costs
+// more than a small tensor's kernel itself, because kernels of the stable ABI are boxed.
+#pragma once
+
+#include <array>
+
+#include <ATen/ops/empty_like.h>
+
+#include "../rrelu_backend.h"
+#include "node.h"
+
+namespace originet::autograd {
+
+// The kernel that `_C` has; null until the module is told.
+inline RReluBackend* cpu_backend = nullptr;
+
+// Whether nothing but the CPU's kernel is left to run, on tensors that it can read as they are.
+template <typename... Others>
+bool is_direct(DispatchKeySet keys, const Tensor& first, const Others&... others) {
+  const DispatchKeySet below = keys & c10::after_ADInplaceOrView_keyset;
+  return cpu_backend != nullptr && below.highestPriorityTypeId() == c10::DispatchKey::CPU &&
+         first.is_non_overlapping_and_dense() &&
+         ((others.sizes().equals(first.sizes()) && others.strides().equals(first.strides()) &&
+           others.scalar_type() == first.scalar_type() && others.is_cpu()) &&
+          ...);
+}
+
+template <size_t kIn, size_t kOut>
+void run_directly(
+    RReluOp op,
+    const std::array<const Tensor*, kIn>& in,
+    const std::array<const Tensor*, kOut>& out,
+    double alpha) {
+  Elements elements{{}, {}, out[0]->numel(), out[0]->scalar_type(), -1};
+  for (size_t k = 0; k < kIn; ++k) {
+    elements.in[k] = in[k]->const_data_ptr();
+  }
+  for (size_t k = 0; k < kOut; ++k) {
+    elements.out[k] = out[k]->mutable_data_ptr();
+  }
+  cpu_backend(op, elements, alpha);
+}
+
+} // namespace originet::autograd
