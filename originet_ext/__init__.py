@@ -7,6 +7,7 @@ Expression Recognition", IJCNN 2020 (arXiv:2005.07991).
 from originet_ext import _rules, reference  # noqa: F401  (_rules registers)
 from originet_ext._decomposition import decompositions
 from originet_ext._library import build_info, native
+from originet_ext._timm import register_with_timm
 from originet_ext.accumulator import ActiveImageAccumulator
 from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image
 from originet_ext.rrelu import (
@@ -36,6 +37,7 @@ __all__ = [
     "fused_rrelu_add",
     "fused_rrelu_add_norm",
     "reference",
+    "register_with_timm",
     "replace_activations",
     "sliding_active_images",
     "temporal_pool",
