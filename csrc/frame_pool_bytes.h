@@ -1,9 +1,9 @@
 // The CPU loops of the temporal pools over the uint8 frames of a tile. No torch here.
 //
-// Frames are read in cells of 64 pixels, one vector each. Their sums stay in
-// the order in which they fall out of a vector without shuffles: as pairs (even and
-// odd pixels, summed in 16 bits) or as quads (every fourth pixel, in 32 bits). What
-// ends a clip puts them into the order of the pixels.
+// Frames are read in cells of 64 pixels, several frames in one sweep, whose sums stay in
+// registers. Sums keep the order in which they fall out of a vector without shuffles: as
+// pairs (even and odd pixels, in 16 bits) within a sweep, as quads (every fourth pixel)
+// from sweep to sweep. What ends a clip puts the quads into the order of the pixels.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +23,9 @@
 namespace originet {
 
 #define ORIGINET_INLINE inline __attribute__((always_inline))
+// Behind the parameters of a lambda: a call would leave the instruction set that the
+// function around it is compiled for.
+#define ORIGINET_INLINE_LAMBDA __attribute__((always_inline))
 
 inline int64_t cells_of(const Patch& patch) {
   return patch.rows * ((patch.run + kCell - 1) / kCell);
@@ -50,201 +53,57 @@ ORIGINET_INLINE void for_each_cell(const Patch& patch, const Body& body) {
   }
 }
 
-using Bytes = uint8_t __attribute__((vector_size(kCell)));
-using Words = uint16_t __attribute__((vector_size(kCell)));
-template <typename acc_t>
-using Quads [[gnu::vector_size(kCell)]] = acc_t;
-
-template <typename vector_t, typename Count>
-ORIGINET_INLINE vector_t load_cell(const uint8_t* from, Count pixels) {
-  vector_t cell = {};
-  std::memcpy(&cell, from, pixels);
-  return cell;
-}
-
-// Sums of bytes. With w = even + 256 odd in every word, `all` adds up w and `odd`
-// adds up w >> 8, both modulo 2^16: three operations for 64 pixels and no shuffle.
-// Exact while no pixel's sum exceeds 65535.
-struct alignas(kCell) PairSums {
-  Words all;
-  Words odd;
-
-  ORIGINET_INLINE void add(Words cell) {
-    all += cell;
-    odd += cell >> 8;
-  }
-  ORIGINET_INLINE Words even() const {
-    return all - (odd << 8);
-  }
-};
-
-// 257 * 255 = 65535: so many bytes fit in 16 bits.
-constexpr int64_t kPairTerms = 257;
-// Frames in one sweep over the sums, to load and store those less.
-constexpr int kSweep = 11;
-
-// Calls step() `count` times; a whole sweep is unrolled.
-template <typename Step>
-ORIGINET_INLINE void sweep(int64_t count, const Step& step) {
-  if (count == kSweep) {
-#pragma GCC unroll 16
-    for (int t = 0; t < kSweep; ++t) {
-      step();
-    }
+// Calls body with the size of a vector register in bytes, at the level that
+// ORIGINET_MULTIVERSION picks. Vectors must not be larger: the compiler would keep them in
+// memory.
+template <typename Body>
+ORIGINET_INLINE void with_vector_size(const Body& body) {
+#ifdef ORIGINET_MULTIVERSION_X86
+  if (__builtin_cpu_supports("x86-64-v4")) {
+    body(std::integral_constant<int, 64>());
+  } else if (__builtin_cpu_supports("x86-64-v3")) {
+    body(std::integral_constant<int, 32>());
   } else {
-    for (int64_t t = 0; t < count; ++t) {
-      step();
-    }
+    body(std::integral_constant<int, 16>());
   }
+#elif defined(__AVX512BW__)
+  body(std::integral_constant<int, 64>());
+#elif defined(__AVX2__)
+  body(std::integral_constant<int, 32>());
+#else
+  body(std::integral_constant<int, 16>());
+#endif
 }
 
-// Adds `count` frames from `frame` on.
-ORIGINET_MULTIVERSION inline void add_frames(
-    const uint8_t* frame, int64_t frame_stride, int64_t count, const Patch& patch, PairSums* sums) {
-  for_each_cell(patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) {
-    PairSums sum = sums[cell];
-    const uint8_t* at = frame + offset;
-    sweep(count, [&]() __attribute__((always_inline)) {
-      sum.add(load_cell<Words>(at, pixels));
-      at += frame_stride;
-    });
-    sums[cell] = sum;
-  });
-}
+template <typename T, int kBytes>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(kBytes)));
+};
+// Sums for every fourth of kSize pixels.
+template <typename acc_t, int kSize>
+using Quad = typename VectorOf<acc_t, kSize / 4 * sizeof(acc_t)>::type;
 
-// How much brighter a pixel became, max(current - previous, 0).
-ORIGINET_INLINE Bytes rise(Bytes current, Bytes previous) {
-  return current - (current < previous ? current : previous);
-}
-
-// Adds the rises of `steps` steps from `frame` on.
-ORIGINET_MULTIVERSION inline void add_rises(
-    const uint8_t* frame, int64_t frame_stride, int64_t steps, const Patch& patch, PairSums* sums) {
-  for_each_cell(patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) {
-    PairSums sum = sums[cell];
-    const uint8_t* at = frame + offset;
-    Bytes previous = load_cell<Bytes>(at, pixels);
-    sweep(steps, [&]() __attribute__((always_inline)) {
-      at += frame_stride;
-      const Bytes current = load_cell<Bytes>(at, pixels);
-      sum.add(reinterpret_cast<Words>(rise(current, previous)));
-      previous = current;
-    });
-    sums[cell] = sum;
-  });
-}
-
-// Adds the sums to those of whole clips, in the order of pixels, and clears them.
-template <typename acc_t>
-ORIGINET_MULTIVERSION void flush_pairs(PairSums* sums, int64_t cells, acc_t* total) {
-  for (int64_t cell = 0; cell < cells; ++cell, total += kCell) {
-    const Words even = sums[cell].even();
-    const Words odd = sums[cell].odd;
-    for (int j = 0; j < kCell / 2; ++j) {
-      total[2 * j] += even[j];
-      total[2 * j + 1] += odd[j];
-    }
-    sums[cell] = PairSums{};
-  }
-}
-
-// The image of |FT| or max(FT, 0) from the sum of rises. As FT = rise - fall and the
-// FT telescope, sum |FT| = 2 sum rise - (last - first).
-template <typename acc_t, typename out_t, bool kRectify>
-ORIGINET_MULTIVERSION void finish_motion(
-    const uint8_t* first,
-    const uint8_t* before_last,
-    const uint8_t* last,
-    const Patch& patch,
-    const acc_t* total,
-    ImageStore<out_t>& store,
-    out_t* image) {
-  for_each_cell(patch, [&](int64_t cell, int64_t offset, int64_t pixel, auto pixels) {
-    const Bytes f = load_cell<Bytes>(first + offset, pixels);
-    const Bytes b = load_cell<Bytes>(before_last + offset, pixels);
-    const Bytes l = load_cell<Bytes>(last + offset, pixels);
-    const acc_t* sum = total + cell * kCell;
-    out_t values[kCell];
-    for (int j = 0; j < kCell; ++j) {
-      const acc_t final_step = motion_step<acc_t, kRectify>(l[j], b[j]);
-      const acc_t motion = kRectify ? sum[j] : 2 * sum[j] - (acc_t(l[j]) - acc_t(f[j]));
-      values[j] = static_cast<out_t>(motion_total<acc_t>(motion - final_step, final_step));
-    }
-    store.put(values, pixels, image + pixel);
-  });
-}
-
-// Sums for weights that grow by a constant step, in a block of frames: of the
-// frames, and of those sums after each frame.
-struct RampSums {
-  PairSums frames;
-  PairSums sums;
+// The bytes of a cell in vectors of kSize, as numbers of type T.
+template <typename T, int kSize>
+struct Cell {
+  static constexpr int kParts = kCell / kSize;
+  typename VectorOf<T, kSize>::type part[kParts];
 };
 
-// (22 + 21 + ... + 1) * 255 = 64515 fits in 16 bits. Two sweeps.
-constexpr int64_t kRampTerms = 22;
-
-ORIGINET_MULTIVERSION inline void add_ramp(
-    const uint8_t* frame,
-    int64_t frame_stride,
-    int64_t count,
-    const Patch& patch,
-    RampSums* ramps) {
-  for_each_cell(patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) {
-    RampSums ramp = ramps[cell];
-    const uint8_t* at = frame + offset;
-    sweep(count, [&]() __attribute__((always_inline)) {
-      ramp.frames.add(load_cell<Words>(at, pixels));
-      ramp.sums.all += ramp.frames.all;
-      ramp.sums.odd += ramp.frames.odd;
-      at += frame_stride;
-    });
-    ramps[cell] = ramp;
-  });
-}
-
-// Ends a block. Its frame j of m has the weight `after` - (m - j) * `growth`, and
-// the sums after each frame add up to sum (m - j) F_j. Unsigned, because only the
-// end result need fit.
-template <typename acc_t>
-ORIGINET_MULTIVERSION void flush_ramp(
-    RampSums* ramps, int64_t cells, acc_t after, acc_t growth, acc_t* total) {
-  for (int64_t cell = 0; cell < cells; ++cell, total += kCell) {
-    const Words frames[2] = {ramps[cell].frames.even(), ramps[cell].frames.odd};
-    const Words sums[2] = {ramps[cell].sums.even(), ramps[cell].sums.odd};
-    for (int j = 0; j < kCell / 2; ++j) {
-      for (int k = 0; k < 2; ++k) {
-        total[2 * j + k] += after * acc_t(frames[k][j]) - growth * acc_t(sums[k][j]);
-      }
+template <typename T, int kSize, typename Count>
+ORIGINET_INLINE Cell<T, kSize> load_cell(const uint8_t* from, Count pixels) {
+  Cell<T, kSize> cell = {};
+  if constexpr (std::is_same_v<Count, int64_t>) {
+    std::memcpy(&cell, from, pixels);
+  } else {
+    // A processor's own prediction follows so many frames less well.
+    __builtin_prefetch(from + 4 * kCell);
+    // One by one: the compiler would copy all of them together in smaller pieces.
+    for (int p = 0; p < cell.kParts; ++p) {
+      std::memcpy(&cell.part[p], from + p * kSize, kSize);
     }
-    ramps[cell] = RampSums{};
   }
-}
-
-// factor * total + extra_first * first + extra_last * last
-template <typename acc_t, typename out_t>
-ORIGINET_MULTIVERSION void finish_ramp(
-    const uint8_t* first,
-    const uint8_t* last,
-    acc_t factor,
-    acc_t extra_first,
-    acc_t extra_last,
-    const Patch& patch,
-    const acc_t* total,
-    ImageStore<out_t>& store,
-    out_t* image) {
-  for_each_cell(patch, [&](int64_t cell, int64_t offset, int64_t pixel, auto pixels) {
-    const Bytes f = load_cell<Bytes>(first + offset, pixels);
-    const Bytes l = load_cell<Bytes>(last + offset, pixels);
-    const acc_t* sum = total + cell * kCell;
-    out_t values[kCell];
-    for (int j = 0; j < kCell; ++j) {
-      const acc_t pixel_sum =
-          factor * sum[j] + extra_first * acc_t(f[j]) + extra_last * acc_t(l[j]);
-      values[j] = static_cast<out_t>(static_cast<std::make_signed_t<acc_t>>(pixel_sum));
-    }
-    store.put(values, pixels, image + pixel);
-  });
+  return cell;
 }
 
 // Sums for any weights: quad[k][j] is that of pixel 4 j + k of a cell, times
@@ -252,39 +111,223 @@ ORIGINET_MULTIVERSION void finish_ramp(
 // its lane, which multiplies it by a power of two and saves a shift. So the weights
 // must be that much smaller than the largest float.
 template <typename acc_t>
-struct alignas(kCell) QuadSums {
-  Quads<acc_t> quad[4];
+struct alignas(kCell / 4 * sizeof(int64_t)) QuadSums { // as the largest Quad
+  acc_t quad[4][kCell / 4];
+
+  // Quad k of the pixels in vector `part` of a cell.
+  template <int kSize>
+  ORIGINET_INLINE Quad<acc_t, kSize>& at(int k, int part) {
+    return reinterpret_cast<Quad<acc_t, kSize>&>(quad[k][part * (kSize / 4)]);
+  }
 };
 
 constexpr float kQuadScale[4] = {1, 0x1p8f, 0x1p16f, 1};
 constexpr double kLargestQuadWeight = 0x1p96;
 
-template <typename acc_t, int kCount>
-ORIGINET_MULTIVERSION void add_weighted(
-    const uint8_t* const* frames, const acc_t* weights, const Patch& patch, QuadSums<acc_t>* sums) {
-  using Lanes = Quads<uint32_t>;
-  for_each_cell(patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) {
-    QuadSums<acc_t> sum = sums[cell];
-#pragma GCC unroll 16
-    for (int t = 0; t < kCount; ++t) {
-      const Lanes lanes = load_cell<Lanes>(frames[t] + offset, pixels);
-      if constexpr (std::is_same_v<acc_t, float>) {
-        const auto add = [&](Quads<float>& to, Lanes bytes) __attribute__((always_inline)) {
-          to += weights[t] *
-                __builtin_convertvector(reinterpret_cast<Quads<int32_t>>(bytes), Quads<float>);
-        };
-        add(sum.quad[0], lanes & 0xffu);
-        add(sum.quad[1], lanes & 0xff00u);
-        add(sum.quad[2], lanes & 0xff0000u);
-        add(sum.quad[3], lanes >> 24);
-      } else {
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; ++k) {
-          sum.quad[k] += weights[t] * reinterpret_cast<Quads<acc_t>>((lanes >> (8 * k)) & 0xffu);
-        }
-      }
+// What sums of type sum_t are added up in: integers unsigned, because only the end result
+// need fit.
+template <typename sum_t>
+using Accumulator = typename std::conditional_t<
+    std::is_integral_v<sum_t>,
+    std::make_unsigned<sum_t>,
+    std::type_identity<sum_t>>::type;
+
+// Sums of bytes. With w = even + 256 odd in every word, `all` adds up w and `odd`
+// adds up w >> 8, both modulo 2^16: three operations for a vector and no shuffle.
+// Exact while no pixel's sum exceeds 65535.
+template <int kSize>
+struct PairSums {
+  using Words = Cell<uint16_t, kSize>;
+  Words all = {};
+  Words odd = {};
+
+  ORIGINET_INLINE void add(const Words& cell) {
+    for (int p = 0; p < cell.kParts; ++p) {
+      all.part[p] += cell.part[p];
+      odd.part[p] += cell.part[p] >> 8;
     }
-    sums[cell] = sum;
+  }
+  ORIGINET_INLINE void add(const PairSums& sums) {
+    for (int p = 0; p < all.kParts; ++p) {
+      all.part[p] += sums.all.part[p];
+      odd.part[p] += sums.odd.part[p];
+    }
+  }
+  template <typename acc_t>
+  ORIGINET_INLINE void add_to(QuadSums<acc_t>& total, acc_t weight) const {
+    using Sums = Quad<acc_t, kSize>;
+    for (int p = 0; p < all.kParts; ++p) {
+      const auto even = reinterpret_cast<Quad<uint32_t, kSize>>(all.part[p] - (odd.part[p] << 8));
+      const auto uneven = reinterpret_cast<Quad<uint32_t, kSize>>(odd.part[p]);
+      total.template at<kSize>(0, p) += weight * __builtin_convertvector(even & 0xffffu, Sums);
+      total.template at<kSize>(1, p) += weight * __builtin_convertvector(uneven & 0xffffu, Sums);
+      total.template at<kSize>(2, p) += weight * __builtin_convertvector(even >> 16, Sums);
+      total.template at<kSize>(3, p) += weight * __builtin_convertvector(uneven >> 16, Sums);
+    }
+  }
+};
+
+// Frames in one sweep; with more of them, reading from so many places gets slower.
+constexpr int64_t kSweep = 16;
+
+// Frames to take in one sweep: half as many where their pixels fall into the same sets of
+// an L1 cache, which has 8 ways of 4 KiB or more; they would push one another out.
+constexpr int64_t sweep_of(int64_t frame_stride) {
+  return frame_stride % 4096 == 0 ? kSweep / 2 : kSweep;
+}
+
+// Adds `weight` times the sum of `count` <= kSweep frames from `frame` on.
+template <typename acc_t>
+ORIGINET_MULTIVERSION void add_frames(
+    const uint8_t* frame,
+    int64_t frame_stride,
+    int64_t count,
+    acc_t weight,
+    const Patch& patch,
+    QuadSums<acc_t>* total) {
+  with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
+    for_each_cell(
+        patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) ORIGINET_INLINE_LAMBDA {
+          PairSums<size> sum;
+          const uint8_t* at = frame + offset;
+          for (int64_t t = 0; t < count; ++t, at += frame_stride) {
+            sum.add(load_cell<uint16_t, size>(at, pixels));
+          }
+          sum.add_to(total[cell], weight);
+        });
+  });
+}
+
+// The same with weights that grow by `growth` up to `after`, which would be that of the
+// frame after these.
+template <typename acc_t>
+ORIGINET_MULTIVERSION void add_ramp(
+    const uint8_t* frame,
+    int64_t frame_stride,
+    int64_t count,
+    acc_t after,
+    acc_t growth,
+    const Patch& patch,
+    QuadSums<acc_t>* total) {
+  static_assert(kSweep * (kSweep + 1) / 2 * 255 < (1 << 16), "the sums must fit in 16 bits");
+  with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
+    for_each_cell(
+        patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) ORIGINET_INLINE_LAMBDA {
+          PairSums<size> sum;  // of the frames
+          PairSums<size> sums; // of that after each frame: sum (count - t) F_t
+          const uint8_t* at = frame + offset;
+          for (int64_t t = 0; t < count; ++t, at += frame_stride) {
+            sum.add(load_cell<uint16_t, size>(at, pixels));
+            sums.add(sum);
+          }
+          sum.add_to(total[cell], after);
+          sums.add_to(total[cell], acc_t(0) - growth);
+        });
+  });
+}
+
+// |current - previous|, or kRectify max(current - previous, 0), as words.
+template <bool kRectify, int kSize>
+ORIGINET_INLINE Cell<uint16_t, kSize> motion_of(
+    const Cell<uint8_t, kSize>& current, const Cell<uint8_t, kSize>& previous) {
+  Cell<uint16_t, kSize> cell;
+  for (int p = 0; p < cell.kParts; ++p) {
+    const auto to = current.part[p], from = previous.part[p];
+    const auto darker = to < from ? to : from;
+    const auto brighter = to > from ? to : from;
+    const auto step = (kRectify ? to : brighter) - darker;
+    cell.part[p] = reinterpret_cast<typename VectorOf<uint16_t, kSize>::type>(step);
+  }
+  return cell;
+}
+
+// Adds twice the motion of `steps` <= kSweep steps from `frame` on. The last one counts once
+// if the clip `ends` with it.
+template <bool kRectify, typename acc_t>
+ORIGINET_MULTIVERSION void add_steps(
+    const uint8_t* frame,
+    int64_t frame_stride,
+    int64_t steps,
+    bool ends,
+    const Patch& patch,
+    QuadSums<acc_t>* total) {
+  with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
+    for_each_cell(
+        patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) ORIGINET_INLINE_LAMBDA {
+          PairSums<size> sum;
+          const uint8_t* at = frame + offset;
+          auto previous = load_cell<uint8_t, size>(at, pixels);
+          Cell<uint16_t, size> step = {};
+          for (int64_t t = 0; t < steps; ++t) {
+            sum.add(step);
+            at += frame_stride;
+            const auto current = load_cell<uint8_t, size>(at, pixels);
+            step = motion_of<kRectify, size>(current, previous);
+            previous = current;
+          }
+          PairSums<size> twice = sum;
+          twice.add(sum);
+          twice.add(step);
+          if (!ends) {
+            twice.add(step);
+          }
+          twice.add_to(total[cell], acc_t(1));
+        });
+  });
+}
+
+// Frames with weights.
+template <typename acc_t>
+struct Terms {
+  int64_t count = 0;
+  const uint8_t* frames[kSweep];
+  acc_t weights[kSweep];
+
+  void add(const uint8_t* frame, acc_t weight) {
+    frames[count] = frame;
+    weights[count++] = weight;
+  }
+};
+
+// Byte k of every lane as QuadSums adds it, signed, because processors convert that to floats.
+template <typename acc_t, int kSize>
+ORIGINET_INLINE Quad<acc_t, kSize> byte_of(const Quad<uint32_t, kSize>& cell, int k) {
+  const int shift = std::is_same_v<acc_t, float> && k < 3 ? 0 : 8 * k;
+  Quad<uint32_t, kSize> lanes = cell >> shift;
+  if (k < 3) {
+    lanes &= 0xffu << (8 * k - shift);
+  }
+  return __builtin_convertvector(reinterpret_cast<Quad<int32_t, kSize>>(lanes), Quad<acc_t, kSize>);
+}
+
+template <typename acc_t>
+ORIGINET_MULTIVERSION void add_weighted(
+    const Terms<acc_t>& terms, const Patch& patch, QuadSums<acc_t>* total) {
+  with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
+    for_each_cell(
+        patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) ORIGINET_INLINE_LAMBDA {
+          constexpr int kParts = kCell / size;
+          Quad<acc_t, size> sums[kParts][4];
+          for (int p = 0; p < kParts; ++p) {
+            for (int k = 0; k < 4; ++k) {
+              sums[p][k] = total[cell].template at<size>(k, p);
+            }
+          }
+          for (int64_t t = 0; t < terms.count; ++t) {
+            const acc_t weight = terms.weights[t];
+            const auto frame = load_cell<uint32_t, size>(terms.frames[t] + offset, pixels);
+            for (int p = 0; p < kParts; ++p) {
+              for (int k = 0; k < 4; ++k) {
+                sums[p][k] += weight * byte_of<acc_t, size>(frame.part[p], k);
+              }
+            }
+          }
+          for (int p = 0; p < kParts; ++p) {
+            for (int k = 0; k < 4; ++k) {
+              total[cell].template at<size>(k, p) = sums[p][k];
+            }
+          }
+        });
   });
 }
 
@@ -293,7 +336,9 @@ ORIGINET_MULTIVERSION void flush_quads(
     QuadSums<acc_t>* block, int64_t cells, QuadSums<acc_t>* total) {
   for (int64_t cell = 0; cell < cells; ++cell) {
     for (int k = 0; k < 4; ++k) {
-      total[cell].quad[k] += block[cell].quad[k];
+      for (int j = 0; j < kCell / 4; ++j) {
+        total[cell].quad[k][j] += block[cell].quad[k][j];
+      }
     }
     block[cell] = QuadSums<acc_t>{};
   }
@@ -302,16 +347,23 @@ ORIGINET_MULTIVERSION void flush_quads(
 template <typename acc_t, typename out_t>
 ORIGINET_MULTIVERSION void finish_quads(
     const Patch& patch, const QuadSums<acc_t>* total, ImageStore<out_t>& store, out_t* image) {
-  for_each_cell(patch, [&](int64_t cell, int64_t, int64_t pixel, auto pixels) {
-    out_t values[kCell];
-    for (int j = 0; j < kCell / 4; ++j) {
-      for (int k = 0; k < 4; ++k) {
-        const acc_t sum = total[cell].quad[k][j];
-        values[4 * j + k] = std::is_same_v<acc_t, float> ? sum / kQuadScale[k] : out_t(sum);
-      }
-    }
-    store.put(values, pixels, image + pixel);
-  });
+  for_each_cell(
+      patch, [&](int64_t cell, int64_t, int64_t pixel, auto pixels) ORIGINET_INLINE_LAMBDA {
+        const auto& quad = total[cell].quad;
+        out_t values[kCell];
+#pragma omp simd
+        for (int j = 0; j < kCell / 4; ++j) {
+          for (int k = 0; k < 4; ++k) {
+            if constexpr (std::is_same_v<acc_t, float>) {
+              values[4 * j + k] = quad[k][j] / kQuadScale[k];
+            } else {
+              values[4 * j + k] =
+                  static_cast<out_t>(static_cast<std::make_signed_t<acc_t>>(quad[k][j]));
+            }
+          }
+        }
+        store.put(values, pixels, image + pixel);
+      });
 }
 
 } // namespace originet

@@ -130,7 +130,7 @@ void temporal_pool_tiles(const PoolPlan& plan, const int64_t* index, const Tenso
 template <typename stored_t, typename acc_t, typename out_t, bool kRectify>
 void motion_pool_tiles(const PoolPlan& plan) {
   using tile_t = std::conditional_t<
-      std::is_same_v<stored_t, uint8_t>, RiseTile<acc_t, kRectify>,
+      std::is_same_v<stored_t, uint8_t>, ByteMotionTile<acc_t, kRectify>,
       MotionTile<stored_t, acc_t, kRectify>>;
   for_each_tile<out_t>(plan, [] {
     return

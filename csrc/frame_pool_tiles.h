@@ -52,52 +52,35 @@ class RampTile {
     if (!ramp) {
       return false;
     }
-    using wrap_t = std::make_unsigned_t<acc_t>;
     const Patch patch = patch_of(clip, tile);
-    const int64_t cells = cells_of(patch);
-    wrap_t* total = total_.clear(cells * kCell);
+    QuadSums<wrap_t>* total = total_.clear(cells_of(patch));
     const uint8_t* first = frame_of<uint8_t>(clip, tile, index_[clip.begin]);
     const int64_t stride = clip.strides.frame;
-    // Calls add(frame, count) for the sweeps of blocks of `most` frames, and flush(end)
-    // after each block.
-    const auto for_each_block = [&](int64_t most, const auto& add, const auto& flush) {
-      for (int64_t t = 0; t < terms; t += most) {
-        const int64_t end = std::min(terms, t + most);
-        for (int64_t k = t; k < end; k += kSweep) {
-          add(first + k * stride, std::min<int64_t>(kSweep, end - k));
-        }
-        flush(end);
+    const int64_t sweep = sweep_of(stride);
+    for (int64_t k = 0; k < terms; k += sweep) {
+      const int64_t count = std::min(sweep, terms - k);
+      const uint8_t* frame = first + k * stride;
+      if (ramp->step == 0) {
+        add_frames<wrap_t>(frame, stride, count, ramp->first, patch, total);
+      } else {
+        const wrap_t after = ramp->first + (k + count) * ramp->step;
+        add_ramp<wrap_t>(frame, stride, count, after, ramp->step, patch, total);
       }
-    };
-    wrap_t factor = 1;
-    if (ramp->step == 0) { // the plain sum of the frames, weighted in the end
-      factor = ramp->first;
-      PairSums* block = plain_.clear(cells);
-      for_each_block(
-          kPairTerms,
-          [&](const uint8_t* frame, int64_t n) { add_frames(frame, stride, n, patch, block); },
-          [&](int64_t) { flush_pairs(block, cells, total); });
-    } else {
-      RampSums* block = block_.clear(cells);
-      for_each_block(
-          kRampTerms,
-          [&](const uint8_t* frame, int64_t n) { add_ramp(frame, stride, n, patch, block); },
-          [&](int64_t end) {
-            flush_ramp<wrap_t>(block, cells, ramp->first + end * ramp->step, ramp->step, total);
-          });
     }
-    finish_ramp<wrap_t, float>(
-        first, first + (terms - 1) * stride, factor, ramp->extra_first, ramp->extra_last, patch,
-        total, store, image);
+    Terms<wrap_t> ends;
+    ends.add(first, ramp->extra_first);
+    ends.add(first + (terms - 1) * stride, ramp->extra_last);
+    add_weighted(ends, patch, total);
+    finish_quads(patch, total, store, image);
     return true;
   }
 
  private:
+  using wrap_t = Accumulator<acc_t>;
+
   const int64_t* index_;
   const acc_t* weights_;
-  Sums<PairSums> plain_;
-  Sums<RampSums> block_;
-  Sums<std::make_unsigned_t<acc_t>> total_;
+  Sums<QuadSums<wrap_t>> total_;
 };
 
 // uint8 frames with any weights that 32 bits serve.
@@ -108,50 +91,35 @@ class QuadTile {
 
   void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
     const Patch patch = patch_of(clip, tile);
-    QuadSums<acc_t>* total = total_.clear(cells_of(patch));
-    QuadSums<acc_t>* block = clip.end - clip.begin > kBlock ? block_.clear(cells_of(patch)) : total;
-    int64_t k = clip.begin;
-    while (k < clip.end) {
-      const int64_t end = std::min(clip.end, k + kBlock);
-      for (; end - k > kSweep / 2; k = std::min(end, k + kSweep)) {
-        add<kSweep>(clip, tile, k, end, patch, block);
+    QuadSums<wrap_t>* total = total_.clear(cells_of(patch));
+    QuadSums<wrap_t>* block =
+        clip.end - clip.begin > kBlock ? block_.clear(cells_of(patch)) : total;
+    const int64_t sweep = sweep_of(clip.strides.frame);
+    Terms<wrap_t> terms; // those not yet summed
+    for (int64_t k = clip.begin; k < clip.end; ++k) {
+      if (terms.count == sweep) {
+        add_weighted(terms, patch, block);
+        terms.count = 0;
+        if ((k - clip.begin) % kBlock == 0) {
+          flush_quads(block, cells_of(patch), total);
+        }
       }
-      if (end - k > 3) {
-        add<kSweep / 2>(clip, tile, k, end, patch, block);
-      } else if (k < end) {
-        add<3>(clip, tile, k, end, patch, block); // all of `telescoped`
-      }
-      k = end;
-      if (block != total) {
-        flush_quads(block, cells_of(patch), total);
-      }
+      terms.add(frame_of<uint8_t>(clip, tile, index_[k]), static_cast<wrap_t>(weights_[k]));
     }
-    finish_quads<acc_t, float>(patch, total, store, image);
+    add_weighted(terms, patch, block);
+    if (block != total) {
+      flush_quads(block, cells_of(patch), total);
+    }
+    finish_quads(patch, total, store, image);
   }
 
  private:
-  // Terms [k, k + kCount); those from `end` on are the last one with weight 0.
-  template <int kCount>
-  void add(
-      const Clip& clip,
-      const Tile& tile,
-      int64_t k,
-      int64_t end,
-      const Patch& patch,
-      QuadSums<acc_t>* sums) {
-    const uint8_t* frames[kCount];
-    acc_t weights[kCount];
-    for (int i = 0; i < kCount; ++i) {
-      frames[i] = frame_of<uint8_t>(clip, tile, index_[std::min(k + i, end - 1)]);
-      weights[i] = k + i < end ? weights_[k + i] : acc_t(0);
-    }
-    add_weighted<acc_t, kCount>(frames, weights, patch, sums);
-  }
+  using wrap_t = Accumulator<acc_t>;
 
   const int64_t* index_;
   const acc_t* weights_;
-  Sums<QuadSums<acc_t>> total_;
-  Sums<QuadSums<acc_t>> block_;
+  Sums<QuadSums<wrap_t>> total_;
+  Sums<QuadSums<wrap_t>> block_;
 };
 
 // Everything else, pixel by pixel.
@@ -242,29 +210,24 @@ class WeightedTile {
 
 // Differences of uint8 frames.
 template <typename acc_t, bool kRectify>
-class RiseTile {
+class ByteMotionTile {
  public:
   void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
     const Patch patch = patch_of(clip, tile);
-    PairSums* block = block_.clear(cells_of(patch));
-    acc_t* total = total_.clear(cells_of(patch) * kCell);
-    const auto frame = [&](int64_t t) { return frame_of<uint8_t>(clip, tile, t); };
-    const int64_t steps = clip.end - 1;
-    for (int64_t t = 0; t < steps; t += kPairTerms) {
-      const int64_t end = std::min(steps, t + kPairTerms);
-      for (int64_t k = t; k < end; k += kSweep) {
-        const int64_t count = std::min<int64_t>(kSweep, end - k);
-        add_rises(frame(k), clip.strides.frame, count, patch, block);
-      }
-      flush_pairs(block, cells_of(patch), total);
+    const int64_t stride = clip.strides.frame;
+    const int64_t sweep = sweep_of(stride);
+    const int64_t last = clip.end - 1;
+    auto* total = total_.clear(cells_of(patch));
+    for (int64_t t = 0; t < last; t += sweep) {
+      const int64_t steps = std::min(sweep, last - t);
+      add_steps<kRectify>(
+          frame_of<uint8_t>(clip, tile, t), stride, steps, t + steps == last, patch, total);
     }
-    finish_motion<acc_t, float, kRectify>(
-        frame(0), frame(std::max<int64_t>(0, steps - 1)), frame(steps), patch, total, store, image);
+    finish_quads(patch, total, store, image);
   }
 
  private:
-  Sums<PairSums> block_;
-  Sums<acc_t> total_;
+  Sums<QuadSums<Accumulator<acc_t>>> total_;
 };
 
 // Differences of floating frames.

@@ -149,8 +149,8 @@ void check_bytes(const TestClip<uint8_t>& clip) {
   using Floats = WeightedTile<uint8_t, float, float>;
   check_weights("floats", clip, floats, Floats(index.data(), floats.data(), false));
   check_weights("large floats", clip, floats, Floats(index.data(), floats.data(), true));
-  check_motion("absolute", clip, false, RiseTile<acc_t, false>());
-  check_motion("rectified", clip, true, RiseTile<acc_t, true>());
+  check_motion("absolute", clip, false, ByteMotionTile<acc_t, false>());
+  check_motion("rectified", clip, true, ByteMotionTile<acc_t, true>());
 }
 
 template <typename real_t>
@@ -171,10 +171,20 @@ void check_floats(const TestClip<real_t>& clip) {
 
 int main() {
   // rows, run, gap between rows
-  constexpr int64_t kShapes[][3] = {{1, 1, 0},   {1, 63, 0},  {1, 64, 0},   {1, 65, 0},
-                                    {1, 200, 0}, {5, 40, 24}, {3, 100, 28}, {4, 128, 1}};
+  constexpr int64_t kShapes[][3] = {
+      {1, 1, 0},
+      {1, 63, 0},
+      {1, 64, 0},
+      {1, 65, 0},
+      {1, 200, 0},
+      {5, 40, 24},
+      {3, 100, 28},
+      {4, 128, 1},
+      {1, 200, 4096 - kPad - 200}}; // the last one is summed in sweeps of half the length
+  static_assert(sweep_of(4096) == 8 && sweep_of(4096 + kPad) == 16);
   for (const auto& [rows, run, gap] : kShapes) {
-    for (const int64_t length : {1, 2, 3, 4, 9, 22, 23, 65, 131, 258, 259}) {
+    for (const int64_t length :
+         {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 64, 65, 131, 259}) {
       const TestClip<uint8_t> bytes(length, rows, run, gap);
       check_bytes<int32_t>(bytes);
       check_bytes<int64_t>(bytes);

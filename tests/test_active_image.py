@@ -139,13 +139,25 @@ def test_float_weights_keep_the_stated_bound(device, method):
         assert (error <= bound).all()
 
 
+@pytest.mark.parametrize("method", ["rank", "learnet"])
+@pytest.mark.parametrize("frames", [5, 16, 64, 100])
+def test_float_weights_give_the_same_bits_wherever_frames_lie(method, frames):
+    dense = random_clip(frames, (64, 64))  # 4096 bytes apart: fewer in one sweep of the CPU kernel
+    expected = active_image(dense, method=method)
+    apart = torch.zeros(frames, 64, 80, dtype=torch.uint8)
+    apart[:, :, 9:73] = dense
+    assert torch.equal(active_image(apart[:, :, 9:73], method=method), expected)
+    assert torch.equal(active_image(dense[:, :30], method=method), expected[:30])
+
+
 @pytest.mark.parametrize("method", EXACT)
 def test_extreme_pixels_in_long_clips_do_not_overflow(device, method):
-    # Frames alternate between 0 and 255: the largest motion, in clips across the 16-bit flush of
-    # the CPU kernel and, for the weighted methods, past what int32 holds.
-    for n in (256, 257, 258, 259, 515, 6000):
-        clip = torch.zeros(n, 1, 3, dtype=torch.uint8)
+    # Frames alternate between 0 and 255: the largest motion, in clips around one sweep of the CPU
+    # kernel, whose sums have 16 bits, and, for the weighted methods, past what int32 holds.
+    for n in (7, 8, 9, 15, 16, 17, 31, 32, 33, 256, 257, 258, 259, 515, 6000):
+        clip = torch.zeros(n, 1, 4, dtype=torch.uint8)
         clip[1::2] = 255
+        clip[:, :, 3] = 255
         clip[-n // 2 :, :, 1] = 255
         clip[: n // 2, :, 2] = 255
         got = active_image(clip.to(device), method=method).cpu().numpy()
