@@ -4,7 +4,7 @@ The maths is Verma et al., "Non-Linearities Improve OrigiNet based on Active Ima
 Expression Recognition", IJCNN 2020 (arXiv:2005.07991).
 """
 
-from originet_ext import _rules, reference  # noqa: F401  (_rules registers)
+from originet_ext import _rules, _tracing, reference  # noqa: F401  (_rules registers)
 from originet_ext._decomposition import decompositions
 from originet_ext._library import build_info, native
 from originet_ext._timm import register_with_timm
@@ -42,3 +42,5 @@ __all__ = [
     "sliding_active_images",
     "temporal_pool",
 ]
+
+_tracing.register()
