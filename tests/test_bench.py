@@ -129,6 +129,9 @@ def test_rrelu_case_checks_both_ends_of_a_large_tensor(monkeypatch):
         (lambda: bench.model_case(1, mode="test"), "mode .* 'test'"),
         (lambda: bench.model_case(1, layout="rows"), "layout .* 'rows'"),
         (lambda: bench.model_case(1, providers=["mish"]), "provider .* 'mish'"),
+        (lambda: bench.compiled_case("pool", 4096), "context .* 'pool'"),
+        (lambda: bench.compiled_case("alone", 4096, mode="full"), "mode .* 'full'"),
+        (lambda: bench.compiled_case("alone", 4095), "elements .* 4095"),
         (lambda: bench.jobs("psi", CPU), "subject .* 'psi'"),
         (lambda: bench.jobs("rrelu", CPU, threads=[2, 0]), r"threads .* \[2, 0\]"),
         (lambda: bench.dtype("int8"), "dtype .* 'int8'"),
@@ -174,6 +177,34 @@ def test_model_case_refuses_a_wrong_activation(monkeypatch, mode):
     monkeypatch.setattr(bench.model, "FusedRReLU", wrong)
     with pytest.raises(RuntimeError, match=f"OrigiNet {mode}: .* provider 'fused' is wrong"):
         bench.model_case(2, mode=mode, providers=["fused"])
+
+
+def test_compiled_case_trains_every_provider_in_16_bits():
+    case = bench.compiled_case("chain", 4096, mode="train", dtype=torch.bfloat16)
+    assert list(case.calls) == ["fused", "formula", "reference"] and case.bytes == 0
+    for call in case.calls.values():
+        y, of_x, of_weight, of_bias = call()
+        assert y.dtype == of_x.dtype == torch.bfloat16 and y.shape == of_x.shape == case.shape
+        assert of_weight.shape == of_bias.shape == (256,)
+
+
+def test_compiled_case_refuses_a_wrong_activation(monkeypatch):
+    monkeypatch.setitem(bench.compiled._FUNCTIONS, "fused", torch.sigmoid)
+    with pytest.raises(RuntimeError, match="alone forward: provider 'fused' is wrong"):
+        bench.compiled_case("alone", 4096)
+
+
+def test_compiled_jobs_cover_contexts_modes_dtypes_and_sizes():
+    listed = cases("compiled", threads=[1, 2])
+    contexts = itertools.product(bench.COMPILED_CONTEXTS, bench.COMPILED_MODES)
+    sizes = [(torch.float32, 1 << exponent) for exponent in (12, 18, 22)]
+    sizes += [(torch.bfloat16, 1 << 18), (torch.float16, 1 << 18)]
+    assert {threads for *_, threads in listed} == {2}
+    assert sorted(
+        (context, options["mode"], str(options["dtype"]), size)
+        for context, size, options, _ in listed
+    ) == sorted((*kind, str(dtype), size) for kind in contexts for dtype, size in sizes)
+    assert bench.jobs("compiled", CPU, quick=True) == []
 
 
 def cases(subject, **options):

@@ -20,6 +20,13 @@ from originet.bench.active_image import (
     active_image_providers,
 )
 from originet.bench.compare import TOLERANCE, compare
+from originet.bench.compiled import (
+    COMPILED_CONTEXTS,
+    COMPILED_DTYPES,
+    COMPILED_MODES,
+    compiled_case,
+    compiled_jobs,
+)
 from originet.bench.harness import Case, Job, run_jobs, saved_bytes, time_case
 from originet.bench.loso import loso_case, loso_jobs, loso_providers
 from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
@@ -42,6 +49,8 @@ from originet.timing import Row, read_csv, write_csv
 __all__ = [
     "ACTIVE_IMAGE_MODES",
     "ACTIVE_IMAGE_PROVIDERS",
+    "COMPILED_CONTEXTS",
+    "COMPILED_MODES",
     "DTYPES",
     "MODEL_MODES",
     "MODEL_PROVIDERS",
@@ -55,6 +64,7 @@ __all__ = [
     "active_image_case",
     "active_image_providers",
     "compare",
+    "compiled_case",
     "draw_results",
     "dtype",
     "eager_rrelu",
@@ -80,7 +90,7 @@ __all__ = [
     "write_results",
 ]
 
-SUBJECTS = ("rrelu", "active-image", "model", "prepare", "loso")
+SUBJECTS = ("rrelu", "compiled", "active-image", "model", "prepare", "loso")
 
 
 def jobs(
@@ -96,12 +106,14 @@ def jobs(
     Args:
         subject: One of `SUBJECTS`.
         device: Where to run.
-        dtypes: Of psi; all floating ones by default, float32 with `quick`.
+        dtypes: Of psi; by default all floating ones, float32 with `quick`, and without float64 in
+            compiled networks.
         threads: Counts of CPU threads; 1 and torch's present number by default.
         quick: A few sizes and nothing compiled: seconds, not minutes.
 
-    Subject "active-image" is single clips, ragged batches, windows and, on the CPU, streams;
-    "prepare", on the CPU alone, is clips on disk; "loso" is a leave-one-subject-out run.
+    Subject "compiled" is psi in small compiled networks, none of them quick; "active-image" is
+    single clips, ragged batches, windows and, on the CPU, streams; "prepare", on the CPU alone, is
+    clips on disk; "loso" is a leave-one-subject-out run.
 
     Raises:
         InputError: Unknown subject, or a number of threads below 1.
@@ -116,6 +128,9 @@ def jobs(
         if dtypes is None:
             dtypes = (torch.float32,) if quick else DTYPES
         return rrelu_jobs(device, dtypes=dtypes, threads=counts, quick=quick)
+    if subject == "compiled":
+        kinds = COMPILED_DTYPES if dtypes is None else dtypes
+        return compiled_jobs(device, dtypes=kinds, threads=counts, quick=quick)
     if subject == "active-image":
         return [
             *active_image_jobs(device, threads=counts, quick=quick),

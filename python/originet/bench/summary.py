@@ -13,6 +13,7 @@ from originet.timing import Row
 # In the order of the tables.
 _TITLES = {
     "rrelu": "Psi",
+    "compiled": "Psi in compiled networks",
     "active_image": "Active image",
     "ragged": "Batches of ragged clips",
     "windows": "Windows over a video",
@@ -21,8 +22,9 @@ _TITLES = {
     "model": "OrigiNet",
     "loso": "Leave-one-subject-out",
 }
-# Which cases stand for the others in the README: a colour clip; OrigiNet at batch 32.
-_README_SHAPES = ("64x340x280x3", "32x3x128x128")
+# Which cases stand for the others in the README: a colour clip; OrigiNet at batch 32; compiled
+# networks with 2^18 elements where psi is.
+_README_SHAPES = ("64x340x280x3", "32x3x128x128", "1024x256", "64x16x16x16")
 _SHORT_VIDEO = "2000x128x128"  # whose windows make a table of their own, by their length
 _SMALL_FRAME = "x32x32"  # of clips of many lengths, which make another
 # The subjects that are drawn, their names, and what over what.
