@@ -14,19 +14,69 @@ struct Pointers {
   stored_t* out[Functor::kOutputs];
 };
 
-// Element i of every input to every output. Apart from the loop: arrays declared
-// inside of an `omp simd` region become arrays of lanes, which cost speed.
+// The exponentials of some elements on their way from one loop to the next.
 template <typename stored_t, typename Functor>
-ORIGINET_HD void apply(const Functor& f, const Pointers<stored_t, Functor>& p, int64_t i) {
+struct Stage {
+  using acc_t = typename Arithmetic<stored_t>::type;
+  static constexpr int kExponentials = Functor::kInputs - Functor::kFirst;
+  // So few that memory is read without long pauses.
+  static constexpr int64_t kElements = 512 / sizeof(acc_t);
+  alignas(64) acc_t magnitude[kExponentials][kElements];
+  alignas(64) acc_t scaled[kExponentials][kElements];
+};
+
+template <typename stored_t, typename Functor>
+ORIGINET_HD void take_exponential(
+    const stored_t* x, Stage<stored_t, Functor>& stage, int k, int64_t i) {
+  const typename Functor::Z z(Arithmetic<stored_t>::load(x[i]));
+  stage.magnitude[k][i] = z.magnitude;
+  stage.scaled[k][i] = z.scaled;
+}
+
+// Element begin + i of every input to every output. Apart from the loop: arrays
+// declared inside of an `omp simd` region become arrays of lanes, which cost speed.
+template <typename stored_t, typename Functor>
+ORIGINET_HD void apply(
+    const Functor& f,
+    const Pointers<stored_t, Functor>& p,
+    const Stage<stored_t, Functor>& stage,
+    int64_t begin,
+    int64_t i) {
   using A = Arithmetic<stored_t>;
+  constexpr int kExponentials = Functor::kInputs - Functor::kFirst;
   typename A::type in[Functor::kInputs];
   typename A::type out[Functor::kOutputs];
+  typename Functor::Z z[kExponentials];
   for (int k = 0; k < Functor::kInputs; ++k) {
-    in[k] = A::load(p.in[k][i]);
+    in[k] = A::load(p.in[k][begin + i]);
   }
-  f(in, out);
+  for (int k = 0; k < kExponentials; ++k) {
+    z[k] = {stage.magnitude[k][i], stage.scaled[k][i]};
+  }
+  f(in, z, out);
   for (int k = 0; k < Functor::kOutputs; ++k) {
-    p.out[k][i] = A::store(out[k]);
+    p.out[k][begin + i] = A::store(out[k]);
+  }
+}
+
+// Elements [begin, begin + n), n at most those of a stage, in two loops.
+template <typename stored_t, typename Functor>
+ORIGINET_HD void apply_in_stages(
+    const Functor& functor,
+    const Pointers<stored_t, Functor>& pointers,
+    Stage<stored_t, Functor>& stage,
+    int64_t begin,
+    int64_t n) {
+  for (int k = 0; k < stage.kExponentials; ++k) {
+    const stored_t* x = pointers.in[Functor::kFirst + k] + begin;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      take_exponential(x, stage, k, i);
+    }
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    apply(functor, pointers, stage, begin, i);
   }
 }
 
@@ -35,10 +85,20 @@ ORIGINET_HD void apply(const Functor& f, const Pointers<stored_t, Functor>& p, i
 template <typename stored_t, typename Functor>
 ORIGINET_MULTIVERSION void elementwise_loop(
     Functor functor, Pointers<stored_t, Functor> pointers, int64_t begin, int64_t end) {
-#pragma omp simd
-  for (int64_t i = begin; i < end; ++i) {
-    apply(functor, pointers, i);
+  using S = Stage<stored_t, Functor>;
+  S stage;
+  for (; begin + S::kElements <= end; begin += S::kElements) {
+    // The first loop reads, the second hardly does: the processor's own prefetching
+    // would start anew with each.
+    for (int k = 0; k < Functor::kInputs; ++k) {
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < S::kElements; i += 64 / sizeof(stored_t)) {
+        __builtin_prefetch(pointers.in[k] + begin + 2 * S::kElements + i);
+      }
+    }
+    apply_in_stages(functor, pointers, stage, begin, S::kElements);
   }
+  apply_in_stages(functor, pointers, stage, begin, end - begin);
 }
 
 template <typename stored_t, typename Functor>

@@ -34,7 +34,12 @@ __device__ __forceinline__ void apply(
     for (int i = 0; i < Functor::kInputs; ++i) {
       arguments[i] = static_cast<acc_t>(in[i].values[j]);
     }
-    functor(arguments, results);
+    typename Functor::Z exponentials[Functor::kInputs - Functor::kFirst];
+#pragma unroll
+    for (int i = Functor::kFirst; i < Functor::kInputs; ++i) {
+      exponentials[i - Functor::kFirst] = typename Functor::Z(arguments[i]);
+    }
+    functor(arguments, exponentials, results);
 #pragma unroll
     for (int o = 0; o < Functor::kOutputs; ++o) {
       out[o].values[j] = static_cast<scalar_t>(results[o]);

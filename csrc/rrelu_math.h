@@ -46,12 +46,14 @@ struct FloatTraits<float> {
   // number even where the result is subnormal.
   static constexpr int kScale = 64;
   static constexpr float kUnscale = 0x1p-64f;
+  // Bits from which those of a number are taken for its reciprocal, within 6 %.
+  static constexpr bits_t kReciprocalBits = 0x7ef0d000;
   // Adding 1.5 * 2^23 rounds to an integer that stands in the low mantissa bits.
   static constexpr float kRoundMagic = 0x1.8p23f + kScale;
   static constexpr float kLn2High = 0.693359375f; // few bits: n * high is exact
   static constexpr float kLn2Low = -2.12194440e-4f;
-  // exp(-kMagnitudeMax) * alpha * kMagnitudeMax is 0 for any |alpha| below 1e4.
-  static constexpr float kMagnitudeMax = 120.0f;
+  // exp(-kMagnitudeMax) * alpha * kMagnitudeMax is 0 for any |alpha| below 1e9.
+  static constexpr float kMagnitudeMax = 130.0f;
   // q of exp(r) = 1 + r + r^2 q(r) over |r| <= ln(2) / 2, minimax in the relative
   // error of exp: 3e-9.
   static ORIGINET_HD float exp_tail(float r) {
@@ -72,6 +74,7 @@ struct FloatTraits<double> {
   static constexpr bits_t kMagnitudeBits = 0x7fffffffffffffff;
   static constexpr int kScale = 512;
   static constexpr double kUnscale = 0x1p-512;
+  static constexpr bits_t kReciprocalBits = 0x7fde1a0000000000;
   static constexpr double kRoundMagic = 0x1.8p52 + kScale;
   static constexpr double kLn2High = 6.93147180369123816490e-01;
   static constexpr double kLn2Low = 1.90821492927058770002e-10;
@@ -124,6 +127,7 @@ template <typename acc_t, bool kFast>
 struct ExpOfMinus {
   static constexpr acc_t kUnscale = FloatTraits<acc_t>::kUnscale;
   acc_t value;
+  acc_t scaled; // value / kUnscale, never subnormal
   // (1 + tail) * 2^n is the value before its last rounding; power = 2^(n + kScale).
   acc_t tail, power;
 
@@ -139,7 +143,8 @@ struct ExpOfMinus {
     const wrapping_t exponent = bit_cast<wrapping_t>(shifted) << T::kMantissaBits;
     power = bit_cast<acc_t>(exponent + wrapping_t(T::kOneBits));
     const wrapping_t mantissa = bit_cast<wrapping_t>(acc_t(1) + tail);
-    value = bit_cast<acc_t>(exponent + mantissa) * T::kUnscale;
+    scaled = bit_cast<acc_t>(exponent + mantissa);
+    value = scaled * T::kUnscale;
   }
 
   // factor * exp(-m) / kUnscale
@@ -214,7 +219,8 @@ ORIGINET_HD acc_t one_or_nan(acc_t x) {
   return bit_cast<acc_t>(T::kOneBits | nan);
 }
 
-// psi(x), with m = |x| and z = exp(-m):
+// psi(x) in few instructions, for results that are rounded to 16 bits or enter
+// sums. With m = |x| and z = exp(-m):
 //   x < 0:  (1 - alpha m) z / (1 + z)
 //   x >= 0: (1 + x) / (1 + z) = x + (1 - m z) / (1 + z), of which only the
 //           second term, at most 1, has the roundings of a quotient
@@ -246,16 +252,126 @@ ORIGINET_HD acc_t rrelu_derivative(acc_t x, Slope<acc_t, kFast> alpha) {
   return quotient * (left ? z.kUnscale : acc_t(1)) + (left ? acc_t(0) : one_or_nan(x));
 }
 
-// The ops as functors over one element, for both backends.
+// The same to less than 2 units in the last place. Every sum, product and quotient
+// below but the exponential itself is taken with the rounding error that the next
+// step would otherwise inherit. Where a * b is subtracted from something that it
+// nearly equals, the difference is exact only if the compiler contracts the two to
+// a fused multiply-add: SSE2, without it, is less exact at the zero crossings.
+
+// The part that the formulas of psi and psi' have in common. Apart from them: a loop
+// over all of it is longer than what a processor can look ahead, two loops are not.
+template <typename acc_t, bool kFast>
+struct Exponential {
+  acc_t magnitude; // m
+  acc_t scaled;    // exp(-m) / kUnscale
+
+  Exponential() = default;
+  ORIGINET_HD Exponential(acc_t magnitude, acc_t scaled) : magnitude(magnitude), scaled(scaled) {}
+  explicit ORIGINET_HD Exponential(acc_t x)
+      : magnitude(bounded_magnitude(x)), scaled(ExpOfMinus<acc_t, kFast>(magnitude).scaled) {}
+
+  // exp(-m), or less than the smallest normal number. In integers: additions and
+  // integers leave room beside the multiplications, which are the bottleneck.
+  ORIGINET_HD acc_t value() const {
+    using T = FloatTraits<acc_t>;
+    using bits_t = typename T::bits_t;
+    const bits_t bits = bit_cast<bits_t>(scaled) - (bits_t(T::kScale) << T::kMantissaBits);
+    return bit_cast<acc_t>(bits < 0 ? bits_t(0) : bits);
+  }
+};
+
+template <typename acc_t>
+struct Exponential<acc_t, true> { // computed on the way
+  Exponential() = default;
+  explicit ORIGINET_HD Exponential(acc_t) {}
+};
+
+// (1 - alpha * m) * kUnscale as the sum of two numbers, the second of which is
+// small: product = alpha * m rounded to some 20 bits behind the point, so that
+// 1 - product and, fused, product - alpha * m are exact.
+template <typename acc_t>
+struct Line {
+  acc_t high, low;
+
+  ORIGINET_HD Line(acc_t alpha_high, acc_t alpha_low, acc_t m) {
+    constexpr acc_t kUnscale = FloatTraits<acc_t>::kUnscale;
+    constexpr acc_t kRound = 12 * kUnscale;
+    const acc_t slope = alpha_high * kUnscale;
+    const acc_t product = (slope * m + kRound) - kRound;
+    high = kUnscale - product;
+    low = (product - slope * m) - alpha_low * kUnscale * m;
+  }
+};
+
+// line * (quotient + rest), where rest / b is what the division rounded off; its
+// own error, 6 %, is far below the last place.
+template <typename acc_t>
+ORIGINET_HD acc_t multiply(Line<acc_t> line, acc_t quotient, acc_t rest, acc_t b) {
+  using T = FloatTraits<acc_t>;
+  const acc_t reciprocal = bit_cast<acc_t>(T::kReciprocalBits - bit_cast<typename T::bits_t>(b));
+  return line.high * quotient + (line.high * (rest * reciprocal) + line.low * quotient);
+}
+
+// psi(x) as above. The selects are of operands: around a product they would keep the
+// compiler from contracting it.
+template <typename acc_t, bool kFast>
+ORIGINET_HD acc_t
+rrelu_forward(acc_t x, Exponential<acc_t, kFast> exponential, Slope<acc_t, kFast> alpha) {
+  if constexpr (kFast) {
+    return rrelu_forward(x, alpha);
+  } else {
+    constexpr acc_t kScaled = 1 / FloatTraits<acc_t>::kUnscale;
+    const acc_t m = exponential.magnitude;
+    const acc_t z = exponential.value();
+    const bool left = x < acc_t(0);
+    const Line<acc_t> line(left ? alpha.high : acc_t(0), left ? alpha.low : acc_t(0), m);
+    const acc_t numerator = left ? exponential.scaled : kScaled - m * exponential.scaled;
+    const acc_t denominator = acc_t(1) + z;
+    const acc_t quotient = divide<acc_t, kFast>(numerator, denominator);
+    const acc_t rest = (numerator - quotient) - quotient * z;
+    return multiply(line, quotient, rest, denominator) + (left ? acc_t(0) : x);
+  }
+}
+
+// psi'(x) as above, with b = m - 1 - z:
+//   x < 0:  (1 - alpha b) z / (1 + z)^2
+//   x >= 0: 1 + (1 + b) z / (1 + z)^2
+template <typename acc_t, bool kFast>
+ORIGINET_HD acc_t
+rrelu_derivative(acc_t x, Exponential<acc_t, kFast> exponential, Slope<acc_t, kFast> alpha) {
+  if constexpr (kFast) {
+    return rrelu_derivative(x, alpha);
+  } else {
+    constexpr acc_t kUnscale = FloatTraits<acc_t>::kUnscale;
+    const acc_t z = exponential.value();
+    const bool left = x < acc_t(0);
+    const acc_t m_1 = exponential.magnitude - acc_t(1);
+    const acc_t b = m_1 - z;
+    const acc_t b_low = (m_1 - b) - z;
+    const acc_t slope = left ? alpha.high : acc_t(-1);
+    Line<acc_t> line(slope, left ? alpha.low : acc_t(0), b);
+    line.low -= slope * kUnscale * b_low;
+    const acc_t square = z * (acc_t(2) + z) + acc_t(1);
+    const acc_t square_low = ((acc_t(1) - square) + (z + z)) + z * z;
+    const acc_t quotient = divide<acc_t, kFast>(exponential.scaled, square);
+    const acc_t rest = (exponential.scaled - quotient * square) - quotient * square_low;
+    return multiply(line, quotient, rest, square) + (left ? acc_t(0) : one_or_nan(x));
+  }
+}
+
+// The ops as functors over one element, for both backends. Inputs from kFirst on
+// come with their exponentials.
 
 template <typename acc_t, bool kFast = false>
 struct RReluForward { // x -> psi(x)
   static constexpr char kOp[] = "rrelu_forward";
   static constexpr int kInputs = 1;
+  static constexpr int kFirst = 0;
   static constexpr int kOutputs = 1;
+  using Z = Exponential<acc_t, kFast>;
   Slope<acc_t, kFast> alpha;
-  ORIGINET_HD void operator()(const acc_t (&in)[1], acc_t (&out)[1]) const {
-    out[0] = rrelu_forward(in[0], alpha);
+  ORIGINET_HD void operator()(const acc_t (&in)[1], const Z (&z)[1], acc_t (&out)[1]) const {
+    out[0] = rrelu_forward(in[0], z[0], alpha);
   }
 };
 
@@ -263,10 +379,12 @@ template <typename acc_t, bool kFast = false>
 struct RReluBackward { // grad, x -> grad * psi'(x)
   static constexpr char kOp[] = "rrelu_backward";
   static constexpr int kInputs = 2;
+  static constexpr int kFirst = 1;
   static constexpr int kOutputs = 1;
+  using Z = Exponential<acc_t, kFast>;
   Slope<acc_t, kFast> alpha;
-  ORIGINET_HD void operator()(const acc_t (&in)[2], acc_t (&out)[1]) const {
-    out[0] = in[0] * rrelu_derivative(in[1], alpha);
+  ORIGINET_HD void operator()(const acc_t (&in)[2], const Z (&z)[1], acc_t (&out)[1]) const {
+    out[0] = in[0] * rrelu_derivative(in[1], z[0], alpha);
   }
 };
 
@@ -274,10 +392,12 @@ template <typename acc_t, bool kFast = false>
 struct RReluAddForward { // a, b -> psi(a) + psi(b)
   static constexpr char kOp[] = "rrelu_add_forward";
   static constexpr int kInputs = 2;
+  static constexpr int kFirst = 0;
   static constexpr int kOutputs = 1;
+  using Z = Exponential<acc_t, kFast>;
   Slope<acc_t, kFast> alpha;
-  ORIGINET_HD void operator()(const acc_t (&in)[2], acc_t (&out)[1]) const {
-    out[0] = rrelu_forward(in[0], alpha) + rrelu_forward(in[1], alpha);
+  ORIGINET_HD void operator()(const acc_t (&in)[2], const Z (&z)[2], acc_t (&out)[1]) const {
+    out[0] = rrelu_forward(in[0], z[0], alpha) + rrelu_forward(in[1], z[1], alpha);
   }
 };
 
@@ -285,11 +405,13 @@ template <typename acc_t, bool kFast = false>
 struct RReluAddBackward { // grad, a, b -> grad * psi'(a), grad * psi'(b)
   static constexpr char kOp[] = "rrelu_add_backward";
   static constexpr int kInputs = 3;
+  static constexpr int kFirst = 1;
   static constexpr int kOutputs = 2;
+  using Z = Exponential<acc_t, kFast>;
   Slope<acc_t, kFast> alpha;
-  ORIGINET_HD void operator()(const acc_t (&in)[3], acc_t (&out)[2]) const {
-    out[0] = in[0] * rrelu_derivative(in[1], alpha);
-    out[1] = in[0] * rrelu_derivative(in[2], alpha);
+  ORIGINET_HD void operator()(const acc_t (&in)[3], const Z (&z)[2], acc_t (&out)[2]) const {
+    out[0] = in[0] * rrelu_derivative(in[1], z[0], alpha);
+    out[1] = in[0] * rrelu_derivative(in[2], z[1], alpha);
   }
 };
 

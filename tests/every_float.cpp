@@ -6,8 +6,8 @@
 //     every_float ALPHA STEP LEVEL=LIBRARY...
 //
 // STEP 1 takes every float, another every STEP-th. Prints a line for each level that
-// the processor has and each function: the largest error, where, and how many inputs
-// are more than 1 unit off.
+// the processor has, each function, and the inputs next to its zero crossing and all
+// others: the largest error, where, and how many inputs are more than 1 unit off.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -101,6 +101,11 @@ double units_off_wide(Function function, float x, double alpha, float got) {
   return units_off(got, rounded, static_cast<double>(error < 0 ? -error : error));
 }
 
+// Next to the zero crossing is where the sum in psi or psi' is less than 2^-16 of its
+// largest term.
+enum Place { kElsewhere, kCrossing, kPlaces };
+constexpr const char* kPlaceNames[kPlaces] = {"elsewhere", "crossing"};
+
 struct Worst {
   double units = -1;
   float x = 0;
@@ -118,14 +123,15 @@ struct Worst {
 struct Level {
   std::string name;
   Kernel* kernels[kFunctions];
-  Worst worst[kFunctions];
+  Worst worst[kFunctions][kPlaces];
 };
 
 // Inputs of one sign, and what is exact for them.
 struct Block {
   int64_t n = 0;
   float x[kBlock], ones[kBlock], got[kBlock], tail[kTail];
-  double z[kBlock], want[kFunctions][kBlock], units[kBlock];
+  double z[kBlock], want[kFunctions][kBlock], units[kPlaces][kBlock];
+  double crossing[kFunctions][kBlock]; // 1 or 0
 
   Block() {
     std::fill_n(ones, kBlock, 1.0f);
@@ -141,32 +147,42 @@ struct Block {
         want[f][i] = finite(exact<double>(Function(f), x[i], z[i], alpha));
       }
       // Where the sum cancels, double has too few digits.
+      std::fill_n(crossing[f], n, 0.0);
       for (int64_t i = 0; sign < 0 && i < n; ++i) {
-        const double m = magnitudes[i], factor = 1 + alpha * (f == kForward ? -m : 1 - m + z[i]);
-        if (std::fabs(factor) < 0x1p-12 * (1 + std::fabs(alpha) * m)) {
+        const double m = magnitudes[i], sum = 1 + alpha * (f == kForward ? -m : 1 - m + z[i]);
+        const double cancelled = std::fabs(sum) / (1 + std::fabs(alpha) * m);
+        if (cancelled < 0x1p-12) {
           want[f][i] = finite(static_cast<double>(exact_wide(Function(f), x[i], alpha)));
         }
+        crossing[f][i] = cancelled < 0x1p-16;
       }
     }
   }
 
   // False if the end of a loop gives other bits than its body.
-  bool compare(const Level& level, Function function, double alpha, Worst& worst) {
+  bool compare(const Level& level, Function function, double alpha, Worst (&worst)[kPlaces]) {
     level.kernels[function](x, ones, got, n, alpha);
-    double largest = 0;
-    int64_t above_one = 0;
-#pragma omp simd reduction(max : largest) reduction(+ : above_one)
     for (int64_t i = 0; i < n; ++i) {
       const double error = std::fabs(finite(got[i]) - want[function][i]);
-      units[i] = units_off(got[i], want[function][i], error);
-      largest = units[i] > largest ? units[i] : largest;
-      above_one += units[i] > 1;
+      const double off = units_off(got[i], want[function][i], error);
+      units[kElsewhere][i] = crossing[function][i] != 0 ? 0 : off;
+      units[kCrossing][i] = crossing[function][i] != 0 ? off : 0;
     }
-    if (largest > worst.units) {
-      worst.units = largest;
-      worst.x = x[std::max_element(units, units + n) - units];
+    for (int place = 0; place < kPlaces; ++place) {
+      const double* off = units[place];
+      double largest = 0;
+      int64_t above_one = 0;
+#pragma omp simd reduction(max : largest) reduction(+ : above_one)
+      for (int64_t i = 0; i < n; ++i) {
+        largest = off[i] > largest ? off[i] : largest;
+        above_one += off[i] > 1;
+      }
+      if (largest > worst[place].units) {
+        worst[place].units = largest;
+        worst[place].x = x[std::max_element(off, off + n) - off];
+      }
+      worst[place].above_one += above_one;
     }
-    worst.above_one += above_one;
     const int64_t some = std::min(n, kTail);
     level.kernels[function](x, ones, tail, some, alpha);
     return std::memcmp(tail, got, some * sizeof(float)) == 0;
@@ -273,21 +289,25 @@ int main(int argc, char** argv) {
       same &= mine_same;
       for (size_t l = 0; l < levels.size(); ++l) {
         for (int f = 0; f < kFunctions; ++f) {
-          levels[l].worst[f].merge(mine[l].worst[f]);
+          for (int place = 0; place < kPlaces; ++place) {
+            levels[l].worst[f][place].merge(mine[l].worst[f][place]);
+          }
         }
       }
     }
   }
   for (const Level& level : levels) {
     for (int f = 0; f < kFunctions; ++f) {
-      const Worst& worst = level.worst[f];
-      const float one = 1;
-      float got;
-      level.kernels[f](&worst.x, &one, &got, 1, alpha);
-      std::printf(
-          "%s %s %.4f at %.9g above one %lld\n", level.name.c_str(), kNames[f],
-          units_off_wide(Function(f), worst.x, alpha, got), worst.x,
-          static_cast<long long>(worst.above_one));
+      for (int place = 0; place < kPlaces; ++place) {
+        const Worst& worst = level.worst[f][place];
+        const float one = 1;
+        float got;
+        level.kernels[f](&worst.x, &one, &got, 1, alpha);
+        std::printf(
+            "%s %s %s %.4f at %.9g above one %lld\n", level.name.c_str(), kNames[f],
+            kPlaceNames[place], units_off_wide(Function(f), worst.x, alpha, got), worst.x,
+            static_cast<long long>(worst.above_one));
+      }
     }
   }
   if (!same) {
