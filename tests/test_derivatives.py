@@ -229,3 +229,35 @@ def test_the_other_label_of_the_same_torch_is_served():
     code = "import torch; torch.__version__ = torch.__version__.split('+')[0] + '+cu999'; import "
     code += "originet_ext; print(originet_ext.build_info()['autograd'])"
     assert ask(code, ORIGINET_AUTOGRAD="auto").stdout.startswith("C++, built with torch ")
+
+
+# Traced modules, and weights of a pool
+
+
+def test_traced_module_with_parameters_is_saved(tmp_path):
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 3),
+        originet_ext.FusedRReLU(),
+        torch.nn.Linear(3, 2),
+        originet_ext.FusedRReLU(inplace=True),
+    )
+    torch.jit.save(torch.jit.trace(model, X), tmp_path / "model.pt")
+    loaded = torch.jit.load(tmp_path / "model.pt")
+    close(loaded(X), model(X))
+    for module in (model, loaded):
+        module(X).square().sum().backward()
+    for got, want in zip(loaded.parameters(), model.parameters(), strict=True):
+        close(got.grad, want.grad)
+
+
+def test_weights_of_a_pool_in_torch_func():
+    frames, weights = ROWS, TANGENT
+
+    def pool(w):
+        return originet_ext.temporal_pool(frames, w)
+
+    close(torch.func.jacfwd(pool)(weights), frames.T)
+    close(torch.func.jacrev(pool)(weights), frames.T)
+    close(torch.vmap(pool)(torch.eye(3)), frames)
+    hessian = torch.func.hessian(lambda w: pool(w).square().sum())(weights)
+    close(hessian, 2 * frames @ frames.T)

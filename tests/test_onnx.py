@@ -209,3 +209,15 @@ def test_exported_program_after_run_decompositions():
             **results(torch.onnx.export(decomposed, verbose=False), x),
         }
         assert_close(got, model(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")  # that this exporter is the old one
+def test_legacy_exporter(tmp_path):
+    model = torch.nn.Sequential(
+        torch.nn.Linear(4, 4), FusedRReLU(), torch.nn.Linear(4, 2), FusedRReLU(inplace=True)
+    )
+    x, path = torch.randn(3, 4), tmp_path / "model.onnx"
+    torch.onnx.export(model, (x,), path, dynamo=False, opset_version=17)
+    session = onnxruntime.InferenceSession(path)
+    (got,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(got), model(x), rtol=1e-5, atol=1e-6)
