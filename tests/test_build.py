@@ -126,6 +126,21 @@ def test_cuda_can_be_refused(tmp_path):
     assert "originet: CUDA kernels: no because ORIGINET_CUDA=0" in result.stderr
 
 
+def test_the_autograd_library_is_built_where_it_fits_torch(tmp_path):
+    unknown = "not built because it is written for torch 2.11 to 2.14, not for 2.99.0"
+    for version, wish, decision in (
+        ("2.13.0", "auto", "built with torch 2.13.0"),
+        ("2.13.0", "python", "not built because ORIGINET_AUTOGRAD=python"),
+        ("2.99.0", "auto", unknown),
+        ("2.99.0", "cpp", "built with torch 2.99.0"),
+    ):
+        path = fake_torch(tmp_path / wish / version, version, None)
+        result = build(tmp_path, ORIGINET_CUDA="0", ORIGINET_AUTOGRAD=wish, PYTHONPATH=path)
+        assert f"originet: C++ autograd: {decision}\n" in result.stderr
+    result = build(tmp_path, ORIGINET_CUDA="0", ORIGINET_AUTOGRAD="rust")
+    assert "ORIGINET_AUTOGRAD must be auto, cpp or python, got 'rust'" in result.stderr
+
+
 @needs_nvcc
 def test_nvcc_of_another_major_version_is_named(tmp_path):
     path = fake_torch(tmp_path, "2.13.0+cu88", "8.8")
