@@ -15,10 +15,11 @@ from torch import Tensor
 from torch._functorch.autograd_function import enable_single_level_autograd_function
 from torch.autograd import forward_ad
 
+from originet_ext._checks import MOTION_METHODS
 from originet_ext._decomposition import second_derivative
 from originet_ext._library import ops
-from originet_ext._weights import weight_terms
 from originet_ext.reference import normalize_images
+from originet_ext.sliding import overlapping_clips
 
 # Kept alive, as its registrations end with it.
 _library = torch.library.Library("originet", "IMPL")
@@ -529,15 +530,12 @@ def _sliding_kernel(
     """Where a derivative may be asked for, every window is a clip of its own."""
     if not _is_differentiated(frames):
         return _below(_sliding, keys, frames, window, stride, method, normalize)
+    if method not in MOTION_METHODS:
+        return overlapping_clips(frames, window, stride, method, normalize)
     windows = (len(frames) - window) // stride + 1
     starts = torch.arange(windows, device="cpu") * stride
-    if method in ("absolute", "rectified"):
-        clips = torch.stack([starts, torch.full_like(starts, window)], 1)
-        return _motion([frames], clips, windows * window, method == "rectified", normalize)
-    index, weights = map(torch.from_numpy, weight_terms(method, window))
-    ends = torch.full_like(starts, len(index))
-    clips = torch.stack([starts, torch.zeros_like(starts), ends], 1)
-    return _temporal([frames], clips, index, weights, windows * len(index), normalize)
+    clips = torch.stack([starts, torch.full_like(starts, window)], 1)
+    return _motion([frames], clips, windows * window, method == "rectified", normalize)
 
 
 for _op, _kernel in {

@@ -77,7 +77,7 @@ def sliding_active_images(
     check_method("sliding_active_images", method, normalize)
     check_windows("sliding_active_images", frames, window, stride)
     if method not in _RUNNING:
-        return _overlapping_clips(frames, window, stride, method, normalize)
+        return overlapping_clips(frames, window, stride, method, normalize)
     order = memory_order(frames)
     if order is None:
         return ops.sliding_pool.default(frames, window, stride, method, normalize)
@@ -86,10 +86,10 @@ def sliding_active_images(
     return images.permute([order.index(d) for d in range(len(order))])
 
 
-def _overlapping_clips(
+def overlapping_clips(
     frames: Tensor, window: int, stride: int, method: str, normalize: str
 ) -> Tensor:
-    """[W, ...]: every window as a clip of its own."""
+    """Gives the images [W, ...] of a linear method, every window as a clip of its own."""
     windows = (len(frames) - window) // stride + 1
     starts = torch.arange(windows, device="cpu") * stride
     # While compiling, the length of a range is a constant, even where `window` is a symbol.

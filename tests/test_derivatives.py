@@ -7,12 +7,16 @@ reference, in plain PyTorch, says what is right; F.silu goes through the same te
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import originet_ext
 from originet_ext import build_info, fused_rrelu, fused_rrelu_, reference
@@ -185,13 +189,55 @@ def test_the_op_in_place_returns_its_argument():
     torch.library.opcheck(torch.ops.originet.rrelu_forward_.default, (X.clone(), 0.1))
 
 
-def test_threads_and_profiler_see_the_op():
+def test_profiler_tracer_and_modes_see_the_ops():
     with torch.profiler.profile() as profile:
         fused_rrelu(X)
         fused_rrelu_(X.clone())
     assert {"originet::rrelu_forward", "originet::rrelu_forward_"} <= {
         event.key for event in profile.key_averages()
     }
+    traced = torch.jit.trace(fused_rrelu, X, check_trace=False)
+    assert "originet::rrelu_forward" in str(traced.graph)
+
+    class Recorded(TorchDispatchMode):
+        names: ClassVar[list[str]] = []
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func.namespace == "originet":
+                self.names.append(func.name())
+            return func(*args, **kwargs or {})
+
+    class Functions(TorchFunctionMode):
+        seen: ClassVar[list] = []
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            self.seen.append(func)
+            return func(*args, **kwargs or {})
+
+    with Recorded():
+        fused_rrelu(X)
+        originet_ext.fused_rrelu_add(X, X)
+    assert Recorded.names == ["originet::rrelu_forward", "originet::rrelu_add_forward"]
+    with Functions():
+        fused_rrelu(X)
+    assert fused_rrelu in Functions.seen
+
+
+def test_many_threads_at_once():
+    """The GIL is released; results and gradients do not mix."""
+
+    def work(i):
+        x = torch.full((100_000,), i / 4, requires_grad=True)
+        for _ in range(5):
+            y = fused_rrelu(x)
+            (grad,) = torch.autograd.grad(y.sum(), x)
+        return x, y, grad
+
+    with ThreadPoolExecutor(8) as pool:
+        for x, y, grad in pool.map(work, range(-8, 8)):
+            want = reference.fused_rrelu(x)
+            torch.testing.assert_close(y, want)
+            torch.testing.assert_close(grad, torch.autograd.grad(want.sum(), x)[0])
 
 
 # Which kernels are in use
