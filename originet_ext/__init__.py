@@ -10,12 +10,12 @@ from originet_ext._library import build_info, native
 from originet_ext._timm import register_with_timm
 from originet_ext.accumulator import ActiveImageAccumulator
 from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image
+from originet_ext.replace import replace_activations
 from originet_ext.rrelu import (
     FusedRReLU,
     fused_rrelu,
     fused_rrelu_,
     fused_rrelu_add,
-    replace_activations,
 )
 from originet_ext.rrelu_norm import fused_rrelu_add_norm
 from originet_ext.sliding import sliding_active_images

@@ -3,8 +3,6 @@
 Not `torch.nn.RReLU`, which is *randomized leaky* ReLU, another function.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.overrides import (
@@ -141,52 +139,6 @@ class FusedRReLU(nn.Module):
     def extra_repr(self) -> str:
         """Shows the arguments, as `torch.nn` activations do."""
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
-
-
-def replace_activations(
-    model: nn.Module,
-    old: type[nn.Module] | tuple[type[nn.Module], ...] = (
-        nn.ReLU,
-        nn.ReLU6,
-        nn.LeakyReLU,
-        nn.ELU,
-        nn.GELU,
-        nn.SiLU,
-        nn.Mish,
-        nn.Hardswish,
-    ),
-    new: Callable[[], nn.Module] = FusedRReLU,
-) -> int:
-    """Swaps activation modules of a model, in place.
-
-    A module that the model uses under several names stays shared. Activations called as functions
-    (`F.relu`) are not modules and stay.
-
-    Args:
-        model: changed in place; parameters and state_dict keys stay as they are.
-        old: module types to replace, subclasses included.
-        new: called without arguments for each replacement.
-
-    Returns:
-        The number of distinct modules replaced.
-
-    Raises:
-        ValueError: the model itself is of a type in `old`, so that nothing holds it.
-    """
-    if isinstance(model, old):
-        raise ValueError(
-            f"replace_activations: the model itself is a {type(model).__name__}; "
-            "only modules inside of a model can be replaced"
-        )
-    replacements: dict[nn.Module, nn.Module] = {}
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):
-            if child is None or not isinstance(child, old):
-                continue
-            if child not in replacements:
-                replacements[child] = new().train(child.training)
-            parent._modules[name] = replacements[child]
-    return len(replacements)
 
 
 def _short_way_open() -> bool:
