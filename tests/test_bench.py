@@ -132,6 +132,10 @@ def test_rrelu_case_checks_both_ends_of_a_large_tensor(monkeypatch):
         (lambda: bench.compiled_case("pool", 4096), "context .* 'pool'"),
         (lambda: bench.compiled_case("alone", 4096, mode="full"), "mode .* 'full'"),
         (lambda: bench.compiled_case("alone", 4095), "elements .* 4095"),
+        (lambda: bench.join_case("product", 1024), "kind .* 'product'"),
+        (lambda: bench.join_case("sum", 4, mode="train"), "mode .* 'train'"),
+        (lambda: bench.join_case("norm", 1000), "elements .* 1000"),
+        (lambda: bench.join_case("sum", 0), "elements .* 0"),
         (lambda: bench.jobs("psi", CPU), "subject .* 'psi'"),
         (lambda: bench.jobs("rrelu", CPU, threads=[2, 0]), r"threads .* \[2, 0\]"),
         (lambda: bench.dtype("int8"), "dtype .* 'int8'"),
@@ -177,6 +181,39 @@ def test_model_case_refuses_a_wrong_activation(monkeypatch, mode):
     monkeypatch.setattr(bench.model, "FusedRReLU", wrong)
     with pytest.raises(RuntimeError, match=f"OrigiNet {mode}: .* provider 'fused' is wrong"):
         bench.model_case(2, mode=mode, providers=["fused"])
+
+
+@pytest.mark.parametrize("kind", bench.JOINS)
+def test_join_case_differentiates_by_both_branches(kind):
+    case = bench.join_case(kind, 2048, mode="full")
+    assert list(case.calls) == ["fused", "unfused", "eager", "silu"] and case.bytes == 0
+    for name, call in case.calls.items():
+        y, of_a, of_b = call()
+        assert y.numel() == 2048 and not torch.equal(of_a, of_b), name
+    forward = bench.join_case(kind, 2048)
+    torch.testing.assert_close(forward.calls["fused"](), case.calls["fused"]()[0], rtol=0, atol=0)
+    assert not torch.allclose(forward.calls["fused"](), forward.calls["silu"](), rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("sum", "fused_rrelu_add"), ("norm", "fused_rrelu_add_norm")]
+)
+def test_join_case_refuses_a_wrong_kernel(kind, name, monkeypatch):
+    right = getattr(originet_ext, name)
+    monkeypatch.setattr(originet_ext, name, lambda *args: right(*args) * (1 + 1e-3))
+    with pytest.raises(RuntimeError, match=f"join {kind}: provider 'fused' is wrong"):
+        bench.join_case(kind, 1024)
+
+
+def test_join_jobs_cover_kinds_modes_and_sizes():
+    listed = cases("join", threads=[1, 2])
+    sizes = {"sum": range(8, 21, 2), "norm": range(10, 21, 2)}
+    assert sorted((kind, options["mode"], size) for kind, size, options, _ in listed) == sorted(
+        (kind, mode, 1 << exponent)
+        for kind, mode in itertools.product(bench.JOINS, bench.JOIN_MODES)
+        for exponent in sizes[kind]
+    )
+    assert {threads for *_, threads in listed} == {2}
 
 
 def test_compiled_case_trains_every_provider_in_16_bits():

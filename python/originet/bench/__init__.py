@@ -28,6 +28,7 @@ from originet.bench.compiled import (
     compiled_jobs,
 )
 from originet.bench.harness import Case, Job, run_jobs, saved_bytes, time_case
+from originet.bench.join import JOIN_MODES, JOINS, join_case, join_jobs
 from originet.bench.loso import loso_case, loso_jobs, loso_providers
 from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
 from originet.bench.prepare import PREPARE_VARIANTS, prepare_case, prepare_jobs, prepare_providers
@@ -52,6 +53,8 @@ __all__ = [
     "COMPILED_CONTEXTS",
     "COMPILED_MODES",
     "DTYPES",
+    "JOINS",
+    "JOIN_MODES",
     "MODEL_MODES",
     "MODEL_PROVIDERS",
     "MODES",
@@ -69,6 +72,7 @@ __all__ = [
     "dtype",
     "eager_rrelu",
     "jobs",
+    "join_case",
     "loso_case",
     "loso_providers",
     "model_case",
@@ -90,7 +94,7 @@ __all__ = [
     "write_results",
 ]
 
-SUBJECTS = ("rrelu", "compiled", "active-image", "model", "prepare", "loso")
+SUBJECTS = ("rrelu", "join", "compiled", "active-image", "model", "prepare", "loso")
 
 
 def jobs(
@@ -111,9 +115,10 @@ def jobs(
         threads: Counts of CPU threads; 1 and torch's present number by default.
         quick: A few sizes and nothing compiled: seconds, not minutes.
 
-    Subject "compiled" is psi in small compiled networks, none of them quick; "active-image" is
-    single clips, ragged batches, windows and, on the CPU, streams; "prepare", on the CPU alone, is
-    clips on disk; "loso" is a leave-one-subject-out run.
+    Subject "join" is psi(a) + psi(b), with batch normalisation and without, in float32; "compiled"
+    is psi in small compiled networks, none of them quick; "active-image" is single clips, ragged
+    batches, windows and, on the CPU, streams; "prepare", on the CPU alone, is clips on disk; "loso"
+    is a leave-one-subject-out run.
 
     Raises:
         InputError: Unknown subject, or a number of threads below 1.
@@ -128,6 +133,8 @@ def jobs(
         if dtypes is None:
             dtypes = (torch.float32,) if quick else DTYPES
         return rrelu_jobs(device, dtypes=dtypes, threads=counts, quick=quick)
+    if subject == "join":
+        return join_jobs(device, threads=counts, quick=quick)
     if subject == "compiled":
         kinds = COMPILED_DTYPES if dtypes is None else dtypes
         return compiled_jobs(device, dtypes=kinds, threads=counts, quick=quick)

@@ -13,6 +13,7 @@ from originet.timing import Row
 # In the order of the tables.
 _TITLES = {
     "rrelu": "Psi",
+    "join": "The sum of two psi, and its batch normalisation",
     "compiled": "Psi in compiled networks",
     "active_image": "Active image",
     "ragged": "Batches of ragged clips",
@@ -23,8 +24,9 @@ _TITLES = {
     "loso": "Leave-one-subject-out",
 }
 # Which cases stand for the others in the README: a colour clip; OrigiNet at batch 32; compiled
-# networks with 2^18 elements where psi is.
+# networks with 2^18 elements where psi is; joins of as many, and of few.
 _README_SHAPES = ("64x340x280x3", "32x3x128x128", "1024x256", "64x16x16x16")
+_JOIN_SHAPES = ("1024", "262144", "1x16x8x8", "256x16x8x8")
 _SHORT_VIDEO = "2000x128x128"  # whose windows make a table of their own, by their length
 _SMALL_FRAME = "x32x32"  # of clips of many lengths, which make another
 # The subjects that are drawn, their names, and what over what.
@@ -165,6 +167,7 @@ def _representative(rows: Sequence[Row]) -> list[Row]:
             and (row.mode == "cold" or (row.benchmark, row.shape) not in cold)
         )
         or row.subject in ("ragged", "stream", "prepare")
+        or (row.subject == "join" and row.shape in _JOIN_SHAPES)
         or (row.subject == "loso" and row.shape.endswith("x128x128"))
         or (row.subject == "windows" and row.shape != _SHORT_VIDEO)
         or (row in flat and _nbytes(row) == max(sizes))
