@@ -78,6 +78,10 @@ def check_norm(
         eps: added to the variance.
         alpha: slope of psi.
     """
+    for name, branch in (("a", a), ("b", b)):
+        check_floating(function, name, branch)
+        if branch.is_nested:
+            raise ValueError(f"{function}: {name} is a nested tensor, whose channels have no size")
     check_same(function, a, b)
     check_alpha(function, alpha)
     shape = a.shape

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from originet_ext import _dtensor
 from originet_ext._decomposition import decompositions
 
 
@@ -20,6 +21,8 @@ def call(op: Any, *args: Any) -> Any:
     Returns:
         What it returns.
     """
+    if not torch.compiler.is_compiling():
+        _dtensor.register()
     if torch.onnx.is_in_onnx_export():
         op = decompositions().get(op, op)
     return op(*args)

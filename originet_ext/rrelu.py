@@ -11,9 +11,11 @@ from torch.overrides import (
     has_torch_function_variadic,
 )
 
+from originet_ext import _dtensor
 from originet_ext._checks import check_alpha, check_floating, check_same
 from originet_ext._dispatch import call
 from originet_ext._library import native, ops
+from originet_ext._nested import on_parts
 
 
 def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
@@ -23,8 +25,8 @@ def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
     the kink x = 0 is the right one, 0.75. psi(-inf) = 0, psi(+inf) = +inf, NaN gives NaN.
 
     Args:
-        x: any shape and strides, float16, bfloat16, float32 or float64. 16-bit types compute in
-            float32 and round once.
+        x: any shape and strides, float16, bfloat16, float32 or float64; nested tensors of both
+            layouts and DTensors too. 16-bit types compute in float32 and round once.
         alpha: slope of L below zero, finite.
 
     Returns:
@@ -49,6 +51,8 @@ def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
         return handle_torch_function(fused_rrelu, (x,), x, alpha=alpha)
     check_floating("fused_rrelu", "x", x)
     check_alpha("fused_rrelu", alpha)
+    if x.is_nested:
+        return on_parts(lambda part: fused_rrelu(part, alpha), x)
     return call(ops.rrelu_forward.default, x, alpha)
 
 
@@ -79,9 +83,11 @@ def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
         return handle_torch_function(fused_rrelu_, (x,), x, alpha=alpha)
     check_floating("fused_rrelu_", "x", x)
     check_alpha("fused_rrelu_", alpha)
+    if x.is_nested:
+        return x.copy_(fused_rrelu(x.clone(), alpha))
     if torch.onnx.is_in_onnx_export():
         return x.copy_(fused_rrelu(x, alpha))
-    ops.rrelu_forward_.default(x, alpha)
+    call(ops.rrelu_forward_.default, x, alpha)
     return x
 
 
@@ -107,8 +113,10 @@ def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
         return y
     if has_torch_function_variadic(a, b):
         return handle_torch_function(fused_rrelu_add, (a, b), a, b, alpha=alpha)
-    check_same("fused_rrelu_add", a, b)
     check_alpha("fused_rrelu_add", alpha)
+    if any(isinstance(each, Tensor) and each.is_nested for each in (a, b)):
+        return on_parts(lambda p, q: fused_rrelu_add(p, q, alpha), a, b)
+    check_same("fused_rrelu_add", a, b)
     return call(ops.rrelu_add_forward.default, a, b, alpha)
 
 
@@ -129,6 +137,7 @@ class FusedRReLU(nn.Module):
     def __init__(self, alpha: float = 0.1, inplace: bool = False) -> None:
         super().__init__()
         check_alpha("FusedRReLU", alpha)
+        _dtensor.register()  # for compiled models, whose calls cannot
         self.alpha = float(alpha)
         self.inplace = inplace
 
