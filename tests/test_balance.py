@@ -7,7 +7,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from originet.balance import balanced_weights, epoch_order
 from originet.config import Config
-from originet.predict import predict
+from originet.prediction import predict
 from originet.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from originet.augment import augmented_views
-from originet.config import Config
+from originet.config import PROTOCOLS, Config
 from originet.fold import FoldJob, FoldOutcome, run_folds
 from originet.loso import LosoResult, run_loso, subject_splits
-from originet.predict import predict
-from originet.protocol import PROTOCOLS
+from originet.prediction import predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -16,7 +16,7 @@ from originet.config import Config
 from originet.device import set_seed
 from originet.errors import InputError
 from originet.loso import run_loso, subject_splits
-from originet.predict import predict
+from originet.prediction import predict
 from originet.rundir import claim
 from originet.saved_results import read_results
 from originet.train import fit

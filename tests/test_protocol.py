@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from originet.config import Config
+from originet.config import PROTOCOLS, Config
 from originet.errors import InputError
 from originet.protocol import (
-    PROTOCOLS,
     describe,
     fold_parts,
     paper_parts,

@@ -13,7 +13,7 @@ from originet.config import Config
 from originet.device import pick_device, set_seed
 from originet.errors import InputError
 from originet.model import OrigiNet
-from originet.predict import predict, to_input
+from originet.prediction import predict, to_input
 from originet.protocol import split_clips
 from originet.train import fit
 

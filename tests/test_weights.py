@@ -15,7 +15,7 @@ import originet
 from originet.config import Config
 from originet.errors import InputError
 from originet.model import OrigiNet
-from originet.predict import predict
+from originet.prediction import predict
 from originet.weights import load_fold_weights, to_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,13 +1,51 @@
-"""Micro-expression recognition with active images and OrigiNet."""
+"""Micro-expression recognition with active images and OrigiNet.
 
-from originet.config import Config
-from originet.datasets import load_dataset
-from originet.errors import InputError
-from originet.loso import LosoResult, run_loso
-from originet.model import OrigiNet
-from originet.predict import predict
-from originet.prepare import active_images
-from originet.train import fit
+A name is imported when it is first asked for, so that what needs none of torch, such as the help of
+the command line, does not wait for it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from originet.config import Config
+    from originet.datasets import load_dataset
+    from originet.errors import InputError
+    from originet.loso import LosoResult, run_loso
+    from originet.model import OrigiNet
+    from originet.prediction import predict
+    from originet.prepare import active_images
+    from originet.train import fit
+else:
+    _HOMES = {
+        "Config": "config",
+        "InputError": "errors",
+        "LosoResult": "loso",
+        "OrigiNet": "model",
+        "active_images": "prepare",
+        "fit": "train",
+        "load_dataset": "datasets",
+        "predict": "prediction",
+        "run_loso": "loso",
+    }
+
+    def __getattr__(name):
+        """Imports a public name, or a module, as `originet.weights`; see PEP 562."""
+        if name in _HOMES:
+            found = getattr(importlib.import_module(f"originet.{_HOMES[name]}"), name)
+            globals()[name] = found  # the next look-up does not come here
+            return found
+        if not name.startswith("_"):
+            try:
+                return importlib.import_module(f"originet.{name}")
+            except ModuleNotFoundError as error:
+                if error.name != f"originet.{name}":  # a package that it needs is missing
+                    raise
+        raise AttributeError(f"module 'originet' has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Config",

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from originet.config import ROTATIONS
 from originet.errors import InputError
-
-ROTATIONS = (-45, -30, -15, 0, 15, 30, 45)
 
 
 def rotate(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:

@@ -6,17 +6,14 @@ Both count the training images alone, so validation clips and the test subject h
 import torch
 from torch import Tensor
 
-CLASS_WEIGHTS = ("none", "balanced")
-SAMPLINGS = ("shuffled", "balanced")
-
 
 def epoch_order(labels: Tensor, sampling: str, generator: torch.Generator) -> Tensor:
     """Draws the images of one epoch.
 
     Args:
         labels: Class indices of the training images, [M] int64 on the CPU.
-        sampling: One of `SAMPLINGS`: "shuffled" for a permutation, "balanced" for draws with
-            replacement in which each class present is equally likely.
+        sampling: One of `originet.config.SAMPLINGS`: "shuffled" for a permutation, "balanced" for
+            draws with replacement in which each class present is equally likely.
         generator: Of the CPU; a training has its own, so that no other one changes its order.
 
     Returns:

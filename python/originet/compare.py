@@ -39,7 +39,7 @@ from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.files import write_atomically
 from originet.lbp_top import LbpTopResult, pattern_function, run_lbp_top
-from originet.predict import to_input
+from originet.prediction import to_input
 from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult

@@ -6,16 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from originet import renamed
-from originet.augment import ROTATIONS
-from originet.balance import CLASS_WEIGHTS, SAMPLINGS
+from originet.choices import METHODS
 from originet.errors import InputError
-from originet.model import VARIANTS
-from originet.protocol import PROTOCOLS
-from originet_ext import METHODS
 
+VARIANTS = ("paper", "authors")
+PROTOCOLS = ("strict", "paper")
+ROTATIONS = (-45, -30, -15, 0, 15, 30, 45)
+CLASS_WEIGHTS = ("none", "balanced")
+SAMPLINGS = ("shuffled", "balanced")
 SELECTIONS = ("validation", "last")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -161,7 +160,7 @@ def _require(condition: bool, name: str, expectation: str, value: object) -> Non
 
 def _plain(value: Any) -> Any:
     """Turns NumPy's numbers into Python's, and what holds several into a tuple, to be hashable."""
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # NumPy's, which need not be imported for that
         value = value.tolist()
     if isinstance(value, Iterable) and not isinstance(value, str):
         return tuple(_plain(item) for item in value)

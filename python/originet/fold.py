@@ -24,7 +24,7 @@ from originet.config import Config
 from originet.device import set_seed
 from originet.errors import InputError, one_line
 from originet.memory import keep_freed_memory
-from originet.predict import predict
+from originet.prediction import predict
 from originet.protocol import is_leaky
 from originet.train import History, Training, fit_together
 from originet.weights import to_safetensors

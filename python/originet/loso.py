@@ -50,8 +50,8 @@ def run_loso(
     Args:
         table: The clips.
         model: Makes a network for a number of classes; None is OrigiNet as `config` says. It is
-            called with what `originet.predict.to_input` gives, which it must not write to, and its
-            weights are brought to channels_last: `view` must be `reshape` or `flatten` there.
+            called with what `originet.prediction.to_input` gives, which it must not write to, and
+            its weights are brought to channels_last: `view` must be `reshape` or `flatten` there.
         config: Settings; None is `Config()`.
         images: Active images of the clips in table order, [N, S, S] uint8 with S the configured
             image_size; None makes them by `originet.prepare.active_images`.

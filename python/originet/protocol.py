@@ -9,17 +9,14 @@ two parts with a ratio of 80:20"; "we augmented the generated active images". It
 copies of a clip stay together; `docs/design.md` has the reading behind "paper".
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from originet.config import Config
 from originet.errors import InputError
 
-if TYPE_CHECKING:
-    from originet.config import Config
-
-PROTOCOLS = ("strict", "paper")
 LEAK = (
     "Leaky: copies of one clip are trained on and validated on, so the validation figures, and the "
     "epoch chosen by them, say little about new clips. The test subject is left out all the same."
@@ -43,7 +40,7 @@ class Parts(NamedTuple):
     """Its view, [V]."""
 
 
-def fold_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Parts:
+def fold_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
     """Chooses the training and the validation images of a fold, as `config.protocol` says.
 
     Args:
@@ -61,7 +58,7 @@ def fold_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Parts:
     return parts(labels, config, seed)
 
 
-def strict_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Parts:
+def strict_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
     """Splits the clips, then augments those of the training part; see `fold_parts`.
 
     No clip has images in both parts, and the validation images are as they are at test time.
@@ -71,7 +68,7 @@ def strict_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Part
     return Parts(clips, views, validation, np.zeros_like(validation))
 
 
-def paper_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Parts:
+def paper_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
     """Augments all clips, then splits their copies at random, as the paper reads; see `fold_parts`.
 
     This leaks: of nearly every clip some copies are trained on and others validated on.
@@ -90,7 +87,7 @@ def paper_parts(labels: NDArray[np.int64], config: "Config", seed: int) -> Parts
 
 
 def _all_copies(
-    clips: NDArray[np.int64], config: "Config"
+    clips: NDArray[np.int64], config: Config
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The clip and the view of every augmented copy of some clips, clip by clip."""
     views = np.arange(1, 1 + config.copies)
@@ -133,7 +130,7 @@ def is_leaky(protocol: str) -> bool:
     """Tells whether copies of one clip can be on both sides of the split.
 
     Args:
-        protocol: One of `PROTOCOLS`.
+        protocol: One of `originet.config.PROTOCOLS`.
 
     Returns:
         The answer, which every output of a run carries.
@@ -145,7 +142,7 @@ def protocol_label(protocol: str) -> str:
     """Names a protocol for people to read.
 
     Args:
-        protocol: One of `PROTOCOLS`.
+        protocol: One of `originet.config.PROTOCOLS`.
 
     Returns:
         "strict" or "paper (leaky)".
@@ -153,7 +150,7 @@ def protocol_label(protocol: str) -> str:
     return f"{protocol} (leaky)" if is_leaky(protocol) else protocol
 
 
-def describe(config: "Config") -> str:
+def describe(config: Config) -> str:
     """Says in a few words under which conditions a result came about, for titles.
 
     Args:

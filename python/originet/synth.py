@@ -33,6 +33,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from originet.choices import RESIDUAL
 from originet.datasets.folder import GENERATOR, MANIFEST, SEMI_SYNTHETIC
 from originet.errors import InputError
 from originet.rundir import differences, read_json
@@ -51,7 +52,6 @@ PLATEAU = (0, 80)  # at the apex
 FALL = (65, 260)
 REST = (15, 50)  # at what is left of the movement
 PEAK = (1.2, 2.8)  # pixels the strongest point moves at the apex
-RESIDUAL = (0.0, 0.1)  # share of the peak that is left in the last frames
 HEAD_MOTION = 0.15  # pixels, amplitude of the head's slow swing
 AIMLESS_MOTION = 0.3  # pixels at most: a smooth deformation that no class owns
 LIGHT_DRIFT = 0.02  # relative gain from first to last frame, standard deviation

@@ -22,7 +22,7 @@ from originet.config import Config
 from originet.cuda_graph import StepGraphs
 from originet.device import arithmetic, own_stream, pick_device, set_seed
 from originet.errors import InputError
-from originet.predict import check_images, probabilities_of, to_input
+from originet.prediction import check_images, probabilities_of, to_input
 from originet.protocol import fold_parts
 
 

@@ -44,6 +44,7 @@ from originet.bench.rrelu import (
 )
 from originet.bench.stream import stream_case, stream_jobs, stream_providers
 from originet.bench.windows import windows_case, windows_jobs, windows_providers
+from originet.choices import SUBJECTS
 from originet.errors import InputError
 from originet.timing import Row, read_csv, write_csv
 
@@ -93,8 +94,6 @@ __all__ = [
     "windows_providers",
     "write_results",
 ]
-
-SUBJECTS = ("rrelu", "join", "compiled", "active-image", "model", "prepare", "loso")
 
 
 def jobs(

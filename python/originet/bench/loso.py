@@ -202,7 +202,7 @@ def _eager_fold(job: FoldJob, images: NDArray[np.uint8]) -> float:
 
 
 def _plain_input(images: Tensor) -> Tensor:
-    """As `originet.predict.to_input`, in torch's default layout."""
+    """As `originet.prediction.to_input`, in torch's default layout."""
     x = images.float() / 255
     deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
     x = (x - mean) / deviation.clamp_min(1 / 255)

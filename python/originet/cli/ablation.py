@@ -1,20 +1,19 @@
 """`originet ablation`."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from originet import ablation, ablation_report, report
+from originet.choices import ABLATIONS
 from originet.cli import options
-from originet.cli.clips import read_clips
 from originet.console import complain_of, console, progress_bar, progress_bars
-from originet.protocol import describe
 
-ROW_NAMES = ", ".join(row.name for row in ablation.ROWS)
+if TYPE_CHECKING:
+    from originet.ablation import Ablation
 
 
 @options.with_run_options
@@ -23,7 +22,7 @@ def ablation_command(
     paths: options.Paths,
     out: options.Results,
     row: Annotated[
-        list[str] | None, typer.Option(help=f"{ROW_NAMES}; repeatable, all by default.")
+        list[str] | None, typer.Option(help=f"{', '.join(ABLATIONS)}; repeatable, all by default.")
     ] = None,
     weights: options.Weights = True,
 ) -> None:
@@ -31,6 +30,9 @@ def ablation_command(
 
     An interrupted run goes on where it was. Row WDy needs images by method rank.
     """
+    from originet import ablation, ablation_report, report
+    from originet.cli.clips import read_clips
+
     config = run.config
     rows = ablation.rows_named(row)
     clips = read_clips(
@@ -61,8 +63,11 @@ def ablation_command(
         raise typer.Exit(2)
 
 
-def _print_ablation(result: ablation.Ablation) -> None:
+def _print_ablation(result: "Ablation") -> None:
     """Prints a table that fits into 80 columns, and what holds for all its rows."""
+    from originet import ablation_report
+    from originet.protocol import describe
+
     shared = result.any_result
     seeds = f", mean ± deviation of {len(shared.seeds)} seeds" if len(shared.seeds) > 1 else ""
     study = f"{shared.dataset}: {len(shared.clips)} clips, {describe(result.config)}{seeds}"
@@ -90,10 +95,12 @@ def _print_ablation(result: ablation.Ablation) -> None:
 
 def _scores(record: dict[str, Any]) -> list[str]:
     """Returns the cells of a row's measures, accuracies in percent."""
+    from originet.ablation import MEASURES
+
     if record["failed"] is not None:
-        return ["failed", *[""] * (len(ablation.MEASURES) - 1)]
+        return ["failed", *[""] * (len(MEASURES) - 1)]
     cells = []
-    for measure in ablation.MEASURES:
+    for measure in MEASURES:
         factor, places = (100, 2) if measure.endswith("accuracy") else (1, 3)
         mean, spread = (record[name] for name in (measure, f"{measure}_std"))
         several = f" ± {factor * spread:.{places}f}" if record["seeds"] != 1 else ""

@@ -1,18 +1,19 @@
 """`originet compare`."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from originet import compare
+from originet.choices import COMPARED
 from originet.cli import options
-from originet.cli.clips import read_clips
 from originet.console import complain_of, console, progress_bar, progress_bars
-from originet.protocol import LEAK, describe, is_leaky
+
+if TYPE_CHECKING:
+    from originet.compare import Comparison
 
 
 @options.with_run_options
@@ -22,7 +23,7 @@ def compare_command(
     out: options.Results,
     network: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(compare.ROWS)}; repeatable, all by default."),
+        typer.Option(help=f"{', '.join(COMPARED)}; repeatable, all by default."),
     ] = None,
     weights: options.Weights = False,
 ) -> None:
@@ -31,6 +32,9 @@ def compare_command(
     An interrupted run goes on where it was. Networks other than OrigiNet need torchvision and timm;
     LBP-TOP needs scikit-image, and the clips' frames, also where a store holds their images.
     """
+    from originet import compare
+    from originet.cli.clips import read_clips
+
     config = run.config
     rows = compare.rows_named(network)
     compare.check_packages(rows)  # before the minutes that images may take
@@ -64,8 +68,10 @@ def compare_command(
         raise typer.Exit(2)
 
 
-def _print_scores(result: compare.Comparison, records: list[dict[str, Any]]) -> None:
+def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Tables III and IV, in 80 columns, and what holds for all rows."""
+    from originet.protocol import LEAK, describe, is_leaky
+
     several = len(result.config.seeds) > 1
     seeds = f", mean ± deviation of {len(result.config.seeds)} seeds" if several else ""
     study = f"{result.dataset}: {result.clips} clips, {describe(result.config)}{seeds}"
@@ -96,7 +102,7 @@ def _print_scores(result: compare.Comparison, records: list[dict[str, Any]]) -> 
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 
-def _print_sizes(result: compare.Comparison, records: list[dict[str, Any]]) -> None:
+def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Table V, in 80 columns."""
     networks = [record for record in records if record["kind"] == "network"]
     if not networks:
@@ -149,11 +155,13 @@ def _print_sizes(result: compare.Comparison, records: list[dict[str, Any]]) -> N
 
 def _scores(record: dict[str, Any], several: bool) -> list[str]:
     """Returns the cells of a row's measures, accuracies in percent."""
+    from originet.compare import MEASURES
+
     if record["kind"] == "quoted" or record["failed"] is not None:
         word = "quoted" if record["kind"] == "quoted" else "not evaluated"
-        return [word, *[""] * (len(compare.MEASURES) - 1)]
+        return [word, *[""] * (len(MEASURES) - 1)]
     cells = []
-    for measure in compare.MEASURES:
+    for measure in MEASURES:
         factor, places = (100, 2) if measure.endswith("accuracy") else (1, 3)
         mean, spread = (factor * record[name] for name in (measure, f"{measure}_std"))
         cells.append(f"{mean:.{places}f}{f' ± {spread:.{places}f}' if several else ''}")

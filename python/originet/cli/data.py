@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.progress import TimeRemainingColumn
 
-from originet import datasets, store, synth, validate
+from originet.choices import METHODS, RESIDUAL
 from originet.cli.options import (
     DEFAULTS,
     Annotations,
@@ -23,8 +23,6 @@ from originet.cli.options import (
 )
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars
 from originet.files import write_atomically
-from originet.prepare import Settings
-from originet_ext import METHODS
 
 
 def synth_command(
@@ -38,9 +36,11 @@ def synth_command(
             metavar="LOW HIGH",
             help="Share of the peak left in a clip's last frames, drawn between LOW and HIGH.",
         ),
-    ] = synth.RESIDUAL,
+    ] = RESIDUAL,
 ) -> None:
     """Write a semi-synthetic data set: real faces, warped by made-up expressions."""
+    from originet import datasets, synth
+
     with progress_bars() as bars:
         synth.generate(
             out,
@@ -69,6 +69,8 @@ def check(
     jobs: Jobs = None,
 ) -> None:
     """Hold a data set against its annotations and the paper's counts; exit code 1 if it lacks."""
+    from originet import datasets, validate
+
     found = datasets.survey(name, root, annotations=annotations, frames=frames, task=task)
     with progress_bars() as bars:
         result = validate.validate(
@@ -105,6 +107,9 @@ def prepare_command(
     jobs: Jobs = None,
 ) -> None:
     """Make a data set's active images, once; an interrupted run goes on where it was."""
+    from originet import datasets, store, validate
+    from originet.prepare import Settings
+
     found = datasets.survey(name, root, annotations=annotations, frames=frames, task=task)
     settings = Settings(
         methods=tuple(method or [DEFAULTS.method]),

@@ -4,17 +4,17 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from originet import demo, loso, metrics, report, saved_results
 from originet.cli import options
-from originet.cli.clips import read_clips
 from originet.console import console, progress_bar, progress_bars
-from originet.protocol import LEAK, describe, is_leaky
+
+if TYPE_CHECKING:
+    from originet.result import LosoResult
 
 
 def demo_command(
@@ -24,6 +24,8 @@ def demo_command(
     device: options.Device = None,
 ) -> None:
     """Run the whole road once: video, active images, LOSO, kernel timings, one report."""
+    from originet import demo
+
     start = time.perf_counter()
     with progress_bars() as bars:
         stages = {name: progress_bar(bars, name) for name in demo.STAGES}
@@ -46,6 +48,9 @@ def loso_command(
     weights: options.Weights = True,
 ) -> None:
     """Evaluate OrigiNet by leaving one subject out; an interrupted run goes on where it was."""
+    from originet import loso, report, saved_results
+    from originet.cli.clips import read_clips
+
     config = run.config
     clips = read_clips(
         paths,
@@ -70,7 +75,9 @@ def loso_command(
     console.print(escape(f"Results: {out}, to be read in {out / report.NAME}"), soft_wrap=True)
 
 
-def _print_methods(methods: Mapping[str, loso.LosoResult]) -> None:
+def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
+    from originet import metrics
+
     first = next(iter(methods.values()))
     table = Table(title=f"Every reading of the active image, on the same {len(first.clips)} clips")
     table.add_column("method")
@@ -86,7 +93,10 @@ def _print_methods(methods: Mapping[str, loso.LosoResult]) -> None:
     console.print(table)
 
 
-def _print_loso(result: loso.LosoResult) -> None:
+def _print_loso(result: "LosoResult") -> None:
+    from originet import metrics
+    from originet.protocol import LEAK, describe, is_leaky
+
     several = len(result.seeds) > 1
     level = f"{100 * metrics.LEVEL:.0f} %"
     notes = [

@@ -2,20 +2,21 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from originet import bench, doctor, timing
-from originet.bench import summary
-from originet.bench.compare import Comparison
+from originet.choices import SUBJECTS
 from originet.cli.options import Device
 from originet.console import console, progress_bar, progress_bars
-from originet.device import pick_device
 from originet.errors import InputError
+
+if TYPE_CHECKING:
+    from originet.bench.compare import Comparison
+    from originet.timing import Row
 
 
 def bench_command(
@@ -25,7 +26,7 @@ def bench_command(
     quick: Annotated[bool, typer.Option("--quick", help="A few cases.")] = False,
     subject: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(bench.SUBJECTS)}; repeatable, all by default."),
+        typer.Option(help=f"{', '.join(SUBJECTS)}; repeatable, all by default."),
     ] = None,
     dtype: Annotated[
         list[str] | None, typer.Option(help="Of psi, as in bfloat16; repeatable, all by default.")
@@ -45,13 +46,17 @@ def bench_command(
     commit: Annotated[str, typer.Option(help="Recorded where the sources are no repository.")] = "",
 ) -> None:
     """Time the kernels and OrigiNet beside eager, compiled and native functions and a clone."""
+    from originet import bench
+    from originet.bench import summary
+    from originet.device import pick_device
+
     if compare:
         try:  # before --out changes, which may be the same folder
             committed = bench.read_results(baseline)
         except InputError as error:
             hint = "--baseline must name the bench/results of a checkout"
             raise InputError(f"{error}; {hint}") from None
-    rows: list[timing.Row] = []
+    rows: list[Row] = []
     if results is not None:
         rows = bench.read_results(results)
     else:
@@ -59,10 +64,10 @@ def bench_command(
         dtypes = [bench.dtype(name) for name in dtype] if dtype else None
         work = {
             name: bench.jobs(name, where, dtypes=dtypes, threads=threads, quick=quick)
-            for name in subject or bench.SUBJECTS
+            for name in subject or SUBJECTS
         }
 
-        def save(timed: list[timing.Row]) -> None:
+        def save(timed: list["Row"]) -> None:
             bench.write_results(out, [replace(row, commit=row.commit or commit) for row in timed])
 
         with progress_bars() as bars:
@@ -84,6 +89,8 @@ def bench_command(
 
 def doctor_command() -> None:
     """Tell what is installed, what of it works here, and why not."""
+    from originet import doctor
+
     table = Table(show_header=False, box=None)
     findings = doctor.diagnose()
     for finding in findings:
@@ -94,8 +101,10 @@ def doctor_command() -> None:
         raise typer.Exit(1)
 
 
-def _print_comparison(outcome: Comparison) -> None:
+def _print_comparison(outcome: "Comparison") -> None:
     """Prints what got worse; ends with exit code 1 if anything did."""
+    from originet.bench import TOLERANCE
+
     table = Table(title="Worse than committed: time over that of ...")
     for name in ("case", "dtype", "shape", "threads", "over", "committed", "now"):
         table.add_column(name, overflow="fold")
@@ -108,7 +117,7 @@ def _print_comparison(outcome: Comparison) -> None:
         console.print(f"Measured on {here}, committed on {there}", soft_wrap=True)
     console.print(
         f"Compared: cases {outcome.cases}, ratios {outcome.ratios}; "
-        f"worse by more than {bench.TOLERANCE:.0%}: {len(outcome.worse)}",
+        f"worse by more than {TOLERANCE:.0%}: {len(outcome.worse)}",
         soft_wrap=True,
     )
     if outcome.worse:

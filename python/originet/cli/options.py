@@ -5,21 +5,27 @@ import functools
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import torch
 import typer
 
-from originet.balance import CLASS_WEIGHTS, SAMPLINGS
-from originet.config import PRECISIONS, SELECTIONS, Config
-from originet.datasets import DATASETS, TASKS
+from originet.choices import DATASETS, EXECUTORS, METHODS, TASKS
+from originet.config import (
+    CLASS_WEIGHTS,
+    PRECISIONS,
+    PROTOCOLS,
+    SAMPLINGS,
+    SELECTIONS,
+    VARIANTS,
+    Config,
+)
 from originet.errors import InputError
-from originet.executors import EXECUTORS
-from originet.executors import Executor as AnyExecutor
 from originet.memory import keep_freed_memory
-from originet.model import VARIANTS
-from originet.protocol import PROTOCOLS
-from originet_ext import METHODS
+
+if TYPE_CHECKING:
+    import torch
+
+    from originet.executors import Executor as AnyExecutor
 
 DEFAULTS = Config()
 
@@ -141,8 +147,8 @@ class Run(NamedTuple):
     """
 
     config: Config
-    executor: AnyExecutor
-    device: torch.device
+    executor: "AnyExecutor"
+    device: "torch.device"
     clips: dict[str, Any]
 
 
@@ -219,7 +225,7 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-def executor_of(options: Mapping[str, Any]) -> AnyExecutor:
+def executor_of(options: Mapping[str, Any]) -> "AnyExecutor":
     """Makes the executor that a command's options ask for.
 
     Args:
@@ -235,14 +241,17 @@ def executor_of(options: Mapping[str, Any]) -> AnyExecutor:
     name = options["executor"]
     if name not in EXECUTORS:
         raise InputError(f"--executor must be one of {', '.join(EXECUTORS)}, got {name!r}")
+    from originet import executors  # not before: a wrong name is told at once
+
+    kinds = executors.EXECUTORS
     takes = {
-        each: {field.name for field in dataclasses.fields(kind)} for each, kind in EXECUTORS.items()
+        each: {field.name for field in dataclasses.fields(kind)} for each, kind in kinds.items()
     }
     known = set().union(*takes.values())
     given = {k: v for k, v in options.items() if k in known and v is not None}
     for option, value in given.items():
         if option not in takes[name]:
-            others = " or ".join(each for each in EXECUTORS if option in takes[each])
+            others = " or ".join(each for each in kinds if option in takes[each])
             flag = "--" + option.replace("_", "-")
             raise InputError(f"{flag} {value} is for --executor {others}, not {name}")
-    return EXECUTORS[name](**given)
+    return kinds[name](**given)

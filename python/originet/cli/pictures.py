@@ -8,11 +8,10 @@ import typer
 from rich.markup import escape
 from rich.progress import TimeRemainingColumn
 
-from originet import render
+from originet.choices import METHODS
 from originet.cli.options import DEFAULTS
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars
 from originet.errors import InputError
-from originet_ext import METHODS
 
 
 def image(
@@ -66,6 +65,8 @@ def image(
     ] = None,
 ) -> None:
     """Make the active image of a clip, or of each clip in a folder."""
+    from originet import render
+
     flags = {"all-methods": all_methods, "side-by-side": side_by_side, "gif": gif}
     kinds = [kind for kind, chosen in flags.items() if chosen]
     if len(kinds) > 1:

@@ -1,18 +1,18 @@
 """`originet report`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from originet import report, store, tensorboard, timing
 from originet.cli import options
-from originet.cli.clips import read_clips
 from originet.console import console
 from originet.errors import InputError
-from originet.result import LosoResult
-from originet.saved_results import ClipImages, clip_images, read_results
+
+if TYPE_CHECKING:
+    from originet.result import LosoResult
+    from originet.saved_results import ClipImages
 
 
 def report_command(
@@ -37,6 +37,9 @@ def report_command(
     ] = None,
 ) -> None:
     """Write the report of a finished run again, or its learning curves for TensorBoard."""
+    from originet import report, tensorboard, timing
+    from originet.saved_results import read_results
+
     result = read_results(run)
     if logs is not None:
         if paths:
@@ -59,14 +62,18 @@ def report_command(
 
 
 def _images(
-    result: LosoResult,
+    result: "LosoResult",
     paths: list[Path],
     dataset: str | None,
     annotations: Path | None,
     frames: Path | None,
     task: str | None,
-) -> ClipImages:
+) -> "ClipImages":
     """Reads or makes the images of the run's clips, with the settings of the run."""
+    from originet import store
+    from originet.cli.clips import read_clips
+    from originet.saved_results import clip_images
+
     config = result.config
     stored = any(map(store.is_store, paths))  # of several, some may have had their faces cut out
     clips = read_clips(

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from originet import ablation, compare, reproduce
+from originet.choices import COMPARED, QUICK_ROWS
 from originet.cli import options
-from originet.cli.clips import read_clips
 from originet.console import complain_of, console, progress_bar, progress_bars
 
 
@@ -31,8 +30,8 @@ def reproduce_command(
     network: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Of Tables III and IV: {', '.join(compare.ROWS)}; repeatable, all by default, "
-            f"with --quick {', '.join(reproduce.QUICK_ROWS)}."
+            help=f"Of Tables III and IV: {', '.join(COMPARED)}; repeatable, all by default, "
+            f"with --quick {', '.join(QUICK_ROWS)}."
         ),
     ] = None,
 ) -> None:
@@ -40,6 +39,9 @@ def reproduce_command(
 
     An interrupted run goes on where it was. Row WDy needs images by method rank.
     """
+    from originet import ablation, compare, reproduce
+    from originet.cli.clips import read_clips
+
     config = run.config
     config = reproduce.quick_config(config) if quick else config
     rows = compare.rows_named(network) if network else None

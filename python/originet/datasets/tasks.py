@@ -11,9 +11,8 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from originet.choices import TASKS
 from originet.errors import InputError
-
-TASKS = ("paper", "original", "five", "three")
 
 # The sets whose annotations name classes that the paper merges or takes as they are.
 PAPER_SETS = ("casme", "casme2", "cas_me2", "samm")

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from originet import ablation, baselines, compare, synth
+from originet.choices import QUICK_ROWS
 from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.device import pick_device
@@ -50,8 +51,6 @@ PICTURED = ("OrigiNet", "VGG-19", "MobileNet")
 """The networks of Fig. 5."""
 QUICK: dict[str, Any] = {"epochs": 1, "rotations": (0,), "equalize": False, "select": "last"}
 """The settings of a quick look."""
-QUICK_ROWS = ("MobileNet", "OrigiNet", compare.LBP_TOP)
-"""The rows of Tables III and IV of a quick look, where none are named."""
 CLIPS = "clips"  # the folder of the semi-synthetic clips
 
 Progress = Callable[[str, int, int], None]

@@ -32,7 +32,7 @@ from originet.errors import InputError
 from originet.files import safe_name, write_atomically
 from originet.fold import ModelFactory
 from originet.model import OrigiNet, parameter_count
-from originet.predict import predict, to_input
+from originet.prediction import predict, to_input
 from originet.reproduce.pictured import Shown
 from originet.train import fit
 
