@@ -318,7 +318,7 @@ def test_synth_leaves_the_residual_it_is_told(run, refuse, tmp_path):
         assert code == 0, err
         assert json.loads((tmp_path / name / "dataset.json").read_text())["residual"] == want
     for low, high in ((0.5, 0.2), (-0.1, 0.2), (0, 1.5), (0, "nan")):
-        told = f"residual must be two numbers with 0 <= low <= high <= 1, got ({low:.1f}, {high})"
+        told = f"residual must be two numbers with 0 <= low <= high <= 1, got {low:.1f}, {high}"
         refuse(told, "synth", tmp_path / "bad", *few, "--residual", low, high)
     assert not (tmp_path / "bad").exists()
 

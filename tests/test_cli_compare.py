@@ -82,7 +82,7 @@ def test_a_row_that_cannot_be_evaluated_is_told_and_changes_the_exit_code(run, t
     )
     assert code == 2
     first, lbp_top, vgg = err.splitlines()[-3:]
-    assert first == "error: 2 of 3 rows were not evaluated:"
+    assert first == "error: 2 of 3 rows could not be evaluated:"
     assert lbp_top.startswith(f"  LBP-TOP: the clips' frames are needed, and {tree}/")
     assert vgg == "  VGG-16: VGG-16 needs images of 32 pixels a side or more, got image_size 16"
     table = cells(printed.split("Majority")[0])

@@ -152,7 +152,7 @@ def test_bad_input_of_report(run, finished, tree, made, tmp_path):
     for arguments, message in (
         ((tmp_path / "none",), f"{tmp_path / 'none'} holds no results.json"),
         ((unfinished,), f"{unfinished} is not finished"),
-        ((finished, other), "the 4 clips are not the 6 of the run"),
+        ((finished, other), "got 4 clips, not the 6 of the run"),
         ((finished, tmp_path / "rank"), f"{tmp_path / 'rank'} has no images by cumulative"),
         ((finished, made, "--task", "paper"), "--task paper is for a data set's root"),
         ((finished, made, "--tensorboard", tmp_path / "logs"), f"leave {made} out"),

@@ -111,7 +111,7 @@ def test_other_clips_or_images_are_refused(run, data):
     other[5, 3, 3] ^= 1
     with pytest.raises(InputError, match="images are not those of the run: SHA-256"):
         clip_images(result, table, other)
-    with pytest.raises(InputError, match="the 11 clips are not the 12 of the run: SHA-256"):
+    with pytest.raises(InputError, match="got 11 clips, not the 12 of the run: SHA-256"):
         clip_images(result, table.iloc[:-1], images[:-1])
 
 

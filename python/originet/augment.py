@@ -65,9 +65,9 @@ def augmented_views(
         InputError: If `images` is not [N, S, S] uint8 or `rotations` is empty.
     """
     if images.dtype != np.uint8 or images.ndim != 3:
-        raise InputError(f"images must be [N, S, S] uint8, got {images.shape} {images.dtype}")
+        raise InputError(f"images must be [N, S, S] uint8, got {list(images.shape)} {images.dtype}")
     if len(rotations) == 0:
-        raise InputError("rotations must name at least one angle; (0,) means no rotation")
+        raise InputError("rotations must name at least one angle; 0 alone means no rotation")
     copies = len(rotations) * (2 if equalize else 1)
     out = np.empty((len(images), 1 + copies, *images.shape[1:]), dtype=np.uint8)
     for image, views in zip(images, out, strict=True):

@@ -46,6 +46,7 @@ from originet.result import LosoResult
 from originet.rundir import claim, write_json
 from originet.splits import sort_clips
 from originet.study import NothingEvaluated, Variant, run_study
+from originet.words import counted
 
 LBP_TOP = "LBP-TOP"
 """The handcrafted row: LBP-TOP and a linear SVM."""
@@ -338,7 +339,9 @@ def run_comparison(
             config,
             device=here,
         ),
-        device=f"cpu, {torch.get_num_threads()} threads" if here.type == "cpu" else str(here),
+        device=f"cpu, {counted(torch.get_num_threads(), 'thread')}"
+        if here.type == "cpu"
+        else str(here),
     )
     if directory is not None:
         write_json(directory / "compare.json", comparison.to_json())

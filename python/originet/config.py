@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ class Config:
             _require(isinstance(value, tuple), name, "a tuple or list of numbers", value)
         whole = all(isinstance(seed, int) for seed in self.seeds)
         _require(whole, "seeds", "whole numbers", self.seeds)
-        _require(self.protocol in PROTOCOLS, "protocol", f"one of {PROTOCOLS}", self.protocol)
+        _require(self.protocol in PROTOCOLS, "protocol", _one_of(PROTOCOLS), self.protocol)
         _require(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
         _require(self.batch_size >= 3, "batch_size", "at least 3", self.batch_size)
@@ -90,7 +90,7 @@ class Config:
         _require(0 < rate < math.inf, "learning_rate", "positive and finite", rate)
         _require(0 <= decay < math.inf, "weight_decay", "at least 0 and finite", decay)
         _require(0 <= fraction < 1, "validation_fraction", "in [0, 1)", fraction)
-        _require(self.select in SELECTIONS, "select", f"one of {SELECTIONS}", self.select)
+        _require(self.select in SELECTIONS, "select", _one_of(SELECTIONS), self.select)
         _require(
             fraction > 0 or self.select == "last",
             "validation_fraction",
@@ -98,8 +98,8 @@ class Config:
             fraction,
         )
         weights, sampling = self.class_weights, self.sampling
-        _require(weights in CLASS_WEIGHTS, "class_weights", f"one of {CLASS_WEIGHTS}", weights)
-        _require(sampling in SAMPLINGS, "sampling", f"one of {SAMPLINGS}", sampling)
+        _require(weights in CLASS_WEIGHTS, "class_weights", _one_of(CLASS_WEIGHTS), weights)
+        _require(sampling in SAMPLINGS, "sampling", _one_of(SAMPLINGS), sampling)
         _require(  # together they would make rare classes the frequent ones
             weights == "none" or sampling == "shuffled",
             "sampling",
@@ -115,13 +115,13 @@ class Config:
             _require(several, "rotations", 'several, or equalize on, with protocol="paper"', angles)
             _require(fraction > 0, "validation_fraction", 'above 0 with protocol="paper"', fraction)
         precision = self.precision
-        _require(precision in PRECISIONS, "precision", f"one of {PRECISIONS}", precision)
+        _require(precision in PRECISIONS, "precision", _one_of(PRECISIONS), precision)
         _require(len(self.seeds) > 0, "seeds", "at least one", self.seeds)
         _require(all(s >= 0 for s in self.seeds), "seeds", "at least 0", self.seeds)
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", "all different", self.seeds)
-        _require(self.method in METHODS, "method", f"one of {METHODS}", self.method)
+        _require(self.method in METHODS, "method", _one_of(METHODS), self.method)
         _require(self.image_size >= 16, "image_size", "at least 16", self.image_size)
-        _require(self.variant in VARIANTS, "variant", f"one of {VARIANTS}", self.variant)
+        _require(self.variant in VARIANTS, "variant", _one_of(VARIANTS), self.variant)
 
     @property
     def copies(self) -> int:
@@ -155,7 +155,12 @@ class Config:
 def _require(condition: bool, name: str, expectation: str, value: object) -> None:
     """Raises InputError that names the setting, what it must be, and its value."""
     if not condition:
-        raise InputError(f"{name} must be {expectation}, got {value!r}")
+        told = ", ".join(map(repr, value)) or "none" if isinstance(value, tuple) else repr(value)
+        raise InputError(f"{name} must be {expectation}, got {told}")
+
+
+def _one_of(words: Sequence[str]) -> str:
+    return f"one of {', '.join(words)}"
 
 
 def _plain(value: Any) -> Any:

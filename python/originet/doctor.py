@@ -9,6 +9,7 @@ import torch
 
 import originet_ext
 from originet import faces
+from originet.words import counted
 
 TOLERANCE = 1e-5  # of float32 psi on -4..4
 
@@ -34,7 +35,10 @@ def diagnose() -> list[Finding]:
     flavour = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU-only build"
     findings = [
         Finding("Python", f"{platform.python_version()} on {platform.platform()}"),
-        Finding("torch", f"{torch.__version__} ({flavour}, {torch.get_num_threads()} threads)"),
+        Finding(
+            "torch",
+            f"{torch.__version__} ({flavour}, {counted(torch.get_num_threads(), 'thread')})",
+        ),
         Finding(
             "originet",
             f"{info['version']}, built by g++ {info['compiler']} for torch >= 2.11 with the "

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from originet import faces, video
 from originet.errors import InputError
 from originet.video import Image
+from originet.words import counted
 from originet_ext import METHODS, ActiveImageAccumulator
 
 # Called as progress(done, total) after each frame; a video may not tell how many there are.
@@ -143,8 +144,8 @@ def open_clip(
     if video.is_video(frames):
         last = offset or last
         length = None if last is None else last - (onset or 1) + 1
-        if length is not None and length < 1:
-            raise InputError(f"start {start} is outside {name}, which has {last} frames")
+        if last is not None and length is not None and length < 1:
+            raise InputError(f"start {start} is outside {name}, which has {counted(last, 'frame')}")
     else:
         frames = tuple(video.select_frames(frames, onset, offset))
         length, onset, offset = len(frames), None, None

@@ -214,7 +214,9 @@ def per_class(
     """
     matrix = np.asarray(confusion)
     if matrix.shape != (len(classes), len(classes)):
-        raise InputError(f"confusion must be [{len(classes)}, {len(classes)}], got {matrix.shape}")
+        raise InputError(
+            f"confusion must be [{len(classes)}, {len(classes)}], got {list(matrix.shape)}"
+        )
     rows: dict[str, dict[str, int | float | None]] = {}
     for name, (hits, true, predicted) in zip(classes, _tally(matrix).T.tolist(), strict=True):
         rows[name] = {
@@ -297,7 +299,7 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDAr
     if true.ndim != 1 or true.shape != predicted.shape or len(true) == 0:
         raise InputError(
             "y_true and y_pred must be vectors of one length, at least 1, "
-            f"got {true.shape} and {predicted.shape}"
+            f"got {list(true.shape)} and {list(predicted.shape)}"
         )
     if true.dtype.kind not in "iu" or predicted.dtype.kind not in "iu":
         raise InputError(
@@ -310,7 +312,7 @@ def _groups(groups: ArrayLike, true: NDArray[np.int64]) -> NDArray[np.generic]:
     """The groups as an array, one for each clip."""
     folds = np.asarray(groups)
     if folds.shape != true.shape:
-        raise InputError(f"groups must have shape {true.shape}, got {folds.shape}")
+        raise InputError(f"groups must have shape {list(true.shape)}, got {list(folds.shape)}")
     return folds
 
 
@@ -318,7 +320,9 @@ def _seeds(y_pred: ArrayLike) -> NDArray[np.generic]:
     """The predictions as a matrix of at least one row."""
     predicted = np.asarray(y_pred)
     if predicted.ndim != 2 or len(predicted) == 0:
-        raise InputError(f"y_pred must be [seeds, clips], at least 1 seed, got {predicted.shape}")
+        raise InputError(
+            f"y_pred must be [seeds, clips], at least 1 seed, got {list(predicted.shape)}"
+        )
     return predicted
 
 

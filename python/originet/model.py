@@ -315,5 +315,5 @@ def _check_arguments(
         raise InputError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
     sizes = tuple(kernel_sizes)
     if len(sizes) != 2 or any(not isinstance(k, int) or k < 1 or k % 2 == 0 for k in sizes):
-        raise InputError(f"kernel_sizes must be two odd positive integers, got {kernel_sizes!r}")
+        raise InputError(f"kernel_sizes must be two odd positive integers, got {list(sizes)}")
     return sizes[0], sizes[1]

@@ -157,7 +157,9 @@ class Report:
         body = [[str(cell) for cell in row] for row in rows]
         wrong = [row for row in body if len(row) != len(header)]
         if wrong:
-            raise ValueError(f"row must have {len(header)} cells, got {len(wrong[0])}: {wrong[0]}")
+            raise ValueError(
+                f"row must have {len(header)} cells, got {len(wrong[0])}: {', '.join(wrong[0])}"
+            )
         columns = list(zip(*body, strict=True)) if body else [()] * len(header)
         kinds = [_kind(column) for column in columns]
 

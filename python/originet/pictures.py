@@ -79,8 +79,8 @@ def sheets(
     shapes = {panel.pixels.shape for panel in panels}
     if columns < 1 or len(shapes) != 1 or len({len(page) for page in pages}) != 1:
         raise InputError(
-            f"a sheet needs panels of one shape in at least 1 column, got {sorted(shapes)} "
-            f"in {columns}"
+            f"a sheet needs panels of one shape in at least 1 column, got "
+            f"{', '.join(str(list(shape)) for shape in sorted(shapes))} in {columns}"
         )
     layout = _Layout(panels, columns, max(map(len, pages)), sides)
     return (layout.draw(page) for page in pages)

@@ -89,5 +89,6 @@ def check_images(images: NDArray[np.uint8]) -> None:
     """
     if images.dtype != np.uint8 or images.ndim != 3 or len(images) == 0:
         raise InputError(
-            f"images must be [N, S, S] uint8 with N at least 1, got {images.shape} {images.dtype}"
+            "images must be [N, S, S] uint8 with N at least 1, got "
+            f"{list(images.shape)} {images.dtype}"
         )

@@ -53,7 +53,9 @@ class Settings:
         if unknown:
             raise InputError(f"method must be one of {', '.join(METHODS)}, got {unknown[0]!r}")
         if not self.methods or len(set(self.methods)) < len(self.methods):
-            raise InputError(f"methods must be one or more, each once, got {list(self.methods)}")
+            raise InputError(
+                f"methods must be one or more, each once, got {', '.join(self.methods) or 'none'}"
+            )
         if self.image_size < 1:
             raise InputError(f"image_size must be at least 1, got {self.image_size}")
         if not 0 <= self.margin < math.inf:

@@ -19,6 +19,7 @@ from originet.files import write_atomically
 from originet.imaging import Clip, Progress, Shot
 from originet.pictures import Panel
 from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Image, is_junk
+from originet.words import counted
 from originet_ext import METHODS, NORMALIZATIONS
 
 # What can be made of a clip, and the endings of such files, the usual one first.
@@ -116,7 +117,7 @@ def render(
 def _image(clip: Clip, suffix: str, options: Options, progress: Progress | None) -> Rendered:
     _, images, length = imaging.active_images(clip, [options.method], options.normalize, progress)
     pixels = images[options.method]
-    summary = f"{length} frames, {options.method}, {options.normalize}"
+    summary = f"{counted(length, 'frame')}, {options.method}, {options.normalize}"
     if suffix == ".png":
         return Rendered(cv2.imencode(".png", _to_uint8(pixels))[1].tobytes(), summary)
     buffer = io.BytesIO()
@@ -126,11 +127,11 @@ def _image(clip: Clip, suffix: str, options: Options, progress: Progress | None)
 
 def _all_methods(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
     first, images, length = imaging.active_images(clip, METHODS, options.normalize, progress)
-    note = f"{options.normalize}, {length} frames"
+    note = f"{options.normalize}, {counted(length, 'frame')}"
     panels = [_frame_panel("onset", first, clip)]
     panels += [Panel(name, note, _to_uint8(image)) for name, image in images.items()]
     data = pictures.png(pictures.sheet(panels, 3))
-    return Rendered(data, f"{length} frames, {len(images)} methods, {options.normalize}")
+    return Rendered(data, f"{counted(length, 'frame')}, {len(images)} methods, {options.normalize}")
 
 
 def _side_by_side(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
@@ -143,7 +144,7 @@ def _side_by_side(clip: Clip, options: Options, progress: Progress | None) -> Re
         Panel("active image", f"{options.method}, {options.normalize}", _to_uint8(found.active)),
     ]
     data = pictures.png(pictures.sheet(panels, 4))
-    summary = f"{found.length} frames, {apex} {found.apex.number}"
+    summary = f"{counted(found.length, 'frame')}, {apex} {found.apex.number}"
     return Rendered(data, f"{summary}, {options.method}, {options.normalize}")
 
 
@@ -157,7 +158,7 @@ def _gif(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
         ]
         for shot, active in zip(built.shots, built.active, strict=True)
     ]
-    shown = f"{len(pages)} of {built.length} frames"
+    shown = f"{len(pages)} of {counted(built.length, 'frame')}"
     if built.step > 1:
         shown += f" (one in {built.step}, and the last)"
     height, width = built.shots[0].pixels.shape[:2]
@@ -281,7 +282,9 @@ def plan_files(
     if options.apex is not None:
         raise InputError(f"--apex {options.apex} is for one clip, {source} holds {len(clips)}")
     if out.suffix.lower() in _SUFFIXES or out.is_file():
-        raise InputError(f"{out} must be a folder, for {source} is a folder of {len(clips)} clips")
+        raise InputError(
+            f"{out} must be a folder, for {source} is a folder of {counted(len(clips), 'clip')}"
+        )
     suffix = ".npy" if options.normalize == "none" else KINDS[options.kind][0]
     short = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
     times = Counter(short.values())

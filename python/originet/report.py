@@ -21,6 +21,7 @@ from originet.page import Report, Thumbnail
 from originet.protocol import LEAK, describe, is_leaky, protocol_label
 from originet.result import LosoResult
 from originet.saved_results import ClipImages
+from originet.words import counted
 
 NAME = "report.html"
 
@@ -215,7 +216,8 @@ def _summary(report: Report, result: LosoResult) -> None:
     if result.semi_synthetic:
         report.text(GENERATED)
     report.text(
-        f"{len(result.clips)} clips of {subjects} subjects in {len(result.classes)} classes. "
+        f"{counted(len(result.clips), 'clip')} of {counted(subjects, 'subject')} in "
+        f"{counted(len(result.classes), 'class')}. "
         "Each clip was predicted by a network that had never seen its subject"
         + (f", once for each of {seeds} seeds." if seeds > 1 else ".")
     )
@@ -291,7 +293,8 @@ def _subjects(report: Report, result: LosoResult) -> None:
             ),
             "Subjects, their mean, and the majority baseline's mean over subjects"
             + ("; dots are the seeds." if len(result.seeds) > 1 else "."),
-            f"Bars: the accuracy of {len(shown)} subjects; the table below has its numbers",
+            f"Bars: the accuracy of {counted(len(shown), 'subject')}; the table below has its "
+            "numbers",
         )
     report.table(
         ["subject", "clips", "accuracy"],
@@ -310,9 +313,9 @@ def _training(report: Report, result: LosoResult) -> None:
     leak = f" {LEAK}" if is_leaky(result.config.protocol) else ""
     report.figure(
         loso_plots.learning_curves(histories),
-        f"Learning curves of {len(histories)} folds: lines are medians, bands the middle half of "
-        "the folds. Training images are seen augmented and, if so set, weighted; validation "
-        f"is on images of clips of the training subjects.{leak}",
+        f"Learning curves of {counted(len(histories), 'fold')}: lines are medians, bands the "
+        "middle half of the folds. Training images are seen augmented and, if so set, weighted; "
+        f"validation is on images of clips of the training subjects.{leak}",
         "Curves of loss and accuracy over the epochs, training and validation",
     )
     if min(chosen) == max(chosen):

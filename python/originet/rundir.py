@@ -209,4 +209,5 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
         for key in sorted(there.keys() | here.keys()):
             yield from differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
     elif there != here:
-        yield f"{name} is {there!r} there, {here!r} here"
+        told = ["absent" if value is None else repr(value) for value in (there, here)]
+        yield f"{name} is {told[0]} there, {told[1]} here"

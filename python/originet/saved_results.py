@@ -15,6 +15,7 @@ from originet.errors import InputError
 from originet.result import LosoResult
 from originet.rundir import read_json
 from originet.splits import sort_clips
+from originet.words import counted
 
 ClipImages = Mapping[tuple[str, str], NDArray[np.uint8]]
 """The active image [S, S] of each clip by (subject, clip), as the folds name them."""
@@ -76,8 +77,8 @@ def clip_images(result: LosoResult, table: ClipTable, images: NDArray[np.uint8])
     clips = sort_clips(table, images, result.config.image_size)
     if clips.clip_list_sha256 != result.clip_list_sha256:
         raise InputError(
-            f"the {len(table)} clips are not the {len(result.clips)} of the run: SHA-256 of the "
-            f"list {clips.clip_list_sha256} here, {result.clip_list_sha256} there"
+            f"got {counted(len(table), 'clip')}, not the {len(result.clips)} of the run: "
+            f"SHA-256 of the list {clips.clip_list_sha256} here, {result.clip_list_sha256} there"
         )
     if clips.images_sha256 != result.images_sha256:
         raise InputError(
@@ -120,10 +121,10 @@ def _contradiction(result: LosoResult) -> str | None:
     if result.y_true.shape != (clips,) or result.y_pred.shape != (seeds, clips):
         shapes = f"{list(result.y_true.shape)} and {list(result.y_pred.shape)}"
         return f"y_true and y_pred must be [{clips}] and [{seeds}, {clips}], got {shapes}"
-    counted = metrics.confusion_matrix(
+    confusion = metrics.confusion_matrix(
         np.tile(result.y_true, seeds), result.y_pred.ravel(), len(result.classes)
     )
-    if not np.array_equal(counted, result.confusion):
+    if not np.array_equal(confusion, result.confusion):
         return "the confusion matrix is not that of the predictions"
     of_folds = np.zeros_like(result.confusion)
     for fold in result.folds:

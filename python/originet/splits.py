@@ -124,7 +124,9 @@ def sort_clips(table: ClipTable, images: NDArray[np.uint8], image_size: int) -> 
     subjects, classes, labels = check_table(table)
     expected = (len(table), image_size, image_size)
     if images.shape != expected or images.dtype != np.uint8:
-        raise InputError(f"images must be {expected} uint8, got {images.shape} {images.dtype}")
+        raise InputError(
+            f"images must be {list(expected)} uint8, got {list(images.shape)} {images.dtype}"
+        )
     names = table["clip"].astype(str).to_numpy()
     order = np.lexsort((names, subjects))
     images = images[order]  # a copy, contiguous

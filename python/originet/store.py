@@ -31,6 +31,7 @@ from originet.files import safe_name, sha256
 from originet.prepare import Settings, prepare_clips
 from originet.rundir import read_json
 from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
+from originet.words import counted
 from originet_ext import METHODS, build_info
 
 Image = NDArray[np.uint8]
@@ -198,7 +199,7 @@ def write_store(
     if not places:
         with storedir.writing(out):
             storedir.end_run(out)  # nothing to go on with, nor to hold other settings against
-        raise InputError(f"none of {len(made)} clips could be read, as {failed[0]}")
+        raise InputError(f"none of {counted(len(made), 'clip')} could be read, as {failed[0]}")
 
     images = {method: np.stack([made[place][method] for place in places]) for method in methods}
     prints = [fingerprints[place] for place in places]

@@ -23,6 +23,7 @@ from originet.result import LosoResult
 from originet.rundir import claim
 from originet.runs import LosoRun, execute
 from originet.splits import SortedClips, check_table, sort_clips
+from originet.words import counted
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class NothingEvaluated(InputError):
     def __init__(self, failed: dict[str, str]) -> None:
         """Makes the message of the first reason; `failed` is that of `StudyResult`."""
         name, reason = next(iter(failed.items()))
-        super().__init__(f"none of {len(failed)} rows could be evaluated, as {name}: {reason}")
+        super().__init__(
+            f"none of {counted(len(failed), 'row')} could be evaluated, as {name}: {reason}"
+        )
         self.failed = failed
 
 
@@ -100,7 +103,7 @@ def run_study(
     """
     names = [variant.name for variant in variants]
     if not names or len(set(names)) < len(names):
-        raise InputError(f"rows must be one or more, each once, got {names}")
+        raise InputError(f"rows must be one or more, each once, got {', '.join(names) or 'none'}")
     for variant in variants:
         if variant.name != safe_name(variant.name):
             raise InputError(f"a row's name must be a file name as well, got {variant.name!r}")

@@ -266,7 +266,8 @@ def _pair_of_shares(name: str, pair: tuple[float, float]) -> tuple[float, float]
     except (TypeError, ValueError):  # not two of anything
         sound = False
     if not sound:
-        raise InputError(f"{name} must be two numbers with 0 <= low <= high <= 1, got {pair!r}")
+        told = ", ".join(map(repr, pair)) if isinstance(pair, tuple) else repr(pair)
+        raise InputError(f"{name} must be two numbers with 0 <= low <= high <= 1, got {told}")
     return float(low), float(high)
 
 

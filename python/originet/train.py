@@ -267,7 +267,7 @@ def fit(
     check_images(images)
     labels = np.asarray(labels, dtype=np.int64)
     if labels.shape != (len(images),):
-        raise InputError(f"labels must have shape ({len(images)},), got {labels.shape}")
+        raise InputError(f"labels must have shape [{len(images)}], got {list(labels.shape)}")
     views = torch.from_numpy(augmented_views(images, config.rotations, config.equalize))
     training = Training(
         model,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from originet.errors import InputError
 from originet.opencv import silence
 from originet.read_ahead import read_ahead as read_ahead
+from originet.words import counted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov")
@@ -313,7 +314,9 @@ def _iter_video(
             raise InputError(f"truncated video: {path} ends after {count} of {announced} frames")
         for name, value in (("onset", low), ("offset", offset)):
             if value is not None and value > count:
-                raise InputError(f"{name} {value} is outside {path}, which has {count} frames")
+                raise InputError(
+                    f"{name} {value} is outside {path}, which has {counted(count, 'frame')}"
+                )
 
 
 @contextmanager

@@ -123,7 +123,9 @@ def jobs(
         InputError: Unknown subject, or a number of threads below 1.
     """
     if threads is not None and min(threads, default=0) < 1:
-        raise InputError(f"threads must be at least 1, got {list(threads)}")
+        raise InputError(
+            f"threads must be at least 1, got {', '.join(map(str, threads)) or 'none'}"
+        )
     if device.type == "cuda":
         counts = [0]
     else:

@@ -9,6 +9,7 @@ import torch
 from originet.errors import InputError
 from originet.plots import duration, size_text
 from originet.timing import Row
+from originet.words import counted
 
 # In the order of the tables.
 _TITLES = {
@@ -75,7 +76,7 @@ def where(row: Row) -> str:
     """Name the device and the number of threads, as in "AMD EPYC, 2 threads"."""
     if not row.threads:
         return row.device_name
-    return f"{row.device_name}, {row.threads} thread{'s' if row.threads > 1 else ''}"
+    return f"{row.device_name}, {counted(row.threads, 'thread')}"
 
 
 def picture_name(row: Row) -> str:

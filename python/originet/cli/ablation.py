@@ -11,6 +11,7 @@ from rich.table import Table
 from originet.choices import ABLATIONS
 from originet.cli import options
 from originet.console import complain_of, console, progress_bar, progress_bars
+from originet.words import counted
 
 if TYPE_CHECKING:
     from originet.ablation import Ablation
@@ -26,9 +27,10 @@ def ablation_command(
     ] = None,
     weights: options.Weights = True,
 ) -> None:
-    """Evaluate the rows of Table VI, each OrigiNet with one part exchanged, beside the paper's.
+    """Evaluate the rows of Table VI beside the paper's figures.
 
-    An interrupted run goes on where it was. Row WDy needs images by method rank.
+    Each is OrigiNet with one part exchanged. An interrupted run resumes where it stopped. Row WDy
+    needs images by method rank.
     """
     from originet import ablation, ablation_report, report
     from originet.cli.clips import read_clips
@@ -59,7 +61,7 @@ def ablation_command(
     _print_ablation(result)
     console.print(escape(f"Results: {out}, to be read in {page}"), soft_wrap=True)
     if result.failed:
-        complain_of(f"{len(result.failed)} of {len(rows)} rows failed:", result.failed)
+        complain_of(f"{len(result.failed)} of {counted(len(rows), 'row')} failed:", result.failed)
         raise typer.Exit(2)
 
 
@@ -70,7 +72,9 @@ def _print_ablation(result: "Ablation") -> None:
 
     shared = result.any_result
     seeds = f", mean ± deviation of {len(shared.seeds)} seeds" if len(shared.seeds) > 1 else ""
-    study = f"{shared.dataset}: {len(shared.clips)} clips, {describe(result.config)}{seeds}"
+    study = (
+        f"{shared.dataset}: {counted(len(shared.clips), 'clip')}, {describe(result.config)}{seeds}"
+    )
     table = Table(
         title=f"Ablations of Table VI on {study}",
         box=SIMPLE_HEAD,

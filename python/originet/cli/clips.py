@@ -11,6 +11,7 @@ from originet import datasets, loso, prepare, store
 from originet.cli.options import DEFAULTS
 from originet.console import errors, progress_bar, progress_bars
 from originet.errors import InputError
+from originet.words import counted
 
 
 class Clips(NamedTuple):
@@ -82,7 +83,9 @@ def read_clips(
     )
     datasets.check_usable(found)
     if found.unusable:
-        clips = f"{len(found.unusable)} of {len(found.unusable) + len(found.table)} clips"
+        clips = (
+            f"{len(found.unusable)} of {counted(len(found.unusable) + len(found.table), 'clip')}"
+        )
         errors.print(f"{clips} cannot be used: `originet check` tells why", highlight=False)
     loso.check_table(found.table)  # before the minutes that the images may take
     settings = prepare.Settings(

@@ -11,6 +11,7 @@ from rich.table import Table
 from originet.choices import COMPARED
 from originet.cli import options
 from originet.console import complain_of, console, progress_bar, progress_bars
+from originet.words import counted
 
 if TYPE_CHECKING:
     from originet.compare import Comparison
@@ -27,10 +28,11 @@ def compare_command(
     ] = None,
     weights: options.Weights = False,
 ) -> None:
-    """Evaluate the networks of Tables III to V, and LBP-TOP with an SVM, beside the paper's.
+    """Evaluate the networks of Tables III to V, and LBP-TOP.
 
-    An interrupted run goes on where it was. Networks other than OrigiNet need torchvision and timm;
-    LBP-TOP needs scikit-image, and the clips' frames, also where a store holds their images.
+    The paper's figures stand beside ours. An interrupted run resumes where it stopped. Networks
+    other than OrigiNet need torchvision and timm; LBP-TOP needs scikit-image, and the clips'
+    frames, also where a store holds their images.
     """
     from originet import compare
     from originet.cli.clips import read_clips
@@ -64,7 +66,10 @@ def compare_command(
     _print_sizes(result, records)
     console.print(f"Results: {escape(str(out))}", soft_wrap=True)
     if result.failed:
-        complain_of(f"{len(result.failed)} of {len(rows)} rows were not evaluated:", result.failed)
+        complain_of(
+            f"{len(result.failed)} of {counted(len(rows), 'row')} could not be evaluated:",
+            result.failed,
+        )
         raise typer.Exit(2)
 
 
@@ -74,7 +79,7 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
 
     several = len(result.config.seeds) > 1
     seeds = f", mean ± deviation of {len(result.config.seeds)} seeds" if several else ""
-    study = f"{result.dataset}: {result.clips} clips, {describe(result.config)}{seeds}"
+    study = f"{result.dataset}: {counted(result.clips, 'clip')}, {describe(result.config)}{seeds}"
     table = Table(title=f"Comparison on {study}", box=SIMPLE_HEAD, padding=(0, 0))
     table.add_column("\nrow")
     for head in ("pooled\nacc. %", "fold\nacc. %", "\nUF1", "\nUAR", "paper:\nacc. %"):

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import TimeRemainingColumn
 
 from originet.choices import METHODS, RESIDUAL
 from originet.cli.options import (
@@ -23,6 +22,7 @@ from originet.cli.options import (
 )
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars
 from originet.files import write_atomically
+from originet.words import counted
 
 
 def synth_command(
@@ -38,7 +38,7 @@ def synth_command(
         ),
     ] = RESIDUAL,
 ) -> None:
-    """Write a semi-synthetic data set: real faces, warped by made-up expressions."""
+    """Write a semi-synthetic data set: real faces, warped."""
     from originet import datasets, synth
 
     with progress_bars() as bars:
@@ -51,7 +51,7 @@ def synth_command(
             progress=progress_bar(bars, "clips"),
         )
     count = len(datasets.load_dataset("synthetic", out))
-    console.print(escape(f"{out}: {count} clips"), soft_wrap=True)
+    console.print(escape(f"{out}: {counted(count, 'clip')}"), soft_wrap=True)
 
 
 def check(
@@ -68,7 +68,10 @@ def check(
     ] = None,
     jobs: Jobs = None,
 ) -> None:
-    """Hold a data set against its annotations and the paper's counts; exit code 1 if it lacks."""
+    """Compare a data set with its annotations and the paper's counts.
+
+    Exit code 1 if anything is missing.
+    """
     from originet import datasets, validate
 
     found = datasets.survey(name, root, annotations=annotations, frames=frames, task=task)
@@ -106,7 +109,10 @@ def prepare_command(
     ] = False,
     jobs: Jobs = None,
 ) -> None:
-    """Make a data set's active images, once; an interrupted run goes on where it was."""
+    """Make a data set's active images, once.
+
+    An interrupted run resumes where it stopped.
+    """
     from originet import datasets, store, validate
     from originet.prepare import Settings
 
@@ -117,7 +123,7 @@ def prepare_command(
         crop_face=not found.cropped if crop_face is None else crop_face,
         align_eyes=align_eyes,
     )
-    with progress_bars(Rate("clips"), TimeRemainingColumn()) as bars:
+    with progress_bars(Rate("clips")) as bars:
         made = store.write_store(
             found,
             out,
@@ -132,14 +138,14 @@ def prepare_command(
         f"corrections: {len(found.corrections)}, unusable clips: {len(found.unusable)}, "
         f"left out by the task: {len(found.left_out)} (see {out / store.MANIFEST})",
         *(f"  {e.where} ({e.subject}/{e.clip}): {e.reason}" for e in found.unusable),
-        f"{out}: {len(made.table)} of {len(found.table)} clips, "
+        f"{out}: {len(made.table)} of {counted(len(found.table), 'clip')}, "
         + ", ".join(m if m in settings.methods else f"{m} (kept)" for m in made.images),
     ]
     for line in lines:
         console.print(escape(line), soft_wrap=True, highlight=False)
     if failed := made.manifest["failed"]:
         reasons = {f"{clip['subject']}/{clip['clip']}": clip["reason"] for clip in failed}
-        complain_of(f"{len(failed)} of {len(found.table)} clips failed:", reasons)
+        complain_of(f"{len(failed)} of {counted(len(found.table), 'clip')} failed:", reasons)
         raise typer.Exit(2)
 
 

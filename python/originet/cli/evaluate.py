@@ -12,6 +12,7 @@ from rich.table import Table
 
 from originet.cli import options
 from originet.console import console, progress_bar, progress_bars
+from originet.words import counted
 
 if TYPE_CHECKING:
     from originet.result import LosoResult
@@ -23,7 +24,10 @@ def demo_command(
     ),
     device: options.Device = None,
 ) -> None:
-    """Run the whole road once: video, active images, LOSO, kernel timings, one report."""
+    """Run the whole pipeline once and write one report.
+
+    From a video and generated clips: active images, LOSO by every method, and kernel timings.
+    """
     from originet import demo
 
     start = time.perf_counter()
@@ -47,7 +51,10 @@ def loso_command(
     out: options.Results,
     weights: options.Weights = True,
 ) -> None:
-    """Evaluate OrigiNet by leaving one subject out; an interrupted run goes on where it was."""
+    """Evaluate OrigiNet by leaving one subject out.
+
+    An interrupted run resumes where it stopped.
+    """
     from originet import loso, report, saved_results
     from originet.cli.clips import read_clips
 
@@ -79,7 +86,9 @@ def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
     from originet import metrics
 
     first = next(iter(methods.values()))
-    table = Table(title=f"Every reading of the active image, on the same {len(first.clips)} clips")
+    table = Table(
+        title=f"Every reading of the active image, on the same {counted(len(first.clips), 'clip')}"
+    )
     table.add_column("method")
     for heading in ("accuracy", f"{100 * metrics.LEVEL:.0f} % interval", "UAR"):
         table.add_column(heading, justify="right")
@@ -105,7 +114,7 @@ def _print_loso(result: "LosoResult") -> None:
         *([LEAK] if is_leaky(result.config.protocol) else []),
     ]
     table = Table(
-        title=f"Leave-one-subject-out on {result.dataset}: {len(result.clips)} clips, "
+        title=f"Leave-one-subject-out on {result.dataset}: {counted(len(result.clips), 'clip')}, "
         f"{describe(result.config)}",
         caption="; ".join(notes),
     )

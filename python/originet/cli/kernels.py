@@ -45,7 +45,10 @@ def bench_command(
     ] = None,
     commit: Annotated[str, typer.Option(help="Recorded where the sources are no repository.")] = "",
 ) -> None:
-    """Time the kernels and OrigiNet beside eager, compiled and native functions and a clone."""
+    """Time the kernels and OrigiNet beside their alternatives.
+
+    Those are eager, compiled and native functions, and a clone of as many bytes.
+    """
     from originet import bench
     from originet.bench import summary
     from originet.device import pick_device
@@ -88,7 +91,7 @@ def bench_command(
 
 
 def doctor_command() -> None:
-    """Tell what is installed, what of it works here, and why not."""
+    """Report what is installed, what of it works here, and why not."""
     from originet import doctor
 
     table = Table(show_header=False, box=None)

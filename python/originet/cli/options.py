@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from originet.executors import Executor as AnyExecutor
 
 DEFAULTS = Config()
+_words = ", ".join
 
-Method = Annotated[str, typer.Option(help=f"Reading of the active image: {', '.join(METHODS)}.")]
+Method = Annotated[str, typer.Option(help=f"Reading of the active image: {_words(METHODS)}.")]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda or cuda:N; the GPU, if there is one, by default.")
 ]
 
 # Of the commands that read a data set.
-Name = Annotated[str, typer.Argument(help=f"The data set: {', '.join(DATASETS)}.")]
+Name = Annotated[str, typer.Argument(help=f"The data set: {_words(DATASETS)}.")]
 Root = Annotated[
     Path, typer.Argument(help="Its folder: annotations and frames are found at any depth.")
 ]
@@ -47,7 +48,7 @@ Frames = Annotated[
 ]
 Task = Annotated[
     str | None,
-    typer.Option(help=f"How emotions become classes: {', '.join(TASKS)}; the paper's by default."),
+    typer.Option(help=f"How emotions become classes: {_words(TASKS)}; the paper's by default."),
 ]
 Jobs = Annotated[int | None, typer.Option(help="Clips at a time; by default as many as cores.")]
 CropFace = Annotated[
@@ -70,39 +71,41 @@ Paths = Annotated[
 Results = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Dataset = Annotated[
     str | None,
-    typer.Option(help=f"What a root holds: {', '.join(DATASETS)}; folder by default."),
+    typer.Option(help=f"What a root holds: {_words(DATASETS)}; folder by default."),
 ]
 Protocol = Annotated[
     str,
-    typer.Option(help=f"How images are split, {PROTOCOLS}: paper augments before it, which leaks."),
+    typer.Option(
+        help=f"How images are split: {_words(PROTOCOLS)}; paper augments before it, which leaks."
+    ),
 ]
 Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
 BatchSize = Annotated[int, typer.Option(help="Images a step.")]
 LearningRate = Annotated[float, typer.Option(help="Adam's step.")]
 WeightDecay = Annotated[float, typer.Option(help="L2 penalty.")]
-ClassWeights = Annotated[str, typer.Option(help=f"Weights in the loss: {CLASS_WEIGHTS}.")]
-Sampling = Annotated[str, typer.Option(help=f"Images of an epoch: {SAMPLINGS}.")]
+ClassWeights = Annotated[str, typer.Option(help=f"Weights in the loss: {_words(CLASS_WEIGHTS)}.")]
+Sampling = Annotated[str, typer.Option(help=f"Images of an epoch: {_words(SAMPLINGS)}.")]
 Rotation = Annotated[
     list[int] | None, typer.Option(help="An angle of the augmentation; repeatable.")
 ]
 Equalize = Annotated[bool, typer.Option(help="Add histogram-equalised training images.")]
 ValidationFraction = Annotated[float, typer.Option(help="Share of the training clips held out.")]
 Select = Annotated[
-    str, typer.Option(help=f"Weights to keep, of the best epoch or the last: {SELECTIONS}.")
+    str, typer.Option(help=f"Weights to keep, of the best epoch or the last: {_words(SELECTIONS)}.")
 ]
 Precision = Annotated[
-    str, typer.Option(help=f"Arithmetic of training steps: {PRECISIONS}; tf32 on a GPU.")
+    str, typer.Option(help=f"Arithmetic of training steps: {_words(PRECISIONS)}; tf32 on a GPU.")
 ]
 Seed = Annotated[list[int] | None, typer.Option(help="One whole run; repeatable.")]
 ImageSize = Annotated[
     int | None, typer.Option(help=f"Pixels; of a root {DEFAULTS.image_size} by default.")
 ]
-Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {VARIANTS}.")]
+Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {_words(VARIANTS)}.")]
 
 # How they compute: named as the fields of the executors are.
 Executor = Annotated[
     str,
-    typer.Option(help=f"Where folds are computed: {', '.join(EXECUTORS)} (a cluster, or here)."),
+    typer.Option(help=f"Where folds are computed: {_words(EXECUTORS)} (a cluster, or here)."),
 ]
 FoldsAtOnce = Annotated[
     int | None, typer.Option(help="Folds trained in turn (serial); 1, on a GPU 8.")
@@ -240,7 +243,7 @@ def executor_of(options: Mapping[str, Any]) -> "AnyExecutor":
     """
     name = options["executor"]
     if name not in EXECUTORS:
-        raise InputError(f"--executor must be one of {', '.join(EXECUTORS)}, got {name!r}")
+        raise InputError(f"--executor must be one of {_words(EXECUTORS)}, got {name!r}")
     from originet import executors  # not before: a wrong name is told at once
 
     kinds = executors.EXECUTORS

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import TimeRemainingColumn
 
 from originet.choices import METHODS
 from originet.cli.options import DEFAULTS
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars
 from originet.errors import InputError
+from originet.words import counted
 
 
 def image(
@@ -89,17 +89,17 @@ def image(
     if clips == [source]:
         if jobs is not None:
             raise InputError(f"--jobs {jobs} is for a folder of clips, {source} is one clip")
-        with progress_bars(Rate("frames"), TimeRemainingColumn()) as bars:
+        with progress_bars(Rate("frames")) as bars:
             made = render.render_file(source, out, options, progress_bar(bars, "frames"))
         console.print(escape(f"{out}: {made}"), soft_wrap=True)
         return
     workers = os.cpu_count() or 1 if jobs is None else jobs
     files = render.plan_files(source, clips, out, options)
-    with progress_bars(Rate("clips"), TimeRemainingColumn()) as bars:
+    with progress_bars(Rate("clips")) as bars:
         failed = render.render_files(files, options, workers, progress_bar(bars, "clips"))
-    done = f"{out}: {len(files) - len(failed)} of {len(files)} clips"
+    done = f"{out}: {len(files) - len(failed)} of {counted(len(files), 'clip')}"
     console.print(escape(done), soft_wrap=True)
     if failed:
         named = {str(clip): reason for clip, reason in failed.items()}
-        complain_of(f"{len(failed)} of {len(files)} clips failed:", named)
+        complain_of(f"{len(failed)} of {counted(len(files), 'clip')} failed:", named)
         raise typer.Exit(2)

@@ -9,6 +9,7 @@ from rich.markup import escape
 from originet.cli import options
 from originet.console import console
 from originet.errors import InputError
+from originet.words import counted
 
 if TYPE_CHECKING:
     from originet.result import LosoResult
@@ -20,7 +21,7 @@ def report_command(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...",
+            metavar="PATH",
             help="What the run was given, stores or a data set's root, for the pictures.",
         ),
     ] = None,
@@ -36,7 +37,7 @@ def report_command(
         ),
     ] = None,
 ) -> None:
-    """Write the report of a finished run again, or its learning curves for TensorBoard."""
+    """Write the report of a finished run again, or TensorBoard logs."""
     from originet import report, tensorboard, timing
     from originet.saved_results import read_results
 
@@ -45,7 +46,9 @@ def report_command(
         if paths:
             raise InputError(f"--tensorboard draws no pictures: leave {paths[0]} out")
         count = tensorboard.write_logs(result, logs)
-        console.print(escape(f"{count} folds: tensorboard --logdir {logs}"), soft_wrap=True)
+        console.print(
+            escape(f"{counted(count, 'fold')}: tensorboard --logdir {logs}"), soft_wrap=True
+        )
         return
     images = None
     if paths:

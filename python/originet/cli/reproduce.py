@@ -11,6 +11,7 @@ from rich.markup import escape
 from originet.choices import COMPARED, QUICK_ROWS
 from originet.cli import options
 from originet.console import complain_of, console, progress_bar, progress_bars
+from originet.words import counted
 
 
 @options.with_run_options
@@ -20,7 +21,7 @@ def reproduce_command(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...",
+            metavar="PATH",
             help="As for `originet loso`; none: semi-synthetic clips are generated.",
         ),
     ] = None,
@@ -35,9 +36,10 @@ def reproduce_command(
         ),
     ] = None,
 ) -> None:
-    """Make the paper's tables and figures from the clips at hand, in one report.
+    """Make the paper's tables and figures from the clips at hand.
 
-    An interrupted run goes on where it was. Row WDy needs images by method rank.
+    All in one report. An interrupted run resumes where it stopped. Row WDy needs images by
+    method rank.
     """
     from originet import ablation, compare, reproduce
     from originet.cli.clips import read_clips
@@ -80,6 +82,5 @@ def reproduce_command(
         )
     console.print(f"Report: {escape(str(made.report))}", soft_wrap=True)
     if made.failed:
-        parts = "1 part" if len(made.failed) == 1 else f"{len(made.failed)} parts"
-        complain_of(f"{parts} could not be made:", made.failed)
+        complain_of(f"{counted(len(made.failed), 'part')} could not be made:", made.failed)
         raise typer.Exit(2)

@@ -24,6 +24,7 @@ from originet.datasets.table import (
 )
 from originet.datasets.tasks import TASKS, class_of, default_task, paper_counts
 from originet.errors import InputError
+from originet.words import counted
 
 __all__ = [
     "COLUMNS",
@@ -117,8 +118,9 @@ def load_dataset(
     if found.unusable:
         first = found.unusable[0]
         warnings.warn(
-            f"{found.dataset}: {len(found.unusable)} of {len(found.unusable) + len(found.table)} "
-            f"clips cannot be used, as {first.where}: {first.reason}",
+            f"{found.dataset}: {len(found.unusable)} of "
+            f"{counted(len(found.unusable) + len(found.table), 'clip')} cannot be used, "
+            f"as {first.where}: {first.reason}",
             stacklevel=2,
         )
     return found.table
@@ -130,7 +132,7 @@ def check_usable(found: Survey) -> None:
         return
     omitted = [*found.unusable, *found.left_out]
     why = f", as {omitted[0].where}: {omitted[0].reason}" if omitted else ""
-    raise InputError(f"none of {len(omitted)} clips of {found.dataset} can be used{why}")
+    raise InputError(f"none of {counted(len(omitted), 'clip')} of {found.dataset} can be used{why}")
 
 
 def combine(tables: Iterable[ClipTable]) -> ClipTable:

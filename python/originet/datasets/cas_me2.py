@@ -26,6 +26,7 @@ from originet.datasets.table import normalize_label
 from originet.datasets.workbook import Sheet, choose_workbook, frame_cell
 from originet.errors import InputError
 from originet.video import VIDEO_SUFFIXES, is_junk
+from originet.words import counted
 
 _PUBLISHED = "300 macro-expression, 57 micro-expression"
 WORKBOOKS = (
@@ -205,7 +206,7 @@ def _read_clips(
         )
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     rows = len(coded) + len(unusable)
-    remark = f"sheet {sheet.name}: {rows} rows ({counts}; as published: {_PUBLISHED})"
+    remark = f"sheet {sheet.name}: {counted(rows, 'row')} ({counts}; as published: {_PUBLISHED})"
     return coded, unusable, remark
 
 

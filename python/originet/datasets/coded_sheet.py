@@ -11,6 +11,7 @@ from originet.datasets.survey import Omission, Survey
 from originet.datasets.table import normalize_label
 from originet.datasets.workbook import Coding, choose_workbook, find_coding, frame_cell
 from originet.errors import InputError
+from originet.words import counted
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def survey_sheet(
         frames=tree.root,
         known=form.known,
         unusable=unusable,
-        remarks=[f"sheet {coding.sheet.name}: {rows} rows", *remarks, *trees_seen],
+        remarks=[f"sheet {coding.sheet.name}: {counted(rows, 'row')}", *remarks, *trees_seen],
     )
 
 

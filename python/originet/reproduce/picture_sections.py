@@ -11,6 +11,7 @@ from originet.reproduce.figures import Picture
 from originet.reproduce.findings import Findings
 from originet.reproduce.responses import QUARTER, Responses, correlation, edge_correlation
 from originet.reproduce.sections import training
+from originet.words import counted
 
 EMOTIONS = ("negative", "others", "positive")
 """The classes of Fig. 5; all classes are shown where these are not the clips'."""
@@ -209,7 +210,7 @@ def _networks(found: Findings) -> str:
     )
     missing = [f" {name} failed: {reason}." for name, reason in _failures(found)]
     return (
-        f"{told}, each trained on {len(found.shown.training)} clips with subject "
+        f"{told}, each trained on {counted(len(found.shown.training), 'clip')} with subject "
         f"{found.shown.subject} left out, seed {found.config.seeds[0]}.{''.join(missing)} "
         f"{training(found)}"
     )

@@ -19,6 +19,7 @@ from originet.errors import InputError
 from originet.loso import check_table
 from originet.prepare import Settings
 from originet.reproduce.figures import Picture
+from originet.words import counted
 
 PHASES = ("onset", "apex", "offset", "active image")
 CLIPS_A_CLASS = 2  # Fig. 5 shows two pictures of each emotion
@@ -129,7 +130,7 @@ def phase_pictures(
     notes[1] += "" if apex is not None else " (estimated)"
     frames = (found.onset.pixels, found.apex.pixels, found.offset.pixels)
     pictures = [Picture(pixels, note) for pixels, note in zip(frames, notes, strict=True)]
-    return [*pictures, Picture(active, f"of {found.length} frames")]
+    return [*pictures, Picture(active, f"of {counted(found.length, 'frame')}")]
 
 
 def phase_rows(

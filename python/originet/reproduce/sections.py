@@ -10,6 +10,7 @@ from originet.report import GENERATED, environment, made_with_section, settings_
 from originet.reproduce import activations, counts, figures
 from originet.reproduce.book import Book
 from originet.reproduce.findings import Findings
+from originet.words import counted
 
 _EXACT = 1e-12  # formulas that differ by less are the same, but for rounding in float64
 
@@ -25,7 +26,7 @@ def opening_section(book: Book, found: Findings) -> None:
         book.report.text(GENERATED)
     if is_leaky(found.config.protocol):
         book.report.text(LEAK)
-    clips = f"{len(found.table)} clips ({found.dataset})"
+    clips = f"{counted(len(found.table), 'clip')} ({found.dataset})"
 
     def state(part: str) -> str:
         names = [name for name in found.failed if name == part or name.startswith(f"{part}, ")]
@@ -177,7 +178,7 @@ def _counted(records: list[dict[str, Any]], dataset: str) -> str:
         return "has as many clips of each emotion as the paper"
     if rows[-1]["clips"] == rows[-1]["paper"]:
         return "has as many clips as the paper, but not of each emotion"
-    return f"has {rows[-1]['clips']} clips, the paper {rows[-1]['paper']}"
+    return f"has {counted(rows[-1]['clips'], 'clip')}, the paper {rows[-1]['paper']}"
 
 
 def complexity_section(book: Book, found: Findings) -> None:
@@ -254,7 +255,9 @@ def source_section(book: Book, found: Findings) -> None:
         [
             (
                 counts.SOURCES[row["dataset"]].title,
-                f"{row['clips']} clips, {row['subjects']} subjects" if row["clips"] else "not here",
+                f"{counted(row['clips'], 'clip')}, {counted(row['subjects'], 'subject')}"
+                if row["clips"]
+                else "not here",
                 *(str(row["paper_clips"]), str(row["paper_subjects"])),
                 counts.SOURCES[row["dataset"]].needed_for,
                 counts.SOURCES[row["dataset"]].address,
@@ -282,8 +285,8 @@ def training(found: Findings) -> str:
     """The clips and settings of everything that was trained."""
     config = found.config
     return (
-        f"{len(found.table)} clips ({found.dataset}), {describe(config)}, "
-        f"{_count(config.epochs, 'epoch')}, {_count(len(config.seeds), 'seed')}, images of "
+        f"{counted(len(found.table), 'clip')} ({found.dataset}), {describe(config)}, "
+        f"{counted(config.epochs, 'epoch')}, {counted(len(config.seeds), 'seed')}, images of "
         f"{config.image_size} pixels by method {config.method}."
     )
 
@@ -300,8 +303,8 @@ def _order(study: Ablation) -> str:
     outside = [name for name, score in scores.items() if not low <= score <= high]
     return (
         "in the paper every exchange costs accuracy. Here it does in "
-        f"{len(below)} of {len(others)} rows ({', '.join(below) or 'none'}). Outside the 95 % "
-        f"interval of OrigiNet's own accuracy, {100 * low:.1f} to {100 * high:.1f} %: "
+        f"{len(below)} of {counted(len(others), 'row')} ({', '.join(below) or 'none'}). Outside "
+        f"the 95 % interval of OrigiNet's own accuracy, {100 * low:.1f} to {100 * high:.1f} %: "
         f"{', '.join(outside) or 'none'}; the others may differ by who took part."
     )
 
@@ -309,10 +312,6 @@ def _order(study: Ablation) -> str:
 def _marked(figure: float, agrees: object) -> str:
     """A figure of the paper, marked where ours is another."""
     return f"{figure:g}" if agrees else f"≠ {figure:g}"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _short(value: float) -> str:

@@ -1,0 +1,62 @@
+"""Counts, and that no message shows how Python writes a tuple."""
+
+import numpy as np
+import pytest
+
+from originet import Config, InputError, metrics, synth
+from originet.augment import augmented_views
+from originet.model import OrigiNet
+from originet.prediction import check_images
+from originet.prepare import Settings
+from originet.words import counted
+
+
+@pytest.mark.parametrize(
+    ("number", "thing", "text"),
+    [
+        (0, "clip", "0 clips"),
+        (1, "frame", "1 frame"),
+        (2, "frame", "2 frames"),
+        (1, "class", "1 class"),
+        (3, "class", "3 classes"),
+    ],
+)
+def test_counts_agree_in_number(number, thing, text):
+    assert counted(number, thing) == text
+
+
+WRONG = [
+    *({name: "x"} for name in ("method", "protocol", "variant", "select", "precision")),
+    *({name: "x"} for name in ("class_weights", "sampling")),
+    *(
+        {name: value}
+        for name in ("rotations", "seeds")
+        for value in ((), (1, 1), (-1, -1), (-999,))
+    ),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_settings_are_refused_in_words(wrong):
+    with pytest.raises(InputError) as refused:
+        Config(**wrong)
+    assert not set("()[]") & set(str(refused.value)), refused.value
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: synth.generate("never", residual=(0.5, 0.2)),
+        lambda: Settings(methods=()),
+        lambda: Settings(methods=("rank", "rank")),
+        lambda: check_images(np.zeros((2, 3), np.uint8)),
+        lambda: augmented_views(np.zeros((2, 3), np.uint8), (0,), True),
+        lambda: augmented_views(np.zeros((2, 3, 3), np.uint8), (), True),
+        lambda: metrics.accuracy(np.zeros((2, 3), int), np.zeros(2, int)),
+        lambda: OrigiNet(4, kernel_sizes=(2, 4)),
+    ],
+)
+def test_messages_show_no_tuple(call):
+    with pytest.raises(InputError) as refused:
+        call()
+    assert "(" not in str(refused.value), refused.value
