@@ -1,5 +1,6 @@
 """Where the command line prints: results on stdout, errors and progress bars on stderr."""
 
+import datetime
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,23 @@ errors = Console(stderr=True)
 def complain(text: str) -> None:
     """Prints an error on stderr, in one line."""
     errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+class TimeLeft(ProgressColumn):
+    """How long a bar will take from now on, by its pace so far.
+
+    rich's own column knows the last 30 seconds alone, in which a fold may not end.
+    """
+
+    max_refresh = 0.5  # seconds
+
+    def render(self, task: Task) -> Text:
+        """Writes the time; nothing before there is a pace, and at the end. rich calls it."""
+        ends = task.fields.get("ends")
+        if ends is None or task.finished:
+            return Text()
+        seconds = max(math.ceil(ends - time.monotonic()), 0)
+        return Text(f"{datetime.timedelta(seconds=seconds)} left", style="progress.remaining")
 
 
 class Rate(ProgressColumn):
@@ -58,8 +76,9 @@ def complain_of(summary: str, failed: Mapping[str, str]) -> None:
 @contextmanager
 def progress_bars(*more: ProgressColumn) -> Iterator[Progress]:
     """Progress bars on stderr; they appear with the first progress and go if there is an error."""
-    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn())
-    bars = Progress(*columns, TimeElapsedColumn(), *more, console=errors)
+    bar = BarColumn(max(min(errors.width - 60, 40), 8))  # what the other columns leave of a line
+    columns = (TextColumn("{task.description:<22}"), bar, MofNCompleteColumn())
+    bars = Progress(*columns, TimeElapsedColumn(), *more, TimeLeft(), console=errors)
     try:
         yield bars
     except BaseException:
@@ -74,14 +93,20 @@ def progress_bar(bars: Progress, name: str) -> Callable[[int, int | None], None]
     """Adds a bar; the function returned moves it, and may be called after every frame."""
     task = bars.add_task(name, total=None, visible=False)
     shown = -math.inf
+    first: tuple[float, int] | None = None  # what an earlier run did says nothing of the pace
 
     def update(done: int, total: int | None) -> None:
-        nonlocal shown
+        nonlocal shown, first
         now = time.monotonic()
+        first = first or (now, done)
         if done != total and now - shown < 0.05:  # a frame may take less time than showing it
             return
         shown = now
         bars.start()
-        bars.update(task, completed=done, total=total, visible=True)
+        start, before = first
+        ends = None
+        if total is not None and done > before:
+            ends = now + (now - start) * (total - done) / (done - before)
+        bars.update(task, completed=done, total=total, visible=True, ends=ends)
 
     return update

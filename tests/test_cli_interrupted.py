@@ -1,0 +1,181 @@
+"""Ctrl-C: exit code 130, what is kept, and how to go on; and how long there is to wait."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from clips import random_frames, write_folder
+from rich.console import Console
+
+from originet import cli, console
+from originet.cli import command
+
+QUICK = ("--epochs", 1, "--image-size", 16, "--rotation", 0, "--no-equalize", "--select", "last")
+RESUMES = ("prepare", "loso", "ablation", "compare", "reproduce", "demo")
+
+
+@pytest.fixture
+def clips(tmp_path) -> Path:
+    for number, (emotion, subject) in enumerate((e, s) for e in ("sad", "happy") for s in "abc"):
+        frames = random_frames(4, (20, 20), seed=number)
+        write_folder(tmp_path / "clips" / emotion / subject / "clip", frames)
+    return tmp_path / "clips"
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Interrupts a command when a bar is moved for the so-manieth time, and counts the moves."""
+
+    def start(module: str, moves: float) -> list[int]:
+        seen: list[int] = []
+
+        def bar(*_):
+            def update(done, total):
+                seen.append(done)
+                if len(seen) >= moves:
+                    raise KeyboardInterrupt
+
+            return update
+
+        monkeypatch.setattr(f"originet.cli.{module}.progress_bar", bar)
+        return seen
+
+    return start
+
+
+def resumed(run, err: str) -> tuple[int, str, str]:
+    """Runs the command that the last line says."""
+    again = shlex.split(err.splitlines()[-1])
+    assert again[0] == "originet"
+    return run(*again[1:])
+
+
+def test_every_command_that_writes_says_what_it_keeps():
+    told = command.RESUMES.keys() | command.STARTS_AGAIN.keys()
+    names = [each.name for each in cli.app.registered_commands]
+    assert told == set(names) - {"check", "report", "doctor"}
+    assert set(command.RESUMES) == set(RESUMES)
+
+
+@pytest.mark.parametrize("name", [*RESUMES, "image", "synth", "bench", "check", "doctor"])
+def test_before_anything_is_there_nothing_was_written(name, tmp_path):
+    lines = command.after_interrupt(name, tmp_path / "out", [name])
+    assert lines == ["Interrupted. Nothing was written."]
+
+
+@pytest.mark.parametrize("name", RESUMES)
+def test_what_resumes_names_its_folder_and_the_whole_command(name, tmp_path):
+    kept, again = command.after_interrupt(name, tmp_path, [name, "a folder", "-o", str(tmp_path)])
+    assert f"kept in {tmp_path}" in kept
+    assert again == f"  originet {name} 'a folder' -o {tmp_path}"
+
+
+def test_loso_resumes(run, clips, tmp_path, interrupt, monkeypatch):
+    out = tmp_path / "out[1]"  # a name that rich would take for markup
+    arguments = ("loso", clips, "-o", out, *QUICK)
+    seen = interrupt("evaluate", 2)
+    code, _, err = run(*arguments)
+    assert code == 130 and len(seen) == 2
+    kept = f"Interrupted. Finished folds are kept in {out}. To resume:"
+    assert err.splitlines()[-2:] == [kept, "  " + shlex.join(map(str, ("originet", *arguments)))]
+    finished = sorted((out / "folds").glob("*.json"))
+    assert 0 < len(finished) < 3
+    before = [path.stat().st_mtime_ns for path in finished]
+    monkeypatch.undo()
+    code, _, err = resumed(run, err)
+    assert code == 0, err
+    assert [path.stat().st_mtime_ns for path in finished] == before
+    assert len(list((out / "folds").glob("*.json"))) == 3
+
+
+def test_prepare_resumes(run, clips, tmp_path, interrupt, monkeypatch):
+    out = tmp_path / "store"
+    interrupt("data", 3)
+    code, _, err = run("prepare", "folder", clips, "-o", out, "--image-size", 16, "--jobs", 1)
+    assert code == 130 and f"Finished clips are kept in {out}. To resume:" in err
+    assert len(list((out / ".parts").glob("*.safetensors"))) >= 2
+    monkeypatch.undo()
+    code, printed, err = resumed(run, err)
+    assert code == 0 and "6 of 6 clips" in printed, err
+
+
+def test_image_of_a_folder_keeps_its_files_and_says_that_it_starts_again(
+    run, clips, tmp_path, interrupt
+):
+    out = tmp_path / "out"
+    interrupt("pictures", 2)
+    code, _, err = run("image", clips, "-o", out, "--jobs", 1)
+    assert code == 130 and len(list(out.rglob("*.png"))) >= 2
+    last = f"Interrupted. Finished clips are kept in {out}, but the same command makes all of them"
+    assert err.splitlines()[-1] == f"{last} again."
+
+
+def test_image_of_one_clip_leaves_the_file_as_it_was(run, clips, tmp_path, interrupt):
+    out = tmp_path / "a.png"
+    out.write_bytes(b"old")
+    interrupt("pictures", 2)
+    code, _, err = run("image", clips / "sad" / "a" / "clip", "-o", out)
+    assert code == 130 and err.splitlines()[-1] == f"Interrupted. {out} is as it was before."
+    assert out.read_bytes() == b"old"
+
+
+def test_synth_leaves_nothing(run, tmp_path, interrupt):
+    out = tmp_path / "set"
+    interrupt("data", 1)
+    code, _, err = run("synth", out, "--subjects", 1, "--clips-per-class", 1)
+    assert code == 130 and err.splitlines()[-1] == "Interrupted. Nothing was written."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_keeps_its_rows(run, tmp_path, interrupt):
+    out = tmp_path / "bench"
+    interrupt("kernels", 1)
+    quick = ("--quick", "--subject", "rrelu", "--dtype", "float32", "--threads", 1)
+    code, _, err = run("bench", "-o", out, *quick)
+    assert code == 130 and f"Rows measured so far are kept in {out}" in err
+    assert len((out / "rrelu.csv").read_text().splitlines()) > 1
+
+
+# How long there is to wait
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What a bar of 80 columns shows, by how much of what was done by when."""
+
+    def call(*states: tuple[float, int], total: int = 100, more=()) -> str:
+        monkeypatch.setattr(console, "errors", Console(width=80, file=sys.stderr))
+        clock = [0.0]
+        monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+        with console.progress_bars(*more) as bars:
+            update = console.progress_bar(bars, "ResNet-50, epochs")
+            for seconds, done in states:
+                clock[0] = seconds
+                update(done, total)
+            screen = Console(width=80, file=None)
+            with screen.capture() as captured:
+                screen.print(bars.get_renderable())
+        return captured.get()
+
+    return call
+
+
+def test_bars_tell_the_time_left_by_the_whole_pace(lines):
+    assert "left" not in lines((0, 0))
+    assert "0:01:30 left" in lines((0, 0), (10, 10))
+    # Steps of minutes, of which rich's own estimate would have forgotten all but the last.
+    assert "1:20:00 left" in lines((0, 0), (600, 1), (1200, 2), total=10)
+    assert "left" not in lines((0, 0), (10, 100))
+
+
+def test_time_left_does_not_count_what_an_earlier_run_did(lines):
+    assert "0:00:10 left" in lines((0, 80), (10, 90))
+
+
+def test_bars_fit_into_80_columns(lines):
+    for more in ((), (console.Rate("frames"),)):
+        shown = lines((0, 0), (5000, 1200), total=12_000, more=more)
+        assert shown.count("\n") == 1 and "…" not in shown and "left" in shown, shown
+        assert "1200/12000" in shown
