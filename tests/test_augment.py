@@ -66,7 +66,7 @@ def test_without_rotation_and_equalisation_nothing_changes() -> None:
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(InputError, match=r"images must be \[N, S, S\] uint8.*float32"):
         augmented_views(noise().astype(np.float32))
-    with pytest.raises(InputError, match=r"images must be .*\(16, 16\) uint8"):
+    with pytest.raises(InputError, match=r"images must be .*\[16, 16\] uint8"):
         augmented_views(noise()[0])
     with pytest.raises(InputError, match="rotations must name at least one angle"):
         augmented_views(noise(), ())

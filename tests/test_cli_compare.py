@@ -147,5 +147,5 @@ def test_bad_input_of_compare(run, tree, tmp_path, monkeypatch):
     code, printed, err = run("compare", tree, *alone)
     assert code == 2 and printed == ""
     assert err.splitlines()[-1].startswith(
-        f"error: none of 1 rows could be evaluated, as LBP-TOP: {tree}/sadness/s0"
+        f"error: none of 1 row could be evaluated, as LBP-TOP: {tree}/sadness/s0"
     )

@@ -138,7 +138,7 @@ def test_bad_indices_and_groups_are_refused() -> None:
         metrics.confusion_matrix([0, 1], [0, -1], 2)
     with pytest.raises(InputError, match="groups must have shape"):
         metrics.fold_accuracy([0, 1], [0, 1], ["a"])
-    with pytest.raises(InputError, match=r"confusion must be \[3, 3\], got \(2, 2\)"):
+    with pytest.raises(InputError, match=r"confusion must be \[3, 3\], got \[2, 2\]"):
         metrics.per_class([[1, 0], [0, 1]], "abc")
     for predicted in ([0, 1], np.empty((0, 2), int)):
         with pytest.raises(InputError, match=r"y_pred must be \[seeds, clips\], at least 1 seed"):

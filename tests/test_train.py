@@ -79,7 +79,7 @@ def test_config_takes_numpys_numbers() -> None:
         ("epochs", 1.5, r"epochs must be a whole number, got 1\.5"),
         ("batch_size", "8", "batch_size must be a whole number, got '8'"),
         ("image_size", 32.0, r"image_size must be a whole number, got 32\.0"),
-        ("seeds", (0.5,), r"seeds must be whole numbers, got \(0\.5,\)"),
+        ("seeds", (0.5,), r"seeds must be whole numbers, got 0\.5"),
         ("seeds", 3, "seeds must be a tuple or list of numbers, got 3"),
         ("rotations", "30", "rotations must be a tuple or list of numbers, got '30'"),
         ("batch_size", 2, "batch_size must be at least 3, got 2"),
@@ -98,7 +98,7 @@ def test_config_takes_numpys_numbers() -> None:
         ("method", "mean", "method must be one of"),
         ("image_size", 8, "image_size must be at least 16"),
         ("variant", "mine", "variant must be one of"),
-        ("protocol", "lenient", r"protocol must be one of \('strict', 'paper'\), got 'lenient'"),
+        ("protocol", "lenient", "protocol must be one of strict, paper, got 'lenient'"),
         ("class_weights", "inverse", "class_weights must be one of"),
         ("sampling", "random", "sampling must be one of"),
     ],
@@ -111,7 +111,7 @@ def test_config_refuses_bad_values(field: str, value: object, message: str) -> N
 def test_config_refuses_bad_combinations() -> None:
     with pytest.raises(InputError, match='sampling must be shuffled with class_weights="balanced"'):
         Config(class_weights="balanced", sampling="balanced")
-    with pytest.raises(InputError, match=r"rotations must be several, or equalize on.*got \(0,\)"):
+    with pytest.raises(InputError, match=r"rotations must be several, or equalize on.*got 0"):
         Config(protocol="paper", rotations=(0,), equalize=False)
     with pytest.raises(InputError, match='validation_fraction must be above 0 with protocol="pa'):
         Config(protocol="paper", validation_fraction=0.0, select="last")
@@ -274,7 +274,7 @@ def test_bad_arguments_are_named() -> None:
         fit(tiny(), images.astype(np.float32), labels, QUICK, device="cpu")
     with pytest.raises(InputError, match=r"images must be .* N at least 1"):
         predict(tiny(), images[:0], device="cpu")
-    with pytest.raises(InputError, match=r"labels must have shape \(24,\), got \(23,\)"):
+    with pytest.raises(InputError, match=r"labels must have shape \[24\], got \[23\]"):
         fit(tiny(), images, labels[1:], QUICK, device="cpu")
     with pytest.raises(InputError, match="at least 2 training images are needed, got 1"):
         fit(tiny(), images[:1], labels[:1], QUICK, device="cpu")
