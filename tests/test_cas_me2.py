@@ -2,6 +2,7 @@ import pytest
 from trees_cas_me2 import ROWS, SHEETS, SUBJECTS, VIDEOS, Row, write_cas_me2
 from workbooks import write_workbook
 
+from originet.datasets import survey
 from originet.datasets.cas_me2 import survey_cas_me2
 from originet.errors import InputError
 from originet.video import read_clip
@@ -73,6 +74,23 @@ def test_other_tasks_go_by_the_estimated_emotion(tmp_path):
     three = survey_cas_me2(tmp_path, task="three")
     assert names(three.table) == [clip for clip in CLIPS if clip != ("s15", "disgust1_2")]
     assert [omission.emotion for omission in three.left_out] == ["others"]
+
+
+def test_micro_expressions_alone_are_taken_where_they_are_asked_for(tmp_path):
+    rows = [*ROWS, Row(3, "happy2_1", 2, 3, "4?", "12", "positive", "Macro-expression")]
+    rows += [Row(3, "happy3_1", 2, 3, 4, "12", "positive", "")]
+    write_cas_me2(tmp_path, ROWS)
+    write_cas_me2(tmp_path, rows, trees=())
+    assert len(survey_cas_me2(tmp_path).table) == len(ROWS)
+    found = survey("cas_me2", tmp_path, micro_only=True)
+    assert names(found.table) == [("s16", "anger1_1"), ("s23", "happy1_1")]
+    reasons = {omission.clip: omission.reason for omission in found.left_out}
+    assert reasons["disgust1_2"] == ("macro-expression, and micro-expressions alone were asked for")
+    assert reasons["happy3_1"].startswith("of unknown kind, and")
+    assert len(found.left_out) == len(rows) - 2 and not found.unusable
+    assert "(5 macro-expression, 2 micro-expression, 1 of unknown kind;" in found.remarks[0]
+    with pytest.raises(InputError, match="the data set samm takes no micro_only"):
+        survey("samm", tmp_path, micro_only=True)
 
 
 def test_kind_and_self_report_are_told(found):

@@ -52,6 +52,15 @@ def test_a_clip_has_the_frames_from_onset_to_offset(look):
     assert not (found.corrections or found.unusable or found.gaps or found.left_out)
 
 
+def test_clips_that_the_challenges_list_lacks_are_left_out_under_its_task_alone(look):
+    unlisted = coded(clip="EP12_01f", emotion="disgust")._replace(subject="sub04")
+    found = look(unlisted, coded(), task="megc2019")
+    assert list(found.table["clip"]) == ["a"]
+    (omission,) = found.left_out
+    assert omission.clip == "EP12_01f"
+    assert omission.reason == "it is not on the list that task megc2019 stands for"
+
+
 def test_zeros_stand_for_the_apex_and_the_midpoint(look):
     found = look(coded(offset=0))
     assert row_of(found).offset == 5

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import cv2
@@ -97,6 +98,20 @@ def test_clips_are_counted_by_subject_and_class_beside_the_paper():
 def test_a_set_without_clips_is_counted_too():
     counts = count_clips(paper_set([]))
     assert counts.loc["total", "total"] == 0 and counts.loc["difference", "total"] == -250
+
+
+def test_under_the_challenges_task_its_counts_are_those_to_hold_a_set_against():
+    found = dataclasses.replace(paper_set([("sub01", "positive")]), task="megc2019")
+    counts = count_clips(found)
+    assert counts.index.tolist() == ["sub01", "total", "MEGC 2019", "difference"]
+    assert counts.loc["MEGC 2019"].to_dict() == {
+        **{"negative": 88, "positive": 32, "surprise": 25, "total": 145},
+    }
+    result = validate(found, pictures=False)
+    assert "task megc2019: 1 usable clips of 1 subjects (MEGC 2019: 24)" in to_text(result)
+    values = to_json(result)
+    assert values["paper"] is None and values["difference"]["total"] == -144
+    assert values["published"]["source"] == "MEGC 2019"
 
 
 def test_sets_that_the_paper_does_not_have_are_counted_alone(tree):

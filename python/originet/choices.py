@@ -21,7 +21,7 @@ METHODS = (
 DATASETS = ("casme", "casme2", "cas_me2", "samm", "folder", "synthetic")
 """What `originet.datasets.survey` knows."""
 
-TASKS = ("paper", "original", "five", "three")
+TASKS = ("paper", "original", "five", "three", "megc2019")
 """How emotions become classes, see `originet.datasets.tasks`."""
 
 RESIDUAL = (0.0, 0.1)

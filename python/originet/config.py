@@ -70,6 +70,10 @@ class Config:
     """Images of an epoch: "shuffled" for each once, "balanced" for as many, drawn with
     replacement so that all classes are equally likely."""
 
+    clips_file_sha256: str | None = None
+    """Hash of the file that the clips were restricted to, see `originet.datasets.clip_list`; None
+    for all clips."""
+
     def __post_init__(self) -> None:
         """Checks every value."""
         for field in dataclasses.fields(self):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import clip_list_hash
-from originet.datasets.tasks import PAPER_SUBJECTS, paper_counts
+from originet.datasets.tasks import PAPER_SUBJECTS, published
 from originet.errors import InputError
 from originet.files import sha256
 from originet.video import is_video, iter_frames, read_image
@@ -120,17 +120,19 @@ def count_clips(found: Survey) -> pd.DataFrame:
     """Counts a survey's clips by subject and class.
 
     Returns:
-        One row a subject, then "total"; where Table II has counts also "paper" and "difference"
-        (total less paper). One column a class, the paper's among them, then "total".
+        One row a subject, then "total"; where a publication has counts also those, under its name
+        ("paper" for Table II), and "difference" (total less published). One column a class, the
+        publication's among them, then "total".
     """
     table = found.table
     counts = pd.crosstab(table["subject"], table["label"]).astype(int)
-    paper = paper_counts(found.dataset, found.task)
-    counts = counts.reindex(columns=sorted({*counts.columns, *(paper or {})}), fill_value=0)
+    told = published(found.dataset, found.task)
+    classes = {*counts.columns, *(told.clips if told else ())}
+    counts = counts.reindex(columns=sorted(classes), fill_value=0)
     counts.loc["total"] = counts.sum()
-    if paper is not None:
-        counts.loc["paper"] = pd.Series(paper).reindex(counts.columns, fill_value=0)
-        counts.loc["difference"] = counts.loc["total"] - counts.loc["paper"]
+    if told is not None:
+        counts.loc[told.source] = pd.Series(told.clips).reindex(counts.columns, fill_value=0)
+        counts.loc["difference"] = counts.loc["total"] - counts.loc[told.source]
     counts["total"] = counts.sum(axis=1)
     return counts.rename_axis(index="subject", columns=None).astype(int)
 
@@ -139,8 +141,10 @@ def to_text(result: Validation) -> str:
     """Writes a validation as lines of text."""
     found = result.found
     subjects = found.table["subject"].nunique()
-    told = PAPER_SUBJECTS.get(found.dataset)
-    paper = "" if told is None else f" (paper: {told})"
+    told = published(found.dataset, found.task)
+    source = told.source if told else "paper"
+    count = told.subjects if told else PAPER_SUBJECTS.get(found.dataset)
+    paper = "" if count is None else f" ({source}: {count})"
     lines = [
         f"{found.dataset}, task {found.task}: {len(found.table)} usable clips of {subjects} "
         f"subjects{paper}"
@@ -172,17 +176,21 @@ def to_json(result: Validation) -> dict[str, Any]:
     found = result.found
     counts = count_clips(found)
     rows = counts.to_dict(orient="index")
+    told = published(found.dataset, found.task)
     return {
         "dataset": found.dataset,
         "task": found.task,
         "annotations": found.annotations and str(found.annotations),
         "annotations_sha256": found.annotations and sha256(found.annotations),
         "frames": str(found.frames),
+        "clips_file": found.clips_file and str(found.clips_file),
+        "clips_file_sha256": found.clips_file and sha256(found.clips_file),
         "cropped": found.cropped,
         "clips": len(found.table),
         "subjects": {name: rows[name] for name in rows if name in set(found.table["subject"])},
         "classes": rows["total"],
         "paper": rows.get("paper"),
+        "published": told and told._asdict(),
         "difference": rows.get("difference"),
         "faults": None if result.faults is None else [fault._asdict() for fault in result.faults],
         "clip_list_sha256": clip_list_hash(found.table),
@@ -202,5 +210,5 @@ def _correction(entry: Correction) -> str:
 
 
 def _omission(entry: Omission) -> str:
-    clip = f"{entry.subject}/{entry.clip}, {entry.emotion}"
+    clip = ", ".join(filter(None, (f"{entry.subject}/{entry.clip}", entry.emotion)))
     return f"{entry.where} ({clip}): {entry.reason}"

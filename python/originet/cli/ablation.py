@@ -1,6 +1,5 @@
 """`originet ablation`."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,7 +41,7 @@ def ablation_command(
         ablation.methods_of(rows, config),
         **run.clips,
     )
-    config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
+    config = clips.configure(config)
     with progress_bars() as bars:
         shown = {each.name: progress_bar(bars, f"{each.name}, epochs") for each in rows}
         result = ablation.run_ablation(

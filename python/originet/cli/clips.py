@@ -1,15 +1,19 @@
 """Clips and their active images, from stores or a data set's root, for the commands that train."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 
 from originet import datasets, loso, prepare, store
 from originet.cli.options import DEFAULTS
+from originet.config import Config
 from originet.console import errors, progress_bar, progress_bars
+from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list
 from originet.errors import InputError
 from originet.words import counted
 
@@ -23,6 +27,7 @@ class Clips(NamedTuple):
         image_size: S, in pixels.
         crop_face: whether faces were cut out.
         cuts: how each clip's frames were cut out and resized, [N].
+        listed: the list that the clips were restricted to; None for all clips.
     """
 
     table: datasets.ClipTable
@@ -30,6 +35,16 @@ class Clips(NamedTuple):
     image_size: int
     crop_face: bool
     cuts: list[prepare.Settings]
+    listed: ClipList | None = None
+
+    def configure(self, config: Config) -> Config:
+        """Returns settings with what is known of the clips in them."""
+        return dataclasses.replace(
+            config,
+            image_size=self.image_size,
+            crop_face=self.crop_face,
+            clips_file_sha256=None if self.listed is None else self.listed.sha256,
+        )
 
 
 def read_clips(
@@ -40,6 +55,8 @@ def read_clips(
     annotations: Path | None,
     frames: Path | None,
     task: str | None,
+    clips: Path | None,
+    micro_only: bool,
     image_size: int | None,
     crop_face: bool | None,
 ) -> Clips:
@@ -52,6 +69,8 @@ def read_clips(
         annotations: a root's annotations.
         frames: a root's frames.
         task: how a root's emotions become classes.
+        clips: the list to restrict them to; None means all clips.
+        micro_only: leave a root's macro-expressions out.
         image_size: in pixels; None means what stores have, or the default.
         crop_face: cut faces out; None means what stores have, or what a root needs.
 
@@ -60,33 +79,46 @@ def read_clips(
 
     Raises:
         InputError: if they cannot, a store lacks a method or was made otherwise, options of a root
-            are given with stores, or a clip cannot be read.
+            are given with stores, a listed clip is not at hand, or a clip cannot be read.
     """
     of_a_root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
+    listed = None if clips is None else read_clip_list(clips)
     if any(map(store.is_store, paths)):
-        for option, value in of_a_root.items():
-            if value is not None:
-                raise InputError(f"--{option} {value} is for a data set's root, not for a store")
+        given = [f"--{name} {value}" for name, value in of_a_root.items() if value is not None]
+        for option in (*given, *(["--micro-only"] if micro_only else [])):
+            raise InputError(f"{option} is for a data set's root, not for a store")
         stores = _read_stores(paths, methods, image_size, crop_face)
         stored = store.combine_stores(stores)
-        loso.check_table(stored.table)
         cuts = [
             prepare.Settings(**each.manifest["settings"])
             for each in stores
             for _ in each.table.index
         ]
-        return Clips(stored.table, stored.images, stored.image_size, stored.crop_face, cuts)
+        made = Clips(stored.table, stored.images, stored.image_size, stored.crop_face, cuts)
+        made = made if listed is None else _restrict(made, listed, stores)
+        loso.check_table(made.table)
+        return made
     if len(paths) > 1:
         raise InputError(f"several paths must all be stores, {paths[0]} is none")
     found = datasets.survey(
-        dataset or "folder", paths[0], annotations=annotations, frames=frames, task=task
+        dataset or "folder",
+        paths[0],
+        annotations=annotations,
+        frames=frames,
+        task=task,
+        micro_only=micro_only,
+        clips=clips,
     )
+    if listed is not None:
+        missing = {f"{e.subject}/{e.clip}": e.reason for e in found.unusable}
+        _refuse_missing(listed, missing)
+        _tell_besides(listed, {found.dataset})
     datasets.check_usable(found)
     if found.unusable:
-        clips = (
+        count = (
             f"{len(found.unusable)} of {counted(len(found.unusable) + len(found.table), 'clip')}"
         )
-        errors.print(f"{clips} cannot be used: `originet check` tells why", highlight=False)
+        errors.print(f"{count} cannot be used: `originet check` tells why", highlight=False)
     loso.check_table(found.table)  # before the minutes that the images may take
     settings = prepare.Settings(
         tuple(methods),
@@ -98,7 +130,50 @@ def read_clips(
             found.table, settings, progress=progress_bar(bars, "active images")
         )
     cuts = [settings] * len(found.table)
-    return Clips(found.table, images, settings.image_size, settings.crop_face, cuts)
+    return Clips(found.table, images, settings.image_size, settings.crop_face, cuts, listed)
+
+
+def _restrict(clips: Clips, listed: ClipList, stores: Sequence[store.Store]) -> Clips:
+    """Takes the clips of a list; each must be there."""
+    known = clips_of(clips.table)
+    reasons = dict(omission for each in stores for omission in _omissions(each.manifest))
+    for clip in known:
+        reasons.pop(clip, None)
+    match = listed.match([*known, *reasons])
+    there, missing = match.places, {}
+    for place in [place for place in there if place >= len(known)]:
+        clip = [*reasons][place - len(known)]
+        missing[str(clip)] = reasons[clip]
+    sets = " or ".join(sorted({clip.dataset for clip in known}))
+    missing |= {str(clip): f"there is no such clip in {sets}" for clip in match.missing.values()}
+    _refuse_missing(listed, missing)
+    _tell_besides(listed, {clip.dataset for clip in known})
+    return clips._replace(
+        table=clips.table.iloc[there].reset_index(drop=True),
+        images={method: pixels[there] for method, pixels in clips.images.items()},
+        cuts=[clips.cuts[place] for place in there],
+        listed=listed,
+    )
+
+
+def _omissions(manifest: dict[str, Any]) -> Iterator[tuple[Clip, str]]:
+    """Yields the clips that are not in a store, and why."""
+    for entry in (*manifest["unusable"], *manifest["left_out"], *manifest["failed"]):
+        yield Clip(manifest["dataset"], entry["subject"], entry["clip"]), entry["reason"]
+
+
+def _refuse_missing(listed: ClipList, missing: dict[str, str]) -> None:
+    """Refuses to take a part of a list for the whole; `missing` tells why by clip."""
+    for clip, reason in missing.items():
+        lacking = f"{len(missing)} of {len(listed.clips)} clips that {listed.path} lists"
+        raise InputError(f"{lacking} cannot be used, as {clip}: {reason}")
+
+
+def _tell_besides(listed: ClipList, here: set[str]) -> None:
+    """Tells of the clips of other data sets, which a list may hold."""
+    if others := listed.besides(here):
+        told = f"{listed.path} besides lists {others}, which is no part of this run"
+        errors.print(escape(told), soft_wrap=True, highlight=False)
 
 
 def _read_stores(

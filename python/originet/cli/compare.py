@@ -1,6 +1,5 @@
 """`originet compare`."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +44,7 @@ def compare_command(
         [config.method],
         **run.clips,
     )
-    config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
+    config = clips.configure(config)
     with progress_bars() as bars:
         units = {name: "clips" if name == compare.LBP_TOP else "epochs" for name in rows}
         shown = {name: progress_bar(bars, f"{name}, {unit}") for name, unit in units.items()}

@@ -13,9 +13,11 @@ from originet.choices import METHODS, RESIDUAL
 from originet.cli.options import (
     DEFAULTS,
     Annotations,
+    ClipsFile,
     CropFace,
     Frames,
     Jobs,
+    MicroOnly,
     Name,
     Root,
     Task,
@@ -60,6 +62,8 @@ def check(
     annotations: Annotations = None,
     frames: Frames = None,
     task: Task = None,
+    clips: ClipsFile = None,
+    micro_only: MicroOnly = False,
     pictures: Annotated[
         bool, typer.Option(help="Read every picture: are they whole, and of one size a clip?")
     ] = True,
@@ -74,7 +78,15 @@ def check(
     """
     from originet import datasets, validate
 
-    found = datasets.survey(name, root, annotations=annotations, frames=frames, task=task)
+    found = datasets.survey(
+        name,
+        root,
+        annotations=annotations,
+        frames=frames,
+        task=task,
+        micro_only=micro_only,
+        clips=clips,
+    )
     with progress_bars() as bars:
         result = validate.validate(
             found,
@@ -98,6 +110,8 @@ def prepare_command(
     annotations: Annotations = None,
     frames: Frames = None,
     task: Task = None,
+    clips: ClipsFile = None,
+    micro_only: MicroOnly = False,
     method: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(METHODS)}; repeatable, {DEFAULTS.method} by default."),
@@ -116,7 +130,15 @@ def prepare_command(
     from originet import datasets, store, validate
     from originet.prepare import Settings
 
-    found = datasets.survey(name, root, annotations=annotations, frames=frames, task=task)
+    found = datasets.survey(
+        name,
+        root,
+        annotations=annotations,
+        frames=frames,
+        task=task,
+        micro_only=micro_only,
+        clips=clips,
+    )
     settings = Settings(
         methods=tuple(method or [DEFAULTS.method]),
         image_size=image_size,
@@ -149,4 +171,4 @@ def prepare_command(
         raise typer.Exit(2)
 
 
-_COUNTED = ("total", "paper", "difference")
+_COUNTED = ("total", "paper", "MEGC 2019", "difference")

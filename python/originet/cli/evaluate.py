@@ -1,6 +1,5 @@
 """`originet demo` and `originet loso`."""
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,7 +63,7 @@ def loso_command(
         [config.method],
         **run.clips,
     )
-    config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
+    config = clips.configure(config)
     with progress_bars() as bars:
         result = loso.run_loso(
             clips.table,

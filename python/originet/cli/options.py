@@ -50,6 +50,13 @@ Task = Annotated[
     str | None,
     typer.Option(help=f"How emotions become classes: {_words(TASKS)}; the paper's by default."),
 ]
+ClipsFile = Annotated[
+    Path | None,
+    typer.Option("--clips", help="Restrict it to the clips of a CSV file: subject, clip, dataset."),
+]
+MicroOnly = Annotated[
+    bool, typer.Option("--micro-only", help="Leave the macro-expressions of CAS(ME)^2 out.")
+]
 Jobs = Annotated[int | None, typer.Option(help="Clips at a time; by default as many as cores.")]
 CropFace = Annotated[
     bool | None,
@@ -160,6 +167,8 @@ def run_of(
     annotations: Annotations = None,
     frames: Frames = None,
     task: Task = None,
+    clips: ClipsFile = None,
+    micro_only: MicroOnly = False,
     device: Device = None,
     protocol: Protocol = DEFAULTS.protocol,
     epochs: Epochs = DEFAULTS.epochs,
@@ -199,8 +208,9 @@ def run_of(
     fields = {field.name for field in dataclasses.fields(Config)}
     config = Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
     runner = executor_of(given)
-    names = ("dataset", "annotations", "frames", "task", "image_size", "crop_face")
-    return Run(config, runner, runner.pick_device(device), {name: given[name] for name in names})
+    names = ("dataset", "annotations", "frames", "task", "clips", "micro_only")
+    asked = {name: given[name] for name in (*names, "image_size", "crop_face")}
+    return Run(config, runner, runner.pick_device(device), asked)
 
 
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:

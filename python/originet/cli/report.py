@@ -1,7 +1,7 @@
 """`originet report`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -29,6 +29,8 @@ def report_command(
     annotations: options.Annotations = None,
     frames: options.Frames = None,
     task: options.Task = None,
+    clips: options.ClipsFile = None,
+    micro_only: options.MicroOnly = False,
     logs: Annotated[
         Path | None,
         typer.Option(
@@ -52,7 +54,8 @@ def report_command(
         return
     images = None
     if paths:
-        images = _images(result, paths, dataset, annotations, frames, task)
+        root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
+        images = _images(result, paths, root | {"clips": clips, "micro_only": micro_only})
     # The run may have used other versions than those at hand: what it recorded, and no more.
     made_with = {
         **{name: str(value) for name, value in result.compute.items()},
@@ -67,10 +70,7 @@ def report_command(
 def _images(
     result: "LosoResult",
     paths: list[Path],
-    dataset: str | None,
-    annotations: Path | None,
-    frames: Path | None,
-    task: str | None,
+    chosen: dict[str, Any],
 ) -> "ClipImages":
     """Reads or makes the images of the run's clips, with the settings of the run."""
     from originet import store
@@ -82,10 +82,7 @@ def _images(
     clips = read_clips(
         paths,
         [config.method],
-        dataset=dataset,
-        annotations=annotations,
-        frames=frames,
-        task=task,
+        **chosen,
         image_size=config.image_size,
         crop_face=None if stored else config.crop_face,
     )

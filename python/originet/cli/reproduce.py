@@ -1,6 +1,5 @@
 """`originet reproduce`."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -67,7 +66,7 @@ def reproduce_command(
             methods,
             **run.clips,
         )
-        config = dataclasses.replace(config, image_size=clips.image_size, crop_face=clips.crop_face)
+        config = clips.configure(config)
         made = reproduce.run_reproduction(
             clips.table,
             clips.images,

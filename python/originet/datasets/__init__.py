@@ -10,6 +10,7 @@ import pandas as pd
 from originet.datasets.cas_me2 import survey_cas_me2
 from originet.datasets.casme import survey_casme
 from originet.datasets.casme2 import survey_casme2
+from originet.datasets.clip_list import read_clip_list, restrict
 from originet.datasets.folder import survey_folder
 from originet.datasets.samm import survey_samm
 from originet.datasets.survey import Correction, Gap, Omission, Survey
@@ -63,6 +64,8 @@ def survey(
     annotations: str | Path | None = None,
     frames: str | Path | None = None,
     task: str | None = None,
+    micro_only: bool = False,
+    clips: str | Path | None = None,
 ) -> Survey:
     """Finds a data set's annotations and frames, and accounts for every annotated clip.
 
@@ -75,23 +78,32 @@ def survey(
         annotations: the workbook (for "folder" a CSV file), if it is not to be searched for.
         frames: the folder of the frames, if the whole root is not to be searched.
         task: one of `TASKS`; by default "paper" for the paper's four sets, else "original".
+        micro_only: leave macro-expressions out; for "cas_me2", which has both.
+        clips: a CSV file of the clips to restrict the survey to, see `originet.datasets.clip_list`.
 
     Returns:
         The survey; its table may be empty.
 
     Raises:
-        InputError: if the name or task is unknown, an argument is not the data set's, or
-            annotations or frames are not found or are another data set's.
+        InputError: if the name or task is unknown, an argument is not the data set's,
+            annotations or frames are not found or are another data set's, or `clips` is no list of
+            this data set's.
     """
     if name not in _SURVEYS:
         raise InputError(f"unknown data set {name!r}: choose {', '.join(DATASETS)}")
-    options = {"annotations": annotations, "frames": frames}
+    listed = None if clips is None else read_clip_list(Path(clips))
+    options = {
+        "annotations": None if annotations is None else Path(annotations),
+        "frames": None if frames is None else Path(frames),
+        "micro_only": micro_only or None,
+    }
+    given = {option: value for option, value in options.items() if value is not None}
     known = inspect.signature(_SURVEYS[name]).parameters
-    for option, value in options.items():
-        if value is not None and option not in known:
+    for option, value in given.items():
+        if option not in known:
             raise InputError(f"the data set {name} takes no {option}, got {value}")
-    paths = {option: Path(value) for option, value in options.items() if value is not None}
-    return _SURVEYS[name](Path(root), task=task or default_task(name), **paths)
+    found = _SURVEYS[name](Path(root), task=task or default_task(name), **given)
+    return found if listed is None else restrict(found, listed)
 
 
 def load_dataset(
@@ -101,6 +113,8 @@ def load_dataset(
     annotations: str | Path | None = None,
     frames: str | Path | None = None,
     task: str | None = None,
+    micro_only: bool = False,
+    clips: str | Path | None = None,
 ) -> ClipTable:
     """Loads a data set's clip table; no picture is read.
 
@@ -113,7 +127,15 @@ def load_dataset(
     Raises:
         InputError: also if no clip can be used.
     """
-    found = survey(name, root, annotations=annotations, frames=frames, task=task)
+    found = survey(
+        name,
+        root,
+        annotations=annotations,
+        frames=frames,
+        task=task,
+        micro_only=micro_only,
+        clips=clips,
+    )
     check_usable(found)
     if found.unusable:
         first = found.unusable[0]

@@ -11,6 +11,7 @@ and the videos that were shown (code of each name). Frames come in four trees:
 A clip is named after the video that elicited it. That, not its emotion, is the paper's class.
 """
 
+import dataclasses
 import os
 import re
 from collections import Counter
@@ -46,6 +47,22 @@ _CLIP_NAME = re.compile(r"(([a-z]+)[0-9]+)_[0-9]+", re.IGNORECASE)
 _RECORDING = re.compile(r"([0-9]{2})_([0-9]{4}).*")
 
 
+class _Coded(NamedTuple):
+    """The rows of the sheet of clips, and a remark on them.
+
+    Attributes:
+        clips: those that can be read.
+        unusable: those with a wrong cell.
+        left_out: those that are of another kind than was asked for.
+        remark: how many there are of each kind.
+    """
+
+    clips: list[CodedClip]
+    unusable: list[Omission]
+    left_out: list[Omission]
+    remark: str
+
+
 class _Workbook(NamedTuple):
     """The three sheets, found by what is on them; a copy may lack the second or third."""
 
@@ -79,6 +96,7 @@ def survey_cas_me2(
     annotations: Path | None = None,
     frames: Path | None = None,
     task: str = "paper",
+    micro_only: bool = False,
 ) -> Survey:
     """Surveys CAS(ME)^2.
 
@@ -90,6 +108,7 @@ def survey_cas_me2(
         annotations: the workbook, in place of the search.
         frames: a folder to search for frames in place of `root`.
         task: one of `originet.datasets.tasks.TASKS`.
+        micro_only: leave macro-expressions out, which are most of the clips.
 
     Raises:
         InputError: if there is no workbook of CAS(ME)^2, it lacks a sheet, or there is no tree of
@@ -105,21 +124,22 @@ def survey_cas_me2(
     )
     subjects = _read_subjects(path, workbook)
     codes = _read_codes(path, workbook)
-    coded, unusable, read = _read_clips(path, workbook.clips, subjects)
-    tree, others = _choose_frames(frames or root, codes, coded)
-    return assemble(
+    coded = _read_clips(path, workbook.clips, subjects, micro_only)
+    tree, others = _choose_frames(frames or root, codes, coded.clips)
+    found = assemble(
         "cas_me2",
         task,
-        coded,
+        coded.clips,
         lambda clip: tree.find(clip.subject, clip.clip),
         fps=30.0,
         cropped=tree.cropped,
         annotations=path,
         frames=tree.root,
-        corrections=_misfiled(tree, coded),
-        unusable=unusable,
-        remarks=[read, *remarks, *others],
+        corrections=_misfiled(tree, coded.clips),
+        unusable=coded.unusable,
+        remarks=[coded.remark, *remarks, *others],
     )
+    return dataclasses.replace(found, left_out=(*found.left_out, *coded.left_out))
 
 
 def _recognise(sheets: list[Sheet]) -> _Workbook | None:
@@ -158,15 +178,9 @@ def _read_codes(path: Path, workbook: _Workbook) -> dict[str, str]:
     return {video.lower(): code.zfill(4) for code, video, *_ in rows}
 
 
-def _read_clips(
-    path: Path, sheet: Sheet, subjects: dict[str, str]
-) -> tuple[list[CodedClip], list[Omission], str]:
-    """Reads the rows of clips; one with a wrong cell becomes an omission.
-
-    Returns:
-        The clips, the omissions, and a remark on what was read.
-    """
-    coded, unusable = [], []
+def _read_clips(path: Path, sheet: Sheet, subjects: dict[str, str], micro_only: bool) -> _Coded:
+    """Reads the rows of clips."""
+    coded, unusable, left_out = [], [], []
     kinds: Counter[str] = Counter()
     for index, row in enumerate(sheet.rows):
         if not any(row):
@@ -175,6 +189,12 @@ def _read_clips(
         cells = dict.fromkeys(_COLUMNS, "") | dict(zip(_COLUMNS, row, strict=False))
         subject = subjects.get(cells["index"], cells["index"])
         emotion = normalize_label(cells["emotion"])
+        kind = cells["kind"].lower() or "of unknown kind"
+        if micro_only and not kind.startswith("micro"):
+            kinds[kind] += 1
+            reason = f"{kind}, and micro-expressions alone were asked for"
+            left_out.append(Omission(where, subject, cells["clip"], emotion, reason))
+            continue
         try:
             if cells["index"] not in subjects:
                 raise InputError(f"column A: {cells['index']!r} is not the index of a subject")
@@ -188,7 +208,7 @@ def _read_clips(
         except InputError as error:
             unusable.append(Omission(where, subject, cells["clip"], emotion, str(error)))
             continue
-        kinds[cells["kind"].lower() or "of unknown kind"] += 1
+        kinds[kind] += 1
         coded.append(
             CodedClip(
                 where=where,
@@ -205,9 +225,9 @@ def _read_clips(
             )
         )
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    rows = len(coded) + len(unusable)
+    rows = len(coded) + len(unusable) + len(left_out)
     remark = f"sheet {sheet.name}: {counted(rows, 'row')} ({counts}; as published: {_PUBLISHED})"
-    return coded, unusable, remark
+    return _Coded(coded, unusable, left_out, remark)
 
 
 def _notes(cells: dict[str, str]) -> str:

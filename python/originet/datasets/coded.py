@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from originet.datasets.survey import Correction, Gap, Omission, Survey
 from originet.datasets.table import ClipRow, make_table
-from originet.datasets.tasks import check_task, class_of
+from originet.datasets.tasks import check_task, class_of, is_listed
 from originet.errors import InputError
 from originet.video import IMAGE_SUFFIXES, frame_number, list_frames, video_info
 
@@ -139,6 +139,10 @@ def assemble(
         label = class_of(dataset, task, clip.emotion, clip.label)
         if label is None:
             reason = f"task {task} has no class for {clip.emotion or clip.label or 'no emotion'!r}"
+            left_out.append(omission._replace(reason=reason))
+            continue
+        if not is_listed(dataset, task, clip.subject, clip.clip):
+            reason = f"it is not on the list that task {task} stands for"
             left_out.append(omission._replace(reason=reason))
             continue
         try:

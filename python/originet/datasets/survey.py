@@ -80,6 +80,8 @@ class Survey:
         left_out: clips whose emotion the task does not have.
         gaps: usable clips with frames missing.
         remarks: what was chosen where there was a choice, and what else a reader should know.
+        clips_file: the list that the clips were restricted to, see `originet.datasets.clip_list`;
+            None for all clips.
     """
 
     dataset: str
@@ -93,6 +95,7 @@ class Survey:
     left_out: Sequence[Omission] = ()
     gaps: Sequence[Gap] = ()
     remarks: Sequence[str] = ()
+    clips_file: Path | None = None
 
     def account(self) -> dict[str, Any]:
         """Returns what was corrected, left out, missing and chosen, as JSON types."""

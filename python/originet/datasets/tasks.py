@@ -5,11 +5,19 @@
 - `original`: the emotions as annotated.
 - `five`: happiness, surprise, disgust, repression, others, for sets that know repression. CASME-I
   has no "others"; its tense clips take their place, as in the five-class results of Table III.
-- `three`: positive, negative, surprise, as in the Micro-Expression Grand Challenge of 2019.
+- `three`: positive, negative, surprise: every emotion that is one of them, so more clips of CASME
+  II than the Micro-Expression Grand Challenge of 2019 has.
+- `megc2019`: the same classes on the clips of that challenge. CASME II has five classes with clear
+  labels: disgust and repression are negative, happiness positive, surprise surprise, and others are
+  left out, as are the rarer emotions. SAMM has all emotions but others.
+
+Reference: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019;
+the organisers published their list as `combined_3class_gt` on the challenge's site.
 """
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from originet.choices import TASKS
 from originet.errors import InputError
@@ -66,6 +74,12 @@ _MERGED = {
     "repression": "others",
     "tense": "others",
 }
+_CLEAR = {
+    "disgust": "negative",
+    "happiness": "positive",
+    "repression": "negative",
+    "surprise": "surprise",
+}
 _FIVE = {name: name for name in ("happiness", "surprise", "disgust", "repression", "others")}
 _THREE = {
     "happiness": "positive",
@@ -79,6 +93,43 @@ _THREE = {
     "sadness": "negative",
     "surprise": "surprise",
 }
+
+# Clips and subjects of the challenge, of the sets that can be read here (SMIC is the third).
+_MEGC_2019: Mapping[str, tuple[Mapping[str, int], int]] = {
+    "casme2": ({"negative": 88, "positive": 32, "surprise": 25}, 24),
+    "samm": ({"negative": 92, "positive": 26, "surprise": 15}, 28),
+}
+
+# Clips of CASME II that the organisers' list lacks, whatever a copy of the workbook calls them: two
+# of disgust, and those that are sadness in the copy of 2014, of which later copies call some
+# surprise.
+_MEGC_2019_LACKS = frozenset(
+    {
+        ("sub04", "EP12_01f"),
+        ("sub05", "EP09_05f"),
+        ("sub17", "EP15_01"),
+        ("sub17", "EP15_03"),
+        ("sub19", "EP19_04"),
+        ("sub24", "EP07_01"),
+        ("sub24", "EP07_04f"),
+        ("sub24", "EP10_03"),
+        ("sub26", "EP15_01"),
+    }
+)
+
+
+class Published(NamedTuple):
+    """How many clips and subjects a publication counts of a data set.
+
+    Attributes:
+        source: "paper" or "MEGC 2019".
+        clips: By class, under a task.
+        subjects: All of them.
+    """
+
+    source: str
+    clips: dict[str, int]
+    subjects: int
 
 
 def default_task(dataset: str) -> str:
@@ -115,8 +166,10 @@ def class_of(dataset: str, task: str, emotion: str, elicited: str = "") -> str |
     check_task(dataset, task)
     if task == "original":
         return emotion or None
-    if task == "three":
+    if task == "three" or (task == "megc2019" and dataset == "samm"):
         return _THREE.get(emotion)
+    if task == "megc2019":
+        return _CLEAR.get(emotion)
     if task == "five":
         return "others" if (dataset, emotion) == ("casme", "tense") else _FIVE.get(emotion)
     if dataset == "cas_me2":
@@ -126,14 +179,33 @@ def class_of(dataset: str, task: str, emotion: str, elicited: str = "") -> str |
     return _MERGED.get(emotion)
 
 
+def is_listed(dataset: str, task: str, subject: str, clip: str) -> bool:
+    """Tells whether a task that stands for a published list of clips has one of its classes."""
+    return (dataset, task) != ("casme2", "megc2019") or (subject, clip) not in _MEGC_2019_LACKS
+
+
+def published(dataset: str, task: str) -> Published | None:
+    """Returns what was published of a data set under a task.
+
+    Returns:
+        Table II's counts, under `megc2019` the challenge's; None where neither tells.
+    """
+    if task == "megc2019":
+        clips, subjects = _MEGC_2019[dataset]
+        return Published("MEGC 2019", dict(clips), subjects)
+    counts = paper_counts(dataset, task)
+    return None if counts is None else Published("paper", counts, PAPER_SUBJECTS[dataset])
+
+
 def paper_counts(dataset: str, task: str) -> dict[str, int] | None:
     """Returns Table II's clips of each class, merged as the task merges them.
 
     Returns:
         Clips by class; None where Table II does not tell: for sets that the paper does not have,
-        and for CAS(ME)^2 by emotion, of which it counts eliciting videos.
+        for CAS(ME)^2 by emotion, of which it counts eliciting videos, and for the challenge's task.
     """
-    if dataset not in TABLE_II or (dataset == "cas_me2" and task != "paper"):
+    by_video = dataset == "cas_me2" and task != "paper"
+    if dataset not in TABLE_II or by_video or task == "megc2019":
         return None
     counts: Counter[str] = Counter()
     for emotion, clips in TABLE_II[dataset].items():
@@ -146,4 +218,6 @@ def paper_counts(dataset: str, task: str) -> dict[str, int] | None:
 def _has(dataset: str, task: str) -> bool:
     if task == "paper":
         return dataset in PAPER_SETS
+    if task == "megc2019":
+        return dataset in _MEGC_2019
     return task != "five" or dataset not in ("cas_me2", "samm")  # they have no repression

@@ -1,0 +1,225 @@
+"""Lists of clips, as publications give them, that a run is restricted to.
+
+A list is a CSV file with the columns `subject` and `clip`, and `dataset` where it holds several
+sets; further columns and the order of the rows do not matter. Spreadsheet programs drop zeros and
+some lists number subjects, so `6` is also found as `006` or `sub06`.
+"""
+
+import csv
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from originet.datasets.survey import Omission, Survey
+from originet.datasets.table import KEY, ClipTable
+from originet.errors import InputError
+from originet.files import sha256
+
+_REQUIRED = ("subject", "clip")
+
+
+class Clip(NamedTuple):
+    """What names a clip.
+
+    Attributes:
+        dataset: the data set; in a list without that column "".
+        subject: the subject.
+        clip: the clip's name.
+    """
+
+    dataset: str
+    subject: str
+    clip: str
+
+    def __str__(self) -> str:
+        """Joins what there is, as in casme2/sub01/EP02_01f."""
+        return "/".join(filter(None, self))
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which clips a list names.
+
+    Attributes:
+        places: of the known clips that are listed, ascending.
+        missing: the listed clips that are not known, by the line that names them.
+    """
+
+    places: list[int]
+    missing: dict[str, Clip]
+
+
+@dataclass(frozen=True)
+class ClipList:
+    """A list of clips.
+
+    Attributes:
+        path: its file.
+        clips: by the line that names them.
+    """
+
+    path: Path
+    clips: dict[str, Clip]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file."""
+        return sha256(self.path)
+
+    def besides(self, here: Collection[str]) -> str:
+        """Tells how many clips of other data sets the list names; "" for none."""
+        names = Counter(each.dataset for each in self.clips.values())
+        others = sorted(names.keys() - {"", *(name.lower() for name in here)})
+        return ", ".join(
+            f"{names[name]} {'clip' if names[name] == 1 else 'clips'} of {name}" for name in others
+        )
+
+    def match(self, known: Sequence[Clip]) -> Match:
+        """Looks up which of the clips at hand are listed.
+
+        Args:
+            known: the clips at hand, of one data set or several.
+
+        Returns:
+            The listed ones, and those that are not at hand. Clips of other data sets are neither.
+
+        Raises:
+            InputError: if the list names none of the data sets, names a clip twice, or names one
+                that is in two data sets without saying which.
+        """
+        here = dict.fromkeys(each.dataset.lower() for each in known)
+        wanted = {where: each for where, each in self.clips.items() if each.dataset in {"", *here}}
+        if not wanted:
+            sets = ", ".join(here)
+            raise InputError(f"{self.path} lists no clip of {sets}, but {self.besides(here)}")
+        by_name: dict[str, list[int]] = {}
+        for place, each in enumerate(known):
+            by_name.setdefault(each.clip, []).append(place)
+        found: dict[int, str] = {}
+        missing = {}
+        for where, each in wanted.items():
+            places = _places(each, known, by_name.get(each.clip, []))
+            if len(places) > 1:
+                both = " and ".join(str(known[place]) for place in places)
+                raise InputError(f"{where}: {each} may be {both}: fill in the column dataset")
+            if not places:
+                missing[where] = each
+            elif places[0] in found:
+                raise InputError(f"{where}: {each} is the same clip as in {found[places[0]]}")
+            else:
+                found[places[0]] = where
+        return Match(sorted(found), missing)
+
+
+def read_clip_list(path: Path) -> ClipList:
+    """Reads a list of clips.
+
+    Raises:
+        InputError: if there is no such file, it is no CSV file with these columns, a cell of them
+            is empty, or a row stands there twice.
+    """
+    if not path.is_file():
+        raise InputError(f"no such list of clips: {path}")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
+            header = {name.strip().lower(): name for name in reader.fieldnames or ()}
+            lines = [(reader.line_num, line) for line in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a CSV file in UTF-8: {error}") from error
+    if missing := [name for name in _REQUIRED if name not in header]:
+        there = ", ".join(header) or "nothing"
+        raise InputError(f"{path} lacks the column {', '.join(missing)}: its header has {there}")
+    clips: dict[str, Clip] = {}
+    first: dict[Clip, str] = {}
+    for number, line in lines:
+        columns = {name: header[name] for name in Clip._fields if name in header}
+        cells = {name: (line[column] or "").strip() for name, column in columns.items()}
+        if not any(cells.values()):
+            continue
+        where = f"{path}, line {number}"
+        for name, text in cells.items():
+            if not text:
+                raise InputError(f"{where}: {name} is empty")
+        each = Clip(cells.get("dataset", "").lower(), cells["subject"], cells["clip"])
+        if each in first:
+            raise InputError(f"{where}: {each} is listed already in {first[each]}")
+        first[each] = where
+        clips[where] = each
+    if not clips:
+        raise InputError(f"no clips in {path}: it holds only the header")
+    return ClipList(path, clips)
+
+
+def clips_of(table: ClipTable) -> list[Clip]:
+    """Names the clips of a table, in its order."""
+    return [Clip(*map(str, row)) for row in table[KEY].itertuples(index=False)]
+
+
+def restrict(found: Survey, listed: ClipList) -> Survey:
+    """Restricts a survey to a list.
+
+    Args:
+        found: the data set.
+        listed: the list.
+
+    Returns:
+        The survey of the listed clips alone. Of those that are not in its table each is among the
+        unusable ones, with the reason.
+
+    Raises:
+        InputError: as `ClipList.match` does.
+    """
+    rows = clips_of(found.table)
+    omitted: dict[Clip, Omission] = {}
+    for entry in (*found.unusable, *found.left_out):
+        omitted.setdefault(Clip(found.dataset, entry.subject, entry.clip), entry)
+    known = list(dict.fromkeys([*rows, *omitted]))
+    match = listed.match(known or [Clip(found.dataset, "", "")])
+    wanted = {known[place] for place in match.places}
+
+    def is_wanted(subject: str, clip: str) -> bool:
+        return Clip(found.dataset, subject, clip) in wanted
+
+    kept = [place for place, clip in enumerate(rows) if clip in wanted]
+    reason = f"there is no such clip in {found.dataset}"
+    unusable = [
+        *(e for e in (*found.unusable, *found.left_out) if is_wanted(e.subject, e.clip)),
+        *(Omission(where, e.subject, e.clip, "", reason) for where, e in match.missing.items()),
+    ]
+    count = len(match.places) + len(match.missing)
+    others = listed.besides([found.dataset])
+    remark = (
+        f"restricted to {listed.path} (SHA-256 {listed.sha256}): {count} clips of {found.dataset}"
+        + (f" (besides it lists {others})" if others else "")
+        + f"; not on it: {len(known) - len(wanted)}"
+    )
+    return dataclasses.replace(
+        found,
+        table=found.table.iloc[kept].reset_index(drop=True),
+        corrections=tuple(e for e in found.corrections if is_wanted(e.subject, e.clip)),
+        unusable=tuple(unusable),
+        left_out=(),
+        gaps=tuple(e for e in found.gaps if is_wanted(e.subject, e.clip)),
+        remarks=(*found.remarks, remark),
+        clips_file=listed.path,
+    )
+
+
+def _places(each: Clip, known: Sequence[Clip], named: Sequence[int]) -> list[int]:
+    """The places of clips that a line may mean: by the subject as written, else by its number."""
+    named = [place for place in named if each.dataset in ("", known[place].dataset.lower())]
+    exact = [place for place in named if known[place].subject == each.subject]
+    if exact or not each.subject.isdecimal():
+        return exact
+    number = int(each.subject)
+    return [place for place in named if _number(known[place].subject) == number]
+
+
+def _number(subject: str) -> int | None:
+    digits = re.fullmatch(r"\D*(\d+)", subject, re.ASCII)
+    return int(digits[1]) if digits else None
