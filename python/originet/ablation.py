@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from originet.by_dataset import records as dataset_records
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.tasks import paper_counts
@@ -249,6 +250,7 @@ class Ablation:
             "paper_layers": LAYERS,
             "lfc_by_variant": {name: size._asdict() for name, size in self.lfc_forms().items()},
             "rows": self.records(),
+            "by_dataset": dataset_records(self.results, shared.majority_accuracy),
         }
 
 

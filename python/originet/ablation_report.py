@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from originet import by_dataset
 from originet.ablation import MEASURES, Ablation
 from originet.metrics import LEVEL
 from originet.page import Report
@@ -63,6 +64,13 @@ def ablation_section(
         "Leave-one-subject-out; accuracy over all clips pooled, its interval by a bootstrap over "
         "subjects, accuracy as the mean of the folds"
         + (", means and standard deviations over the seeds." if len(shared.seeds) > 1 else "."),
+    )
+    by_dataset.add_table(
+        report,
+        ablation.results,
+        shared.classes,
+        shared.majority_accuracy,
+        several=len(shared.seeds) > 1,
     )
     report.table(
         ["row", "parameters", "paper's", "memory in MiB", "paper's MB"],

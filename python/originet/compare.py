@@ -30,6 +30,7 @@ from originet.baselines import (
     check_installed,
 )
 from originet.bench.harness import Case, time_case
+from originet.by_dataset import records as dataset_records
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.folder import SEMI_SYNTHETIC
@@ -176,6 +177,7 @@ class Comparison:
             "majority_accuracy": self.majority_accuracy,
             "clip_list_sha256": self.clip_list_sha256,
             "rows": self.records(),
+            "by_dataset": dataset_records(self.results, self.majority_accuracy),
             "quoted": [row._asdict() for row in QUOTED],
         }
 

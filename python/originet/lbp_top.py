@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from originet import imaging, metrics
 from originet.baselines import EXTRA
+from originet.by_dataset import dataset_scores
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.errors import InputError
@@ -80,6 +81,8 @@ class LbpTopResult:
     """Counts [C, C], added up over the seeds; rows are true classes."""
     seconds: float
     """Time spent on features and training."""
+    by_dataset: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Scores of each data set of a composite, see `originet.by_dataset.dataset_scores`."""
 
 
 def pattern_function() -> Callable[..., NDArray[np.float64]]:
@@ -287,6 +290,9 @@ def run_lbp_top(
             np.tile(clips.labels, len(config.seeds)), predicted.ravel(), len(clips.classes)
         ),
         seconds=seconds,
+        by_dataset=dataset_scores(
+            clips.labels, predicted, clips.subjects, clips.datasets, clips.classes
+        ),
     )
     result.y_pred[:, clips.order] = predicted
     if finished is not None:
@@ -328,6 +334,7 @@ def _write(
         "y_pred": predicted.tolist(),
         "metrics": result.metrics,
         "intervals": metrics.BOOTSTRAP | {k: list(ends) for k, ends in result.intervals.items()},
+        "by_dataset": result.by_dataset,
         "confusion": result.confusion.tolist(),
         "per_class": metrics.per_class(result.confusion, clips.classes),
         "seconds": result.seconds,

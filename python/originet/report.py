@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import originet_ext
-from originet import loso_plots, metrics, plots, timing
+from originet import by_dataset, loso_plots, metrics, plots, timing
 from originet.config import Config
 from originet.page import Report, Thumbnail
 from originet.protocol import LEAK, describe, is_leaky, protocol_label
@@ -243,6 +243,9 @@ def _summary(report: Report, result: LosoResult) -> None:
         + (" With so few subjects it comes out too narrow." if subjects < FEW_SUBJECTS else "")
         + (" Results are means and standard deviations over the seeds." if seeds > 1 else ""),
     )
+    network = {result.model["class"]: result}
+    majority = result.majority_accuracy
+    by_dataset.add_table(report, network, result.classes, majority, several=seeds > 1)
 
 
 def _classes(report: Report, result: LosoResult) -> None:

@@ -1,6 +1,6 @@
 """The result of a leave-one-subject-out run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,8 @@ class LosoResult:
     fold; see `originet.executors.compute_identity`."""
     seconds: float
     """Time spent in the folds, interrupted runs included."""
+    by_dataset: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Scores of each data set of a composite, see `originet.by_dataset.dataset_scores`."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -92,6 +94,7 @@ class LosoResult:
             "y_pred": self.y_pred.tolist(),
             "metrics": self.metrics,
             "intervals": metrics.BOOTSTRAP | {k: list(ends) for k, ends in self.intervals.items()},
+            "by_dataset": self.by_dataset,
             "confusion": self.confusion.tolist(),
             "per_class": self.per_class,
             "majority_accuracy": self.majority_accuracy,

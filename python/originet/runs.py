@@ -13,6 +13,7 @@ from torch import nn
 
 from originet import metrics
 from originet.augment import augmented_views
+from originet.by_dataset import dataset_scores
 from originet.config import Config
 from originet.errors import InputError
 from originet.executors import Executor, Task
@@ -215,6 +216,9 @@ class LosoRun:
             images_sha256=clips.images_sha256,
             compute=self._compute,
             seconds=float(sum(record["seconds"] for record in records)),
+            by_dataset=dataset_scores(
+                clips.labels, out_of_fold, clips.subjects, clips.datasets, clips.classes
+            ),
         )
         if self._directory is not None:
             with writing(self._directory):

@@ -112,6 +112,7 @@ def _from_json(values: dict[str, Any]) -> LosoResult:
         images_sha256=values["images_sha256"],
         compute=values["compute"],
         seconds=values["seconds"],
+        by_dataset=values.get("by_dataset", {}),  # earlier versions had none
     )
 
 
@@ -126,6 +127,9 @@ def _contradiction(result: LosoResult) -> str | None:
     )
     if not np.array_equal(confusion, result.confusion):
         return "the confusion matrix is not that of the predictions"
+    parts = [part["clips"] for part in result.by_dataset.values()]
+    if parts and sum(parts) != clips:
+        return f"its data sets have {sum(parts)} clips together, and it has {clips}"
     of_folds = np.zeros_like(result.confusion)
     for fold in result.folds:
         np.add.at(of_folds, (np.array(fold["true"]), np.array(fold["predicted"])), 1)

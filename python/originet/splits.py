@@ -93,6 +93,8 @@ class SortedClips:
     """[N]; where there are several data sets, "<data set>/<subject>"."""
     names: NDArray[Any]
     """[N]."""
+    datasets: NDArray[Any]
+    """The data set of each clip [N]."""
     classes: tuple[str, ...]
     """Class names [C], sorted."""
     labels: NDArray[np.int64]
@@ -128,6 +130,7 @@ def sort_clips(table: ClipTable, images: NDArray[np.uint8], image_size: int) -> 
             f"images must be {list(expected)} uint8, got {list(images.shape)} {images.dtype}"
         )
     names = table["clip"].astype(str).to_numpy()
+    datasets = table["dataset"].astype(str).to_numpy()
     order = np.lexsort((names, subjects))
     images = images[order]  # a copy, contiguous
     return SortedClips(
@@ -135,10 +138,11 @@ def sort_clips(table: ClipTable, images: NDArray[np.uint8], image_size: int) -> 
         order,
         subjects[order],
         names[order],
+        datasets[order],
         classes,
         labels[order],
         images,
-        "+".join(sorted(set(table["dataset"].astype(str)))),
+        "+".join(sorted(set(datasets))),
         clip_list_hash(table),
         hashlib.sha256(images.tobytes()).hexdigest(),
     )

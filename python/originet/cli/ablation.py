@@ -67,6 +67,7 @@ def ablation_command(
 def _print_ablation(result: "Ablation") -> None:
     """Prints a table that fits into 80 columns, and what holds for all its rows."""
     from originet import ablation_report
+    from originet.cli.by_dataset import print_datasets
     from originet.protocol import describe
 
     shared = result.any_result
@@ -92,6 +93,8 @@ def _print_ablation(result: "Ablation") -> None:
         size = f"{record['parameters'] / 1e6:.3f}M", f"{record['memory_mib']:.1f}"
         table.add_row(record["row"], *_scores(record), *size, *paper)
     console.print(table)
+    several = len(shared.seeds) > 1
+    print_datasets(result.results, shared.classes, shared.majority_accuracy, several=several)
     for line in ablation_report.notes(result):
         console.print(escape(line), soft_wrap=True, highlight=False)
 

@@ -74,6 +74,7 @@ def compare_command(
 
 def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Tables III and IV, in 80 columns, and what holds for all rows."""
+    from originet.cli.by_dataset import print_datasets
     from originet.protocol import LEAK, describe, is_leaky
 
     several = len(result.config.seeds) > 1
@@ -89,6 +90,7 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
         told = blank if paper is None else f"{100 * paper:.2f}"
         table.add_row(record["row"], *_scores(record, several), told)
     console.print(table)
+    print_datasets(result.results, result.classes, result.majority_accuracy, several=several)
     lines = [
         *([LEAK] if is_leaky(result.config.protocol) else []),
         f"Majority-class baseline: {100 * result.majority_accuracy:.2f} %",

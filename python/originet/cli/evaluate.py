@@ -103,6 +103,7 @@ def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
 
 def _print_loso(result: "LosoResult") -> None:
     from originet import metrics
+    from originet.cli.by_dataset import print_datasets
     from originet.protocol import LEAK, describe, is_leaky
 
     several = len(result.seeds) > 1
@@ -135,6 +136,8 @@ def _print_loso(result: "LosoResult") -> None:
             *(f"{low:.3f} to {high:.3f}", f"{result.baseline[key]:.3f}"),
         )
     console.print(table)
+    network, majority = {result.model["class"]: result}, result.majority_accuracy
+    print_datasets(network, result.classes, majority, several=several)
     classes = Table(title="By class" + (", all seeds together" if several else ""))
     classes.add_column("class")
     for heading in ("precision", "recall", "F1", "support"):

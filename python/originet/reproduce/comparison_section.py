@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from originet import by_dataset
 from originet.baselines import NETWORKS, QUOTED
 from originet.compare import Comparison
 from originet.datasets.tasks import PAPER_SETS, paper_counts
@@ -101,6 +102,14 @@ def comparison_section(book: Book, found: Findings) -> None:
         f"{100 * study.majority_accuracy:.1f} % accuracy. Parameters with "
         f"{len(study.classes)} classes.",
     )
+    if parts := by_dataset.records(study.results, study.majority_accuracy):
+        book.table(
+            "table3_4_by_dataset",
+            parts,
+            ("row", *by_dataset.HEADER),
+            [(part["row"], *by_dataset.cells(part, several)) for part in parts],
+            "The same by data set. " + by_dataset.note(study.results, study.classes),
+        )
     for name, reason in study.failed.items():
         book.report.text(f"{name} was not evaluated: {reason}")
     book.judge(

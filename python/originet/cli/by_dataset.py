@@ -1,0 +1,41 @@
+"""The scores of each data set of a composite, printed."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from originet import by_dataset
+from originet.console import console
+
+
+def print_datasets(
+    results: Mapping[str, by_dataset.Evaluated],
+    classes: Sequence[str],
+    majority_accuracy: float,
+    *,
+    several: bool,
+) -> None:
+    """Prints a table; nothing where there is one data set.
+
+    Args:
+        results: Results on the same clips, by the names of their rows.
+        classes: Class names of the whole.
+        majority_accuracy: Share of the commonest class of the whole.
+        several: Whether there are several seeds.
+    """
+    lines = by_dataset.records(results, majority_accuracy)
+    if not lines:
+        return
+    named = ["row"] if len(results) > 1 else []
+    table = Table(title="By data set", box=SIMPLE_HEAD, padding=(0, 0))
+    for name in (*named, by_dataset.HEADER[0]):
+        table.add_column(name)
+    for name in by_dataset.HEADER[1:]:
+        table.add_column(name, justify="right")
+    for record in lines:
+        cells = [*(record[name] for name in named), *by_dataset.cells(record, several)]
+        table.add_row(*map(escape, cells))
+    console.print(table)
+    console.print(escape(by_dataset.note(results, classes)), soft_wrap=True, highlight=False)
