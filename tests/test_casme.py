@@ -176,7 +176,8 @@ def test_workbook_and_frames_can_be_named(tmp_path):
     assert len(found.table) == 3 and not found.cropped
     found = survey_casme(tmp_path)
     assert found.annotations.name == "CASME-coded-20190721.xls"
-    assert f"workbook not taken (--annotations chooses): {other}" in found.remarks
+    left = f"workbook not taken (--annotations chooses): {other} (3 of 3 coded clips on disk)"
+    assert left in found.remarks
     assert found.cropped
     assert any(f"frames not taken (--frames chooses): {tmp_path / 'b'}" in r for r in found.remarks)
 

@@ -100,8 +100,10 @@ def test_the_usual_workbook_is_taken_and_the_others_named(tmp_path):
     classes = write_objective_classes(tmp_path)
     found = survey_casme2(tmp_path)
     assert found.annotations == path
-    for other in (tmp_path / "a-copy.xlsx", classes):
-        assert f"workbook not taken (--annotations chooses): {other}" in found.remarks
+    copy = tmp_path / "a-copy.xlsx"
+    count = f"{len(CLIPS)} of {len(CLIPS)} coded clips on disk"
+    assert f"workbook not taken (--annotations chooses): {copy} ({count})" in found.remarks
+    assert any(r.startswith(f"workbook not taken: {classes} has sheet ") for r in found.remarks)
     with pytest.raises(InputError, match=r"no workbook of casme2: .*ObjectiveClasses\.xlsx has s"):
         survey_casme2(tmp_path, annotations=classes)
 

@@ -12,7 +12,6 @@ from workbooks import write_workbook
 
 from originet.datasets.workbook import (
     Sheet,
-    choose_workbook,
     find_coding,
     find_header,
     find_workbooks,
@@ -23,6 +22,9 @@ from originet.datasets.workbook import (
 from originet.errors import InputError
 
 SUFFIXES = [".xls", ".xlsx"]
+# Columns that the workbooks of CASME II and of SAMM share.
+CODES = ["Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame"]
+CODES += ["Action Units", "Estimated Emotion"]
 
 
 @pytest.fixture(params=SUFFIXES)
@@ -178,59 +180,19 @@ def test_linked_folders_are_searched(tmp_path):
     assert find_workbooks(tmp_path / "here") == [tmp_path / "here" / "link" / "a.xls"]
 
 
-def recognise(sheets):
-    return sheets[0].rows[0][0] if sheets[0].name == "ours" else None
-
-
-def choose(root, annotations=None):
-    return choose_workbook("casme2", root, annotations, ("Best.xlsx", "second.xls"), recognise)
-
-
-def test_usual_names_are_taken_in_their_order_before_others(tmp_path):
-    for name in ("a.xlsx", "second.xls", "x/best.XLSX", "x/y/best.xlsx"):
-        path = tmp_path / name
-        path = write_workbook(path.with_suffix(path.suffix.lower()), {"ours": [[name]]})
-        path.rename(tmp_path / name)
-    path, content, remarks = choose(tmp_path)
-    assert (path, content) == (tmp_path / "x" / "best.XLSX", "x/best.XLSX")
-    left = ("x/y/best.xlsx", "second.xls", "a.xlsx")
-    assert remarks == [
-        f"workbook not taken (--annotations chooses): {tmp_path / name}" for name in left
-    ]
-    for name in (*left, "x/best.XLSX"):
-        (tmp_path / name).rename(tmp_path / name.replace("best", "b").replace("second", "s"))
-    assert choose(tmp_path)[0] == tmp_path / "a.xlsx"
-    assert choose(tmp_path, tmp_path / "s.xls") == (tmp_path / "s.xls", "second.xls", [])
-
-
-def test_workbooks_that_are_not_recognised_are_described(tmp_path):
-    with pytest.raises(InputError, match=r"no workbook in .*: looked for Best\.xlsx, second\.xls"):
-        choose(tmp_path)
-    write_workbook(tmp_path / "a.xls", {"s": [[], [None, "x", 2]], "t": []})
-    write_workbook(tmp_path / "b.xlsx", {"ours": [["Subject", "Filename", "Inducement Code"]]})
-    (tmp_path / "c.xlsx").write_bytes(b"PK\x03\x04")
-    with pytest.raises(InputError) as caught:
-        choose(tmp_path)
-    message = str(caught.value)
-    assert f"no workbook of casme2 in {tmp_path}: " in message
-    assert "a.xls has sheet s (x | 2), sheet t (empty)" in message
-    assert "b.xlsx is the workbook of samm" in message
-    assert "damaged or truncated workbook" in message
-    assert "\n" not in message
-    for number in range(5):
-        write_workbook(tmp_path / f"d{number}.xls", {"s": [["x"]]})
-    with pytest.raises(InputError, match=r"and 2 more; looked for"):
-        choose(tmp_path)
-    with pytest.raises(InputError, match=r"^no workbook of casme2: no such workbook: .*nowhere"):
-        choose(tmp_path, tmp_path / "nowhere.xls")
-
-
 @pytest.mark.parametrize(
     ("owner", "name", "header"),
     [
         ("casme", "s", ["Subject", "Filename", "OnsetF", "ApexF1", "OffsetF"]),
         ("casme2", "s", ["Subject", "Filename", "OnsetFrame", "OffsetFrame", "Estimated Emotion"]),
         ("samm", "s", ["Subject", "Filename", "Inducement Code", "Onset Frame", "Offset Frame"]),
+        (
+            "samm",
+            "s",
+            [*CODES, "Inducement Code", "Duration", "Micro", "Objective Classes", "Notes"],
+        ),
+        ("casme2", "s", [*CODES, "Objective Classes"]),
+        ("casme2", "s", [*CODES, "Objective Class", "Remarks"]),
         ("cas_me2", "naming rule1", [15, "s15", 1]),
         (None, "s", ["Subject", "Filename", "Objective Class"]),
         (None, "s", ["OnsetF", "OffsetF"]),

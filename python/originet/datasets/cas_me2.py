@@ -17,14 +17,15 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
+from originet.datasets.books import Book, choose_book
 from originet.datasets.coded import CodedClip, assemble
 from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import normalize_label
-from originet.datasets.workbook import Sheet, choose_workbook, frame_cell
+from originet.datasets.workbook import Sheet, frame_cell
 from originet.errors import InputError
 from originet.video import VIDEO_SUFFIXES, is_junk
 from originet.words import counted
@@ -45,30 +46,6 @@ _VIDEO_ROW = (r"[0-9]{3,4}", r"(?i:[a-z]+)[0-9]+")
 
 _CLIP_NAME = re.compile(r"(([a-z]+)[0-9]+)_[0-9]+", re.IGNORECASE)
 _RECORDING = re.compile(r"([0-9]{2})_([0-9]{4}).*")
-
-
-class _Coded(NamedTuple):
-    """The rows of the sheet of clips, and a remark on them.
-
-    Attributes:
-        clips: those that can be read.
-        unusable: those with a wrong cell.
-        left_out: those that are of another kind than was asked for.
-        remark: how many there are of each kind.
-    """
-
-    clips: list[CodedClip]
-    unusable: list[Omission]
-    left_out: list[Omission]
-    remark: str
-
-
-class _Workbook(NamedTuple):
-    """The three sheets, found by what is on them; a copy may lack the second or third."""
-
-    clips: Sheet
-    subjects: Sheet | None
-    videos: Sheet | None
 
 
 @dataclass(kw_only=True)
@@ -114,42 +91,44 @@ def survey_cas_me2(
         InputError: if there is no workbook of CAS(ME)^2, it lacks a sheet, or there is no tree of
             frames or no such task.
     """
-    path, workbook, remarks = choose_workbook(
+    choice = choose_book(
         "cas_me2",
         root,
         annotations,
         WORKBOOKS,
-        _recognise,
+        partial(_read_book, micro_only),
+        lambda book: _choose_frames(frames or root, book),
         looks_for="rows such as 1 | anger1_1 | 557 | 565 | 570",
     )
-    subjects = _read_subjects(path, workbook)
-    codes = _read_codes(path, workbook)
-    coded = _read_clips(path, workbook.clips, subjects, micro_only)
-    tree, others = _choose_frames(frames or root, codes, coded.clips)
+    book, tree = choice.book, choice.tree
     found = assemble(
         "cas_me2",
         task,
-        coded.clips,
+        book.coded,
         lambda clip: tree.find(clip.subject, clip.clip),
         fps=30.0,
         cropped=tree.cropped,
-        annotations=path,
+        annotations=book.path,
         frames=tree.root,
-        corrections=_misfiled(tree, coded.clips),
-        unusable=coded.unusable,
-        remarks=[coded.remark, *remarks, *others],
+        corrections=_misfiled(tree, book.coded),
+        unusable=book.unusable,
+        remarks=choice.remarks,
     )
-    return dataclasses.replace(found, left_out=(*found.left_out, *coded.left_out))
+    return dataclasses.replace(found, left_out=(*found.left_out, *book.left_out))
 
 
-def _recognise(sheets: list[Sheet]) -> _Workbook | None:
+def _read_book(micro_only: bool, path: Path, sheets: list[Sheet]) -> Book | None:
+    """Reads the three sheets, found by what is on them; a copy may lack the second or third."""
+
     def first_with(cells: Sequence[str]) -> Sheet | None:
         return next((sheet for sheet in sheets if _rows_like(sheet, cells)), None)
 
     clips = first_with(_CLIP_ROW)
     if clips is None:
         return None
-    return _Workbook(clips, first_with(_SUBJECT_ROW), first_with(_VIDEO_ROW))
+    subjects = _read_subjects(path, first_with(_SUBJECT_ROW))
+    codes = _read_codes(path, first_with(_VIDEO_ROW))
+    return Book(path, *_read_clips(path, clips, subjects, micro_only), codes=codes)
 
 
 def _rows_like(sheet: Sheet, cells: Sequence[str]) -> list[list[str]]:
@@ -161,25 +140,27 @@ def _rows_like(sheet: Sheet, cells: Sequence[str]) -> list[list[str]]:
     ]
 
 
-def _read_subjects(path: Path, workbook: _Workbook) -> dict[str, str]:
+def _read_subjects(path: Path, sheet: Sheet | None) -> dict[str, str]:
     """Reads rows such as `15 | s15 | 1` into index -> subject."""
-    if workbook.subjects is None:
+    if sheet is None:
         raise InputError(f"{path} has no sheet of subjects (naming rule1: 15 | s15 | 1)")
-    rows = _rows_like(workbook.subjects, _SUBJECT_ROW)
+    rows = _rows_like(sheet, _SUBJECT_ROW)
     return {index: name.lower() for _, name, index, *_ in rows}
 
 
-def _read_codes(path: Path, workbook: _Workbook) -> dict[str, str]:
+def _read_codes(path: Path, sheet: Sheet | None) -> dict[str, str]:
     """Reads rows such as `0101 | disgust1` into video -> code."""
-    if workbook.videos is None:
+    if sheet is None:
         raise InputError(f"{path} has no sheet of videos (naming rule2: 0101 | disgust1)")
-    rows = _rows_like(workbook.videos, _VIDEO_ROW)
+    rows = _rows_like(sheet, _VIDEO_ROW)
     # As a number, the code has lost the zero that the names of recordings have.
     return {video.lower(): code.zfill(4) for code, video, *_ in rows}
 
 
-def _read_clips(path: Path, sheet: Sheet, subjects: dict[str, str], micro_only: bool) -> _Coded:
-    """Reads the rows of clips."""
+def _read_clips(
+    path: Path, sheet: Sheet, subjects: dict[str, str], micro_only: bool
+) -> tuple[list[CodedClip], list[Omission], list[Omission], str]:
+    """Reads the rows of clips into what `Book` has of them, from `coded` to `remark`."""
     coded, unusable, left_out = [], [], []
     kinds: Counter[str] = Counter()
     for index, row in enumerate(sheet.rows):
@@ -227,7 +208,7 @@ def _read_clips(path: Path, sheet: Sheet, subjects: dict[str, str], micro_only: 
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     rows = len(coded) + len(unusable) + len(left_out)
     remark = f"sheet {sheet.name}: {counted(rows, 'row')} ({counts}; as published: {_PUBLISHED})"
-    return _Coded(coded, unusable, left_out, remark)
+    return coded, unusable, left_out, remark
 
 
 def _notes(cells: dict[str, str]) -> str:
@@ -235,20 +216,18 @@ def _notes(cells: dict[str, str]) -> str:
     return "; ".join(filter(None, (cells["kind"].lower(), felt)))
 
 
-def _choose_frames(
-    root: Path, codes: dict[str, str], coded: Sequence[CodedClip]
-) -> tuple[FrameTree, list[str]]:
+def _choose_frames(root: Path, book: Book) -> tuple[FrameTree, list[str]]:
     """Chooses among trees of clips, or among those of recordings where no clip is found."""
-    recordings = _find_recordings(root, codes)
+    recordings = _find_recordings(root, book.codes)
     try:
         trees = find_trees(root, _subject, looks_for=_LAYOUT)
     except InputError:
         if not recordings:  # videos alone are no tree of frames
             raise
         trees = []
-    clips = [(clip.subject, clip.clip) for clip in coded]
+    clips = book.clips
     # Recorded pictures look like a tree of clips, but for the names.
-    with_clips = [tree for tree in trees if any(tree.find(*clip) for clip in clips)]
+    with_clips = [tree for tree in trees if tree.count(clips)]
     if not with_clips:
         return choose_tree(recordings or trees, clips)
     chosen, remarks = choose_tree(with_clips, clips)

@@ -34,6 +34,7 @@ _FORMAT = SheetFormat(
     optional=("apex2",),
     subject_of=subject_of,
     layout="sub01/EP01_5/EP01_5-113.jpg",
+    frame=r"(reg_)?EP.*-[0-9]+",
     fps=60.0,
     # Mended by others who compared the copy of 189 rows with the folders of frames.
     known=(

@@ -32,6 +32,7 @@ _FORMAT = SheetFormat(
     optional=(),
     subject_of=subject_of,
     layout="sub01/EP02_01f/img46.jpg or 1/EP02_01f/reg_img46.jpg",
+    frame=r"(reg_)?img[0-9]+",
     fps=200.0,
     known=(KnownError(60, offset=(91,)),),
 )

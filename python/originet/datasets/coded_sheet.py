@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
+from originet.datasets.books import Book, choose_book
 from originet.datasets.coded import CodedClip, KnownError, assemble
-from originet.datasets.frame_tree import choose_tree, find_trees
+from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
 from originet.datasets.survey import Omission, Survey
 from originet.datasets.table import normalize_label
-from originet.datasets.workbook import Coding, choose_workbook, find_coding, frame_cell
+from originet.datasets.workbook import Coding, Sheet, find_coding, frame_cell
 from originet.errors import InputError
 from originet.words import counted
 
@@ -26,6 +28,8 @@ class SheetFormat:
         optional: fields that a workbook may lack.
         subject_of: turns a cell or a folder's name into the subject, or into None if it is none.
         layout: a frame's path from the subject's folder on, for messages.
+        frame: a pattern of how its frames are named, by which its trees are told from those of
+            other sets.
         fps: frames a second.
         known: rows that some copies of the workbook have wrong.
     """
@@ -36,6 +40,7 @@ class SheetFormat:
     optional: Sequence[str]
     subject_of: Callable[[str], str | None]
     layout: str
+    frame: str
     fps: float
     known: Sequence[KnownError]
 
@@ -56,31 +61,51 @@ def survey_sheet(
         InputError: if there is no such folder or task, no workbook of the data set, or no frames.
     """
     headings = [form.columns[field][0] for field in form.columns if field not in form.optional]
-    path, coding, remarks = choose_workbook(
+    trees = cache(partial(find_trees, frames or root, form.subject_of, looks_for=form.layout))
+
+    def frames_of(book: Book) -> tuple[FrameTree, list[str]] | None:
+        named = []
+        try:
+            named = [tree for tree in trees() if re.match(form.frame, tree.example, re.IGNORECASE)]
+        except InputError:
+            if book.likely:
+                raise
+        # Frames may have been renamed, but not those of a workbook that looks like another set's.
+        among = named or (trees() if book.likely else ())
+        return choose_tree(among, book.clips) if among else None
+
+    choice = choose_book(
         form.dataset,
         root,
         annotations,
         form.workbooks,
-        lambda sheets: find_coding(sheets, form.columns, form.optional),
+        partial(_read, form),
+        frames_of,
         looks_for=f"columns {', '.join(headings)}",
     )
-    coded, unusable = code_rows(path, coding, form.subject_of)
-    trees = find_trees(frames or root, form.subject_of, looks_for=form.layout)
-    tree, trees_seen = choose_tree(trees, [(clip.subject, clip.clip) for clip in coded])
-    rows = len(coded) + len(unusable)
+    book, tree = choice.book, choice.tree
     return assemble(
         form.dataset,
         task,
-        coded,
+        book.coded,
         lambda clip: tree.find(clip.subject, clip.clip),
         fps=form.fps,
         cropped=tree.cropped,
-        annotations=path,
+        annotations=book.path,
         frames=tree.root,
         known=form.known,
-        unusable=unusable,
-        remarks=[f"sheet {coding.sheet.name}: {counted(rows, 'row')}", *remarks, *trees_seen],
+        unusable=book.unusable,
+        remarks=choice.remarks,
     )
+
+
+def _read(form: SheetFormat, path: Path, sheets: list[Sheet]) -> Book | None:
+    coding = find_coding(sheets, form.columns, form.optional)
+    if coding is None:
+        return None
+    coded, unusable = code_rows(path, coding, form.subject_of)
+    rows = len(coded) + len(unusable)
+    return Book(path, coded, unusable, (), f"sheet {coding.sheet.name}: {counted(rows, 'row')}")
 
 
 def code_rows(

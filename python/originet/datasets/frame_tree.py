@@ -23,11 +23,13 @@ class FrameTree:
         root: the folder that holds the subjects' folders (or the sections that hold them).
         cropped: whether it is a cropped release, by the name of a folder or of its frames.
         subjects: the folders of each subject.
+        example: the name of one of its frames.
     """
 
     root: Path
     cropped: bool
     subjects: dict[str, list[Path]]
+    example: str = ""
     _clips: dict[str, dict[str, Path]] = field(default_factory=dict, repr=False)
 
     def find(self, subject: str, clip: str) -> Path | None:
@@ -44,6 +46,10 @@ class FrameTree:
             }
         path = self._clips[subject].get(_plain(clip))
         return None if path is None else _unwrap(path)
+
+    def count(self, clips: Sequence[tuple[str, str]]) -> int:
+        """Returns how many of the clips, each (subject, clip), are here."""
+        return sum(self.find(subject, clip) is not None for subject, clip in clips)
 
 
 def find_trees(
@@ -74,16 +80,20 @@ def find_trees(
         parents.setdefault(home, {}).setdefault(subject, []).append(folder)
     if not parents:
         raise InputError(f"no frames in {root}: looked for {looks_for} at any depth")
-    return [
-        FrameTree(home, _is_cropped(home, root, subjects), subjects)
-        for home, subjects in sorted(parents.items())
-    ]
+    trees = []
+    for home, subjects in sorted(parents.items()):
+        example = _example(subjects)
+        trees.append(FrameTree(home, _is_cropped(home, root, subjects, example), subjects, example))
+    return trees
 
 
 def choose_tree(
     trees: Sequence[FrameTree], clips: Sequence[tuple[str, str]]
 ) -> tuple[FrameTree, list[str]]:
     """Chooses the tree to read: cropped before raw, then the one with most of the clips.
+
+    A cropped tree with less than half of the clips that another one has is not taken before it: it
+    may be another set's, in which a few clips happen to have the same names.
 
     Args:
         trees: at least one.
@@ -92,13 +102,12 @@ def choose_tree(
     Returns:
         The tree, and remarks that name it and those that were not taken.
     """
-    having = {
-        id(tree): sum(tree.find(subject, clip) is not None for subject, clip in clips)
-        for tree in trees
-    }
+    having = {id(tree): tree.count(clips) for tree in trees}
+    most = max(having.values())
 
     def rank(tree: FrameTree) -> tuple[bool, int]:
-        return tree.cropped and having[id(tree)] > 0, having[id(tree)]
+        count = having[id(tree)]
+        return tree.cropped and 0 < most <= 2 * count, count
 
     chosen = max(trees, key=rank)  # the first by path among equals
     remarks = []
@@ -151,7 +160,14 @@ def _first_image(folder: Path) -> str | None:
     return None
 
 
-def _is_cropped(home: Path, root: Path, subjects: dict[str, list[Path]]) -> bool:
+def _example(subjects: dict[str, list[Path]]) -> str:
+    """Returns the name of a frame of the first subject."""
+    folders = next(iter(subjects.values()))
+    images = (_first_image(_unwrap(clip)) for clip in _folders(folders[0]))
+    return next(filter(None, images), "")
+
+
+def _is_cropped(home: Path, root: Path, subjects: dict[str, list[Path]], example: str) -> bool:
     """Tells whether a folder's name says so, or frames are named `reg_...`.
 
     The root's own name tells of its tree only if the subjects are in it.
@@ -160,13 +176,7 @@ def _is_cropped(home: Path, root: Path, subjects: dict[str, list[Path]]) -> bool
     names = folders[0].relative_to(root).parts
     if home == root:
         names = (root.resolve().name, *names)
-    if any(_CROPPED.search(name) for name in names):
-        return True
-    for clip in _folders(folders[0]):
-        name = _first_image(_unwrap(clip))
-        if name is not None:
-            return name.lower().startswith("reg_")
-    return False
+    return any(map(_CROPPED.search, names)) or example.lower().startswith("reg_")
 
 
 def _plain(name: str) -> str:

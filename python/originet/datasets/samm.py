@@ -35,6 +35,7 @@ _FORMAT = SheetFormat(
     optional=("notes",),
     subject_of=_subject,
     layout="006/006_1_2/006_05562.jpg",
+    frame=r"[0-9]{3}_[0-9]+",
     fps=200.0,
     # One row's offset is mistyped. Published loaders put 5793 in its place, or 5739: the frames
     # decide. The larger comes first, for where its frame is on disk, so is the smaller's.

@@ -9,9 +9,9 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import openpyxl
 import xlrd
@@ -24,10 +24,25 @@ SUFFIXES = (".xls", ".xlsx")
 # What annotators write where they have no frame number.
 _MISSING = frozenset(("", "/", "\\", "-", "?", "nan", "n/a"))
 
-# How many workbooks and how many of a sheet's cells an error message describes.
+# How many of a sheet's cells a message describes.
 _DESCRIBED = 6
 
-_Content = TypeVar("_Content")
+# The whole header of the three sets whose workbooks have one, as `_key` reduces them.
+_HEADINGS = {
+    "casme": frozenset(
+        "subject filename onsetf apexf1 apexf2 offsetf onset(ms) total(ms) au emotion".split()
+    ),
+    "casme2": frozenset(
+        "subject filename onsetframe apexframe offsetframe actionunits estimatedemotion "
+        "objectiveclass objectiveclasses".split()
+    ),
+    "samm": frozenset(
+        "subject filename inducementcode onsetframe apexframe offsetframe duration micro "
+        "actionunits estimatedemotion objectiveclasses notes".split()
+    ),
+}
+_CLIP_NAMES = {"casme": "EP[0-9]", "casme2": "EP[0-9]", "samm": "[0-9]{3}_[0-9]"}
+_RANGES = ({"onsetf", "offsetf"}, {"onsetframe", "offsetframe"})
 
 
 class Sheet(NamedTuple):
@@ -123,88 +138,22 @@ def find_workbooks(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def choose_workbook(
-    dataset: str,
-    root: Path,
-    annotations: Path | None,
-    names: Sequence[str],
-    recognise: Callable[[list[Sheet]], _Content | None],
-    *,
-    looks_for: str = "",
-) -> tuple[Path, _Content, list[str]]:
-    """Chooses the workbook that codes a data set.
-
-    Args:
-        dataset: the data set's name.
-        root: where to search, unless `annotations` says which file it is.
-        annotations: the workbook itself, or None.
-        names: its usual file names, the preferred one first; other names are tried after them.
-        recognise: turns a workbook's sheets into what the loader needs of them, or into None if
-            they are not the data set's. It is not asked about the workbooks of the other sets.
-        looks_for: what `recognise` looks for, for messages.
-
-    Returns:
-        The file, what `recognise` made of it, and remarks on the files that were not taken.
-
-    Raises:
-        InputError: if none is found or recognised; the message tells what was found instead.
-    """
-    order = [name.lower() for name in names]
-
-    def rank(path: Path) -> int:
-        name = path.name.lower()
-        return order.index(name) if name in order else len(order)
-
-    paths = [annotations] if annotations else sorted(find_workbooks(root), key=rank)
-    wanted = f"looked for {', '.join(names)} or another {' or '.join(SUFFIXES)} file"
-    wanted += f" with {looks_for}" if looks_for else ""
-    if not paths:
-        raise InputError(
-            f"no workbook in {root}: {wanted}, at any depth (--annotations names one elsewhere)"
-        )
-    passed: list[str] = []
-    for position, path in enumerate(paths):
-        try:
-            sheets = read_workbook(path)
-        except InputError as error:
-            passed.append(str(error))
-            continue
-        owner = workbook_of(sheets)
-        content = recognise(sheets) if owner in (None, dataset) else None
-        if content is not None:
-            remarks = [f"workbook not taken: {reason}" for reason in passed]
-            remarks += [
-                f"workbook not taken (--annotations chooses): {other}"
-                for other in paths[position + 1 :]
-            ]
-            return path, content, remarks
-        passed.append(f"{path} {_describe(sheets, None if owner == dataset else owner)}")
-    if annotations or len(passed) == 1:
-        raise InputError(f"no workbook of {dataset}: {passed[0]}; {wanted}")
-    found = "; ".join(passed[:_DESCRIBED])
-    more = f"; and {len(passed) - _DESCRIBED} more" if len(passed) > _DESCRIBED else ""
-    raise InputError(f"no workbook of {dataset} in {root}: {found}{more}; {wanted}")
-
-
 def workbook_of(sheets: Sequence[Sheet]) -> str | None:
-    """Tells whose workbook it is, by what only one data set's has; None if nothing tells.
+    """Tells whose workbook it looks like: by the names of its clips, then by the whole header.
+
+    One heading decides nothing, for copies gain and lose some: it is only a first guess.
 
     Returns:
-        "casme", "casme2", "cas_me2", "samm" or None.
+        "casme", "casme2", "cas_me2", "samm"; None if there is no table of coded clips.
     """
     if any("namingrule" in _key(sheet.name) for sheet in sheets):
         return "cas_me2"
     for sheet in sheets:
-        for row in sheet.rows:
-            keys = {_key(cell) for cell in row}
-            if not keys >= {"subject", "filename"}:
-                continue
-            if keys & {"inducementcode", "objectiveclasses"}:
-                return "samm"
-            if keys >= {"onsetf", "offsetf"}:
-                return "casme"
-            if keys >= {"onsetframe", "offsetframe", "estimatedemotion"}:
-                return "casme2"
+        for index, row in enumerate(sheet.rows):
+            keys = [_key(cell) for cell in row]
+            if {"subject", "filename"} <= set(keys) and any(map(set(keys).issuperset, _RANGES)):
+                clips = [below[keys.index("filename")] for below in sheet.rows[index + 1 :]]
+                return _most_like(set(keys) - {""}, clips)
     return None
 
 
@@ -266,6 +215,15 @@ def frame_cell(text: str, where: str) -> int | None:
     return int(whole[1])
 
 
+def describe(sheets: Sequence[Sheet]) -> str:
+    """Says how a workbook begins that is not the one that was looked for."""
+    begins = []
+    for sheet in sheets:
+        cells = [cell for row in sheet.rows for cell in row if cell]
+        begins.append(f"sheet {sheet.name} ({' | '.join(cells[:_DESCRIBED]) or 'empty'})")
+    return f"has {', '.join(begins) or 'no sheet'}"
+
+
 def _read_xls(data: bytes) -> list[Sheet]:
     # The log, of complaints about harmless oddities, would go to stdout.
     book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO())
@@ -315,20 +273,24 @@ def _key(text: str) -> str:
     return re.sub(r"[\s_]+", "", text).lower()
 
 
+def _most_like(keys: set[str], clips: Sequence[str]) -> str:
+    """Returns the set whose clips are named so, of several the one with most of the headings."""
+    named = [
+        name
+        for name, pattern in _CLIP_NAMES.items()
+        if any(re.match(pattern, clip, re.IGNORECASE) for clip in clips)
+    ]
+
+    def likeness(name: str) -> tuple[int, int]:
+        headings = _HEADINGS[name]
+        return len(keys & headings) - len(keys - headings), -len(headings - keys)
+
+    return max(named or _HEADINGS, key=likeness)
+
+
 def _is_workbook(path: Path) -> bool:
     lock = path.name.startswith("~$")
     return path.suffix.lower() in SUFFIXES and not lock and not is_junk(path)
-
-
-def _describe(sheets: Sequence[Sheet], owner: str | None) -> str:
-    """Says what a workbook is that is not the one that was looked for."""
-    if owner is not None:
-        return f"is the workbook of {owner}"
-    begins = []
-    for sheet in sheets:
-        cells = [cell for row in sheet.rows for cell in row if cell]
-        begins.append(f"sheet {sheet.name} ({' | '.join(cells[:_DESCRIBED]) or 'empty'})")
-    return f"has {', '.join(begins) or 'no sheet'}"
 
 
 def _one_line(error: Exception) -> str:
