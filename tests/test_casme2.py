@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from trees_casme2 import (
     CLIPS,
@@ -5,6 +7,7 @@ from trees_casme2 import (
     KNOWN_FRAMES,
     KNOWN_ROW,
     LAYOUTS,
+    Coded,
     numbered_rows,
     write_casme2,
     write_objective_classes,
@@ -134,6 +137,59 @@ def test_frames_of_the_face_alone_are_taken_before_raw_ones(tmp_path):
     assert any(f"frames not taken (--frames chooses): {raw}" in r for r in found.remarks)
     found = survey_casme2(tmp_path, frames=raw)
     assert len(found.table) == len(CLIPS) and not found.cropped
+
+
+# The copies of 2014 and 2019: of two clips they have other ranges, of a third other ones than the
+# frames have.
+OF_2014 = [
+    *CLIPS[:4],
+    Coded(3, "EP07_1", 20, 25, 30, 4, "disgust", range(20, 31)),
+    Coded(3, "EP07_2", 40, 45, 50, 4, "disgust", range(36, 49)),
+    Coded(3, "EP07_3", 60, 65, 70, 4, "disgust", range(63, 73)),
+]
+OF_2019 = [
+    *CLIPS[:4],
+    Coded(3, "EP07_1", 15, 25, 30, 4, "disgust", range(15, 31)),
+    Coded(3, "EP07_2", 36, 41, 48, 4, "disgust", range(36, 49)),
+    Coded(3, "EP07_3", 61, 65, 75, 4, "disgust", range(63, 73)),
+]
+
+
+@pytest.fixture
+def copies(tmp_path):
+    """Both workbooks, and the frames that `OF_2014` names: each row's own copy's, or neither's."""
+    write_casme2(tmp_path, rows=OF_2014)
+    nowhere = {(row.subject, row.clip) for row in OF_2019}
+    write_casme2(tmp_path, rows=OF_2019, workbook=WORKBOOKS[1], without=nowhere)
+    return tmp_path
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_frames_decide_between_the_ranges_of_two_copies(copies, named):
+    path = copies / WORKBOOKS[0]
+    found = survey_casme2(copies, annotations=path if named else None)
+    assert found.annotations == path
+    assert numbers(row_of(found, "sub03", "EP07_1")) == list(range(20, 31))
+    row = row_of(found, "sub03", "EP07_2")
+    assert (row.onset, row.apex, row.offset) == (36, 41, 48)
+    assert numbers(row) == list(range(36, 49))
+    assert [(c.clip, c.field, c.coded, c.used) for c in found.corrections] == [
+        ("EP07_2", "onset", "40", "36"),
+        ("EP07_2", "apex", "45", "41"),
+        ("EP07_2", "offset", "50", "48"),
+    ]
+    where = f"{WORKBOOKS[1]}, sheet Sheet1, row 7"
+    assert all(f"(36 to 48), but those of {where} do" in c.reason for c in found.corrections)
+    (omission,) = found.unusable
+    assert omission.clip == "EP07_3" and not found.gaps
+    assert re.search(r"frames 60 to 70 are coded, those of .* are 63 to 72", omission.reason)
+
+
+def test_a_workbook_alone_leaves_the_clips_of_the_other_copy_unusable(copies):
+    (copies / WORKBOOKS[1]).unlink()
+    found = survey_casme2(copies)
+    assert [o.clip for o in found.unusable] == ["EP07_2", "EP07_3"]
+    assert not found.corrections and not found.gaps
 
 
 def test_row_with_a_wrong_cell_is_named_and_the_others_are_used(tmp_path):

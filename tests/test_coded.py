@@ -12,7 +12,15 @@ def coded(onset=3, apex=5, offset=8, *, row=0, clip="a", emotion="happiness"):
 def look(tmp_path):
     """Surveys coded clips whose folders hold the frames given, 1 to 10 by default."""
 
-    def run(*clips, numbers=range(1, 11), task="paper", dataset="casme2", known=(), names=None):
+    def run(
+        *clips,
+        numbers=range(1, 11),
+        task="paper",
+        dataset="casme2",
+        known=(),
+        names=None,
+        copies=(),
+    ):
         folder = tmp_path / "a"
         folder.mkdir()
         for name in names or [f"img{number}.jpg" for number in numbers]:
@@ -27,6 +35,7 @@ def look(tmp_path):
             annotations=tmp_path / "x.xlsx",
             frames=tmp_path,
             known=known,
+            copies=copies,
         )
 
     return run
@@ -92,7 +101,10 @@ def test_an_apex_outside_the_clip_is_dropped(look):
         (coded(apex=None, offset=0), "offset is missing"),
         (coded(onset=9), "onset 9 is after offset 8"),
         (coded(onset=20, apex=25, offset=30), "none of frames 20 to 30 is there, those of "),
-        (coded(onset=10, apex=12, offset=30), "a single frame shows no motion: of frames 10 to 30"),
+        (coded(onset=9, apex=10, offset=11), "a are 1 to 10: the offset is not there"),
+        (coded(onset=0, apex=3, offset=5), "frames 0 to 5 are coded, those of "),
+        (coded(onset=0, apex=3, offset=5), "a are 1 to 10: the onset is not there"),
+        (coded(onset=10, apex=10, offset=10), "a single frame shows no motion: of frames 10 to 10"),
         (coded(clip="nowhere"), "no folder of frames for it in "),
     ],
 )
@@ -115,9 +127,15 @@ def test_a_folder_without_frames_is_named(look):
 
 
 def test_missing_frames_are_counted(look):
-    found = look(coded(offset=12), numbers=[1, 3, 4, 6, 10, 11])
-    assert [gap[2:] for gap in found.gaps] == [(5, "5, 7-9, 12")]
+    found = look(coded(offset=11), numbers=[1, 3, 4, 6, 10, 11])
+    assert [gap[2:] for gap in found.gaps] == [(4, "5, 7-9")]
     assert len(row_of(found).frames) == 5
+
+
+@pytest.mark.parametrize("lost", [3, 8])
+def test_a_lost_end_is_no_gap(look, lost):
+    found = look(coded(), numbers=[n for n in range(1, 11) if n != lost])
+    assert "is not there" in reason_of(found) and not found.gaps
 
 
 def test_the_same_clip_twice_is_unusable_the_second_time(look):
@@ -172,10 +190,46 @@ def test_a_known_error_in_another_row_is_not_mended_if_more_frames_are_there(loo
 
 def test_a_known_error_is_not_mended_where_the_right_range_does_not_fit(look):
     found = look(coded(10, 12, 14, row=40), numbers=range(1, 13), known=KNOWN)
-    row = row_of(found)
-    assert (row.onset, row.offset) == (10, 14) and found.gaps[0].missing == 2
+    (omission,) = found.unusable
+    assert "frames 10 to 14 are coded" in omission.reason and "offset is not" in omission.reason
+    assert not found.corrections and not len(found.table)
 
 
 def test_of_two_candidates_the_one_on_disk_is_taken(look):
     known = (KnownError(0, offset=(30, 8)),)
     assert row_of(look(coded(offset=2), known=known)).offset == 8
+
+
+def copied(*span, clip="a", where="y.xlsx, row 9"):
+    return coded(*span, clip=clip)._replace(where=where)
+
+
+def test_the_range_of_another_copy_is_taken_where_only_that_is_on_disk(look):
+    copies = [copied(4, 6, 12), copied(4, 6, 10, clip=" A"), copied(2, 5, 9, clip="b")]
+    found = look(coded(6, 8, 14), copies=copies)
+    row = row_of(found)
+    assert (row.onset, row.apex, row.offset) == (4, 6, 10)
+    assert [entry[3:6] for entry in found.corrections] == [
+        *(("onset", "6", "4"), ("apex", "8", "6"), ("offset", "14", "10")),
+    ]
+    assert {entry.reason for entry in found.corrections} == {
+        "the coded frames do not fit those on disk (1 to 10), but those of y.xlsx, row 9 do"
+    }
+    assert not found.gaps
+
+
+def test_a_cell_that_is_empty_is_not_filled_from_another_copy(look):
+    found = look(coded(offset=None), copies=[copied(3, 5, 9)])
+    assert reason_of(found) == "offset is missing"
+
+
+def test_the_coded_range_is_taken_where_both_are_on_disk(look):
+    found = look(coded(3, 11, 8), copies=[copied(2, 5, 9)])  # and a wrong apex is no reason
+    assert (row_of(found).onset, row_of(found).offset) == (3, 8)
+    assert [entry.field for entry in found.corrections] == ["apex"]
+
+
+def test_a_clip_of_which_no_copy_fits_is_unusable(look):
+    found = look(coded(6, 8, 14), copies=[copied(0, 4, 9), copied(8, 9, 4)])
+    assert "frames 6 to 14 are coded, those of" in reason_of(found)
+    assert not found.corrections

@@ -110,6 +110,7 @@ def survey_cas_me2(
         cropped=tree.cropped,
         annotations=book.path,
         frames=tree.root,
+        copies=choice.copies,
         corrections=_misfiled(tree, book.coded),
         unusable=book.unusable,
         remarks=choice.remarks,

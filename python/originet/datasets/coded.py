@@ -2,11 +2,13 @@
 
 Frame numbers are coded by hand. Zero stands for an offset that is the apex, or for an apex midway.
 Some rows are known to be wrong, and published loaders set them right by looking at the folders of
-frames; copies of the workbooks differ in their rows and in what was mended since. So a known
-correction is made only where the coded range does not fit the frames on disk and the right one
-does.
+frames; copies of the workbooks differ in their rows, in their ranges and in what was mended since.
+So another copy's range or a known correction is taken only where the coded range does not fit the
+frames on disk and the other does. A clip whose range begins or ends where there is no frame cannot
+be used: what overlaps would be the wrong part of it.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -104,6 +106,7 @@ def assemble(
     annotations: Path,
     frames: Path,
     known: Sequence[KnownError] = (),
+    copies: Sequence[CodedClip] = (),
     corrections: Sequence[Correction] = (),
     unusable: Sequence[Omission] = (),
     remarks: Sequence[str] = (),
@@ -121,6 +124,7 @@ def assemble(
         annotations: the workbook.
         frames: the folder of the frames.
         known: rows that some copies of the workbook have wrong.
+        copies: the rows of other copies of it, whose ranges may be others.
         corrections: made by the caller.
         unusable: found by the caller, as rows with a wrong cell.
         remarks: the caller's.
@@ -134,6 +138,9 @@ def assemble(
     bad, left_out = list(unusable), []
     seen: dict[tuple[str, str], str] = {}
     on_disk = cache(_footage)  # a recording may hold many clips
+    others: dict[tuple[str, str], list[CodedClip]] = defaultdict(list)
+    for copy in copies:
+        others[_name(copy)].append(copy)
     for clip in coded:
         omission = Omission(clip.where, clip.subject, clip.clip, clip.emotion, "")
         label = class_of(dataset, task, clip.emotion, clip.label)
@@ -153,7 +160,7 @@ def assemble(
             if path is None:
                 raise _Unusable(f"no folder of frames for it in {frames}")
             footage = on_disk(path)
-            span, changed = _correct(clip, footage, known)
+            span, changed = _correct(clip, footage, known, others[_name(clip)])
             listed = _within(span, footage)
         except (_Unusable, InputError) as error:
             bad.append(omission._replace(reason=str(error)))
@@ -193,6 +200,11 @@ def assemble(
     )
 
 
+def _name(clip: CodedClip) -> tuple[str, str]:
+    """Returns what a clip is called in all copies of a workbook."""
+    return clip.subject, clip.clip.strip().lower()
+
+
 def _footage(path: Path) -> _Footage:
     if not path.is_dir():
         length = video_info(path).length
@@ -206,17 +218,19 @@ def _footage(path: Path) -> _Footage:
 
 
 def _correct(
-    clip: CodedClip, footage: _Footage, known: Sequence[KnownError]
+    clip: CodedClip, footage: _Footage, known: Sequence[KnownError], copies: Sequence[CodedClip]
 ) -> tuple[_Range, list[Correction]]:
-    """Interprets zeros, mends known errors and drops an apex that lies outside the clip."""
-    coded = _Range(clip.onset, clip.apex, clip.offset)
+    """Interprets zeros, mends what does not fit and drops an apex that lies outside the clip."""
+    coded = _range(clip)
     span, reason = coded, ""
-    if not _fits(_plain(coded), footage):
-        for right in _candidates(clip.row, coded, footage, known):
-            span = right
-            low, high = footage.numbers[0], footage.numbers[-1]
-            reason = f"known error: the coded frames do not fit those on disk ({low} to {high})"
-            break
+    low, high = footage.numbers[0], footage.numbers[-1]
+    misfit = f"the coded frames do not fit those on disk ({low} to {high})"
+    copy = _fitting_copy(coded, footage, copies)
+    if copy is not None:
+        span, reason = _range(copy), f"{misfit}, but those of {copy.where} do"
+    elif not _fits(_plain(coded), footage):
+        span = next(_candidates(clip.row, coded, footage, known), coded)
+        reason = f"known error: {misfit}"
     changes = _changes(clip, coded, span, reason)
     plain = _plain(span)
     changes += [entry._replace(reason=_ZEROS[entry.field]) for entry in _changes(clip, span, plain)]
@@ -225,6 +239,20 @@ def _correct(
         changes += _changes(clip, plain, span, "the apex is not between onset and offset")
         plain = span
     return plain, changes
+
+
+def _range(clip: CodedClip) -> _Range:
+    return _Range(clip.onset, clip.apex, clip.offset)
+
+
+def _fitting_copy(
+    coded: _Range, footage: _Footage, copies: Sequence[CodedClip]
+) -> CodedClip | None:
+    """Returns the row of another copy whose range is on disk where the coded one is not."""
+    plain = _plain(coded)
+    if plain.onset is None or not plain.offset or _has_ends(plain, footage):
+        return None
+    return next((copy for copy in copies if _has_ends(_plain(_range(copy)), footage)), None)
 
 
 def _plain(span: _Range) -> _Range:
@@ -259,12 +287,16 @@ def _candidates(
 
 
 def _fits(span: _Range, footage: _Footage) -> bool:
-    """Tells whether a range is in order and its ends are on disk."""
+    """Tells whether a range is in order, its apex included, and its ends are on disk."""
+    return _has_ends(span, footage) and (span.apex is None or _within_ends(span.apex, span))
+
+
+def _has_ends(span: _Range, footage: _Footage) -> bool:
+    """Tells whether a range begins and ends, in this order, with frames on disk."""
     if span.onset is None or not span.offset:
         return False
     numbers = footage.numbers
-    ordered = span.onset <= span.offset and (span.apex is None or _within_ends(span.apex, span))
-    return ordered and span.onset in numbers and span.offset in numbers
+    return span.onset <= span.offset and span.onset in numbers and span.offset in numbers
 
 
 def _within_ends(number: int, span: _Range) -> bool:
@@ -274,7 +306,7 @@ def _within_ends(number: int, span: _Range) -> bool:
 
 
 def _within(span: _Range, footage: _Footage) -> tuple[str, ...]:
-    """Lists the files of the frames from onset to offset."""
+    """Lists the files of the frames from onset to offset, both of which must be there."""
     for name, value in (("onset", span.onset), ("offset", span.offset or None)):
         if value is None:
             raise _Unusable(f"{name} is missing")
@@ -296,6 +328,9 @@ def _within(span: _Range, footage: _Footage) -> tuple[str, ...]:
         count = len(listed)
     if count == 0:
         raise _Unusable(f"none of {coded} is there, {found}")
+    for name, number in (("onset", onset), ("offset", offset)):
+        if number not in footage.numbers:
+            raise _Unusable(f"{coded} are coded, {found}: the {name} is not there")
     if count == 1:
         raise _Unusable(f"a single frame shows no motion: of {coded} there is one")
     return listed

@@ -94,6 +94,7 @@ def survey_sheet(
         annotations=book.path,
         frames=tree.root,
         known=form.known,
+        copies=choice.copies,
         unusable=book.unusable,
         remarks=choice.remarks,
     )
