@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -76,6 +77,28 @@ def test_a_broken_video_is_named(tree):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     (fault,) = validate(survey("folder", tree)).faults
     assert (fault.subject, fault.clip) == ("s1", "c") and str(path) in fault.reason
+
+
+GAPS = "frames missing between onset and offset: "
+
+
+def test_missing_frames_of_a_folder_are_told(tree):
+    (tree / "sad" / "s2" / "a" / "img3.png").unlink()
+    result = validate(survey("folder", tree))
+    assert not result.sound
+    assert f"{GAPS}1\n  s2/a: 1 (3)\n" in to_text(result)
+    assert to_json(result)["gaps"] == [{"subject": "s2", "clip": "a", "missing": 1, "numbers": "3"}]
+
+
+def test_missing_frames_are_not_said_to_be_none_where_they_were_not_looked_for(tree):
+    assert f"{GAPS}none\n" in to_text(validate(survey("folder", tree), pictures=False))
+    for name in ("c.avi", "d.avi"):
+        write_video(tree / "fear" / "s1" / name, random_frames(4))
+    found = survey("folder", tree)
+    assert f"{GAPS}none (not looked for in 2 videos)\n" in to_text(validate(found))
+    for folder in ("sad", "fear/s2"):
+        shutil.rmtree(tree / folder)
+    assert f"{GAPS}not looked for in videos\n" in to_text(validate(survey("folder", tree)))
 
 
 def test_pictures_may_be_left_unread(tree):

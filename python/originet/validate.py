@@ -156,10 +156,7 @@ def to_text(result: Validation) -> str:
     lines += _section("corrections", [_correction(entry) for entry in found.corrections])
     lines += _section("unusable clips", [_omission(entry) for entry in found.unusable])
     lines += _section("left out by the task", [_omission(entry) for entry in found.left_out])
-    lines += _section(
-        "frames missing between onset and offset",
-        [f"{gap.subject}/{gap.clip}: {gap.missing} ({gap.numbers})" for gap in found.gaps],
-    )
+    lines += _missing_frames(found)
     if result.faults is None:
         lines.append("pictures: not read")
     else:
@@ -196,6 +193,18 @@ def to_json(result: Validation) -> dict[str, Any]:
         "clip_list_sha256": clip_list_hash(found.table),
         **found.account(),
     }
+
+
+def _missing_frames(found: Survey) -> list[str]:
+    """Lists the gaps; in videos, whose frames have no numbers, there is nothing to look for."""
+    gaps = [f"{gap.subject}/{gap.clip}: {gap.missing} ({gap.numbers})" for gap in found.gaps]
+    title, *lines = _section("frames missing between onset and offset", gaps)
+    videos = sum(map(is_video, found.table["frames"]))
+    if videos and videos == len(found.table):
+        title = "frames missing between onset and offset: not looked for in videos"
+    elif videos:
+        title += f" (not looked for in {videos} {'video' if videos == 1 else 'videos'})"
+    return [title, *lines]
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from originet.datasets.survey import Correction, Gap, Omission, Survey
+from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table
 from originet.datasets.tasks import check_task, class_of, is_listed
 from originet.errors import InputError
@@ -166,9 +166,9 @@ def assemble(
             bad.append(omission._replace(reason=str(error)))
             continue
         changes += changed
-        missing = _missing(span, footage)
-        if missing:
-            gaps.append(Gap(clip.subject, clip.clip, len(missing), _spans(missing)))
+        gap = find_gap(clip.subject, clip.clip, _numbers_within(span, footage))
+        if gap is not None:
+            gaps.append(gap)
         rows.append(
             ClipRow(
                 dataset=dataset,
@@ -324,7 +324,7 @@ def _within(span: _Range, footage: _Footage) -> tuple[str, ...]:
         listed = (str(footage.path),)
         count = offset - onset + 1
     else:
-        listed = tuple(footage.images[n] for n in footage.numbers if onset <= n <= offset)
+        listed = tuple(footage.images[n] for n in _numbers_within(span, footage))
         count = len(listed)
     if count == 0:
         raise _Unusable(f"none of {coded} is there, {found}")
@@ -336,10 +336,8 @@ def _within(span: _Range, footage: _Footage) -> tuple[str, ...]:
     return listed
 
 
-def _missing(span: _Range, footage: _Footage) -> list[int]:
-    if footage.length is not None or span.onset is None or span.offset is None:
-        return []
-    return [n for n in range(span.onset, span.offset + 1) if n not in footage.images]
+def _numbers_within(span: _Range, footage: _Footage) -> list[int]:
+    return [number for number in footage.numbers if _within_ends(number, span)]
 
 
 def _changes(clip: CodedClip, before: _Range, after: _Range, reason: str = "") -> list[Correction]:
@@ -351,14 +349,3 @@ def _changes(clip: CodedClip, before: _Range, after: _Range, reason: str = "") -
         for name, old, new in zip(_Range._fields, before, after, strict=True)
         if old != new
     ]
-
-
-def _spans(numbers: Sequence[int]) -> str:
-    """Writes ascending numbers as "46-49, 60"."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from originet.datasets.survey import Omission, Survey
+from originet.datasets.survey import Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
 from originet.datasets.tasks import check_task, class_of
 from originet.errors import InputError
@@ -27,6 +27,7 @@ from originet.video import (
     clip_frames,
     frame_number,
     is_junk,
+    is_video,
     list_frames,
 )
 
@@ -97,7 +98,7 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
             raise InputError(f"no clips in {root}: looked for {_LAYOUT}")
     manifest = read_manifest(home)
     rows: list[ClipRow] = []
-    unusable, left_out = [], []
+    unusable, left_out, gaps = [], [], []
     for clip in clips:
         emotion = normalize_label(clip.emotion)
         omission = Omission(clip.where, clip.subject, clip.name, emotion, "")
@@ -111,6 +112,11 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         except InputError as error:
             unusable.append(omission._replace(reason=str(error)))
     _name_apart(rows)
+    for row in rows:
+        numbers = () if is_video(row["frames"]) else map(frame_number, row["frames"])
+        gap = find_gap(row["subject"], row["clip"], tuple(numbers))
+        if gap is not None:
+            gaps.append(gap)
     return Survey(
         dataset=manifest.name,
         task=task,
@@ -120,6 +126,7 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         frames=home,
         unusable=tuple(unusable),
         left_out=tuple(left_out),
+        gaps=tuple(sorted(gaps)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +63,16 @@ class Gap(NamedTuple):
     clip: str
     missing: int
     numbers: str
+
+
+def find_gap(subject: str, clip: str, numbers: Sequence[int]) -> Gap | None:
+    """Looks for frames that a clip lacks, by the numbers, ascending, of those that it has."""
+    holes = [(low + 1, high - 1) for low, high in pairwise(numbers) if high > low + 1]
+    if not holes:
+        return None
+    missing = sum(high - low + 1 for low, high in holes)
+    spans = (str(low) if low == high else f"{low}-{high}" for low, high in holes)
+    return Gap(subject, clip, missing, ", ".join(spans))
 
 
 @dataclass(frozen=True)
