@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from originet import faces, video
 from originet.errors import InputError
+from originet.times import seconds_of
 from originet.video import Image
 from originet.words import counted
 from originet_ext import METHODS, ActiveImageAccumulator
@@ -333,23 +334,6 @@ def _watched(clip: Clip, progress: Progress | None) -> Iterator[Image]:
         progress(done, done)
 
 
-_TIME = re.compile(
-    r"(?P<alone>[0-9]+(\.[0-9]+)?)s"
-    r"|((?P<hours>[0-9]+):(?=[0-9]{2}:))?(?P<minutes>[0-9]{1,2}):(?P<seconds>[0-9]{2}(\.[0-9]+)?)"
-)
-
-
-def _seconds(text: str) -> float | None:
-    """Reads "12.5s", "2:03.5" or "1:02:03.5"; None for what is no time."""
-    match = _TIME.fullmatch(text)
-    if match is None:
-        return None
-    hours, minutes, seconds, alone = (
-        float(match[part] or 0) for part in ("hours", "minutes", "seconds", "alone")
-    )
-    return 3600 * hours + 60 * minutes + seconds + alone if max(minutes, seconds) < 60 else None
-
-
 def _frame_number(
     name: str,
     value: int | str | None,
@@ -364,7 +348,7 @@ def _frame_number(
     text = str(value)
     if re.fullmatch(r"[0-9]+", text):
         return int(text)
-    seconds = _seconds(text)
+    seconds = seconds_of(text)
     if seconds is None:
         raise InputError(
             f"{name} must be a frame number or a time such as 12.5s or 1:02:03.5, got {text!r}"
