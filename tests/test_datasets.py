@@ -1,11 +1,13 @@
 import json
 import math
 import os
+import re
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from clips import random_frames, write_video
 
 from originet.datasets import COLUMNS, Gap, clip_list_hash, load_dataset, survey
 from originet.errors import InputError
@@ -130,10 +132,13 @@ def test_one_clip_name_under_two_emotions_is_told_apart(tree):
     assert [bool(note) for note in table.notes] == [False, True, True, False, False]
 
 
-def test_clips_that_cannot_be_told_apart_are_refused(tree):
+def test_clips_that_cannot_be_told_apart_are_listed(tree):
     write_clip(tree / "others" / "s1" / "a")  # "Other" is the same emotion
-    with pytest.raises(InputError, match=r"two clips named others-a of subject s1: .*img1\.png"):
-        load_dataset("folder", tree)
+    found = survey("folder", tree)
+    (omission,) = found.unusable
+    assert omission.where == str(tree / "others" / "s1" / "a")
+    assert omission.reason == f"the same subject and clip as in {tree / 'Other' / 's1' / 'a'}"
+    assert ("s1", "others-a", "others") in names(found.table) and len(found.table) == 3
 
 
 def test_names_that_are_not_utf_8_are_refused(tree):
@@ -143,21 +148,21 @@ def test_names_that_are_not_utf_8_are_refused(tree):
         load_dataset("folder", tree)
 
 
-def test_frames_and_video_of_one_name_are_refused(tree):
+def test_frames_and_video_of_one_name_are_listed(tree):
     (tree / "Other" / "s1" / "a.mp4").write_bytes(b"not read here")
-    with pytest.raises(InputError, match=r"two clips named others-a .*a\.mp4"):
-        load_dataset("folder", tree)
+    (omission,) = survey("folder", tree).unusable
+    assert omission.where == str(tree / "Other" / "s1" / "a.mp4")
 
 
 def test_csv_gives_clips_with_frame_ranges(tmp_path):
     write_clip(tmp_path / "x" / "a", range(5, 15))
-    (tmp_path / "x" / "v.mp4").write_bytes(b"not read here")
+    write_video(tmp_path / "x" / "v.avi", random_frames(4))
     path = write_csv(
         tmp_path,
         "\ufeffPath, Subject, Emotion, onset, offset\n"
         "x/a, 006, Sad, 7, 9\n"
         "x/a, 006, Sad, 10, 12\n"
-        "x/v.mp4, 007, tension, 3,\n",
+        "x/v.avi, 007, tension, 3,\n",
     )
     for table in (
         load_dataset("folder", path),
@@ -180,20 +185,116 @@ def test_csv_gives_clips_with_frame_ranges(tmp_path):
         ("path;subject;emotion\n", "lacks the column"),
         ("path,subject\na,1\n", "lacks the column emotion: its header has path, subject"),
         ("path,subject,emotion\n", "holds only the header"),
-        ("path,subject,emotion\na,1\n", "line 2: 3 fields expected"),
-        ("path,subject,emotion\na,1,x,y\n", "line 2: 3 fields expected"),
-        ("path,subject,emotion\na,,happy\n", "line 2: subject is empty"),
-        ("path,subject,emotion\nb,1,happy\n", "line 2: no such file or folder: .*b"),
-        ("path,subject,emotion,onset\na,1,happy,x\n", "onset must be a frame number, got 'x'"),
-        ("path,subject,emotion,onset,offset\na,1,happy,3,2\n", "onset 3 is after offset 2"),
-        ("path,subject,emotion,offset\na,1,happy,4\n", r"offset 4: no such frame in .*\(1 to 3\)"),
-        ("path,subject,emotion\na,1,happy\na,1,happy\n", "two clips named happiness-a"),
+        ("path,subject,emotion\n,,\n\n", "holds only the header"),
+        ("path,subject,emotion,AU,action units\na,1,x,4,4\n", "has 2 columns of au"),
+        ('path,subject,"emotion"x\na,1,y\n', "is not a CSV file in UTF-8: "),
     ],
 )
-def test_wrong_csv_is_refused(tmp_path, text, message):
+def test_a_csv_with_a_wrong_header_is_refused(tmp_path, text, message):
     write_clip(tmp_path / "a")
     with pytest.raises(InputError, match=message):
-        load_dataset("folder", write_csv(tmp_path, text))
+        survey("folder", write_csv(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("a,1", "7 fields expected, as in the header, got 2"),
+        ("a,1,happy,,,,,x", "7 fields expected, as in the header, got 8"),
+        ("a,,happy,,,,", "subject is empty"),
+        ("a,1,/,,,,", "emotion is empty"),
+        ("b,1,happy,,,,", "no such file or folder: .*b"),
+        ("none.mp4,1,happy,,,,", "no such file or folder: .*none"),
+        ("a/img1.png,1,happy,,,,", "is a single image"),
+        ("a,1,happy,x,,,", "onset must be a frame number or a time .*, got 'x'"),
+        ("a,1,happy,,2.5,,", "offset must be a frame number or a time .*, got '2.5'"),
+        ("a,1,happy,-1,,,", "onset must be a frame number or a time .*, got '-1'"),
+        ("a,1,happy,,,1:75,", "apex must be a frame number or a time .*, got '1:75'"),
+        ("a,1,happy,3,2,,", "onset 3 is after offset 2"),
+        ("a,1,happy,,4,,", r"offset 4: no such frame in .*a \(1 to 3\)"),
+        ("a,1,happy,2,0,,", "onset 2 is after offset 0"),
+        ("a,1,happy,,0,,", r"offset 0: no such frame in .*a \(1 to 3\)"),
+        ("v.avi,1,happy,,0,,", r"offset 0: no such frame in .*v\.avi \(1 to 4\)"),
+        ("v.avi,1,happy,2,5,,", r"offset 5: no such frame in .*v\.avi \(1 to 4\)"),
+        ("bad.avi,1,happy,2,3,,", r"bad\.avi"),
+        ("a,1,happy,,1,,", "a single frame shows no motion"),
+        ("v.avi,1,happy,4,,,", "a single frame shows no motion"),
+        ("a,1,happy,,,,fast", "fps must be a number above 0, got 'fast'"),
+        ("a,1,happy,,,,0", "fps must be a number above 0, got '0'"),
+        ("a,1,happy,0.01s,,,", "onset 0.01s is a time, and nothing tells the fps of .*a"),
+        ("good,1,happy,,,,", "the same subject and clip as in .*clips.csv, line 2"),
+        ('"a"x,1,happy,,,,', "misplaced or missing quotes"),
+    ],
+)
+def test_a_bad_row_is_listed_and_the_others_are_used(tmp_path, row, reason):
+    for name in ("a", "good", "other"):
+        write_clip(tmp_path / name)
+    write_video(tmp_path / "v.avi", random_frames(4))
+    (tmp_path / "bad.avi").write_bytes(b"no video")
+    header = "path,subject,emotion,onset,offset,apex,fps"
+    rows = (header, "good,1,happy,,,,", row, "", "other,2,sad,1,3,2,25")
+    found = survey("folder", write_csv(tmp_path, "\n".join(rows)))
+    (omission,) = found.unusable
+    assert omission.where == f"{tmp_path / 'clips.csv'}, line 3"
+    assert re.search(reason, omission.reason), omission.reason
+    assert "good" in [name.removeprefix("happiness-") for name in found.table["clip"]]
+    assert found.table["clip"].tolist()[-1] == "other" and len(found.table) == 2
+
+
+def test_a_quote_that_is_not_closed_names_all_lines_that_it_takes(tmp_path):
+    write_clip(tmp_path / "a")
+    text = 'path,subject,emotion\na,1,happy\n"a,2,sad\na,3,sad\na,4,sad\n'
+    found = survey("folder", write_csv(tmp_path, text))
+    assert names(found.table) == [("1", "a", "happiness")]
+    (omission,) = found.unusable
+    assert omission.where == f"{tmp_path / 'clips.csv'}, lines 3 to 5"
+
+
+def test_what_spreadsheets_write_is_read(tmp_path):
+    write_clip(tmp_path / "a", range(40, 60))
+    write_clip(tmp_path / "b", range(40, 60))
+    text = (
+        "Path,Subject,Emotion,OnSet,Offset,Apex,FPS,Action_Units,Coder\n"
+        "a,1,happy,46.0,/,50.,200.0,4+L10,me,,\n"  # and empty cells beyond the header
+        "b,2,sad,,-,\\,/,/,\n"
+        ",,,,,,,,\n"
+    )
+    found = survey("folder", write_csv(tmp_path, text))
+    assert not found.unusable and found.remarks == ("columns not read: coder",)
+    first, second = found.table.itertuples(index=False)
+    assert (first.onset, first.apex, first.fps, first.action_units) == (46, 50, 200, "4+L10")
+    assert len(first.frames) == 14 and first.offset is pd.NA
+    assert (second.onset, second.apex, second.offset) == (pd.NA, pd.NA, pd.NA)
+    assert math.isnan(second.fps) and second.action_units == ""
+
+
+def test_an_apex_outside_its_clip_is_dropped_and_told(tmp_path):
+    write_clip(tmp_path / "a", range(1, 9))
+    text = "path,subject,emotion,onset,apex,offset\na,1,happy,3,8,7\na,2,happy,,9,\na,3,sad,,8,"
+    found = survey("folder", write_csv(tmp_path, text))
+    assert found.table.apex.tolist() == [pd.NA, pd.NA, 8]
+    assert [(c.subject, c.field, c.coded, c.used) for c in found.corrections] == [
+        ("1", "apex", "8", ""),
+        ("2", "apex", "9", ""),
+    ]
+
+
+@pytest.mark.parametrize("source", ["column", "manifest", "video"])
+def test_times_are_frames_where_the_rate_is_known(tmp_path, source):
+    if source == "video":
+        write_video(tmp_path / "a.avi", random_frames(40), fps=20)
+    else:
+        write_clip(tmp_path / "a", range(101, 141))
+    if source == "manifest":
+        manifest = {"name": "semi-synthetic", "generator": "originet.synth", "fps": 20}
+        (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    path, rate = ("a.avi", "") if source == "video" else ("a", "20" if source == "column" else "")
+    text = f"path,subject,emotion,onset,apex,offset,fps\n{path},1,sad,0.51s,0:01.02,1.5s,{rate}\n"
+    (row,) = survey("folder", write_csv(tmp_path, text)).table.itertuples(index=False)
+    first = 1 if source == "video" else 101
+    # The first frame then or later, the nearest, the last then or earlier.
+    assert (row.onset, row.apex, row.offset) == (first + 11, first + 20, first + 30)
+    assert row.fps == 20
 
 
 def test_file_that_is_no_text_is_refused_as_csv(tmp_path):

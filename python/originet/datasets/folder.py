@@ -1,26 +1,33 @@
 """Anyone's own clips, as a folder tree or as a CSV file.
 
 The tree is `root/<emotion>/<subject>/<clip>/<frames>` or `root/<emotion>/<subject>/<clip>.mp4`
-(also .avi, .mov). The CSV has the columns `path, subject, emotion[, onset, offset]`, one row a
-clip; paths are folders of frames or videos, relative to the CSV file.
+(also .avi, .mov). The CSV has the columns `path, subject, emotion[, onset, apex, offset, fps, au]`,
+one row a clip; paths are folders of frames or videos, relative to the CSV file. Onset, apex and
+offset are frame numbers or, where fps is known, times after the first frame, as in "0.5s" or
+"1:02.5". A row that cannot be used is listed and does not stop the others.
 
 A clip is named after its folder or file. Where a subject has that name twice, the emotion goes in
 front of it (`happiness-clip1`), and where that is not enough, the frame range behind it
-(`happiness-clip1-10-40`); what is still the same after that is an error.
+(`happiness-clip1-10-40`); what is still the same after that is listed as unusable.
 """
 
-import csv
 import json
 import math
+import os
+import sys
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from originet.datasets.survey import Omission, Survey, find_gap
+from originet.datasets.csv_rows import read_rows
+from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
 from originet.datasets.tasks import check_task, class_of
+from originet.datasets.workbook import frame_cell
 from originet.errors import InputError
+from originet.times import seconds_of
 from originet.video import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -28,7 +35,8 @@ from originet.video import (
     frame_number,
     is_junk,
     is_video,
-    list_frames,
+    select_frames,
+    video_info,
 )
 
 MANIFEST = "dataset.json"
@@ -40,6 +48,10 @@ _LAYOUT = (
     f"({', '.join(IMAGE_SUFFIXES)}) or <emotion>/<subject>/<clip>({'|'.join(VIDEO_SUFFIXES)})"
 )
 _REQUIRED = ("path", "subject", "emotion")
+_OPTIONAL = {
+    **{name: () for name in ("onset", "apex", "offset", "fps")},
+    "au": ("aus", "actionunits"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,18 +64,17 @@ class Manifest:
 
 @dataclass(frozen=True)
 class _Clip:
-    """A clip as the tree or the CSV file names it."""
+    """A clip as the tree or the CSV file names it; `cells` are those of the optional columns."""
 
     where: str
     path: Path
     subject: str
     emotion: str
-    onset: int | None = None
-    offset: int | None = None
+    cells: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return self.path.name if self.path.is_dir() else self.path.stem
+        return self.path.name if os.path.isdir(self.path) else self.path.stem
 
 
 def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "original") -> Survey:
@@ -78,8 +89,8 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         task: one of `tasks.TASKS` but "paper"; "original" makes each emotion a class.
 
     Raises:
-        InputError: if there are no clips, frames or videos lie at the wrong level, two clips have
-            one name, or a CSV row is wrong.
+        InputError: if there are no clips, frames or videos lie at the wrong level, or the CSV file
+            has no such header or is not UTF-8.
     """
     check_task("folder", task)
     if not root.exists():
@@ -88,17 +99,20 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         if root.suffix.lower() != ".csv":
             raise InputError(f"{root} is neither a folder nor a CSV file")
         annotations = root
+    unusable: list[Omission] = []
+    remarks: list[str] = []
     if annotations is not None:
         home = root if root.is_dir() else root.parent
-        clips = list(_read_csv(annotations))
+        clips, unusable, remarks = _read_csv(annotations)
     else:
         home = root = unwrap(root)
         clips = list(_walk(root))
         if not clips:
             raise InputError(f"no clips in {root}: looked for {_LAYOUT}")
     manifest = read_manifest(home)
-    rows: list[ClipRow] = []
-    unusable, left_out, gaps = [], [], []
+    made: list[tuple[_Clip, ClipRow]] = []
+    corrections: list[Correction] = []
+    left_out = []
     for clip in clips:
         emotion = normalize_label(clip.emotion)
         omission = Omission(clip.where, clip.subject, clip.name, emotion, "")
@@ -108,15 +122,19 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
             left_out.append(omission._replace(reason=reason))
             continue
         try:
-            rows.append(_row(manifest, clip, emotion, label))
+            row, changes = _row(manifest, clip, emotion, label)
         except InputError as error:
             unusable.append(omission._replace(reason=str(error)))
-    _name_apart(rows)
-    for row in rows:
-        numbers = () if is_video(row["frames"]) else map(frame_number, row["frames"])
-        gap = find_gap(row["subject"], row["clip"], tuple(numbers))
-        if gap is not None:
-            gaps.append(gap)
+        else:
+            made.append((clip, row))
+            corrections += changes
+    _name_apart([row for _, row in made])
+    rows, repeated = _without_repeated(made)
+    gaps = (
+        find_gap(row["subject"], row["clip"], [frame_number(path) for path in row["frames"]])
+        for row in rows
+        if not is_video(row["frames"])
+    )
     return Survey(
         dataset=manifest.name,
         task=task,
@@ -124,9 +142,11 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         cropped=True,  # as far as anyone knows: faces are cut out on demand
         annotations=annotations,
         frames=home,
-        unusable=tuple(unusable),
+        corrections=tuple(corrections),
+        unusable=(*unusable, *repeated),
         left_out=tuple(left_out),
-        gaps=tuple(sorted(gaps)),
+        gaps=tuple(sorted(filter(None, gaps))),
+        remarks=tuple(remarks),
     )
 
 
@@ -172,77 +192,119 @@ def _refuse_stray(path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"{path} is at the wrong level: expected {_LAYOUT}")
 
 
-def _row(manifest: Manifest, clip: _Clip, emotion: str, label: str) -> ClipRow:
-    return ClipRow(
+@dataclass(frozen=True)
+class _Footage:
+    """The frames of a clip: which are there, and how a time becomes the number of one."""
+
+    path: Path
+    files: tuple[str, ...]
+    fps: float
+
+    @cached_property
+    def numbers(self) -> range | list[int]:
+        """The numbers of the frames, ascending; a video that does not tell its length has any."""
+        if is_video(self.files):
+            return range(1, (video_info(self.files[0]).length or sys.maxsize - 1) + 1)
+        return [frame_number(path) for path in self.files]
+
+    def place(self, name: str, text: str, whole: Callable[[float], int]) -> int | None:
+        """Reads a frame number or a time; None if it is missing."""
+        seconds = seconds_of(text)
+        if seconds is not None:
+            if math.isnan(self.fps):
+                raise InputError(
+                    f"{name} {text} is a time, and nothing tells the fps of {self.path}"
+                )
+            # Rounded, for 0.1 s at 30 frames a second are 3 frames, whatever the last bit.
+            return self.numbers[0] + whole(round(seconds * self.fps, 6))
+        try:
+            return frame_cell(text, name)
+        except InputError:
+            form = "a frame number or a time such as 0.5s or 1:02.5"
+            raise InputError(f"{name} must be {form}, got {text!r}") from None
+
+    def check(self, onset: int | None, offset: int | None) -> None:
+        """Checks that a range is in order and its ends are there; what overlaps is not enough."""
+        if onset is not None and offset is not None and onset > offset:
+            raise InputError(f"onset {onset} is after offset {offset}")
+        low, high = self.numbers[0], self.numbers[-1]
+        for name, value in (("onset", onset), ("offset", offset)):
+            if value is not None and value not in self.numbers:
+                raise InputError(f"{name} {value}: no such frame in {self.path} ({low} to {high})")
+        if (low if onset is None else onset) == (high if offset is None else offset):
+            raise InputError(f"a single frame shows no motion: onset and offset are {onset or low}")
+
+    def holds(self, number: int, onset: int | None, offset: int | None) -> bool:
+        """Tells whether a frame is in a range, whose ends may be the clip's."""
+        low = self.numbers[0] if onset is None else onset
+        return low <= number <= (self.numbers[-1] if offset is None else offset)
+
+
+def _row(
+    manifest: Manifest, clip: _Clip, emotion: str, label: str
+) -> tuple[ClipRow, list[Correction]]:
+    cells = dict.fromkeys(_OPTIONAL, "") | dict(clip.cells)
+    places = [cells[name] for name in ("onset", "apex", "offset")]
+    files = clip_frames(clip.path)
+    fps = _rate(cells["fps"]) or manifest.fps
+    timed = any(seconds_of(place) is not None for place in places)
+    if timed and math.isnan(fps) and is_video(files):
+        fps = video_info(files[0]).fps or math.nan
+    footage = _Footage(clip.path, files, fps)
+    onset, apex, offset = map(
+        footage.place, ("onset", "apex", "offset"), places, (math.ceil, round, math.floor)
+    )
+    if onset is not None or offset is not None:  # no video need be opened to take it all
+        footage.check(onset, offset)
+    changes = []
+    if apex is not None and not footage.holds(apex, onset, offset):
+        reason = "the apex is not between onset and offset"
+        changes.append(
+            Correction(clip.where, clip.subject, clip.name, "apex", cells["apex"], "", reason)
+        )
+        apex = None
+    row = ClipRow(
         dataset=manifest.name,
         subject=clip.subject,
         clip=clip.name,
         emotion=emotion,
         label=label,
-        onset=clip.onset,
-        apex=None,
-        offset=clip.offset,
-        action_units="",
-        fps=manifest.fps,
-        frames=_within(clip.path, clip.onset, clip.offset),
+        onset=onset,
+        apex=apex,
+        offset=offset,
+        action_units=cells["au"],
+        fps=fps,
+        frames=files if is_video(files) else tuple(select_frames(files, onset, offset)),
         notes="",
     )
+    return row, changes
 
 
-def _within(clip: Path, onset: int | None, offset: int | None) -> tuple[str, ...]:
-    """Lists a clip's files, for a folder only those with onset <= number <= offset."""
-    if not clip.is_dir():
-        return clip_frames(clip)
-    frames = {frame_number(path): path for path in list_frames(clip)}
-    if not frames:
-        raise InputError(f"no frames in {clip}: looked for {', '.join(IMAGE_SUFFIXES)} files")
-    for name, value in (("onset", onset), ("offset", offset)):
-        if value is not None and value not in frames:
-            low, high = min(frames), max(frames)
-            raise InputError(f"{name} {value}: no such frame in {clip} ({low} to {high})")
-    low = min(frames) if onset is None else onset
-    high = max(frames) if offset is None else offset
-    return tuple(path for number, path in frames.items() if low <= number <= high)
-
-
-def _read_csv(path: Path) -> Iterator[_Clip]:
-    if not path.is_file():
-        raise InputError(f"no such annotation file: {path}")
+def _rate(text: str) -> float | None:
+    """Reads frames a second; None if they are missing."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
-            header = [name.strip().lower() for name in reader.fieldnames or ()]
-            lines = [(reader.line_num, line) for line in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if missing := [name for name in _REQUIRED if name not in header]:
-        found = ", ".join(header) or "nothing"
-        raise InputError(f"{path} lacks the column {', '.join(missing)}: its header has {found}")
-    if not lines:
-        raise InputError(f"no clips in {path}: it holds only the header")
-    for number, line in lines:
-        where = f"{path}, line {number}"
-        if None in line or None in line.values():
-            raise InputError(f"{where}: {len(header)} fields expected, as in the header")
-        cells = dict(zip(header, (str(cell).strip() for cell in line.values()), strict=True))
-        for name in _REQUIRED:
-            if not cells[name]:
-                raise InputError(f"{where}: {name} is empty")
-        onset, offset = (_number(cells.get(name, ""), name, where) for name in ("onset", "offset"))
-        if onset is not None and offset is not None and onset > offset:
-            raise InputError(f"{where}: onset {onset} is after offset {offset}")
-        clip = path.parent / cells["path"]
-        if not clip.exists():
-            raise InputError(f"{where}: no such file or folder: {clip}")
-        yield _Clip(where, clip, cells["subject"], cells["emotion"], onset, offset)
+        fps = float(text) if text else None
+    except ValueError:
+        fps = math.nan
+    if fps is not None and not 0 < fps < math.inf:
+        raise InputError(f"fps must be a number above 0, got {text!r}")
+    return fps
 
 
-def _number(text: str, name: str, where: str) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal():
-        raise InputError(f"{where}: {name} must be a frame number, got {text!r}")
-    return int(text)
+def _read_csv(path: Path) -> tuple[list[_Clip], list[Omission], list[str]]:
+    """Reads the rows of a CSV file; a bad one becomes an omission."""
+    rows = read_rows(path, _REQUIRED, _OPTIONAL)
+    clips = [
+        _Clip(where, path.parent / cells["path"], cells["subject"], cells["emotion"], cells)
+        for where, cells in rows.good
+    ]
+    bad = []
+    for where, cells, reason in rows.bad:
+        name = Path(cells["path"]).stem
+        emotion = normalize_label(cells["emotion"])
+        bad.append(Omission(where, cells["subject"], name, emotion, reason))
+    unread = [f"columns not read: {', '.join(rows.unread)}"] if rows.unread else []
+    return clips, bad, unread
 
 
 def _name_apart(rows: list[ClipRow]) -> None:
@@ -259,3 +321,21 @@ def _name_apart(rows: list[ClipRow]) -> None:
         if row["onset"] is not None or row["offset"] is not None:
             span = (row["onset"], row["offset"])
             row["clip"] += "".join(f"-{'' if value is None else value}" for value in span)
+
+
+def _without_repeated(
+    made: Sequence[tuple[_Clip, ClipRow]],
+) -> tuple[list[ClipRow], list[Omission]]:
+    """Leaves out clips that have another one's name even so."""
+    first: dict[tuple[str, str], str] = {}
+    rows, repeated = [], []
+    for clip, row in made:
+        earlier = first.setdefault((row["subject"], row["clip"]), clip.where)
+        if earlier == clip.where:
+            rows.append(row)
+        else:
+            reason = f"the same subject and clip as in {earlier}"
+            repeated.append(
+                Omission(clip.where, row["subject"], row["clip"], row["emotion"], reason)
+            )
+    return rows, repeated
