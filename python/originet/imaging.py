@@ -20,7 +20,6 @@ from originet import faces, video
 from originet.errors import InputError
 from originet.times import seconds_of
 from originet.video import Image
-from originet.words import counted
 from originet_ext import METHODS, ActiveImageAccumulator
 
 # Called as progress(done, total) after each frame; a video may not tell how many there are.
@@ -41,7 +40,7 @@ class Clip:
         offset: number of the last, inclusive; None means its last.
         length: how many frames there are; of a video, as its file says, None if it does not.
         origin: number of the source's first frame, at time 0.
-        fps: frames a second; None if not known.
+        fps: frames a second, as the caller says; None where time stamps tell, or nothing does.
         color: three channels (blue, green, red) in place of grey.
         box: what is cut out of each frame, or None.
         angle: of the line of the eyes, which the cut levels, in degrees; 0 leaves frames upright.
@@ -75,11 +74,30 @@ class Clip:
 
     def __iter__(self) -> Generator[Image, None, None]:
         """Reads and cuts the frames, [H, W] or [H, W, 3] uint8; a thread reads ahead."""
-        return video.read_ahead(self.cut(frame) for frame in self.decode())
+        with closing(self.shots()) as shots:
+            for shot in shots:
+                yield shot.pixels
+
+    def shots(self) -> Generator["Shot", None, None]:
+        """Reads and cuts the frames, each with its number and time; a thread reads ahead."""
+        return video.read_ahead(self._shots())
+
+    def _shots(self) -> Generator["Shot", None, None]:
+        with closing(self._timed()) as frames:
+            for index, (pixels, seconds) in enumerate(frames):
+                number = self.number(index)
+                if self.fps is not None:
+                    seconds = (number - self.origin) / self.fps
+                yield Shot(number, self.cut(pixels), seconds)
 
     def decode(self) -> Generator[Image, None, None]:
         """Reads the frames as they are."""
-        return video.iter_frames(
+        with closing(self._timed()) as frames:
+            for frame in frames:
+                yield frame.pixels
+
+    def _timed(self) -> Generator[video.Timed, None, None]:
+        return video.iter_timed(
             self.frames, self.onset, self.offset, color=self.color, known=self.samples
         )
 
@@ -108,9 +126,11 @@ def open_clip(
         source: a video, or a folder of numbered frames; or the clip's frames, as
             `video.clip_frames` gives them.
         start: the first frame: its number, or a time after the source's first frame, as in "12.5s"
-            or "1:02:03.5". A time means the first frame then or later.
+            or "1:02:03.5". A time means the first frame then or later; those of a video are found
+            by its time stamps, for which it is decoded up to them, before it is read.
         end: the last frame, likewise; a time means the last frame then or earlier.
-        fps: frames a second, where times are given; by default what a video says of itself.
+        fps: frames a second, where a video's time stamps are wrong and for folders, which have
+            none.
         color: keeps three channels.
         crop_face: cuts out the face, with one box for all frames: the median of those found in 5
             to 16 frames spread over the clip. Those of image files are kept with the clip, not to
@@ -130,23 +150,28 @@ def open_clip(
         raise InputError(f"size must be at least 1, got {size}")
     frames = video.clip_frames(source) if isinstance(source, str | Path) else tuple(source)
     if video.is_video(frames):
-        name = frames[0]
-        told, last = video.video_info(name)
-        fps, first = fps or told, 1
+        name, first, last = frames[0], 1, video.video_info(frames[0]).length
     else:
         name = str(Path(frames[0]).parent)
         first, last = (video.frame_number(frames[index]) for index in (0, -1))
-    onset = _frame_number("start", start, math.ceil, first, fps, name)
-    offset = _frame_number("end", end, math.floor, first, fps, name)
+    places = [_place("start", start), _place("end", end)]
+    if fps is None and video.is_video(frames):
+        onset, offset = _by_time_stamps(name, *places)
+    else:
+        onset, offset = (
+            _by_rate(option, place, whole, first, fps, name)
+            for option, place, whole in zip(
+                ("start", "end"), places, (math.ceil, math.floor), strict=True
+            )
+        )
     if onset is not None and offset is not None and onset > offset:
         raise InputError(
             f"start {start} (frame {onset}) is after end {end} (frame {offset}) in {name}"
         )
     if video.is_video(frames):
+        # The file's own count may be an estimate, so it refuses nothing.
         last = offset or last
-        length = None if last is None else last - (onset or 1) + 1
-        if last is not None and length is not None and length < 1:
-            raise InputError(f"start {start} is outside {name}, which has {counted(last, 'frame')}")
+        length = None if last is None or last < (onset or 1) else last - (onset or 1) + 1
     else:
         frames = tuple(video.select_frames(frames, onset, offset))
         length, onset, offset = len(frames), None, None
@@ -155,10 +180,17 @@ def open_clip(
 
 
 class Shot(NamedTuple):
-    """A frame that is kept: its number in the clip and its pixels, [H, W] or [H, W, 3] uint8."""
+    """A frame of a clip.
+
+    Attributes:
+        number: its number in the clip.
+        pixels: [H, W] or [H, W, 3] (blue, green, red) uint8.
+        seconds: when it is shown, after the source's first frame; None if not known.
+    """
 
     number: int
     pixels: Image
+    seconds: float | None
 
 
 class Phases(NamedTuple):
@@ -208,14 +240,14 @@ def active_images(
         InputError: if the clip cannot be read; the message names the file.
     """
     sums = {method: ActiveImageAccumulator(method, normalize) for method in methods}
-    first: Image | None = None
-    for frame in _watched(clip, progress):
-        first = frame if first is None else first
+    first: Shot | None = None
+    for shot in _watched(clip, progress):
+        first = first or shot
         for accumulator in sums.values():
-            accumulator.update(frame)
+            accumulator.update(shot.pixels)
     assert first is not None  # a clip without frames is an InputError
     images = {method: accumulator.result() for method, accumulator in sums.items()}
-    return Shot(clip.number(0), first), images, next(iter(sums.values())).count
+    return first, images, next(iter(sums.values())).count
 
 
 def phases(
@@ -241,13 +273,12 @@ def phases(
     accumulator = ActiveImageAccumulator(method, normalize)
     onset = best = last = None
     largest = -1.0
-    for index, frame in enumerate(_watched(clip, progress)):
-        accumulator.update(frame)
-        last = Shot(clip.number(index), frame)
+    for last in _watched(clip, progress):
+        accumulator.update(last.pixels)
         onset = onset or last
         if apex is not None:
             best = last if last.number == apex else best
-        elif (difference := cv2.norm(frame, onset.pixels, cv2.NORM_L1)) > largest:
+        elif (difference := cv2.norm(last.pixels, onset.pixels, cv2.NORM_L1)) > largest:
             best, largest = last, difference
     assert onset is not None and last is not None  # a clip without frames is an InputError
     if best is None:
@@ -288,19 +319,19 @@ def build_up(
     images: list[NDArray[np.float32]] = []
     step = 1
 
-    def keep(index: int, frame: Image) -> None:
-        shots.append(Shot(clip.number(index), shrink(frame, side)))
+    def keep(shot: Shot) -> None:
+        shots.append(shot._replace(pixels=shrink(shot.pixels, side)))
         images.append(shrink(accumulator.result(), side))
 
-    for index, frame in enumerate(_watched(clip, progress)):
-        accumulator.update(frame)
+    for index, shot in enumerate(_watched(clip, progress)):
+        accumulator.update(shot.pixels)
         if index % step == 0 and len(shots) == frames:
             step *= 2
             del shots[1::2], images[1::2]
         if index % step == 0:
-            keep(index, frame)
+            keep(shot)
     if index % step:
-        keep(index, frame)
+        keep(shot)
     return BuildUp(shots, _to_uint8(images, normalize), accumulator.count, step)
 
 
@@ -323,40 +354,81 @@ def _to_uint8(images: list[NDArray[np.float32]], normalize: str) -> list[Image]:
     return [((image.clip(low, high) - low) * scale).round().astype(np.uint8) for image in images]
 
 
-def _watched(clip: Clip, progress: Progress | None) -> Iterator[Image]:
+def _watched(clip: Clip, progress: Progress | None) -> Iterator[Shot]:
     done = 0
-    with closing(iter(clip)) as frames:
-        for done, frame in enumerate(frames, start=1):
-            yield frame
+    with closing(clip.shots()) as shots:
+        for done, shot in enumerate(shots, start=1):
+            yield shot
             if progress is not None:
                 progress(done, clip.length)
     if progress is not None and done != clip.length:  # the file did not tell, or was wrong
         progress(done, done)
 
 
-def _frame_number(
-    name: str,
-    value: int | str | None,
-    whole: Callable[[float], int],
-    first: int,
-    fps: float | None,
-    clip: str,
-) -> int | None:
-    """Turns a frame number, as it is or as text, or a time into a frame number."""
+class _Place(NamedTuple):
+    """A place in a clip, as the user gives it: a frame number or else seconds; or neither."""
+
+    text: str = ""
+    number: int | None = None
+    seconds: float | None = None
+
+
+def _place(name: str, value: int | str | None) -> _Place:
+    """Reads a frame number, as it is or as text, or a time."""
     if value is None:
-        return None
+        return _Place()
     text = str(value)
     if re.fullmatch(r"[0-9]+", text):
-        return int(text)
+        return _Place(text, number=int(text))
     seconds = seconds_of(text)
     if seconds is None:
         raise InputError(
             f"{name} must be a frame number or a time such as 12.5s or 1:02:03.5, got {text!r}"
         )
+    return _Place(text, seconds=seconds)
+
+
+def _by_rate(
+    name: str,
+    place: _Place,
+    whole: Callable[[float], int],
+    first: int,
+    fps: float | None,
+    clip: str,
+) -> int | None:
+    """Turns a place into a frame number, at a constant rate."""
+    if place.seconds is None:
+        return place.number
     if fps is None:
-        raise InputError(f"{name} {text} is a time, and {clip} does not tell its fps: give it")
+        raise InputError(
+            f"{name} {place.text} is a time, and {clip} does not tell its fps: give it"
+        )
     # Rounded, for 0.1 s at 30 frames a second are 3 frames, whatever the last bit.
-    return first + whole(round(seconds * fps, 6))
+    return first + whole(round(place.seconds * fps, 6))
+
+
+def _by_time_stamps(path: str, start: _Place, end: _Place) -> tuple[int | None, int | None]:
+    """Turns places in a video into frame numbers, by the time stamps of its frames."""
+    seconds = [place.seconds for place in (start, end) if place.seconds is not None]
+    if not seconds:
+        return start.number, end.number
+    times = video.frame_times(path, max(seconds))
+    onset, offset = start.number, end.number
+    if start.seconds is not None:
+        onset = video.first_at(times, start.seconds) + 1
+    if end.seconds is not None:
+        offset = video.last_at(times, end.seconds) + 1
+    # The last frame is shown for as long as the one before it was.
+    shown_until = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0)
+    for name, place, outside in (
+        ("start", start, onset is not None and onset > len(times)),
+        ("end", end, end.seconds is not None and video.first_at([shown_until], end.seconds) > 0),
+    ):
+        if place.seconds is not None and outside:
+            raise InputError(
+                f"{name} {place.text} is outside {path}, which ends after {shown_until:.2f} s"
+            )
+    return onset, offset
 
 
 def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:

@@ -128,7 +128,7 @@ def _image(clip: Clip, suffix: str, options: Options, progress: Progress | None)
 def _all_methods(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
     first, images, length = imaging.active_images(clip, METHODS, options.normalize, progress)
     note = f"{options.normalize}, {counted(length, 'frame')}"
-    panels = [_frame_panel("onset", first, clip)]
+    panels = [_frame_panel("onset", first)]
     panels += [Panel(name, note, _to_uint8(image)) for name, image in images.items()]
     data = pictures.png(pictures.sheet(panels, 3))
     return Rendered(data, f"{counted(length, 'frame')}, {len(images)} methods, {options.normalize}")
@@ -138,9 +138,9 @@ def _side_by_side(clip: Clip, options: Options, progress: Progress | None) -> Re
     found = imaging.phases(clip, options.method, options.normalize, options.apex, progress)
     apex = "apex (estimated)" if options.apex is None else "apex"
     panels = [
-        _frame_panel("onset", found.onset, clip),
-        _frame_panel(apex, found.apex, clip),
-        _frame_panel("offset", found.offset, clip),
+        _frame_panel("onset", found.onset),
+        _frame_panel(apex, found.apex),
+        _frame_panel("offset", found.offset),
         Panel("active image", f"{options.method}, {options.normalize}", _to_uint8(found.active)),
     ]
     data = pictures.png(pictures.sheet(panels, 4))
@@ -153,7 +153,7 @@ def _gif(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
     first = built.shots[0].number
     pages = [
         [
-            _frame_panel("clip", shot, clip),
+            _frame_panel("clip", shot),
             Panel("active image", f"{options.method}, frames {first} to {shot.number}", active),
         ]
         for shot, active in zip(built.shots, built.active, strict=True)
@@ -169,10 +169,10 @@ def _gif(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
     )
 
 
-def _frame_panel(title: str, shot: Shot, clip: Clip) -> Panel:
+def _frame_panel(title: str, shot: Shot) -> Panel:
     note = f"frame {shot.number}"
-    if clip.fps is not None:
-        note += f", {(shot.number - clip.origin) / clip.fps:.2f} s"
+    if shot.seconds is not None:
+        note += f", {shot.seconds:.2f} s"
     return Panel(title, note, shot.pixels)
 
 

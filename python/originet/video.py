@@ -2,14 +2,16 @@
 
 A clip is named by a tuple of paths: its image files in frame order, or one video. The number of a
 frame is the last integer in the stem of its file (`reg_EP01_5-113.jpg` is frame 113); the frames of
-a video count from 1.
+a video count from 1. When a frame of a video is shown is told by its time stamp, in seconds after
+the first: its rate need not be constant.
 """
 
+import bisect
 import math
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,15 +19,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from originet import animation
 from originet.errors import InputError
 from originet.opencv import silence
 from originet.read_ahead import read_ahead as read_ahead
 from originet.words import counted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov")
+
+# What OpenCV's FFmpeg opens, the usual ones first, and what `originet.animation` does. In a folder
+# these tell videos, in small or capitals; alone, or named in a CSV file, a video is any other file.
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mov", ".webm", ".mkv", ".gif", ".webp", ".m4v", ".mpg", ".mpeg", ".wmv"),
+    *(".flv", ".ogv", ".3gp", ".ts", ".mts", ".m2ts", ".3g2", ".264", ".265", ".apng", ".asf"),
+    *(".avif", ".divx", ".f4v", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2v", ".mjpeg"),
+    *(".mjpg", ".mxf", ".nut", ".ogm", ".qt", ".rm", ".vob", ".y4m"),
+)
 
 Image = NDArray[np.uint8]
+_Capture = cv2.VideoCapture | animation.Animation
 
 # FFmpeg reports a broken file on stderr as well; OpenCV reads this variable when it opens its first
 # video.
@@ -35,8 +47,12 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # first keeps the complaints of libpng and libjpeg about a truncated file off stderr.
 _END_MARKS = {b"\x89PNG": b"IEND\xae\x42\x60\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 
-# A container's frame count is an estimate; a video that ends before this share of it was cut off.
+# A container's frame count is an estimate, often its duration times a mean rate; a video that ends
+# before this share of both its frames and its time was cut off.
 _WHOLE_SHARE = 0.9
+
+# Some containers keep times to the millisecond: 0.067 s is the time 1/15 s.
+_STAMP_ERROR = 0.0005 + 1e-9  # seconds
 
 
 def frame_number(path: str | Path) -> int:
@@ -52,8 +68,8 @@ def frame_number(path: str | Path) -> int:
 
 
 def is_junk(path: Path) -> bool:
-    """Tells whether a file or folder is none of the user's: hidden, or left by an archiver."""
-    return path.name.startswith((".", "__"))
+    """Tells whether a file or folder is none of the user's: hidden, or left by a program."""
+    return path.name.startswith((".", "__")) or path.name.lower() in ("thumbs.db", "desktop.ini")
 
 
 def list_frames(folder: str | Path) -> tuple[str, ...]:
@@ -107,6 +123,18 @@ def clip_frames(path: str | Path) -> tuple[str, ...]:
     return (str(path),)
 
 
+class Timed(NamedTuple):
+    """A frame and when it is shown.
+
+    Attributes:
+        pixels: [H, W] or [H, W, 3] (blue, green, red) uint8.
+        seconds: after the first frame of the video; None where nothing tells, as of image files.
+    """
+
+    pixels: Image
+    seconds: float | None
+
+
 def iter_frames(
     frames: Sequence[str] | str | Path,
     onset: int | None = None,
@@ -119,6 +147,20 @@ def iter_frames(
 
     Image files that are `known`, read before, are not read again.
     """
+    with closing(iter_timed(frames, onset, offset, color=color, known=known)) as timed:
+        for frame in timed:
+            yield frame.pixels
+
+
+def iter_timed(
+    frames: Sequence[str] | str | Path,
+    onset: int | None = None,
+    offset: int | None = None,
+    *,
+    color: bool = False,
+    known: Mapping[str, Image] | None = None,
+) -> Generator[Timed, None, None]:
+    """Yields the frames of a clip as `iter_frames` does, and when each is shown."""
     if isinstance(frames, str | Path):
         frames = clip_frames(frames)
     if not frames:
@@ -129,14 +171,18 @@ def iter_frames(
         images = _iter_video(frames[0], onset, offset, color)
     else:
         images = _iter_images(select_frames(frames, onset, offset), color, known or {})
+    return _of_one_size(images)
+
+
+def _of_one_size(images: Iterator[tuple[str, Timed]]) -> Generator[Timed, None, None]:
     shape: tuple[int, ...] | None = None
-    for name, image in images:
-        shape = shape or image.shape
-        if image.shape != shape:
+    for name, frame in images:
+        shape = shape or frame.pixels.shape
+        if frame.pixels.shape != shape:
             raise InputError(
-                f"frame size changes at {name}: {_size(image.shape)} after {_size(shape)}"
+                f"frame size changes at {name}: {_size(frame.pixels.shape)} after {_size(shape)}"
             )
-        yield image
+        yield frame
 
 
 def read_clip(
@@ -226,25 +272,85 @@ def video_info(path: str | Path) -> VideoInfo:
     return VideoInfo(fps if 0 < fps < math.inf else None, int(length) if length >= 1 else None)
 
 
-def read_frames_at(path: str | Path, numbers: Sequence[int]) -> Iterator[Image]:
-    """Yields some frames of a video, in grey, by seeking to them.
+def frame_times(path: str | Path, until: float) -> list[float]:
+    """Reads when the frames of a video are shown, by their time stamps.
 
-    In a video whose time stamps are irregular a frame near the one asked for may come; one that
-    cannot be reached is left out.
+    Decodes the video as far as that: some containers keep stamps in another order than frames.
 
     Args:
         path: the video file.
-        numbers: numbers of frames, from 1.
+        until: seconds after the first frame.
+
+    Returns:
+        Seconds after the first frame, rising: of all frames until then and of the next, if any.
+
+    Raises:
+        InputError: if the file is missing, empty or no video, or does not tell its times.
+    """
+    times: list[float] = []
+    with _opened(path) as capture:
+        clock = _Clock(capture)
+        while (not times or times[-1] <= until + _STAMP_ERROR) and capture.grab():
+            seconds = clock.read()
+            if seconds is None:
+                raise InputError(f"{path} does not tell when its frames are shown: give the fps")
+            times.append(seconds)
+    if not times:
+        raise InputError(f"video without frames: {path}")
+    return times
+
+
+def first_at(times: Sequence[float], seconds: float) -> int:
+    """Returns the index of the first frame shown at a time or later: `len(times)` if none is."""
+    return bisect.bisect_left(times, seconds - _STAMP_ERROR)
+
+
+def last_at(times: Sequence[float], seconds: float) -> int:
+    """Returns the index of the last frame that is shown from a time or earlier: -1 if none is."""
+    return bisect.bisect_right(times, seconds + _STAMP_ERROR) - 1
+
+
+def read_frames_at(path: str | Path, numbers: Sequence[int]) -> Iterator[Image]:
+    """Yields some frames of a video, in grey: by seeking to them, where that is exact.
+
+    In a video whose rate varies, or that cannot be searched, the frames are read in order.
+
+    Args:
+        path: the video file.
+        numbers: numbers of frames, from 1; those past the end are left out.
 
     Raises:
         InputError: if the file is missing, empty or no video.
     """
     with _opened(path) as capture:
-        for number in numbers:
-            capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
-            ok, image = capture.read()
-            if ok:
-                yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+        found = [_seek(capture, number) for number in numbers]
+    if any(image is None for image in found):
+        found = _read_in_order(path, numbers)
+    for image in found:
+        if image is not None:
+            yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _seek(capture: _Capture, number: int) -> Image | None:
+    """Reads one frame of a video; None unless its time stamp tells that it is that one."""
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    if not 0 < fps < math.inf:
+        return None
+    capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
+    ok, image = capture.read()
+    late = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 - (number - 1) / fps
+    return np.asarray(image, np.uint8) if ok and abs(late) < 0.5 / fps else None
+
+
+def _read_in_order(path: str | Path, numbers: Sequence[int]) -> list[Image | None]:
+    images: dict[int, Image] = {}
+    with _opened(path) as capture:
+        for number in range(1, max(numbers, default=0) + 1):
+            if not capture.grab():
+                break
+            if number in numbers:
+                images[number] = np.asarray(capture.retrieve()[1], np.uint8)
+    return [images.get(number) for number in numbers]
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -253,10 +359,10 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _iter_images(
     frames: Sequence[str], color: bool, known: Mapping[str, Image]
-) -> Iterator[tuple[str, Image]]:
+) -> Iterator[tuple[str, Timed]]:
     for path in frames:
         image = known.get(path)
-        yield path, read_image(path, color=color) if image is None else image
+        yield path, Timed(read_image(path, color=color) if image is None else image, None)
 
 
 def read_image(path: str | Path, *, color: bool = False) -> Image:
@@ -293,25 +399,29 @@ def read_image(path: str | Path, *, color: bool = False) -> Image:
 
 def _iter_video(
     path: str, onset: int | None, offset: int | None, color: bool
-) -> Iterator[tuple[str, Image]]:
+) -> Iterator[tuple[str, Timed]]:
     with _opened(path) as capture:
         low = 1 if onset is None else onset
         if low < 1:
             raise InputError(f"onset {low} is outside {path}: the frames of a video count from 1")
         count = 0
+        clock = _Clock(capture)
         while offset is None or count < offset:
             ok, image = capture.read() if count + 1 >= low else (capture.grab(), None)
             if not ok:
                 break
             count += 1
+            seconds = clock.read()
             if image is not None:
                 grey = image if color else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-                yield f"frame {count} of {path}", np.asarray(grey, np.uint8)
+                yield f"frame {count} of {path}", Timed(np.asarray(grey, np.uint8), seconds)
         if count == 0:
             raise InputError(f"video without frames: {path}")
-        announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if offset is None and count < _WHOLE_SHARE * announced:
-            raise InputError(f"truncated video: {path} ends after {count} of {announced} frames")
+        announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        if offset is None and count < _WHOLE_SHARE * announced and clock.ends_early(announced):
+            raise InputError(
+                f"truncated video: {path} ends after {count} of {int(announced)} frames"
+            )
         for name, value in (("onset", low), ("offset", offset)):
             if value is not None and value > count:
                 raise InputError(
@@ -319,12 +429,49 @@ def _iter_video(
                 )
 
 
+class _Clock:
+    """Tells when each frame of a video is shown, in seconds after the first.
+
+    A frame without a time stamp of its own, which OpenCV gives as 0, follows the one before at the
+    rate that the file tells.
+    """
+
+    def __init__(self, capture: _Capture) -> None:
+        self._capture = capture
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self._gap = 1 / fps if 0 < fps < math.inf else None
+        self._first: float | None = None
+        self._now = 0.0
+
+    def read(self) -> float | None:
+        """Returns the time of the frame that was just grabbed; None where nothing tells it."""
+        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if self._first is None:
+            self._first = stamp
+        elif stamp - self._first > self._now:
+            self._now = stamp - self._first
+        elif self._gap is None:
+            return None
+        else:
+            self._now += self._gap
+        return self._now
+
+    def ends_early(self, announced: float) -> bool:
+        """Tells whether the last frame is far from the end that so many frames would have."""
+        return self._gap is None or self._now < _WHOLE_SHARE * announced * self._gap
+
+
 @contextmanager
-def _opened(path: str | Path) -> Iterator[cv2.VideoCapture]:
+def _opened(path: str | Path) -> Iterator[_Capture]:
     _check_file(path)
-    with silence:
-        # Left to choose, OpenCV would also try image sequences and readers that write to stderr.
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture: _Capture
+    if Path(path).suffix.lower() in animation.SUFFIXES:
+        capture = animation.Animation(path)
+    else:
+        with silence:
+            # Left to choose, OpenCV would also try image sequences and readers that write to
+            # stderr.
+            capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise InputError(f"not a readable video (or a truncated one): {path}")

@@ -49,7 +49,7 @@ def image(
     ] = None,
     end: Annotated[str | None, typer.Option(help="Last frame, likewise; it is included.")] = None,
     fps: Annotated[
-        float | None, typer.Option(help="Frames a second; by default as the video says.")
+        float | None, typer.Option(help="Frames a second; a video tells its own times.")
     ] = None,
     crop_face: Annotated[
         bool, typer.Option("--crop-face", help="Cut out the face first, one box for all frames.")

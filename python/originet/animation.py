@@ -1,0 +1,83 @@
+"""Animated pictures that OpenCV's FFmpeg cannot decode; Pillow can."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image as PillowImage
+
+from originet.errors import InputError
+
+SUFFIXES = (".avif", ".webp")
+
+# What Pillow raises for broken files of these formats.
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, RuntimeError)
+
+
+class Animation:
+    """The frames of an animated picture, as `cv2.VideoCapture` gives those of a video.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: if it holds a single picture.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._picture: PillowImage.Image | None
+        try:
+            self._picture = PillowImage.open(path)
+            self._length = int(getattr(self._picture, "n_frames", 1))
+        except _BROKEN:
+            self._picture, self._length = None, 0
+        if self._length == 1:
+            self.release()
+            raise InputError(f"{path} is a single image: give a video or a folder of frames")
+        self._next = 0
+
+    def isOpened(self) -> bool:
+        """Tells whether the file could be opened."""
+        return self._picture is not None
+
+    def grab(self) -> bool:
+        """Decodes the next frame."""
+        if self._picture is None or self._next >= self._length:
+            return False
+        try:
+            self._picture.seek(self._next)
+            self._picture.load()
+        except _BROKEN:
+            return False
+        self._next += 1
+        return True
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Returns the frame that was decoded, [H, W, 3] uint8 (blue, green, red)."""
+        assert self._picture is not None
+        return True, np.ascontiguousarray(np.asarray(self._picture.convert("RGB"))[..., ::-1])
+
+    def read(self) -> tuple[bool, Any]:
+        """Decodes the next frame and returns it."""
+        return self.retrieve() if self.grab() else (False, None)
+
+    def get(self, key: int) -> float:
+        """Returns one of OpenCV's properties: a count, a time stamp or, as it varies, no rate."""
+        if key == cv2.CAP_PROP_FRAME_COUNT:
+            return float(self._length)
+        if key == cv2.CAP_PROP_POS_MSEC and self._picture is not None:
+            return float(self._picture.info.get("timestamp", 0))
+        return 0.0
+
+    def set(self, key: int, value: float) -> bool:
+        """Sets which frame is decoded next."""
+        if key == cv2.CAP_PROP_POS_FRAMES:
+            self._next = int(value)
+        return key == cv2.CAP_PROP_POS_FRAMES
+
+    def release(self) -> None:
+        """Closes the file."""
+        if self._picture is not None:
+            self._picture.close()
+            self._picture = None
