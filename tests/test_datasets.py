@@ -87,10 +87,10 @@ def test_a_set_without_usable_clips_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["Other/s1/img1.png", "Other/clip.mp4"])
-def test_frames_above_the_clip_level_are_refused(tree, place):
+def test_frames_above_the_clip_level_are_listed(tree, place):
     (tree / place).touch()
-    with pytest.raises(InputError, match=f"{place} is at the wrong level"):
-        load_dataset("folder", tree)
+    with pytest.warns(UserWarning, match=f"{place}: .*(wrong level|single picture)"):
+        assert len(load_dataset("folder", tree)) == 3
 
 
 def test_missing_frames_of_a_tree_are_found(tree):

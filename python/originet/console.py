@@ -69,7 +69,23 @@ def complain_of(summary: str, failed: Mapping[str, str]) -> None:
         failed: The reasons, each in one line, by what failed.
     """
     complain(summary)
-    for name, reason in failed.items():
+    _list(failed)
+
+
+def warn_of(summary: str, reasons: Mapping[str, str]) -> None:
+    """Tells on stderr what a reader should know of things that did not fail; nothing if none.
+
+    Args:
+        summary: The first line.
+        reasons: What there is to know, each in one line, by what it is about.
+    """
+    if reasons:
+        errors.print(f"[bold yellow]warning:[/] {escape(summary)}", soft_wrap=True, highlight=False)
+        _list(reasons)
+
+
+def _list(reasons: Mapping[str, str]) -> None:
+    for name, reason in reasons.items():
         errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
 
 

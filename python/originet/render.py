@@ -3,9 +3,9 @@
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from originet.errors import InputError
 from originet.files import write_atomically
 from originet.imaging import Clip, Progress, Shot
 from originet.pictures import Panel
+from originet.strays import NO_CLIP, is_movie, is_picture, name_strays
 from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Image, is_junk
 from originet.words import counted
 from originet_ext import METHODS, NORMALIZATIONS
@@ -217,44 +218,70 @@ def render_file(
     return summary
 
 
-def find_clips(source: str | Path) -> list[Path]:
+@dataclass
+class Found:
+    """What a path holds.
+
+    Attributes:
+        clips: videos and folders of frames, in the order of their names.
+        skipped: the reason by what was not taken.
+    """
+
+    clips: list[Path] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def find_clips(source: str | Path) -> Found:
     """Finds the clips that a path holds: the path itself if it is one, else those below it.
 
-    A folder that holds images is one clip, and nothing below it is another; elsewhere each video is
-    a clip.
+    A folder that holds pictures is one clip, and nothing below it is another; elsewhere each video
+    is a clip. Pictures beside videos are no clip, nor is a single one beside folders of clips.
 
     Raises:
-        InputError: if there is no such path, no clip, or a folder holds images and videos.
+        InputError: if there is no such path, or no clip.
     """
     source = Path(source)
     if not source.exists():
         raise InputError(f"no such file or folder: {source}")
-    clips = list(_walk(source, set())) if source.is_dir() else [source]
-    if not clips:
+    if not source.is_dir():
+        return Found([source])
+    found = _walk(source, set())
+    if not found.clips:
         looked = f"{', '.join(IMAGE_SUFFIXES)} and {', '.join(VIDEO_SUFFIXES)} files"
         raise InputError(f"no frames and no clips in {source}: looked for {looked}")
-    return clips
+    return found
 
 
-def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, above: set[Path]) -> Found:
     if folder.resolve() in above:  # a link to a folder that holds it
-        return
+        return Found()
     children = sorted(path for path in folder.iterdir() if not is_junk(path))
-    videos = [path for path in children if path.suffix.lower() in VIDEO_SUFFIXES]
-    images = [path for path in children if path.suffix.lower() in IMAGE_SUFFIXES]
-    if images and videos:
-        raise InputError(
-            f"{folder} holds images ({images[0].name}) and videos ({videos[0].name}): "
-            "is it one clip or several?"
-        )
-    if images:
-        yield folder
-        return
+    below = {
+        child: _walk(child, above | {folder.resolve()}) for child in children if child.is_dir()
+    }
+    files = [path for path in children if path not in below]
+    videos = [path for path in files if is_movie(path)]
+    pictures = [path for path in files if is_picture(path)]
+    numbered = [path for path in pictures if any(map(str.isdigit, path.stem))]
+    holding = [child for child, inner in below.items() if inner.clips]
+    found = Found()
+    found.skipped |= name_strays(sorted({*files} - {*videos, *pictures}), NO_CLIP)
+    if not children:
+        found.skipped[str(folder)] = "an empty folder"
+    if pictures and not videos and (len(numbered) > 1 or not holding):
+        reason = f"below a folder of frames, {folder}, which is one clip"
+        found.clips = [folder]
+        found.skipped |= {str(child): reason for child in holding}
+        return found
+    beside = "videos" if videos else "folders of clips"
+    found.skipped |= name_strays(pictures, f"a picture beside {beside} is no clip")
     for child in children:
-        if child.is_dir():
-            yield from _walk(child, above | {folder.resolve()})
+        if child in below:
+            found.clips += below[child].clips
+            found.skipped |= below[child].skipped
         elif child in videos:
-            yield child
+            found.clips.append(child)
+    return found
 
 
 def plan_files(

@@ -156,6 +156,9 @@ def to_text(result: Validation) -> str:
     lines += _section("corrections", [_correction(entry) for entry in found.corrections])
     lines += _section("unusable clips", [_omission(entry) for entry in found.unusable])
     lines += _section("left out by the task", [_omission(entry) for entry in found.left_out])
+    if found.skipped:
+        named = [f"{name}: {reason}" for name, reason in found.skipped.items()]
+        lines += _section("not taken", named)
     lines += _missing_frames(found)
     if result.faults is None:
         lines.append("pictures: not read")

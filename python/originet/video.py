@@ -442,10 +442,12 @@ class _Clock:
         self._gap = 1 / fps if 0 < fps < math.inf else None
         self._first: float | None = None
         self._now = 0.0
+        self._count = 0
 
     def read(self) -> float | None:
         """Returns the time of the frame that was just grabbed; None where nothing tells it."""
         stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        self._count += 1
         if self._first is None:
             self._first = stamp
         elif stamp - self._first > self._now:
@@ -457,8 +459,11 @@ class _Clock:
         return self._now
 
     def ends_early(self, announced: float) -> bool:
-        """Tells whether the last frame is far from the end that so many frames would have."""
-        return self._gap is None or self._now < _WHOLE_SHARE * announced * self._gap
+        """Tells whether the frames end far before so many would, at the rate of the file."""
+        if self._gap is None or self._count < 2:
+            return True
+        end = self._now * self._count / (self._count - 1)  # the last one is shown for a while
+        return end < _WHOLE_SHARE * announced * self._gap
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from rich.markup import escape
 from originet import datasets, loso, prepare, store
 from originet.cli.options import DEFAULTS
 from originet.config import Config
-from originet.console import errors, progress_bar, progress_bars
+from originet.console import errors, progress_bar, progress_bars, warn_of
 from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list
 from originet.errors import InputError
 from originet.words import counted
@@ -119,6 +119,7 @@ def read_clips(
             f"{len(found.unusable)} of {counted(len(found.unusable) + len(found.table), 'clip')}"
         )
         errors.print(f"{count} cannot be used: `originet check` tells why", highlight=False)
+    warn_of("not taken:", found.skipped)
     loso.check_table(found.table)  # before the minutes that the images may take
     settings = prepare.Settings(
         tuple(methods),

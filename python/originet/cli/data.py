@@ -160,6 +160,7 @@ def prepare_command(
         f"corrections: {len(found.corrections)}, unusable clips: {len(found.unusable)}, "
         f"left out by the task: {len(found.left_out)} (see {out / store.MANIFEST})",
         *(f"  {e.where} ({e.subject}/{e.clip}): {e.reason}" for e in found.unusable),
+        *(f"not taken: {name}: {reason}" for name, reason in found.skipped.items()),
         f"{out}: {len(made.table)} of {counted(len(found.table), 'clip')}, "
         + ", ".join(m if m in settings.methods else f"{m} (kept)" for m in made.images),
     ]

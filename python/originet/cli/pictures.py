@@ -9,14 +9,17 @@ from rich.markup import escape
 
 from originet.choices import METHODS
 from originet.cli.options import DEFAULTS
-from originet.console import Rate, complain_of, console, progress_bar, progress_bars
+from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn_of
 from originet.errors import InputError
 from originet.words import counted
 
 
 def image(
     source: Annotated[
-        Path, typer.Argument(help="A video, a folder of numbered frames, or a folder of clips.")
+        Path,
+        typer.Argument(
+            help="A video (.mp4, .webm, .gif, ...), a folder of frames, or a folder of clips."
+        ),
     ],
     out: Annotated[
         Path,
@@ -85,13 +88,15 @@ def image(
         crop_face=crop_face,
         size=size,
     )
-    clips = render.find_clips(source)
+    found = render.find_clips(source)
+    clips = found.clips
     if clips == [source]:
         if jobs is not None:
             raise InputError(f"--jobs {jobs} is for a folder of clips, {source} is one clip")
         with progress_bars(Rate("frames")) as bars:
             made = render.render_file(source, out, options, progress_bar(bars, "frames"))
         console.print(escape(f"{out}: {made}"), soft_wrap=True)
+        warn_of("not taken:", found.skipped)
         return
     workers = os.cpu_count() or 1 if jobs is None else jobs
     files = render.plan_files(source, clips, out, options)
@@ -99,6 +104,7 @@ def image(
         failed = render.render_files(files, options, workers, progress_bar(bars, "clips"))
     done = f"{out}: {len(files) - len(failed)} of {counted(len(files), 'clip')}"
     console.print(escape(done), soft_wrap=True)
+    warn_of("not taken:", found.skipped)
     if failed:
         named = {str(clip): reason for clip, reason in failed.items()}
         complain_of(f"{len(failed)} of {counted(len(files), 'clip')} failed:", named)

@@ -145,6 +145,10 @@ def load_dataset(
             f"as {first.where}: {first.reason}",
             stacklevel=2,
         )
+    if found.skipped:
+        name, reason = next(iter(found.skipped.items()))
+        more = f", and {len(found.skipped) - 1} more" if len(found.skipped) > 1 else ""
+        warnings.warn(f"{found.dataset}: not taken: {name}: {reason}{more}", stacklevel=2)
     return found.table
 
 

@@ -1,10 +1,11 @@
 """Anyone's own clips, as a folder tree or as a CSV file.
 
 The tree is `root/<emotion>/<subject>/<clip>/<frames>` or `root/<emotion>/<subject>/<clip>.mp4`
-(also .avi, .mov). The CSV has the columns `path, subject, emotion[, onset, apex, offset, fps, au]`,
-one row a clip; paths are folders of frames or videos, relative to the CSV file. Onset, apex and
-offset are frame numbers or, where fps is known, times after the first frame, as in "0.5s" or
-"1:02.5". A row that cannot be used is listed and does not stop the others.
+(or another ending of `video.VIDEO_SUFFIXES`). The CSV has the columns
+`path, subject, emotion[, onset, apex, offset, fps, au]`, one row a clip; paths are folders of
+frames or videos, relative to the CSV file. Onset, apex and offset are frame numbers or, where fps
+is known, times after the first frame, as in "0.5s" or "1:02.5". A row that cannot be used is listed
+and does not stop the others.
 
 A clip is named after its folder or file. Where a subject has that name twice, the emotion goes in
 front of it (`happiness-clip1`), and where that is not enough, the frame range behind it
@@ -16,10 +17,11 @@ import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from originet.datasets.csv_rows import read_rows
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
@@ -27,6 +29,7 @@ from originet.datasets.table import ClipRow, make_table, normalize_label
 from originet.datasets.tasks import check_task, class_of
 from originet.datasets.workbook import frame_cell
 from originet.errors import InputError
+from originet.strays import NO_CLIP, is_movie, is_picture, name_strays
 from originet.times import seconds_of
 from originet.video import (
     IMAGE_SUFFIXES,
@@ -89,8 +92,7 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         task: one of `tasks.TASKS` but "paper"; "original" makes each emotion a class.
 
     Raises:
-        InputError: if there are no clips, frames or videos lie at the wrong level, or the CSV file
-            has no such header or is not UTF-8.
+        InputError: if there are no clips, or the CSV file has no such header or is not UTF-8.
     """
     check_task("folder", task)
     if not root.exists():
@@ -101,14 +103,17 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         annotations = root
     unusable: list[Omission] = []
     remarks: list[str] = []
+    skipped: dict[str, str] = {}
     if annotations is not None:
         home = root if root.is_dir() else root.parent
         clips, unusable, remarks = _read_csv(annotations)
     else:
         home = root = unwrap(root)
-        clips = list(_walk(root))
+        clips, unusable, skipped = _walk(root)
         if not clips:
-            raise InputError(f"no clips in {root}: looked for {_LAYOUT}")
+            told = {omission.where: omission.reason for omission in unusable} | skipped
+            why = "".join(f"; {name}: {reason}" for name, reason in [*told.items()][:1])
+            raise InputError(f"no clips in {root}: looked for {_LAYOUT}{why}")
     manifest = read_manifest(home)
     made: list[tuple[_Clip, ClipRow]] = []
     corrections: list[Correction] = []
@@ -146,6 +151,7 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         unusable=(*unusable, *repeated),
         left_out=tuple(left_out),
         gaps=tuple(sorted(filter(None, gaps))),
+        skipped=skipped,
         remarks=tuple(remarks),
     )
 
@@ -174,22 +180,65 @@ def _children(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not is_junk(path))
 
 
-def _walk(root: Path) -> Iterator[_Clip]:
-    for emotion in filter(Path.is_dir, _children(root)):
-        for subject in _children(emotion):
-            _refuse_stray(subject, IMAGE_SUFFIXES + VIDEO_SUFFIXES)
-            if not subject.is_dir():
-                continue
+class _Tree(NamedTuple):
+    """The clips of a tree, and all else that is in it."""
+
+    clips: list[_Clip]
+    unusable: list[Omission]
+    skipped: dict[str, str]
+
+
+def _walk(root: Path) -> _Tree:
+    tree = _Tree([], [], {})
+    strays: list[Path] = []
+    for emotion in _folders(root, strays):
+        for subject in _folders(emotion, strays):
             for clip in _children(subject):
-                _refuse_stray(clip, IMAGE_SUFFIXES)
-                if clip.is_dir() or clip.suffix.lower() in VIDEO_SUFFIXES:
-                    yield _Clip(str(clip), clip, subject.name.strip(), emotion.name)
+                if not (clip.is_dir() or is_movie(clip)):
+                    strays.append(clip)
+                    continue
+                tree.clips.append(_Clip(str(clip), clip, subject.name.strip(), emotion.name))
+                if clip.is_dir():
+                    tree.skipped.update(_beside_frames(clip))
+    _sort_out([path for path in strays if path != root / MANIFEST], tree)
+    return tree
 
 
-def _refuse_stray(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Refuses a frame or video above the level where clips are: it would be dropped silently."""
-    if path.is_file() and path.suffix.lower() in suffixes:
-        raise InputError(f"{path} is at the wrong level: expected {_LAYOUT}")
+def _folders(folder: Path, strays: list[Path]) -> list[Path]:
+    children = _children(folder)
+    strays += [path for path in children if not path.is_dir()]
+    return [path for path in children if path.is_dir()]
+
+
+def _sort_out(strays: list[Path], tree: _Tree) -> None:
+    """Tells misplaced clips, which cannot be used, from files that are none."""
+
+    def misplace(path: Path, what: str) -> None:
+        reason = f"{what} at the wrong level: expected <emotion>/<subject>/<clip>"
+        tree.unusable.append(Omission(str(path), "?", path.stem, "?", reason))
+
+    pictures: dict[Path, list[Path]] = {}
+    for path in strays:
+        if is_movie(path):
+            misplace(path, "a video")
+        elif is_picture(path):
+            pictures.setdefault(path.parent, []).append(path)
+    for folder, files in pictures.items():
+        if len(files) > 1:
+            misplace(folder, f"{len(files)} pictures")
+        else:
+            tree.skipped[str(files[0])] = "a single picture is no clip"
+    others = [path for path in strays if not (is_movie(path) or is_picture(path))]
+    tree.skipped.update(name_strays(others, NO_CLIP))
+
+
+def _beside_frames(clip: Path) -> dict[str, str]:
+    """Names what else there is in a folder of frames."""
+    others = [path for path in _children(clip) if not is_picture(path)]
+    folders = [path for path in others if path.is_dir()]
+    files = [path for path in others if path not in folders]
+    reason = f"in a folder of frames, {clip}, which is one clip"
+    return {str(path): reason for path in folders} | name_strays(files, reason)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What there is of a data set on disk: the usable clips, and an account of all others."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,6 +90,7 @@ class Survey:
         unusable: clips that cannot be used.
         left_out: clips whose emotion the task does not have.
         gaps: usable clips with frames missing.
+        skipped: the reason by file or folder that was passed over, as it is no annotated clip.
         remarks: what was chosen where there was a choice, and what else a reader should know.
         clips_file: the list that the clips were restricted to, see `originet.datasets.clip_list`;
             None for all clips.
@@ -105,6 +106,7 @@ class Survey:
     unusable: Sequence[Omission] = ()
     left_out: Sequence[Omission] = ()
     gaps: Sequence[Gap] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     clips_file: Path | None = None
 
@@ -115,5 +117,6 @@ class Survey:
             "unusable": [entry._asdict() for entry in self.unusable],
             "left_out": [entry._asdict() for entry in self.left_out],
             "gaps": [entry._asdict() for entry in self.gaps],
+            "skipped": dict(self.skipped),
             "remarks": list(self.remarks),
         }

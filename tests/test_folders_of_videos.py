@@ -1,0 +1,171 @@
+"""Folders of clips: every video that can be read counts, and what is passed over is told."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import random_frames, write_folder, write_video
+from PIL import Image
+from timed_videos import bars, write_timed
+
+from originet import datasets, render, video
+from originet.errors import InputError
+
+# How PyAV writes a file of each ending, where its name is not what FFmpeg calls the format.
+_CODECS = {
+    **dict.fromkeys(("webm", "ivf"), "libvpx"),
+    **dict.fromkeys(("ogv", "ogm"), ("libvpx", "ogg")),
+    **dict.fromkeys(("wmv", "asf"), ("wmv2", "asf")),
+    **dict.fromkeys(("mpg", "mpeg"), ("mpeg1video", "mpeg")),
+    **dict.fromkeys(("ts", "mts", "m2ts"), ("mpeg2video", "mpegts")),
+    **dict.fromkeys(("264", "h264"), ("libx264", "h264")),
+    **dict.fromkeys(("265", "h265", "hevc"), ("libx265", "hevc")),
+    **dict.fromkeys(("mjpeg", "mjpg"), ("mjpeg", "mjpeg")),
+    **dict.fromkeys(("m4v", "f4v"), ("mpeg4", "mp4")),
+    "vob": ("mpeg2video", "vob"),
+    "m2v": ("mpeg2video", "mpeg2video"),
+    "m1v": ("mpeg1video", "mpeg1video"),
+    "mxf": ("mpeg2video", "mxf"),
+    "flv": ("flv", "flv"),
+    "rm": ("rv20", "rm"),
+    "divx": ("mpeg4", "avi"),
+    "qt": ("mpeg4", "mov"),
+    "y4m": ("wrapped_avframe", "yuv4mpegpipe"),
+}
+_PILLOW = {".gif": "GIF", ".webp": "WEBP", ".avif": "AVIF", ".apng": "PNG"}
+
+
+def write_any(path):
+    """Writes ten frames in the format that the ending says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = bars(10)
+    suffix = path.suffix.lower()
+    if suffix in _PILLOW:
+        first, *others = map(Image.fromarray, frames)
+        first.save(path, _PILLOW[suffix], save_all=True, append_images=others, duration=40)
+        return path
+    codec = _CODECS.get(suffix[1:], "mpeg4")
+    codec, container = (codec, None) if isinstance(codec, str) else codec
+    return write_timed(path, frames, [k / 25 for k in range(10)], codec, container)
+
+
+@pytest.mark.parametrize("suffix", video.VIDEO_SUFFIXES)
+def test_a_video_counts_in_a_folder_as_alone_and_in_a_csv(tmp_path, suffix):
+    path = write_any(tmp_path / "set" / "happy" / "s1" / f"clip{suffix}")
+    assert video.read_clip(path).shape == (10, 48, 144)
+    assert render.find_clips(tmp_path).clips == [path]
+    assert render.find_clips(path).clips == [path]
+    (tmp_path / "clips.csv").write_text(f"path,subject,emotion\n{path},s1,happy\n")
+    for root in (tmp_path / "set", tmp_path / "clips.csv"):
+        found = datasets.survey("folder", root)
+        assert list(found.table["frames"]) == [(str(path),)]
+        assert not found.unusable and not found.skipped
+
+
+def test_endings_in_capitals_count(tmp_path):
+    path = write_any(tmp_path / "happy" / "s1" / "CLIP.WEBM")
+    assert render.find_clips(tmp_path).clips == [path]
+    assert len(datasets.survey("folder", tmp_path).table) == 1
+
+
+def test_docs_name_every_ending():
+    docs = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    for suffix in video.VIDEO_SUFFIXES + video.IMAGE_SUFFIXES:
+        assert f"`{suffix}`" in docs
+
+
+@pytest.fixture
+def strays(tmp_path):
+    """Two videos and a folder of frames among a picture, texts and another folder."""
+    root = tmp_path / "set"
+    write_video(root / "happy" / "s1" / "a.avi", random_frames(4, seed=1))
+    write_video(root / "sad" / "s2" / "b.avi", random_frames(4, seed=2))
+    write_folder(root / "sad" / "s1" / "c", random_frames(4, seed=3))
+    Image.fromarray(random_frames(1)[0]).save(root / "happy" / "s1" / "cover1.png")
+    for place in ("happy/s1/notes.txt", "sad/s1/c/list.txt", "happy/s1/.hidden", "readme.md"):
+        (root / place).write_text("no clip")
+    write_folder(root / "sad" / "s1" / "c" / "crops", random_frames(2))
+    return root
+
+
+def test_strays_beside_clips_are_skipped_and_named(strays):
+    found = render.find_clips(strays)
+    assert [clip.name for clip in found.clips] == ["a.avi", "c", "b.avi"]
+    told = {name.removeprefix(f"{strays}/"): reason for name, reason in found.skipped.items()}
+    assert sorted(told) == [
+        "happy/s1/cover1.png",
+        "happy/s1/notes.txt",
+        "readme.md",
+        "sad/s1/c/crops",
+        "sad/s1/c/list.txt",
+    ]
+    assert told["happy/s1/cover1.png"] == "a picture beside videos is no clip"
+    assert "by its ending" in told["happy/s1/notes.txt"]
+    assert "which is one clip" in told["sad/s1/c/crops"]
+
+
+def test_one_picture_above_folders_of_clips_is_no_clip(strays):
+    Image.new("L", (8, 8)).save(strays / "cover2.jpg")
+    found = render.find_clips(strays)
+    assert len(found.clips) == 3
+    assert (
+        found.skipped[f"{strays / 'cover2.jpg'}"] == "a picture beside folders of clips is no clip"
+    )
+
+
+def test_many_files_of_one_kind_are_one_line(tmp_path):
+    write_video(tmp_path / "a.avi", random_frames(3))
+    for number in range(30):
+        (tmp_path / f"frame{number}.tif").touch()
+    (skipped,) = render.find_clips(tmp_path).skipped
+    assert skipped == f"{tmp_path}, 30 .tif files"
+
+
+def test_image_names_what_it_skips(run, strays, tmp_path):
+    code, out, err = run("image", strays, "-o", tmp_path / "out")
+    assert code == 0 and "3 of 3 clips" in out
+    assert "warning: not taken:\n" in err and f"{strays}/happy/s1/cover1.png: a picture" in err
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 3
+
+
+def test_check_prepare_and_loso_name_what_they_skip(run, strays, tmp_path):
+    named = f"{strays}/happy/s1/cover1.png: a single picture is no clip"
+    code, out, _ = run("check", "folder", strays, "--json", tmp_path / "check.json")
+    assert code == 0 and "unusable clips: none" in out and "not taken: 5\n" in out
+    assert named in out and f"{strays}/sad/s1/c/crops: in a folder of frames" in out
+    assert len(json.loads((tmp_path / "check.json").read_text())["skipped"]) == 5
+    code, out, err = run("prepare", "folder", strays, "-o", tmp_path / "store", "--image-size", 16)
+    assert named in out
+    code, _, err = run("loso", strays, "-o", tmp_path / "out", "--epochs", 1)
+    assert "not taken:" in err and named in err  # and then that each class has one subject
+    with pytest.warns(UserWarning, match=r"not taken: .* and 4 more"):
+        datasets.load_dataset("folder", strays)
+
+
+def test_clips_at_the_wrong_level_are_unusable_and_do_not_stop_the_others(run, strays):
+    write_video(strays / "happy" / "astray.avi", random_frames(2))
+    for number in (1, 2):
+        Image.new("L", (8, 8)).save(strays / "sad" / f"img{number}.png")
+    found = datasets.survey("folder", strays)
+    assert len(found.table) == 3
+    told = {entry.where.removeprefix(f"{strays}/"): entry.reason for entry in found.unusable}
+    assert told == {
+        "happy/astray.avi": "a video at the wrong level: expected <emotion>/<subject>/<clip>",
+        "sad": "2 pictures at the wrong level: expected <emotion>/<subject>/<clip>",
+    }
+    code, out, _ = run("check", "folder", strays)
+    assert code == 1 and "unusable clips: 2" in out
+
+
+def test_a_tree_of_misplaced_clips_says_where_they_are(tmp_path):
+    write_video(tmp_path / "happy" / "a.avi", random_frames(2))
+    with pytest.raises(InputError, match=r"no clips in .*; .*a\.avi: a video at the wrong level"):
+        datasets.survey("folder", tmp_path)
+
+
+def test_a_csv_names_any_video(tmp_path):
+    path = write_video(tmp_path / "a.avi", random_frames(3)).rename(tmp_path / "a.video")
+    (tmp_path / "clips.csv").write_text("path,subject,emotion\na.video,s1,happy\n")
+    assert len(datasets.survey("folder", tmp_path / "clips.csv").table) == 1
+    np.testing.assert_array_equal(video.read_clip(path).shape, (3, 24, 32))
