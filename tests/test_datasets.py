@@ -82,7 +82,7 @@ def test_clip_folder_without_frames_is_named(tree):
 
 def test_a_set_without_usable_clips_is_refused(tmp_path):
     (tmp_path / "fear" / "s1" / "empty").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"none of 1 clips of folder can be used.*no frames in"):
+    with pytest.raises(InputError, match=r"none of 1 clip of folder can be used.*no frames in"):
         load_dataset("folder", tmp_path)
 
 

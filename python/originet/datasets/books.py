@@ -118,14 +118,14 @@ def choose_book(
     if not taken:
         raise InputError(f"no workbook of {dataset}{_told(root, passed)}; {wanted}")
     # The first of equals, which is the one that is named or has the preferred name.
-    chosen = taken[0] if annotations else max(taken, key=lambda entry: entry.count)
+    chosen = taken[0] if annotations else max(taken, key=lambda entry: entry.found)
     others = [entry for entry in taken if entry is not chosen]
     remarks = [chosen.book.remark]
     if annotations is None:
         remarks += [f"workbook not taken: {reason}" for reason in passed]
         remarks += [
             f"workbook not taken (--annotations chooses): {entry.book.path} "
-            f"({entry.count} of {len(entry.book.coded)} coded clips on disk)"
+            f"({entry.found} of {len(entry.book.coded)} coded clips on disk)"
             for entry in others
         ]
     copies = [clip for entry in others for clip in entry.book.coded]
@@ -137,12 +137,12 @@ class _NotTaken(Exception):
 
 
 class _Taken(NamedTuple):
-    """A workbook of the data set, and how many of its clips are in the tree that it goes with."""
+    """A workbook of the data set, and how many of its clips are found in its tree."""
 
     book: Book
     tree: FrameTree
     remarks: list[str]
-    count: int
+    found: int
 
 
 def _find(root: Path, annotations: Path | None, names: Sequence[str]) -> list[Path]:

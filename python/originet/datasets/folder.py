@@ -300,9 +300,9 @@ def _row(
     if timed and math.isnan(fps) and is_video(files):
         fps = video_info(files[0]).fps or math.nan
     footage = _Footage(clip.path, files, fps)
-    onset, apex, offset = map(
-        footage.place, ("onset", "apex", "offset"), places, (math.ceil, round, math.floor)
-    )
+    onset = footage.place("onset", cells["onset"], math.ceil)
+    apex = footage.place("apex", cells["apex"], round)
+    offset = footage.place("offset", cells["offset"], math.floor)
     if onset is not None or offset is not None:  # no video need be opened to take it all
         footage.check(onset, offset)
     changes = []
