@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import os
 
 import pytest
 import torch
@@ -52,6 +53,95 @@ def test_time_case_takes_every_provider_once_a_round_in_changing_order(monkeypat
     orders = ["".join(rounds[i : i + 4]) for i in range(0, len(rounds), 4)]
     assert all(sorted(order) == list("abcd") for order in orders)
     assert len(set(orders)) > 6
+
+
+class Machine:
+    """A machine whose calls take as long as a script says, and whose threads wait as it says."""
+
+    def __init__(self, monkeypatch, script, waits=0.0, threads=1):
+        """Takes the seconds of provider "b", in turn; "a" always takes 1, of which it waits."""
+        self.script, self.waits, self.threads = iter(script), waits, threads
+        self.clock, self.waited = 0.0, 0
+        monkeypatch.setattr(harness, "_clock", lambda case: self.sample)
+        monkeypatch.setattr(harness, "_repeats", lambda call, case, sample: 1)
+        monkeypatch.setattr(harness.time, "perf_counter", lambda: self.clock)
+        monkeypatch.setattr(harness.waits, "thread_times", self.thread_times)
+
+    def sample(self, call, repeats):
+        seconds = 1.0 if call() == "a" else next(self.script)
+        self.clock += seconds
+        self.waited += seconds * self.waits
+        return seconds
+
+    def thread_times(self):
+        ran, waited = int(self.clock * 1e9), int(self.waited * 1e9)
+        return {str(name): (ran - waited, waited) for name in range(self.threads)}
+
+    def time(self, once=False, budget=0):
+        calls = {name: lambda name=name: name for name in "ab"}
+        arguments = ("x", "forward", CPU, torch.float32, (1,), "", 0, calls)
+        a, b = bench.time_case(harness.Case(*arguments, once=once), budget=budget)
+        self.left = len(list(self.script))
+        return a, b
+
+
+# Three rounds an attempt.
+QUIET, BUSY, WORSE = [2.0, 2.1, 1.9], [2.0, 84.0, 84.0], [2.0, 84.0, 200.0]
+
+
+def test_a_case_whose_rounds_agree_is_timed_once(monkeypatch):
+    machine = Machine(monkeypatch, QUIET + BUSY)
+    a, b = machine.time()
+    assert (a.median_us, b.median_us) == (1e6, 2e6) and a.reliable and b.reliable
+    assert machine.left == 3
+
+
+def test_a_case_whose_rounds_spread_is_timed_again(monkeypatch):
+    machine = Machine(monkeypatch, BUSY + QUIET + BUSY)
+    _, b = machine.time()
+    assert (b.median_us, b.q80_us) == (2e6, 2.06e6) and b.reliable  # nothing of the busy attempt
+    assert machine.left == 3
+
+
+def test_a_machine_that_stays_busy_leaves_the_steadiest_attempt_unreliable(monkeypatch):
+    machine = Machine(monkeypatch, WORSE + BUSY + WORSE + QUIET)
+    a, b = machine.time()
+    assert b.median_us == 84e6 and b.q80_us == 84e6 and not b.reliable
+    assert a.reliable  # of which the case says nothing
+    assert machine.left == 3
+
+
+def test_rounds_that_agree_on_waiting_are_unreliable(monkeypatch):
+    always = [42.0] * 9
+    machine = Machine(monkeypatch, always, waits=0.9)
+    a, b = machine.time()
+    assert b.median_us == b.q80_us == 42e6 and b.q20_us == pytest.approx(4.2e6)
+    assert not a.reliable and not b.reliable and machine.left == 0
+    assert all(row.reliable for row in Machine(monkeypatch, always, waits=0.3).time())
+    # More threads than cores wait for each other, on a quiet machine too.
+    cores = len(os.sched_getaffinity(0))
+    assert all(r.reliable for r in Machine(monkeypatch, always, 0.9, threads=cores + 1).time())
+    assert not Machine(monkeypatch, always, 0.9, threads=cores).time()[1].reliable
+
+
+def test_a_case_that_is_timed_once_is_not_repeated(monkeypatch):
+    machine = Machine(monkeypatch, [2.0, 2.0], waits=0.9)
+    _, b = machine.time(once=True)
+    assert b.median_us == 2e6 and not b.reliable and machine.left == 1
+
+
+def test_the_waits_are_those_of_the_system_where_it_counts_them(monkeypatch, tmp_path):
+    before = harness.waits.thread_times()
+    assert set(before) <= set(os.listdir("/proc/self/task"))
+    assert harness.waits.waited(before, before, 1.0) == 0
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "schedstat").write_text("500 300 2\n")
+    (tmp_path / "8").mkdir()  # a thread that has just ended
+    monkeypatch.setattr(harness.waits, "_TASKS", tmp_path)
+    assert harness.waits.thread_times() == {"7": (500, 300)}
+    monkeypatch.setattr(harness.waits, "_TASKS", tmp_path / "none")
+    assert harness.waits.thread_times() == {}
+    assert harness.waits.waited({}, {}, 1.0) == 0
 
 
 @pytest.mark.parametrize("dtype", bench.DTYPES, ids=str)

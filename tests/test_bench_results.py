@@ -12,7 +12,9 @@ import typer
 
 from originet import bench, plots, timing
 from originet.bench import summary
+from originet.bench.section import bench_section
 from originet.errors import InputError
+from originet.page import Report
 
 ROOT = Path(__file__).parents[1]
 
@@ -148,6 +150,76 @@ def test_tables_hold_shares_of_the_clone_and_times_faster():
     ]
     assert two.lines == [["forward", "float32", "4 KiB", "2 µs", "50%", "4.00x", "1.00x"]]
     assert one.lines[0][3:] == ["0.5 µs", "200%", "16.00x", "4.00x"]
+
+
+def disturbed(row, low=0.1, high=40.0):
+    return dataclasses.replace(row, q20_us=low * row.median_us, q80_us=high * row.median_us)
+
+
+def test_what_a_busy_machine_gave_is_marked_wherever_it_is_a_part():
+    fused, eager, silu, clone = make_rows(fused=1000.0)
+    (quiet,) = summary.tables([fused, eager, silu, clone])
+    assert quiet.lines[0][3:] == ["1 ms", "0%", "0.01x", "0.00x"] and quiet.note == ""
+    (table,) = summary.tables([disturbed(fused), eager, silu, clone])
+    assert table.lines[0][3:] == ["1 ms ?", "0% ?", "0.01x ?", "0.00x ?"]
+    assert table.note == timing.MARK_NOTE and "unreliable" in table.note
+    (table,) = summary.tables([fused, disturbed(eager), silu, clone])
+    assert table.lines[0][3:] == ["1 ms", "0%", "0.01x ?", "0.00x"]
+    (table,) = summary.tables([fused, eager, silu, disturbed(clone)])
+    assert table.lines[0][3:] == ["1 ms", "0% ?", "0.01x", "0.00x"]
+    block = summary.readme_block([disturbed(fused), eager, silu, clone], "folder")
+    assert block.endswith(f"| 0.00x ? |\n\n{timing.MARK_NOTE}")
+
+
+def test_the_rule_is_the_spread_of_the_middle_rounds_over_the_median():
+    assert make_row(median_us=2.0, q20_us=1.5, q80_us=2.5).reliable
+    assert not make_row(median_us=2.0, q20_us=1.49, q80_us=2.5).reliable
+    assert not make_row(median_us=0.0, q20_us=0.0, q80_us=0.0).reliable
+    stream = make_row(benchmark="stream_rank", shape="64x8x8", q80_us=9.0)
+    (table,) = summary.tables([stream])
+    assert table.lines[0][3:5] == ["2 µs ?", "32,000,000 ?"]  # and its frames a second
+
+
+def test_series_mark_single_figures():
+    rows = [
+        make_row(benchmark="active_image_telescoped", shape=f"{count}x32x32", dtype="uint8")
+        for count in (10, 100)
+    ]
+    block = summary.readme_block([rows[0], disturbed(rows[1])], "folder")
+    assert "| telescoped | fused | 2 µs | 2 µs ? |" in block
+
+
+def test_the_report_and_its_picture_mark_what_is_unreliable(tmp_path):
+    rows = make_rows(fused=0.2)
+    quiet, busy = Report("quiet"), Report("busy")
+    bench_section(quiet, rows)
+    bench_section(busy, [*rows[:3], disturbed(rows[3])])
+    pages = []
+    for report in (quiet, busy):
+        report.write(tmp_path / "page.html")
+        pages.append((tmp_path / "page.html").read_text())
+    assert timing.MARK_NOTE not in pages[0] and "5.00 ?" not in pages[0]
+    assert timing.MARK_NOTE in pages[1] and "5.00 ?" in pages[1]
+
+    def words(rows, unreliable=()):
+        return [text.get_text() for text in plots.kernel_speedup(rows, unreliable).axes[0].texts]
+
+    assert words(rows) == [" 40.0x  (8 µs to 0.2 µs)"]
+    assert words(rows, {rows[0].case}) == [" 40.0x ?  (8 µs to 0.2 µs)"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "marked"), [("fused", True), ("eager", True), ("silu", False)]
+)
+def test_the_reports_picture_marks_what_it_draws_alone(monkeypatch, provider, marked):
+    rows = [disturbed(row) if row.provider == provider else row for row in make_rows()]
+    given = []
+    monkeypatch.setattr(plots, "kernel_speedup", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(Report, "figure", lambda *arguments: None)
+    bench_section(Report("page"), rows)
+    ((drawn, unreliable),) = given
+    assert {row.provider for row in drawn} == {"fused", "eager"}
+    assert unreliable == ({rows[0].case} if marked else set())
 
 
 def test_tables_of_other_subjects_name_the_method_and_the_memory():
@@ -368,6 +440,17 @@ def test_bench_measures_writes_and_prints(run, short, tmp_path):
     assert all(cv2.imread(str(path)) is not None for path in pictures)
     code, out, _ = run("--results", folder, "--compare", "--baseline", folder)
     assert code == 0 and "cases 20, ratios 49; worse by more than 10%: 0" in out
+
+
+def test_bench_prints_what_is_unreliable_with_its_mark(run, tmp_path):
+    fused, *others = make_rows(fused=1000.0)
+    bench.write_results(tmp_path, [fused, *others])
+    code, out, _ = run("--results", tmp_path)
+    assert code == 0 and "unreliable" not in out and "0.00x ?" not in out
+    bench.write_results(tmp_path, [disturbed(fused), *others])
+    code, out, _ = run("--results", tmp_path)
+    words = " ".join(out.split())
+    assert code == 0 and timing.MARK_NOTE in words and " 0.00x ?" in words
 
 
 def test_bench_takes_one_subject_and_the_dtypes_asked_for(run, short, tmp_path):

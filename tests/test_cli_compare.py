@@ -8,7 +8,7 @@ import pytest
 from clips import random_frames, write_folder
 from stores import make, write_tree
 
-from originet import compare, prepare
+from originet import compare, prepare, timing
 from originet.cli.clips import read_clips
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,6 +70,17 @@ def test_rows_are_printed_beside_the_papers(run, tree, tmp_path):
     assert f"Clip list: sha256 {told['clip_list_sha256']}" in printed
     assert "): the clips are folder, the images have 32 pixels a side, not 128, the pr" in printed
     assert "Quoted" not in printed and told["rows"][0]["failed"] is None
+
+
+def test_times_that_are_unreliable_are_told(run, tree, tmp_path, monkeypatch):
+    arguments = ("compare", tree, "-o", tmp_path / "out", *QUICK, "--image-size", 16)
+    for steady, told in ((1e9, False), (-1, True)):
+        monkeypatch.setattr(timing, "STEADY", steady)
+        code, printed, err = run(*arguments, "--network", "OrigiNet")
+        assert code == 0, err
+        assert ("Unreliable times, as where other programs run: OrigiNet." in printed) is told
+        (record,) = json.loads((tmp_path / "out" / "compare.json").read_text())["rows"]
+        assert record["milliseconds_reliable"] is not told
 
 
 def test_a_row_that_cannot_be_evaluated_is_told_and_changes_the_exit_code(run, tree, tmp_path):

@@ -20,6 +20,7 @@ from originet.errors import InputError
 from originet.loso import run_loso
 from originet.prepare import Settings, images_by_method
 from originet.study import NothingEvaluated
+from originet.timing import Row
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -233,7 +234,21 @@ def test_times_are_of_one_image_and_draw_no_random_numbers():
     before = torch.random.get_rng_state()
     times = inference_times([slow, quick], 2, QUICK, device=torch.device("cpu"))
     assert torch.equal(torch.random.get_rng_state(), before)
+    assert times.reliable.keys() == {"slow", "quick"}
     assert list(times) == ["slow", "quick"] and times["slow"] >= 100 > times["quick"] >= 10
+
+
+def test_times_that_a_busy_machine_gave_are_told_to_be_unreliable(clips, monkeypatch):
+    def busy(case, *, budget):
+        fields = dict.fromkeys((field.name for field in dataclasses.fields(Row)), "")
+        rows = {name: fields | {"provider": name, "median_us": 4e3} for name in case.calls}
+        return [Row(**row | {"q20_us": 1e3, "q80_us": 4.1e3}) for row in rows.values()]
+
+    monkeypatch.setattr("originet.compare.time_case", busy)
+    found = run_comparison(*clips, QUICK, rows=["OrigiNet"], device="cpu")
+    assert found.milliseconds == {"OrigiNet": 4.0}
+    (record,) = found.records()
+    assert record["milliseconds"] == 4.0 and record["milliseconds_reliable"] is False
 
 
 def test_bad_input_is_refused(clips, tmp_path):

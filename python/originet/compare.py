@@ -47,6 +47,7 @@ from originet.result import LosoResult
 from originet.rundir import claim, write_json
 from originet.splits import sort_clips
 from originet.study import NothingEvaluated, Variant, run_study
+from originet.timing import Row
 from originet.words import counted
 
 LBP_TOP = "LBP-TOP"
@@ -55,6 +56,19 @@ ROWS = (*(network.name for network in NETWORKS), LBP_TOP)
 """The names of the rows that are measured."""
 MEASURES = ("pooled_accuracy", "fold_accuracy", "uf1", "uar")
 _TIMING_BUDGET = 2.0  # seconds for each network, roughly
+
+
+class InferenceTimes(dict[str, float]):
+    """Times for one image, medians in milliseconds by the networks' names.
+
+    Attributes:
+        reliable: whether the rounds of each agree, see `originet.timing.Row.reliable`.
+    """
+
+    def __init__(self, rows: Sequence[Row] = ()) -> None:
+        """Takes the times of bench rows."""
+        super().__init__({row.provider: row.median_us / 1e3 for row in rows})
+        self.reliable = {row.provider: row.reliable for row in rows}
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,7 @@ class Comparison:
     """By the names of the rows that could be evaluated, at least one."""
     failed: dict[str, str]
     """The reason, in one line, by the names of the others."""
-    milliseconds: dict[str, float]
+    milliseconds: InferenceTimes
     """Time of inference by the names of the networks that could be evaluated: `inference_times`."""
     device: str
     """Where that time was taken, on a CPU with the number of threads."""
@@ -136,6 +150,7 @@ class Comparison:
                     **self._size(network),
                     **_published(network),
                     "milliseconds": self.milliseconds.get(name),
+                    "milliseconds_reliable": self.milliseconds.reliable.get(name),
                     "device": self.device if name in self.milliseconds else None,
                     **shared,
                     "seconds": None if result is None else result.seconds,
@@ -359,7 +374,7 @@ def inference_times(
     *,
     device: torch.device,
     budget: float = _TIMING_BUDGET,
-) -> dict[str, float]:
+) -> InferenceTimes:
     """Measures how long each network takes for one image: eager, channels_last, float32.
 
     The networks take turns in rounds of random order, so that all of them meet the same machine.
@@ -372,7 +387,7 @@ def inference_times(
         budget: Seconds for each network, roughly.
 
     Returns:
-        The median in milliseconds, by name.
+        The medians, and which of them are reliable.
     """
     size = config.image_size
     generator = torch.Generator().manual_seed(0)
@@ -387,9 +402,9 @@ def inference_times(
 
     calls = {network.name: call(network) for network in networks}
     if not calls:
-        return {}
+        return InferenceTimes()
     shape = tuple(image.shape)
     case = Case("compare", "inference", device, image.dtype, shape, "channels_last", 0, calls)
     with arithmetic("float32", device):  # as predictions are made
         rows = time_case(case, budget=budget * len(calls))
-    return {row.provider: row.median_us / 1e3 for row in rows}
+    return InferenceTimes(rows)

@@ -7,7 +7,7 @@ Names come from the user's data, so they are never read as mathematical text.
 import io
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,11 +115,14 @@ def confusion_matrix(
     return figure
 
 
-def kernel_speedup(rows: Sequence["Row"]) -> Figure:
+def kernel_speedup(
+    rows: Sequence["Row"], unreliable: Collection[tuple[str | int, ...]] = ()
+) -> Figure:
     """Draw how many times faster than eager the fused kernel is, one bar a case.
 
     Args:
         rows: Bench rows; cases timed for both "fused" and "eager" are drawn, in their order.
+        unreliable: Cases to mark with "?", see `originet.timing.Row.reliable`.
 
     Raises:
         InputError: No case has both.
@@ -140,7 +143,8 @@ def kernel_speedup(rows: Sequence["Row"]) -> Figure:
     axes.barh(range(len(cases)), speedups, height=0.62, color=colours)
     for place, (case, speedup) in enumerate(zip(cases, speedups, strict=True)):
         eager, fused = (duration(medians[case][provider]) for provider in ("eager", "fused"))
-        text = f" {speedup:.1f}x  ({eager} to {fused})"
+        mark = " ?" if case in unreliable else ""
+        text = f" {speedup:.1f}x{mark}  ({eager} to {fused})"
         axes.text(max(speedup, 1.0), place, text, va="center", fontsize=9, color=INK)
     axes.axvline(1, color=GREY, linewidth=1, linestyle="--")
     axes.set_yticks(range(len(cases)), [labels[case] for case in cases], fontsize=8)

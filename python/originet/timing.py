@@ -5,6 +5,7 @@ import datetime
 import functools
 import importlib.metadata
 import io
+import math
 import platform
 import subprocess
 from collections.abc import Callable, Iterable
@@ -17,6 +18,17 @@ import torch
 from originet.errors import InputError
 from originet.files import write_atomically
 
+STEADY = 0.5
+"""How far the middle 60 % of a row's rounds may spread, over their median, to be reliable."""
+MARK = "?"
+"""Follows a figure in a table that is no result, as one of its timings is not reliable."""
+MARK_NOTE = (
+    f"{MARK}: unreliable. The rounds of a timing spread, or its threads waited for a core, by "
+    f"more than {100 * STEADY:.0f} % of the median, as where other programs run. Measure again on "
+    "a quiet machine."
+)
+"""Says so below such a table."""
+
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _CACHE_FACTS = ("level", "type", "size")  # the size as in "1024K"
 
@@ -25,10 +37,12 @@ _CACHE_FACTS = ("level", "type", "size")  # the size as in "1024K"
 class Row:
     """One provider's time in one case, in long form: a row says all there is to know about it.
 
-    Times are microseconds a call. `bytes` is what an ideal kernel reads and writes in one call,
-    `gbps` those bytes over the median in 1e9 B/s, `copy_ratio` the median of a clone of as many
-    bytes, timed in the same rounds, over this median (1: as fast as the clone); all three are 0
-    for a whole network. `saved_bytes` is what autograd keeps for the backward pass, a stream
+    Times are microseconds a call: the median of the rounds and their 20 % and 80 % quantiles. Where
+    threads waited for a core that another program had, `q20_us` is what would be left of the
+    median without the waits, if that is less. `bytes` is what an ideal kernel reads and writes in
+    one call, `gbps` those bytes over the median in 1e9 B/s, `copy_ratio` the median of a clone of
+    as many bytes, timed in the same rounds, over this median (1: as fast as the clone); all three
+    are 0 for a whole network. `saved_bytes` is what autograd keeps for the backward pass, a stream
     between two frames, or what the arrays take at most while clips are prepared, 0 where that was
     not asked; `peak_bytes` what one call needs on a GPU beyond what was there, 0 on the CPU.
     `l2_bytes` and `l3_bytes` are the caches that one core, or the GPU, sees; 0 if unknown.
@@ -61,6 +75,11 @@ class Row:
     date: str
 
     @property
+    def reliable(self) -> bool:
+        """Whether the rounds agree as they do where nothing else runs."""
+        return spread(self.median_us, self.q20_us, self.q80_us) <= STEADY
+
+    @property
     def subject(self) -> str:
         """What the benchmark is about, which is also the name of its CSV file."""
         if self.benchmark.startswith("active_image"):
@@ -84,6 +103,16 @@ class Row:
     def key(self) -> tuple[str | int, ...]:
         """What identifies a row: a later row with the same key replaces it."""
         return (self.provider, *self.case)
+
+
+def spread(median: float, q20: float, q80: float) -> float:
+    """Return the range of the middle 60 % of the rounds, over their median."""
+    return (q80 - q20) / median if median > 0 else math.inf
+
+
+def marked(text: str, *rows: Row) -> str:
+    """Return a figure of a table, marked if one of the rows that it comes from is not reliable."""
+    return text if all(row.reliable for row in rows) else f"{text} {MARK}"
 
 
 def environment(device: torch.device) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from originet import plots, timing
 from originet.page import Report
+from originet.timing import MARK_NOTE, marked
 
 
 def bench_section(
@@ -21,15 +22,20 @@ def bench_section(
     threads = sorted({row.threads for row in rows} - {0})
     where = ", ".join(devices) + (f", {'/'.join(map(str, threads))} threads" if threads else "")
     report.text(
-        f"Measured on {where}. Providers took turns, round by round, so that other work on the "
-        "machine fell on all alike. The last column compares with a clone of as many bytes, timed "
-        "in the same rounds: 1 is the most that memory allows where the data exceed the caches."
+        f"Measured on {where}. Providers took turns, round by round, so that drifts of the machine "
+        "fell on all alike; cases whose rounds spread, as where other programs run, were timed "
+        "again. The last column compares with a clone of as many bytes, timed "
+        "in the same rounds: 1 is the most that memory allows where the data exceed the caches.",
+        *([] if all(row.reliable for row in rows) else [MARK_NOTE]),
     )
+    clones = {row.case: row for row in rows if row.provider == "clone"}
     for benchmark in dict.fromkeys(row.benchmark for row in rows):
         chosen = [row for row in rows if row.benchmark == benchmark]
         if any(row.provider == "eager" for row in chosen):  # too slow to be timed for some
+            drawn = [row for row in chosen if row.provider in ("fused", "eager")]
+            unreliable = {row.case for row in drawn if not row.reliable}
             report.figure(
-                plots.kernel_speedup(chosen),
+                plots.kernel_speedup(drawn, unreliable),
                 f"{benchmark}: medians, eager over fused.",
                 f"Bars: how many times faster than eager PyTorch the fused {benchmark} is",
             )
@@ -38,8 +44,10 @@ def bench_section(
             [
                 [
                     *(row.mode, row.shape, row.dtype, row.provider),
-                    *map(plots.duration, (row.median_us, row.q20_us, row.q80_us)),
-                    *(f"{row.gbps:.1f}", f"{row.copy_ratio:.2f}"),
+                    marked(plots.duration(row.median_us), row),
+                    *map(plots.duration, (row.q20_us, row.q80_us)),
+                    marked(f"{row.gbps:.1f}", row),
+                    marked(f"{row.copy_ratio:.2f}", row, clones.get(row.case, row)),
                 ]
                 for row in chosen
             ],

@@ -8,7 +8,7 @@ import torch
 
 from originet.errors import InputError
 from originet.plots import duration, size_text
-from originet.timing import Row
+from originet.timing import MARK, MARK_NOTE, Row, marked
 from originet.words import counted
 
 # In the order of the tables.
@@ -51,6 +51,12 @@ class Table(NamedTuple):
     lines: list[list[str]]
     texts: int = 3
     """How many columns, from the left, are no numbers."""
+
+    @property
+    def note(self) -> str:
+        """What is to be said below the table: "" or, where figures are marked, what that means."""
+        cells = (cell for line in self.lines for cell in line)
+        return MARK_NOTE if any(cell.endswith(MARK) for cell in cells) else ""
 
 
 def tables(rows: Iterable[Row]) -> list[Table]:
@@ -128,8 +134,10 @@ def readme_block(rows: Sequence[Row], folder: str) -> str:
             if subject in pictures:
                 text = f"{label} on {where(first)}: {measure}"
                 parts.append(f"![{text}]({folder}/{pictures[subject]})")
-        for table in (*tables(_representative(chosen)), *_series(chosen)):
+        shown = [*tables(_representative(chosen)), *_series(chosen)]
+        for table in shown:
             parts += [f"{table.title}:", _markdown(table)]
+        parts += [MARK_NOTE] if any(table.note for table in shown) else []
     return "\n\n".join(parts)
 
 
@@ -205,7 +213,8 @@ def _along(title: str, pairs: Sequence[tuple[int, Row]]) -> Table:
     for number, row in pairs:
         if row.provider in ("clone", "read"):
             continue
-        medians.setdefault((row.variant, row.provider), {})[number] = duration(row.median_us)
+        name = (row.variant, row.provider)
+        medians.setdefault(name, {})[number] = marked(duration(row.median_us), row)
     lines = [[*name, *(line.get(n, "") for n in numbers)] for name, line in medians.items()]
     return Table(title, ["case", "provider", *(f"{n:,}" for n in numbers)], lines, texts=2)
 
@@ -226,17 +235,23 @@ def _table(title: str, cases: Sequence[dict[str, Row]]) -> Table:
     lines = []
     for timed in cases:
         row = timed["fused"]
-        line = [_name(row), row.dtype, _input(row), duration(row.median_us)]
+        line = [_name(row), row.dtype, _input(row), marked(duration(row.median_us), row)]
         counts = row.shape.split("x")[: len(rates)]
-        line += [_rate(int(count) / row.median_us * 1e6) for count in counts]
-        times = {name: other.median_us / row.median_us for name, other in timed.items()}
-        line += [f"{times[name]:.0%}" if name in times else "" for name in ideals]
-        line += [f"{times[name]:.2f}x" if name in times else "" for name in others]
+        line += [marked(_rate(int(count) / row.median_us * 1e6), row) for count in counts]
+        line += [_ratio(row, timed.get(name), ".0%") for name in ideals]
+        line += [_ratio(row, timed.get(name), ".2f", "x") for name in others]
         if with_memory:
             kept = [timed[name].saved_bytes for name in ("fused", "eager") if name in timed]
             line.append(" / ".join(map(size_text, kept)) if row.saved_bytes else "")
         lines.append(line)
     return Table(title, header, lines)
+
+
+def _ratio(row: Row, other: Row | None, form: str, unit: str = "") -> str:
+    """How often a row's time goes into another's; "" if that was not timed."""
+    if other is None:
+        return ""
+    return marked(f"{other.median_us / row.median_us:{form}}{unit}", row, other)
 
 
 def _name(row: Row) -> str:

@@ -55,8 +55,8 @@ def read_clips(
     annotations: Path | None,
     frames: Path | None,
     task: str | None,
-    clips: Path | None,
-    micro_only: bool,
+    clips: Path | None = None,
+    micro_only: bool = False,
     image_size: int | None,
     crop_face: bool | None,
 ) -> Clips:

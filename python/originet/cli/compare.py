@@ -152,9 +152,12 @@ def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
             *paper,
         )
     console.print(table)
+    reliable = result.milliseconds.reliable
+    doubtful = ", ".join(name for name, each in reliable.items() if not each)
     for line in (
         "Published: with the 1000 outputs of ImageNet, OrigiNet with 4 classes at 128 pixels.",
         "Depth: the layers on the longest way. ≠: ours, rounded or cut off, is not the paper's.",
+        *([f"Unreliable times, as where other programs run: {doubtful}."] if doubtful else []),
     ):
         console.print(line, soft_wrap=True, highlight=False)
 

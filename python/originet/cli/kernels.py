@@ -78,7 +78,13 @@ def bench_command(
                 rows += bench.run_jobs(jobs, progress_bar(bars, f"bench {name}"), save)
         bench.draw_results(out, bench.read_results(out))
     for part in summary.tables(rows):
-        table = Table(*part.header, title=part.title, box=box.SIMPLE_HEAD, padding=0)
+        table = Table(
+            *part.header,
+            title=part.title,
+            caption=part.note or None,
+            box=box.SIMPLE_HEAD,
+            padding=0,
+        )
         for place, column in enumerate(table.columns):
             column.justify, column.overflow = "left" if place < 3 else "right", "fold"
         for line in part.lines:

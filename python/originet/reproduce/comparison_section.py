@@ -75,7 +75,7 @@ def comparison_section(book: Book, found: Findings) -> None:
         book.report.text(remark + f"Not measured: {found.failed['Tables III and IV']}")
         return
     # Times are left out: the same command gives the same table.
-    timed = ("seconds", "milliseconds", "device")
+    timed = ("seconds", "milliseconds", "milliseconds_reliable", "device")
     records = [{k: v for k, v in r.items() if k not in timed} for r in study.records()]
     several = len(study.config.seeds) > 1
     book.table(
