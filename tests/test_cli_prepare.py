@@ -171,6 +171,31 @@ def test_loso_of_several_stores_keeps_their_subjects_apart(run, tree, tmp_path):
     assert folds == ["casme2/s0", "casme2/s1", "samm/s0", "samm/s1"]
 
 
+def test_two_folders_are_two_sets_only_under_two_names(run, refuse, tree, tmp_path):
+    for name in ("a", "b"):
+        given = ("--name", name) if name == "b" else ()
+        out = ("-o", tmp_path / name, "--image-size", 16)
+        assert run("prepare", "folder", tree, *out, *given)[0] == 0
+        assert run("prepare", "folder", tree, "-o", tmp_path / f"{name}2", *out[2:], *given)[0] == 0
+    out = ("-o", tmp_path / "out", *QUICK)
+    told = refuse("loso", tmp_path / "a", tmp_path / "a2", *out)
+    assert "the data set folder is in two tables of a composite" in told and "--name" in told
+    assert "the data set b is in two" in refuse("loso", tmp_path / "b", tmp_path / "b2", *out)
+    assert run("loso", tmp_path / "a", tmp_path / "b", *out)[0] == 0
+    folds = [fold["subject"] for fold in results(tmp_path / "out")["folds"]]
+    assert folds == ["b/s0", "b/s1", "folder/s0", "folder/s1"]
+    told = refuse("loso", tmp_path / "a", "-o", tmp_path / "x", "--name", "c")
+    assert told == "--name c is for a data set's root, not for a store"
+
+
+def test_loso_of_a_root_takes_a_name(run, tree, tmp_path):
+    arguments = ("--image-size", 16, "--name", "mine", *QUICK)
+    assert run("loso", tree, "-o", tmp_path / "out", *arguments)[0] == 0
+    assert results(tmp_path / "out")["dataset"] == "mine"
+    code, _, err = run("report", tmp_path / "out", tree, "--name", "mine")
+    assert code == 0, err
+
+
 def test_the_papers_sets_become_stores_and_a_composite(run, tmp_path):
     writers = {
         "casme": write_casme,

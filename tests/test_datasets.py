@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from clips import random_frames, write_video
 
-from originet.datasets import COLUMNS, Gap, clip_list_hash, load_dataset, survey
+from originet.datasets import COLUMNS, Gap, clip_list_hash, combine, load_dataset, survey
+from originet.datasets.folder import is_semi_synthetic
 from originet.errors import InputError
+from originet.validate import count_clips
 
 
 def write_clip(folder, numbers=(1, 2, 3)):
@@ -303,6 +305,67 @@ def test_file_that_is_no_text_is_refused_as_csv(tmp_path):
         load_dataset("folder", tmp_path / "clips.csv")
     with pytest.raises(InputError, match=r"no such annotation file: .*other\.csv"):
         load_dataset("folder", tmp_path, annotations=tmp_path / "other.csv")
+
+
+def test_a_csv_names_clips_and_data_sets(tmp_path):
+    for name in ("a", "b"):
+        write_clip(tmp_path / name)
+    lines = (
+        "path,subject,emotion,clip,dataset",
+        *("a,1,happy,,ours", "b,1,happy,smile 1,ours", "a,1,sad,a,theirs", "b,2,sad,,"),
+        *("a,3,sad,,samm", "a,4,sad,,x+y", "a,1,happy,smile 1,theirs"),
+    )
+    found = survey("folder", write_csv(tmp_path, "\n".join(lines)), set_name="rest")
+    assert found.table[["dataset", "subject", "clip"]].values.tolist() == [
+        ["ours", "1", "a"],
+        ["ours", "1", "smile 1"],
+        ["rest", "2", "b"],
+        ["theirs", "1", "a"],
+        ["theirs", "1", "smile 1"],
+    ]
+    assert found.dataset == "ours+rest+theirs"
+    assert [omission.reason.split(":")[0] for omission in found.unusable] == [
+        "a data set cannot be called 'samm'",
+        "a data set cannot be called 'x+y'",
+    ]
+    assert count_clips(found).index.tolist() == ["ours/1", "rest/2", "theirs/1", "total"]
+
+
+def test_two_sets_of_one_name_are_not_combined(tree):
+    first = load_dataset("folder", tree)
+    other = load_dataset("folder", tree, set_name="other")
+    both = combine([first, other])
+    assert set(both.dataset) == {"folder", "other"} and len(both) == 6
+    # Neither if their clips differ, nor if they are the made-up ones.
+    for part in (first.iloc[:1], first.assign(dataset="semi-synthetic")):
+        for rest in (part.assign(clip="x"), part.assign(subject="y")):
+            name = part.dataset.iloc[0]
+            with pytest.raises(InputError, match=f"the data set {name} is in two tables"):
+                combine([part, rest])
+    mixed = pd.concat([first, other])
+    with pytest.raises(InputError, match="the data set other is in two tables"):
+        combine([mixed, other])
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "a+b", "casme2", "SAMM", "synthetic", "a\nb"])
+def test_a_set_is_not_called_as_another_one(tree, name):
+    with pytest.raises(InputError, match="a data set cannot be called "):
+        survey("folder", tree, set_name=name)
+
+
+def test_the_papers_sets_keep_their_names(tmp_path):
+    with pytest.raises(InputError, match="the data set samm takes no other name, got mine"):
+        survey("samm", tmp_path, set_name="mine")
+
+
+def test_made_up_clips_are_known_whatever_they_are_called(tree):
+    manifest = {"name": "semi-synthetic", "generator": "originet.synth", "fps": 200}
+    (tree / "dataset.json").write_text(json.dumps(manifest))
+    for name in ("folder", "synthetic"):
+        found = survey(name, tree, set_name="b")
+        assert found.dataset == "semi-synthetic-b" == found.table.dataset.iloc[0]
+    assert is_semi_synthetic("mine+semi-synthetic-b") and is_semi_synthetic("semi-synthetic")
+    assert not is_semi_synthetic("mine+semi-synthetics")
 
 
 def test_manifest_of_synth_labels_the_set(tree):

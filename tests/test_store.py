@@ -383,7 +383,9 @@ def test_stores_are_combined_and_their_subjects_kept_apart(tree, out, tmp_path):
 
 def test_stores_that_do_not_fit_are_not_combined(tree, out, tmp_path):
     first = make(tree, out)
-    with pytest.raises(InputError, match=r"folder/s0/happiness_0 is in two tables"):
+    with pytest.raises(
+        InputError, match=r"the data set folder is in two tables of a composite.*--name"
+    ):
         store.combine_stores([first, first])
     with pytest.raises(InputError, match=r"different tasks .*folder: original, samm: three"):
         store.combine_stores([first, named(first, "samm", task="three")])

@@ -33,7 +33,7 @@ from originet.bench.harness import Case, time_case
 from originet.by_dataset import records as dataset_records
 from originet.config import Config
 from originet.datasets import ClipTable
-from originet.datasets.folder import SEMI_SYNTHETIC
+from originet.datasets.folder import is_semi_synthetic
 from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.device import arithmetic, pick_device
 from originet.errors import InputError, one_line
@@ -182,7 +182,7 @@ class Comparison:
         """Returns everything but the rows' own results, as JSON types."""
         return {
             "dataset": self.dataset,
-            "semi_synthetic": SEMI_SYNTHETIC in self.dataset.split("+"),
+            "semi_synthetic": is_semi_synthetic(self.dataset),
             "protocol": self.config.protocol,
             "leaky": is_leaky(self.config.protocol),
             "departures_from_the_paper": self.departures,

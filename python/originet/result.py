@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from originet import metrics
 from originet.config import Config
-from originet.datasets.folder import SEMI_SYNTHETIC
+from originet.datasets.folder import is_semi_synthetic
 from originet.protocol import is_leaky
 
 
@@ -76,7 +76,7 @@ class LosoResult:
     @property
     def semi_synthetic(self) -> bool:
         """Whether generated clips are among the clips."""
-        return SEMI_SYNTHETIC in self.dataset.split("+")
+        return is_semi_synthetic(self.dataset)
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as JSON types."""

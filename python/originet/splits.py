@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet.datasets import KEY, ClipTable, clip_list_hash
+from originet.datasets.table import people
 from originet.errors import InputError
 
 _COLUMNS = (*KEY, "label")
@@ -59,9 +60,7 @@ def check_table(
         empty = np.flatnonzero(table[column].isna())
         if len(empty) > 0:
             raise InputError(f"table has no {column} in row {empty[0]}, counted from 0")
-    subjects = table["subject"].astype(str)
-    if table["dataset"].nunique() > 1:  # the same name in two data sets is two people
-        subjects = table["dataset"].astype(str) + "/" + subjects
+    subjects = people(table)
     subject_splits(subjects.to_numpy())
     doubled = table[table.duplicated(KEY)]
     if len(doubled) > 0:

@@ -118,7 +118,7 @@ def combine_stores(stores: Sequence[Store]) -> Store:
 
     Raises:
         InputError: if there is no store, their tasks or image sizes differ, no method is in all
-            of them, or a clip is in two.
+            of them, or two have a data set of one name.
     """
     table = combine(store.table for store in stores)
     if len(stores) == 1:

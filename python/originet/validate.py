@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from originet.datasets.survey import Correction, Omission, Survey
-from originet.datasets.table import clip_list_hash
+from originet.datasets.table import clip_list_hash, people
 from originet.datasets.tasks import PAPER_SUBJECTS, published
 from originet.errors import InputError
 from originet.files import sha256
@@ -125,7 +125,7 @@ def count_clips(found: Survey) -> pd.DataFrame:
         publication's among them, then "total".
     """
     table = found.table
-    counts = pd.crosstab(table["subject"], table["label"]).astype(int)
+    counts = pd.crosstab(people(table), table["label"]).astype(int)
     told = published(found.dataset, found.task)
     classes = {*counts.columns, *(told.clips if told else ())}
     counts = counts.reindex(columns=sorted(classes), fill_value=0)
@@ -140,7 +140,7 @@ def count_clips(found: Survey) -> pd.DataFrame:
 def to_text(result: Validation) -> str:
     """Writes a validation as lines of text."""
     found = result.found
-    subjects = found.table["subject"].nunique()
+    subjects = people(found.table).nunique()
     told = published(found.dataset, found.task)
     source = told.source if told else "paper"
     count = told.subjects if told else PAPER_SUBJECTS.get(found.dataset)
@@ -187,7 +187,7 @@ def to_json(result: Validation) -> dict[str, Any]:
         "clips_file_sha256": found.clips_file and sha256(found.clips_file),
         "cropped": found.cropped,
         "clips": len(found.table),
-        "subjects": {name: rows[name] for name in rows if name in set(found.table["subject"])},
+        "subjects": {name: rows[name] for name in rows if name in set(people(found.table))},
         "classes": rows["total"],
         "paper": rows.get("paper"),
         "published": told and told._asdict(),

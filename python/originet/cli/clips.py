@@ -57,6 +57,7 @@ def read_clips(
     task: str | None,
     clips: Path | None = None,
     micro_only: bool = False,
+    set_name: str | None,
     image_size: int | None,
     crop_face: bool | None,
 ) -> Clips:
@@ -71,6 +72,7 @@ def read_clips(
         task: how a root's emotions become classes.
         clips: the list to restrict them to; None means all clips.
         micro_only: leave a root's macro-expressions out.
+        set_name: what a root of one's own clips is called.
         image_size: in pixels; None means what stores have, or the default.
         crop_face: cut faces out; None means what stores have, or what a root needs.
 
@@ -82,6 +84,7 @@ def read_clips(
             are given with stores, a listed clip is not at hand, or a clip cannot be read.
     """
     of_a_root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
+    of_a_root |= {"name": set_name}
     listed = None if clips is None else read_clip_list(clips)
     if any(map(store.is_store, paths)):
         given = [f"--{name} {value}" for name, value in of_a_root.items() if value is not None]
@@ -108,6 +111,7 @@ def read_clips(
         task=task,
         micro_only=micro_only,
         clips=clips,
+        set_name=set_name,
     )
     if listed is not None:
         missing = {f"{e.subject}/{e.clip}": e.reason for e in found.unusable}

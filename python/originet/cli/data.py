@@ -20,6 +20,7 @@ from originet.cli.options import (
     MicroOnly,
     Name,
     Root,
+    SetName,
     Task,
 )
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars
@@ -64,6 +65,7 @@ def check(
     task: Task = None,
     clips: ClipsFile = None,
     micro_only: MicroOnly = False,
+    set_name: SetName = None,
     pictures: Annotated[
         bool, typer.Option(help="Read every picture: are they whole, and of one size a clip?")
     ] = True,
@@ -86,6 +88,7 @@ def check(
         task=task,
         micro_only=micro_only,
         clips=clips,
+        set_name=set_name,
     )
     with progress_bars() as bars:
         result = validate.validate(
@@ -112,6 +115,7 @@ def prepare_command(
     task: Task = None,
     clips: ClipsFile = None,
     micro_only: MicroOnly = False,
+    set_name: SetName = None,
     method: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(METHODS)}; repeatable, {DEFAULTS.method} by default."),
@@ -138,6 +142,7 @@ def prepare_command(
         task=task,
         micro_only=micro_only,
         clips=clips,
+        set_name=set_name,
     )
     settings = Settings(
         methods=tuple(method or [DEFAULTS.method]),

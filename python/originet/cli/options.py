@@ -46,6 +46,10 @@ Annotations = Annotated[
 Frames = Annotated[
     Path | None, typer.Option(help="The folder of the frames, if the root holds several.")
 ]
+SetName = Annotated[
+    str | None,
+    typer.Option("--name", help="What a set of your own clips is called; folder by default."),
+]
 Task = Annotated[
     str | None,
     typer.Option(help=f"How emotions become classes: {_words(TASKS)}; the paper's by default."),
@@ -169,6 +173,7 @@ def run_of(
     task: Task = None,
     clips: ClipsFile = None,
     micro_only: MicroOnly = False,
+    set_name: SetName = None,
     device: Device = None,
     protocol: Protocol = DEFAULTS.protocol,
     epochs: Epochs = DEFAULTS.epochs,
@@ -208,7 +213,7 @@ def run_of(
     fields = {field.name for field in dataclasses.fields(Config)}
     config = Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
     runner = executor_of(given)
-    names = ("dataset", "annotations", "frames", "task", "clips", "micro_only")
+    names = ("dataset", "annotations", "frames", "task", "clips", "micro_only", "set_name")
     asked = {name: given[name] for name in (*names, "image_size", "crop_face")}
     return Run(config, runner, runner.pick_device(device), asked)
 

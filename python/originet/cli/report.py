@@ -31,6 +31,7 @@ def report_command(
     task: options.Task = None,
     clips: options.ClipsFile = None,
     micro_only: options.MicroOnly = False,
+    set_name: options.SetName = None,
     logs: Annotated[
         Path | None,
         typer.Option(
@@ -54,8 +55,9 @@ def report_command(
         return
     images = None
     if paths:
-        root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
-        images = _images(result, paths, root | {"clips": clips, "micro_only": micro_only})
+        named = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
+        chosen = {"clips": clips, "micro_only": micro_only, "set_name": set_name}
+        images = _images(result, paths, {**named, **chosen})
     # The run may have used other versions than those at hand: what it recorded, and no more.
     made_with = {
         **{name: str(value) for name, value in result.compute.items()},

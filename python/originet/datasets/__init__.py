@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from originet.words import counted
 __all__ = [
     "COLUMNS",
     "DATASETS",
+    "KEY",
     "TASKS",
     "ClipRow",
     "ClipTable",
@@ -66,6 +68,7 @@ def survey(
     task: str | None = None,
     micro_only: bool = False,
     clips: str | Path | None = None,
+    set_name: str | None = None,
 ) -> Survey:
     """Finds a data set's annotations and frames, and accounts for every annotated clip.
 
@@ -80,6 +83,7 @@ def survey(
         task: one of `TASKS`; by default "paper" for the paper's four sets, else "original".
         micro_only: leave macro-expressions out; for "cas_me2", which has both.
         clips: a CSV file of the clips to restrict the survey to, see `originet.datasets.clip_list`.
+        set_name: what a set of one's own clips is called; by default "folder".
 
     Returns:
         The survey; its table may be empty.
@@ -96,12 +100,14 @@ def survey(
         "annotations": None if annotations is None else Path(annotations),
         "frames": None if frames is None else Path(frames),
         "micro_only": micro_only or None,
+        "set_name": set_name,
     }
     given = {option: value for option, value in options.items() if value is not None}
     known = inspect.signature(_SURVEYS[name]).parameters
     for option, value in given.items():
         if option not in known:
-            raise InputError(f"the data set {name} takes no {option}, got {value}")
+            what = "other name" if option == "set_name" else option
+            raise InputError(f"the data set {name} takes no {what}, got {value}")
     found = _SURVEYS[name](Path(root), task=task or default_task(name), **given)
     return found if listed is None else restrict(found, listed)
 
@@ -115,6 +121,7 @@ def load_dataset(
     task: str | None = None,
     micro_only: bool = False,
     clips: str | Path | None = None,
+    set_name: str | None = None,
 ) -> ClipTable:
     """Loads a data set's clip table; no picture is read.
 
@@ -135,6 +142,7 @@ def load_dataset(
         task=task,
         micro_only=micro_only,
         clips=clips,
+        set_name=set_name,
     )
     check_usable(found)
     if found.unusable:
@@ -164,11 +172,14 @@ def check_usable(found: Survey) -> None:
 def combine(tables: Iterable[ClipTable]) -> ClipTable:
     """Joins the tables of several data sets; subjects of one name in two of them are two people.
 
+    So two sets of one name cannot be joined: two people would become one.
+
     Returns:
         The rows in the order of the tables. `run_loso` keeps subjects apart by data set.
 
     Raises:
-        InputError: if there is no table, a table has other columns, or a clip is in two of them.
+        InputError: if there is no table, a table has other columns, or two have a data set of one
+            name.
     """
     tables = list(tables)
     if not tables:
@@ -176,8 +187,11 @@ def combine(tables: Iterable[ClipTable]) -> ClipTable:
     for table in tables:
         if missing := [name for name in COLUMNS if name not in table.columns]:
             raise InputError(f"a clip table lacks the column {', '.join(missing)}")
-    joined = pd.concat([table[list(COLUMNS)] for table in tables], ignore_index=True)
-    doubled = joined[joined.duplicated(KEY)]
-    if len(doubled):
-        raise InputError(f"clip {'/'.join(doubled.iloc[0][KEY])} is in two tables of a composite")
-    return joined
+    names = Counter(name for table in tables for name in sorted(set(table["dataset"])))
+    for name, count in names.items():
+        if count > 1:
+            raise InputError(
+                f"the data set {name} is in two tables of a composite, so that subjects of one "
+                "name would be one person: give one's own sets names of their own (--name)"
+            )
+    return pd.concat([table[list(COLUMNS)] for table in tables], ignore_index=True)

@@ -2,14 +2,18 @@
 
 The tree is `root/<emotion>/<subject>/<clip>/<frames>` or `root/<emotion>/<subject>/<clip>.mp4`
 (or another ending of `video.VIDEO_SUFFIXES`). The CSV has the columns
-`path, subject, emotion[, onset, apex, offset, fps, au]`, one row a clip; paths are folders of
-frames or videos, relative to the CSV file. Onset, apex and offset are frame numbers or, where fps
-is known, times after the first frame, as in "0.5s" or "1:02.5". A row that cannot be used is listed
-and does not stop the others.
+`path, subject, emotion[, onset, apex, offset, fps, au, clip, dataset]`, one row a clip; paths are
+folders of frames or videos, relative to the CSV file. Onset, apex and offset are frame numbers or,
+where fps is known, times after the first frame, as in "0.5s" or "1:02.5". A row that cannot be used
+is listed and does not stop the others.
 
-A clip is named after its folder or file. Where a subject has that name twice, the emotion goes in
-front of it (`happiness-clip1`), and where that is not enough, the frame range behind it
-(`happiness-clip1-10-40`); what is still the same after that is listed as unusable.
+A set is called "folder" unless it is given another name, which it needs where several sets are
+evaluated together, for a person is known by the set's name and the subject's. The column `dataset`
+names the set of each row.
+
+A clip is named after its folder or file, or by the column `clip`. Where a subject has a name twice,
+the emotion goes in front of it (`happiness-clip1`), and where that is not enough, the frame range
+behind it (`happiness-clip1-10-40`); what is still the same after that is listed as unusable.
 """
 
 import json
@@ -26,7 +30,7 @@ from typing import NamedTuple
 from originet.datasets.csv_rows import read_rows
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
-from originet.datasets.tasks import check_task, class_of
+from originet.datasets.tasks import PAPER_SETS, check_task, class_of
 from originet.datasets.workbook import frame_cell
 from originet.errors import InputError
 from originet.strays import NO_CLIP, is_movie, is_picture, name_strays
@@ -54,6 +58,8 @@ _REQUIRED = ("path", "subject", "emotion")
 _OPTIONAL = {
     **{name: () for name in ("onset", "apex", "offset", "fps")},
     "au": ("aus", "actionunits"),
+    "clip": (),
+    "dataset": (),
 }
 
 
@@ -77,22 +83,32 @@ class _Clip:
 
     @property
     def name(self) -> str:
+        if given := self.cells.get("clip"):
+            return given
         return self.path.name if os.path.isdir(self.path) else self.path.stem
 
 
-def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "original") -> Survey:
+def survey_folder(
+    root: Path,
+    *,
+    annotations: Path | None = None,
+    task: str = "original",
+    set_name: str | None = None,
+) -> Survey:
     """Surveys clips in a folder tree or a CSV file.
 
     A tree written by `originet synth` is known by its `dataset.json` and keeps its name,
-    "semi-synthetic".
+    "semi-synthetic", before the one that it is given.
 
     Args:
         root: the folder, or a CSV file.
         annotations: a CSV file to read in place of the tree.
         task: one of `tasks.TASKS` but "paper"; "original" makes each emotion a class.
+        set_name: what the set is called; None means "folder".
 
     Raises:
-        InputError: if there are no clips, or the CSV file has no such header or is not UTF-8.
+        InputError: if there are no clips, the CSV file has no such header or is not UTF-8, or the
+            set cannot be called so.
     """
     check_task("folder", task)
     if not root.exists():
@@ -115,6 +131,7 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
             why = "".join(f"; {name}: {reason}" for name, reason in [*told.items()][:1])
             raise InputError(f"no clips in {root}: looked for {_LAYOUT}{why}")
     manifest = read_manifest(home)
+    own_name = called(set_name, manifest)
     made: list[tuple[_Clip, ClipRow]] = []
     corrections: list[Correction] = []
     left_out = []
@@ -127,7 +144,7 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
             left_out.append(omission._replace(reason=reason))
             continue
         try:
-            row, changes = _row(manifest, clip, emotion, label)
+            row, changes = _row(manifest, clip, emotion, label, own_name)
         except InputError as error:
             unusable.append(omission._replace(reason=str(error)))
         else:
@@ -141,9 +158,9 @@ def survey_folder(root: Path, *, annotations: Path | None = None, task: str = "o
         if not is_video(row["frames"])
     )
     return Survey(
-        dataset=manifest.name,
+        dataset="+".join(sorted({row["dataset"] for row in rows} or {own_name})),
         task=task,
-        table=make_table(sorted(rows, key=lambda row: (row["subject"], row["clip"]))),
+        table=make_table(sorted(rows, key=_key)),
         cropped=True,  # as far as anyone knows: faces are cut out on demand
         annotations=annotations,
         frames=home,
@@ -174,6 +191,33 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(name=str(content["name"]), fps=float(content["fps"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"unreadable manifest {path}: {error}") from error
+
+
+def called(name: str | None, manifest: Manifest) -> str:
+    """Returns what a set is called that is given a name, or none.
+
+    Raises:
+        InputError: if the name is empty, another set's, or cannot stand in lists of names.
+    """
+    if name is None:
+        return manifest.name
+    name = name.strip()
+    taken = (*PAPER_SETS, "synthetic", SEMI_SYNTHETIC)
+    if not name or set(name) & set("+/") or not name.isprintable() or name.lower() in taken:
+        raise InputError(
+            f"a data set cannot be called {name!r}: give a name without + and /, other than "
+            f"{', '.join(taken)}"
+        )
+    # What was made up is known by its name, in every report.
+    return f"{SEMI_SYNTHETIC}-{name}" if manifest.name == SEMI_SYNTHETIC else name
+
+
+def is_semi_synthetic(dataset: str) -> bool:
+    """Tells by its name whether a data set, or a part of a composite, is made up."""
+    return any(
+        name == SEMI_SYNTHETIC or name.startswith(f"{SEMI_SYNTHETIC}-")
+        for name in dataset.split("+")
+    )
 
 
 def _children(folder: Path) -> list[Path]:
@@ -290,7 +334,7 @@ class _Footage:
 
 
 def _row(
-    manifest: Manifest, clip: _Clip, emotion: str, label: str
+    manifest: Manifest, clip: _Clip, emotion: str, label: str, own_name: str
 ) -> tuple[ClipRow, list[Correction]]:
     cells = dict.fromkeys(_OPTIONAL, "") | dict(clip.cells)
     places = [cells[name] for name in ("onset", "apex", "offset")]
@@ -313,7 +357,7 @@ def _row(
         )
         apex = None
     row = ClipRow(
-        dataset=manifest.name,
+        dataset=called(cells["dataset"], manifest) if cells["dataset"] else own_name,
         subject=clip.subject,
         clip=clip.name,
         emotion=emotion,
@@ -360,8 +404,8 @@ def _name_apart(rows: list[ClipRow]) -> None:
     """Makes clip names unique within a subject, as the module says, and notes what it changed."""
 
     def repeated() -> list[ClipRow]:
-        count = Counter((row["subject"], row["clip"]) for row in rows)
-        return [row for row in rows if count[row["subject"], row["clip"]] > 1]
+        count = Counter(map(_key, rows))
+        return [row for row in rows if count[_key(row)] > 1]
 
     for row in repeated():
         row["notes"] = f"named apart: the subject has more than one {row['clip']}"
@@ -372,14 +416,18 @@ def _name_apart(rows: list[ClipRow]) -> None:
             row["clip"] += "".join(f"-{'' if value is None else value}" for value in span)
 
 
+def _key(row: ClipRow) -> tuple[str, str, str]:
+    return row["dataset"], row["subject"], row["clip"]
+
+
 def _without_repeated(
     made: Sequence[tuple[_Clip, ClipRow]],
 ) -> tuple[list[ClipRow], list[Omission]]:
     """Leaves out clips that have another one's name even so."""
-    first: dict[tuple[str, str], str] = {}
+    first: dict[tuple[str, str, str], str] = {}
     rows, repeated = [], []
     for clip, row in made:
-        earlier = first.setdefault((row["subject"], row["clip"]), clip.where)
+        earlier = first.setdefault(_key(row), clip.where)
         if earlier == clip.where:
             rows.append(row)
         else:

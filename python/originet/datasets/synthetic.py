@@ -7,7 +7,7 @@ from originet.datasets.survey import Survey
 from originet.errors import InputError
 
 
-def survey_synthetic(root: Path, *, task: str = "original") -> Survey:
+def survey_synthetic(root: Path, *, task: str = "original", set_name: str | None = None) -> Survey:
     """Surveys a set written by `originet synth`, whose `dataset.json` must be there.
 
     Raises:
@@ -17,4 +17,4 @@ def survey_synthetic(root: Path, *, task: str = "original") -> Survey:
         raise InputError(f"no such folder: {root}")
     if read_manifest(unwrap(root)).name != SEMI_SYNTHETIC:
         raise InputError(f"{root} holds no {MANIFEST} written by `originet synth`")
-    return survey_folder(root, task=task)
+    return survey_folder(root, task=task, set_name=set_name)

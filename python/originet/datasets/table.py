@@ -77,6 +77,14 @@ def make_table(rows: Sequence[ClipRow]) -> ClipTable:
     return table
 
 
+def people(table: ClipTable) -> "pd.Series[str]":
+    """Names each row's person: the subject, with the data set in front where there are several."""
+    subjects = table["subject"].astype(str)
+    if table["dataset"].nunique() > 1:  # the same name in two data sets is two people
+        subjects = table["dataset"].astype(str) + "/" + subjects
+    return subjects.rename("subject")
+
+
 def clip_list_hash(table: ClipTable) -> str:
     """Hashes which clips a result stands on, whatever their order.
 

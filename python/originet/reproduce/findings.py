@@ -11,7 +11,7 @@ from originet.ablation import Ablation
 from originet.compare import Comparison
 from originet.config import Config
 from originet.datasets import ClipTable
-from originet.datasets.folder import SEMI_SYNTHETIC
+from originet.datasets.folder import is_semi_synthetic
 from originet.reproduce.activations import Check
 from originet.reproduce.pictured import Phases, Shown
 from originet.reproduce.responses import Responses
@@ -58,7 +58,7 @@ class Findings:
     @property
     def semi_synthetic(self) -> bool:
         """Whether generated clips are among the clips."""
-        return SEMI_SYNTHETIC in self.dataset.split("+")
+        return is_semi_synthetic(self.dataset)
 
     @property
     def title(self) -> str:
