@@ -2,6 +2,7 @@
 
 import shutil
 
+import openpyxl
 import pytest
 from trees_cas_me2 import write_cas_me2
 from trees_casme import CLIPS as CASME_CLIPS
@@ -26,9 +27,9 @@ SETS = {"casme": len(CASME_CLIPS), "casme2": len(CLIPS), "cas_me2": 6, "samm": l
 def read(path, sheets):
     """Makes a book of a workbook whose sheet is "ours" and whose cells are names of clips."""
     if sheets[0].name != "ours":
-        return None
+        return []
     clips = [CodedClip("", 0, "s", row[0], 1, 2, 3, "", "fear") for row in sheets[0].rows]
-    return Book(path, clips, [], "read")
+    return [Book(path, "ours", clips, [], "read")]
 
 
 def choose(root, annotations=None, on_disk=()):
@@ -39,7 +40,14 @@ def choose(root, annotations=None, on_disk=()):
         tree.subjects.clear()
     names = ("Best.xlsx", "second.xls")
     return choose_book(
-        "casme2", root, annotations, names, read, lambda _: (tree, ["frames"]), looks_for="clips"
+        "casme2",
+        root,
+        annotations,
+        None,
+        names,
+        read,
+        lambda _: (tree, ["frames"]),
+        looks_for="clips",
     )
 
 
@@ -191,3 +199,54 @@ def test_a_workbook_of_half_the_clips_is_not_taken_before_the_whole_one(tmp_path
     shutil.rmtree(tmp_path / "Cropped")
     whole = write_casme2(tmp_path, workbook="all.xlsx")
     assert survey("casme2", tmp_path).annotations == whole
+
+
+def with_second_sheet(path, name, rows):
+    """Adds a sheet to a workbook."""
+    book = openpyxl.load_workbook(path)
+    sheet = book.create_sheet(name)
+    for row in rows:
+        sheet.append(row)
+    book.save(path)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_second_sheet_of_coding_is_asked_for(tmp_path, named):
+    path = write_casme2(tmp_path)
+    rows = [[c.subject, c.clip, None, *c[2:5], None, *c[5:7]] for c in CLIPS[:2]]
+    with_second_sheet(path, "second coder", [HEADER, *rows])
+    with_second_sheet(path, "notes", [["blinks", "none"]])
+    with_second_sheet(path, "empty", [HEADER])
+    annotations = path if named else None
+    with pytest.raises(InputError) as caught:
+        survey("casme2", tmp_path, annotations=annotations)
+    assert str(caught.value) == (
+        f"{path} has coded clips on several sheets, Sheet1 (7), second coder (2): "
+        "choose one (--sheet)"
+    )
+    found = survey("casme2", tmp_path, annotations=annotations, sheet=" Second coder")
+    assert len(found.table) == 2
+    assert found.remarks[0] == "sheet second coder: 2 rows; not read: sheet notes, empty"
+    assert len(survey("casme2", tmp_path, annotations=annotations, sheet="Sheet1").table) == 7
+    with pytest.raises(InputError, match=r"is called 'x': there is Sheet1 of .*, second coder of "):
+        survey("casme2", tmp_path, annotations=annotations, sheet="x")
+
+
+def test_a_second_sheet_of_clips_of_cas_me2_is_asked_for(tmp_path):
+    root = write_cas_me2(tmp_path)
+    path = root / "CAS(ME)^2code_final.xlsx"
+    with_second_sheet(path, "CASMEcode_final", [[1, "anger1_1", 8, 10, 12, 4, "negative"]])
+    with pytest.raises(InputError, match=r"sheets, CASFEcode_final \(6\), CASMEcode_final \(1\)"):
+        survey("cas_me2", root)
+    found = survey("cas_me2", root, sheet="CASMEcode_final")
+    assert found.table["clip"].tolist() == ["anger1_1"]
+    with pytest.raises(InputError, match="the data set folder takes no sheet, got x"):
+        survey("folder", root, sheet="x")
+
+
+def test_two_sheets_of_a_workbook_that_is_not_taken_stop_nothing(tmp_path):
+    write_casme2(tmp_path)
+    path = write_workbook(tmp_path / "own.xlsx", {"a": [HEADER, [1, "x"]], "b": [HEADER, [1, "y"]]})
+    found = survey("casme2", tmp_path)
+    assert len(found.table) == len(CLIPS)
+    assert sum(str(path) in remark for remark in found.remarks) == 2

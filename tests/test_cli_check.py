@@ -2,6 +2,8 @@
 
 import pytest
 from clips import random_frames, write_folder
+from trees_casme2 import CLIPS, HEADER, write_casme2
+from workbooks import write_workbook
 
 
 @pytest.fixture
@@ -25,3 +27,16 @@ def test_missing_frames_of_a_folder_end_with_exit_code_1(run, tree):
     code, printed, _ = run("check", "folder", tree)
     assert code == 1
     assert "frames missing between onset and offset: 1\n  s2/sadness-a: 1 (3)\n" in printed
+
+
+def test_a_second_sheet_is_asked_for_and_chosen(run, tmp_path):
+    rows = [["1", c.clip, None, *c[2:5], None, 4, c.emotion] for c in CLIPS[:2]]
+    write_casme2(tmp_path)
+    (tmp_path / "CASME2-coding-20140508.xlsx").unlink()
+    path = write_workbook(tmp_path / "x.xlsx", {"a": [HEADER, *rows], "b": [HEADER, *rows[:1]]})
+    code, _, err = run("check", "casme2", tmp_path)
+    assert code == 2 and f"{path} has coded clips on several sheets, a (2), b (1)" in err
+    code, printed, err = run("check", "casme2", tmp_path, "--sheet", "b")
+    assert "casme2, task paper: 1 usable clips of 1 subjects" in printed
+    code, _, err = run("loso", tmp_path, "-o", tmp_path / "out", "--sheet", "c")
+    assert code == 2 and "the data set folder takes no sheet, got c" in err

@@ -12,7 +12,7 @@ from workbooks import write_workbook
 
 from originet.datasets.workbook import (
     Sheet,
-    find_coding,
+    find_codings,
     find_header,
     find_workbooks,
     frame_cell,
@@ -217,9 +217,18 @@ def test_header_is_the_first_row_with_all_columns():
     found = find_header(Sheet("s", rows), names, optional=("apex",))
     assert found == (2, {"subject": 0, "onset": 2})  # the first of two columns
     assert find_header(Sheet("s", rows[:3]), names) is None
-    coding = find_coding([Sheet("t", []), Sheet("s", rows)], names)
+    empty = Sheet("u", [["Subject", "Apex", "OnsetF"]])
+    (coding,) = find_codings([Sheet("t", []), empty, Sheet("s", rows)], names)
     assert coding.title("onset") == "OnsetF"
     assert [(index, cells["subject"]) for index, cells in coding.rows()] == [(4, "1"), (6, "2")]
+
+
+def test_a_header_with_nothing_below_it_counts_only_where_there_is_no_other():
+    names = {"subject": ("Subject",)}
+    below = {"a": "", "b": "1", "c": "2"}
+    sheets = [Sheet(name, [["Subject"], [""], [text]]) for name, text in below.items()]
+    assert [coding.sheet.name for coding in find_codings(sheets, names)] == ["b", "c"]
+    assert [coding.sheet.name for coding in find_codings(sheets[:1] * 2, names)] == ["a"]
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["{}", " {} ", "{}.0", "{}.", "00{}"]))

@@ -53,6 +53,7 @@ def read_clips(
     *,
     dataset: str | None,
     annotations: Path | None,
+    sheet: str | None,
     frames: Path | None,
     task: str | None,
     clips: Path | None = None,
@@ -68,6 +69,7 @@ def read_clips(
         methods: the readings of the active image that are needed.
         dataset: what a root holds; None means a folder of clips.
         annotations: a root's annotations.
+        sheet: the sheet of a root's workbook.
         frames: a root's frames.
         task: how a root's emotions become classes.
         clips: the list to restrict them to; None means all clips.
@@ -84,7 +86,7 @@ def read_clips(
             are given with stores, a listed clip is not at hand, or a clip cannot be read.
     """
     of_a_root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
-    of_a_root |= {"name": set_name}
+    of_a_root |= {"sheet": sheet, "name": set_name}
     listed = None if clips is None else read_clip_list(clips)
     if any(map(store.is_store, paths)):
         given = [f"--{name} {value}" for name, value in of_a_root.items() if value is not None]
@@ -107,6 +109,7 @@ def read_clips(
         dataset or "folder",
         paths[0],
         annotations=annotations,
+        sheet=sheet,
         frames=frames,
         task=task,
         micro_only=micro_only,

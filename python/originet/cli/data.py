@@ -21,6 +21,7 @@ from originet.cli.options import (
     Name,
     Root,
     SetName,
+    Sheet,
     Task,
 )
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars
@@ -61,6 +62,7 @@ def check(
     name: Name,
     root: Root,
     annotations: Annotations = None,
+    sheet: Sheet = None,
     frames: Frames = None,
     task: Task = None,
     clips: ClipsFile = None,
@@ -84,6 +86,7 @@ def check(
         name,
         root,
         annotations=annotations,
+        sheet=sheet,
         frames=frames,
         task=task,
         micro_only=micro_only,
@@ -111,6 +114,7 @@ def prepare_command(
         Path, typer.Option("--out", "-o", help="The store: a new folder, or one to go on with.")
     ],
     annotations: Annotations = None,
+    sheet: Sheet = None,
     frames: Frames = None,
     task: Task = None,
     clips: ClipsFile = None,
@@ -138,6 +142,7 @@ def prepare_command(
         name,
         root,
         annotations=annotations,
+        sheet=sheet,
         frames=frames,
         task=task,
         micro_only=micro_only,

@@ -43,6 +43,9 @@ Root = Annotated[
 Annotations = Annotated[
     Path | None, typer.Option(help="The workbook (for folder: a CSV file) to read.")
 ]
+Sheet = Annotated[
+    str | None, typer.Option(help="The workbook's sheet, if several hold coded clips.")
+]
 Frames = Annotated[
     Path | None, typer.Option(help="The folder of the frames, if the root holds several.")
 ]
@@ -169,6 +172,7 @@ class Run(NamedTuple):
 def run_of(
     dataset: Dataset = None,
     annotations: Annotations = None,
+    sheet: Sheet = None,
     frames: Frames = None,
     task: Task = None,
     clips: ClipsFile = None,
@@ -213,7 +217,7 @@ def run_of(
     fields = {field.name for field in dataclasses.fields(Config)}
     config = Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
     runner = executor_of(given)
-    names = ("dataset", "annotations", "frames", "task", "clips", "micro_only", "set_name")
+    names = ("dataset", "annotations", "sheet", "frames", "task", "clips", "micro_only", "set_name")
     asked = {name: given[name] for name in (*names, "image_size", "crop_face")}
     return Run(config, runner, runner.pick_device(device), asked)
 

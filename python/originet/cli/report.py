@@ -27,6 +27,7 @@ def report_command(
     ] = None,
     dataset: options.Dataset = None,
     annotations: options.Annotations = None,
+    sheet: options.Sheet = None,
     frames: options.Frames = None,
     task: options.Task = None,
     clips: options.ClipsFile = None,
@@ -56,7 +57,7 @@ def report_command(
     images = None
     if paths:
         named = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
-        chosen = {"clips": clips, "micro_only": micro_only, "set_name": set_name}
+        chosen = {"sheet": sheet, "clips": clips, "micro_only": micro_only, "set_name": set_name}
         images = _images(result, paths, {**named, **chosen})
     # The run may have used other versions than those at hand: what it recorded, and no more.
     made_with = {

@@ -64,6 +64,7 @@ def survey(
     root: str | Path,
     *,
     annotations: str | Path | None = None,
+    sheet: str | None = None,
     frames: str | Path | None = None,
     task: str | None = None,
     micro_only: bool = False,
@@ -79,6 +80,7 @@ def survey(
         root: the folder that annotations and frames are searched in, at any depth; for "folder"
             also a CSV file.
         annotations: the workbook (for "folder" a CSV file), if it is not to be searched for.
+        sheet: the workbook's sheet, if several hold coded clips.
         frames: the folder of the frames, if the whole root is not to be searched.
         task: one of `TASKS`; by default "paper" for the paper's four sets, else "original".
         micro_only: leave macro-expressions out; for "cas_me2", which has both.
@@ -100,6 +102,7 @@ def survey(
         "annotations": None if annotations is None else Path(annotations),
         "frames": None if frames is None else Path(frames),
         "micro_only": micro_only or None,
+        "sheet": sheet,
         "set_name": set_name,
     }
     given = {option: value for option, value in options.items() if value is not None}
@@ -117,6 +120,7 @@ def load_dataset(
     root: str | Path,
     *,
     annotations: str | Path | None = None,
+    sheet: str | None = None,
     frames: str | Path | None = None,
     task: str | None = None,
     micro_only: bool = False,

@@ -29,10 +29,11 @@ _DESCRIBED = 6
 
 @dataclass(frozen=True)
 class Book:
-    """A workbook's coded clips.
+    """The coded clips on a sheet of a workbook.
 
     Attributes:
         path: the file.
+        sheet: the sheet's name.
         coded: its clips.
         unusable: rows in which a cell is wrong.
         left_out: rows of another kind than was asked for.
@@ -42,6 +43,7 @@ class Book:
     """
 
     path: Path
+    sheet: str
     coded: Sequence[CodedClip]
     unusable: Sequence[Omission]
     left_out: Sequence[Omission]
@@ -75,8 +77,9 @@ def choose_book(
     dataset: str,
     root: Path,
     annotations: Path | None,
+    sheet: str | None,
     names: Sequence[str],
-    read: Callable[[Path, list[Sheet]], Book | None],
+    read: Callable[[Path, list[Sheet]], list[Book]],
     frames_of: Callable[[Book], tuple[FrameTree, list[str]] | None],
     *,
     looks_for: str,
@@ -87,15 +90,17 @@ def choose_book(
         dataset: the data set's name.
         root: where to search, unless `annotations` says which file it is.
         annotations: the workbook itself, or None.
+        sheet: the name of its sheet, or None if it has one of coded clips.
         names: its usual file names, the preferred one first; other names come after them.
-        read: makes a `Book` of a workbook, None if its header is not the data set's.
+        read: makes a `Book` of each sheet of a workbook whose header is the data set's.
         frames_of: chooses the frames of a workbook's clips, with remarks on them; None where there
             are none that can be the data set's.
         looks_for: what `read` looks for, for messages.
 
     Raises:
         InputError: if no workbook is the data set's, or the one that is named is not; the message
-            tells what was found instead. What `frames_of` raises.
+            tells what was found instead. If coded clips are on several sheets and none is named, or
+            there is no sheet of that name. What `frames_of` raises.
     """
     wanted = f"looked for {', '.join(names)} or another {' or '.join(SUFFIXES)} file"
     wanted += f" with {looks_for}"
@@ -108,18 +113,15 @@ def choose_book(
     passed: list[str] = []
     for path in paths:
         try:
-            entry = _take(dataset, path, read, frames_of)
+            taken += _take(dataset, path, read, frames_of)
         except _NotTaken as reason:
             passed.append(str(reason))
             if path == annotations:
                 break
-        else:
-            taken.append(entry)
     if not taken:
         raise InputError(f"no workbook of {dataset}{_told(root, passed)}; {wanted}")
-    # The first of equals, which is the one that is named or has the preferred name.
-    chosen = taken[0] if annotations else max(taken, key=lambda entry: entry.found)
-    others = [entry for entry in taken if entry is not chosen]
+    chosen = _choose(taken, annotations, sheet)
+    others = [entry for entry in taken if entry.book.path != chosen.book.path]
     remarks = [chosen.book.remark]
     if annotations is None:
         remarks += [f"workbook not taken: {reason}" for reason in passed]
@@ -164,30 +166,57 @@ def _find(root: Path, annotations: Path | None, names: Sequence[str]) -> list[Pa
 def _take(
     dataset: str,
     path: Path,
-    read: Callable[[Path, list[Sheet]], Book | None],
+    read: Callable[[Path, list[Sheet]], list[Book]],
     frames_of: Callable[[Book], tuple[FrameTree, list[str]] | None],
-) -> _Taken:
-    """Reads a workbook and finds its frames.
+) -> list[_Taken]:
+    """Reads a workbook and finds its frames, those of each sheet.
 
     Raises:
         _NotTaken: if it is not the data set's, by its header and what is on disk, or damaged.
     """
     try:
         sheets = read_workbook(path)
-        book = read(path, sheets)
+        books = read(path, sheets)
     except InputError as error:
         raise _NotTaken(error) from error
     owner = workbook_of(sheets)
-    of_another = _NotTaken(f"{path} is the workbook of {owner}")
-    if book is None:
-        known = owner not in (None, dataset)
-        raise of_another if known else _NotTaken(f"{path} {describe(sheets)}")
-    book = replace(book, likely=owner in (None, dataset))
-    found = frames_of(book)
-    count = found[0].count(book.clips) if found else 0
-    if found is None or not (book.likely or count):
-        raise of_another
-    return _Taken(book, *found, count)
+    likely = owner in (None, dataset)
+    taken = []
+    for book in books:
+        found = frames_of(replace(book, likely=likely))
+        count = found[0].count(book.clips) if found else 0
+        if found is not None and (likely or count):
+            taken.append(_Taken(book, *found, count))
+    if not taken:
+        is_other = f"{path} is the workbook of {owner}"
+        raise _NotTaken(f"{path} {describe(sheets)}" if likely else is_other)
+    return taken
+
+
+def _choose(taken: Sequence[_Taken], annotations: Path | None, sheet: str | None) -> _Taken:
+    """Chooses the workbook that is named, or the one with most of its clips; and its sheet.
+
+    Raises:
+        InputError: if no sheet is named where there are several, or there is none of that name.
+    """
+    named = [
+        entry
+        for entry in taken
+        if annotations in (None, entry.book.path)
+        and (sheet is None or entry.book.sheet.strip().lower() == sheet.strip().lower())
+    ]
+    if not named:
+        told = ", ".join(f"{entry.book.sheet} of {entry.book.path}" for entry in taken)
+        raise InputError(f"no sheet of coded clips is called {sheet!r}: there is {told}")
+    # The first of equals, which has the preferred name.
+    chosen = max(named, key=lambda entry: entry.found)
+    sheets = [entry for entry in named if entry.book.path == chosen.book.path]
+    if len(sheets) > 1:
+        told = ", ".join(f"{book.sheet} ({len(book.coded)})" for book, *_ in sheets)
+        raise InputError(
+            f"{chosen.book.path} has coded clips on several sheets, {told}: choose one (--sheet)"
+        )
+    return chosen
 
 
 def _told(root: Path, passed: Sequence[str]) -> str:

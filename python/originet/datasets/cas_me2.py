@@ -25,7 +25,7 @@ from originet.datasets.coded import CodedClip, assemble
 from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import normalize_label
-from originet.datasets.workbook import Sheet, frame_cell
+from originet.datasets.workbook import Sheet, frame_cell, unread
 from originet.errors import InputError
 from originet.video import VIDEO_SUFFIXES, is_junk
 from originet.words import counted
@@ -71,6 +71,7 @@ def survey_cas_me2(
     root: Path,
     *,
     annotations: Path | None = None,
+    sheet: str | None = None,
     frames: Path | None = None,
     task: str = "paper",
     micro_only: bool = False,
@@ -83,20 +84,22 @@ def survey_cas_me2(
     Args:
         root: what was unpacked; the workbook and the frames are searched below it.
         annotations: the workbook, in place of the search.
+        sheet: the sheet of clips to read, where a workbook has several.
         frames: a folder to search for frames in place of `root`.
         task: one of `originet.datasets.tasks.TASKS`.
         micro_only: leave macro-expressions out, which are most of the clips.
 
     Raises:
-        InputError: if there is no workbook of CAS(ME)^2, it lacks a sheet, or there is no tree of
-            frames or no such task.
+        InputError: if there is no workbook of CAS(ME)^2, it lacks a sheet or has several of clips
+            of which none is named, or there is no tree of frames or no such task.
     """
     choice = choose_book(
         "cas_me2",
         root,
         annotations,
+        sheet,
         WORKBOOKS,
-        partial(_read_book, micro_only),
+        partial(_read_books, micro_only),
         lambda book: _choose_frames(frames or root, book),
         looks_for="rows such as 1 | anger1_1 | 557 | 565 | 570",
     )
@@ -118,18 +121,24 @@ def survey_cas_me2(
     return dataclasses.replace(found, left_out=(*found.left_out, *book.left_out))
 
 
-def _read_book(micro_only: bool, path: Path, sheets: list[Sheet]) -> Book | None:
+def _read_books(micro_only: bool, path: Path, sheets: list[Sheet]) -> list[Book]:
     """Reads the three sheets, found by what is on them; a copy may lack the second or third."""
 
-    def first_with(cells: Sequence[str]) -> Sheet | None:
-        return next((sheet for sheet in sheets if _rows_like(sheet, cells)), None)
+    def all_with(cells: Sequence[str]) -> list[Sheet]:
+        return [sheet for sheet in sheets if _rows_like(sheet, cells)]
 
-    clips = first_with(_CLIP_ROW)
-    if clips is None:
-        return None
-    subjects = _read_subjects(path, first_with(_SUBJECT_ROW))
-    codes = _read_codes(path, first_with(_VIDEO_ROW))
-    return Book(path, *_read_clips(path, clips, subjects, micro_only), codes=codes)
+    of_clips, of_subjects, of_videos = map(all_with, (_CLIP_ROW, _SUBJECT_ROW, _VIDEO_ROW))
+    if not of_clips:
+        return []
+    subjects = _read_subjects(path, *of_subjects[:1])
+    codes = _read_codes(path, *of_videos[:1])
+    read = [sheet.name for sheet in (*of_clips, *of_subjects[:1], *of_videos[:1])]
+    books = []
+    for sheet in of_clips:
+        coded, unusable, left_out, remark = _read_clips(path, sheet, subjects, micro_only)
+        remark += unread(sheets, read)
+        books.append(Book(path, sheet.name, coded, unusable, left_out, remark, codes))
+    return books
 
 
 def _rows_like(sheet: Sheet, cells: Sequence[str]) -> list[list[str]]:
@@ -141,7 +150,7 @@ def _rows_like(sheet: Sheet, cells: Sequence[str]) -> list[list[str]]:
     ]
 
 
-def _read_subjects(path: Path, sheet: Sheet | None) -> dict[str, str]:
+def _read_subjects(path: Path, sheet: Sheet | None = None) -> dict[str, str]:
     """Reads rows such as `15 | s15 | 1` into index -> subject."""
     if sheet is None:
         raise InputError(f"{path} has no sheet of subjects (naming rule1: 15 | s15 | 1)")
@@ -149,7 +158,7 @@ def _read_subjects(path: Path, sheet: Sheet | None) -> dict[str, str]:
     return {index: name.lower() for _, name, index, *_ in rows}
 
 
-def _read_codes(path: Path, sheet: Sheet | None) -> dict[str, str]:
+def _read_codes(path: Path, sheet: Sheet | None = None) -> dict[str, str]:
     """Reads rows such as `0101 | disgust1` into video -> code."""
     if sheet is None:
         raise InputError(f"{path} has no sheet of videos (naming rule2: 0101 | disgust1)")

@@ -11,7 +11,7 @@ from originet.datasets.coded import CodedClip, KnownError, assemble
 from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
 from originet.datasets.survey import Omission, Survey
 from originet.datasets.table import normalize_label
-from originet.datasets.workbook import Coding, Sheet, find_coding, frame_cell
+from originet.datasets.workbook import Coding, Sheet, find_codings, frame_cell, unread
 from originet.errors import InputError
 from originet.words import counted
 
@@ -46,7 +46,12 @@ class SheetFormat:
 
 
 def survey_sheet(
-    form: SheetFormat, root: Path, annotations: Path | None, frames: Path | None, task: str
+    form: SheetFormat,
+    root: Path,
+    annotations: Path | None,
+    sheet: str | None,
+    frames: Path | None,
+    task: str,
 ) -> Survey:
     """Surveys a data set as its users unpack it.
 
@@ -54,11 +59,13 @@ def survey_sheet(
         form: how the set lies on disk.
         root: the folder that holds the workbook and the frames, at any depth.
         annotations: the workbook, if it is not to be searched for.
+        sheet: the sheet to read, where a workbook has several of coded clips.
         frames: the folder to search for frames in place of the root.
         task: one of `originet.datasets.tasks.TASKS`.
 
     Raises:
-        InputError: if there is no such folder or task, no workbook of the data set, or no frames.
+        InputError: if there is no such folder or task, no workbook or sheet of the data
+            set, several sheets of coded clips of which none is named, or no frames.
     """
     headings = [form.columns[field][0] for field in form.columns if field not in form.optional]
     trees = cache(partial(find_trees, frames or root, form.subject_of, looks_for=form.layout))
@@ -78,6 +85,7 @@ def survey_sheet(
         form.dataset,
         root,
         annotations,
+        sheet,
         form.workbooks,
         partial(_read, form),
         frames_of,
@@ -100,13 +108,15 @@ def survey_sheet(
     )
 
 
-def _read(form: SheetFormat, path: Path, sheets: list[Sheet]) -> Book | None:
-    coding = find_coding(sheets, form.columns, form.optional)
-    if coding is None:
-        return None
-    coded, unusable = code_rows(path, coding, form.subject_of)
-    rows = len(coded) + len(unusable)
-    return Book(path, coded, unusable, (), f"sheet {coding.sheet.name}: {counted(rows, 'row')}")
+def _read(form: SheetFormat, path: Path, sheets: list[Sheet]) -> list[Book]:
+    codings = find_codings(sheets, form.columns, form.optional)
+    others = unread(sheets, [coding.sheet.name for coding in codings])
+    books = []
+    for coding in codings:
+        coded, unusable = code_rows(path, coding, form.subject_of)
+        name, rows = coding.sheet.name, counted(len(coded) + len(unusable), "row")
+        books.append(Book(path, name, coded, unusable, (), f"sheet {name}: {rows}{others}"))
+    return books
 
 
 def code_rows(

@@ -44,7 +44,12 @@ _FORMAT = SheetFormat(
 
 
 def survey_samm(
-    root: Path, *, annotations: Path | None = None, frames: Path | None = None, task: str = "paper"
+    root: Path,
+    *,
+    annotations: Path | None = None,
+    sheet: str | None = None,
+    frames: Path | None = None,
+    task: str = "paper",
 ) -> Survey:
     """Surveys SAMM as its users unpack it; arguments and errors are those of `survey_sheet`."""
-    return survey_sheet(_FORMAT, root, annotations, frames, task)
+    return survey_sheet(_FORMAT, root, annotations, sheet, frames, task)

@@ -9,7 +9,7 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,15 +183,22 @@ def find_header(
     return None
 
 
-def find_coding(
+def find_codings(
     sheets: Sequence[Sheet], names: Mapping[str, Sequence[str]], optional: Sequence[str] = ()
-) -> Coding | None:
-    """Finds the first sheet that holds the header; arguments are those of `find_header`."""
-    for sheet in sheets:
-        found = find_header(sheet, names, optional)
-        if found is not None:
-            return Coding(sheet, *found)
-    return None
+) -> list[Coding]:
+    """Finds the sheets that hold the header; arguments are those of `find_header`.
+
+    One with nothing below it counts only where no sheet has more.
+    """
+    headers = [(sheet, find_header(sheet, names, optional)) for sheet in sheets]
+    codings = [Coding(sheet, *found) for sheet, found in headers if found is not None]
+    return [coding for coding in codings if any(coding.rows())] or codings[:1]
+
+
+def unread(sheets: Sequence[Sheet], read: Container[str]) -> str:
+    """Names, for a remark, the sheets that hold something and were not read; "" if none."""
+    names = [sheet.name for sheet in sheets if sheet.name not in read and any(map(any, sheet.rows))]
+    return f"; not read: sheet {', '.join(names)}" if names else ""
 
 
 def frame_cell(text: str, where: str) -> int | None:
