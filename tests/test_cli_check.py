@@ -29,6 +29,30 @@ def test_missing_frames_of_a_folder_end_with_exit_code_1(run, tree):
     assert "frames missing between onset and offset: 1\n  s2/sadness-a: 1 (3)\n" in printed
 
 
+def test_a_class_of_one_subject_ends_with_exit_code_1(run, tree, tmp_path):
+    write_folder(tree / "anger" / "s1" / "a", random_frames(4))
+    code, printed, _ = run("check", "folder", tree)
+    assert code == 1 and "none" not in printed.replace("left out by the task: none", "").replace(
+        "corrections: none", ""
+    )
+    told = "class 'anger' occurs with one subject only ('s1')"
+    assert f"what loso would refuse: 1\n  {told}" in printed
+    code, _, err = run("loso", tree, "-o", tmp_path / "out")
+    assert code == 2 and told in err
+
+
+def test_a_bad_row_ends_with_exit_code_1_and_the_others_are_prepared(run, tree, tmp_path):
+    rows = [f"clips/{e}/{s}/a,{s},{e}," for e in ("fear", "sad") for s in ("s1", "s2")]
+    rows.insert(2, "clips/gone,s1,fear,0")
+    path = tmp_path / "list.csv"
+    path.write_text("\n".join(["path,subject,emotion,offset", *rows]))
+    code, printed, _ = run("check", "folder", path)
+    assert code == 1 and "unusable clips: 1\n" in printed
+    assert f"{path}, line 4 (s1/gone, fear): no such file or folder: " in printed
+    code, printed, _ = run("prepare", "folder", path, "-o", tmp_path / "out", "--image-size", 16)
+    assert code == 0 and "4 of 4 clips" in printed and f"{path}, line 4 (s1/gone)" in printed
+
+
 def test_a_second_sheet_is_asked_for_and_chosen(run, tmp_path):
     rows = [["1", c.clip, None, *c[2:5], None, 4, c.emotion] for c in CLIPS[:2]]
     write_casme2(tmp_path)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import shutil
 
 import cv2
@@ -10,6 +11,7 @@ from clips import random_frames, write_folder, write_video
 from originet.datasets import make_table, survey
 from originet.datasets.survey import Correction, Gap, Omission, Survey
 from originet.errors import InputError
+from originet.splits import check_table
 from originet.validate import count_clips, to_json, to_text, validate
 
 
@@ -18,6 +20,13 @@ def tree(tmp_path):
     for emotion, subject, clip in (("sad", "s1", "a"), ("sad", "s2", "a"), ("fear", "s2", "b")):
         write_folder(tmp_path / emotion / subject / clip, random_frames(4))
     return tmp_path
+
+
+@pytest.fixture
+def sound(tree):
+    """A tree that can be evaluated."""
+    write_folder(tree / "fear" / "s1" / "b", random_frames(4))
+    return tree
 
 
 def paper_set(labels):
@@ -42,11 +51,46 @@ def paper_set(labels):
     return Survey("casme2", "paper", make_table(rows), False, None, "frames")
 
 
-def test_a_sound_set_has_no_faults(tree):
+def test_a_sound_set_has_no_faults(sound):
     calls = []
-    result = validate(survey("folder", tree), jobs=2, progress=lambda *call: calls.append(call))
-    assert result.faults == [] and result.sound
-    assert calls == [(1, 3), (2, 3), (3, 3)]
+    result = validate(survey("folder", sound), jobs=2, progress=lambda *call: calls.append(call))
+    assert result.faults == [] and result.refused == [] and result.sound
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    for title in (
+        "unusable clips",
+        "unreadable pictures and changing sizes",
+        "what loso would ref",
+    ):
+        assert re.search(f"^{title}.*: none$", to_text(result), re.MULTILINE)
+
+
+def test_what_loso_would_refuse_is_found(tree):
+    result = validate(survey("folder", tree), pictures=False)
+    (reason,) = result.refused
+    assert reason.startswith("class 'fear' occurs with one subject only ('s2')")
+    assert not result.sound and to_json(result)["refused"] == [reason]
+    text = to_text(result)
+    assert f"what loso would refuse: 1\n  {reason}\n" in text
+    assert "unusable clips" not in text and "frames missing" not in text
+    with pytest.raises(InputError) as caught:
+        check_table(result.found.table)
+    assert str(caught.value) == reason
+
+
+def test_all_that_loso_would_refuse_is_found(tree):
+    shutil.rmtree(tree / "sad" / "s1")
+    result = validate(survey("folder", tree))
+    assert result.refused == ["leave-one-subject-out needs at least 2 subjects, got 1"]
+    shutil.rmtree(tree / "sad")
+    (tree / "fear" / "s3" / "empty").mkdir(parents=True)
+    result = validate(survey("folder", tree))
+    assert [reason.split(" needed")[0] for reason in result.refused] == [
+        "leave-one-subject-out needs at least 2 subjects, got 1",
+        "at least 2 classes are",
+    ]
+    assert "unusable clips: 1\n" in to_text(result)
+    shutil.rmtree(tree / "fear" / "s2")
+    assert "subjects, got 0" in to_text(validate(survey("folder", tree)))
 
 
 def test_every_unreadable_picture_is_named(tree):
@@ -90,13 +134,14 @@ def test_missing_frames_of_a_folder_are_told(tree):
     assert to_json(result)["gaps"] == [{"subject": "s2", "clip": "a", "missing": 1, "numbers": "3"}]
 
 
-def test_missing_frames_are_not_said_to_be_none_where_they_were_not_looked_for(tree):
+def test_missing_frames_are_not_said_to_be_none_where_they_were_not_looked_for(sound):
+    tree = sound
     assert f"{GAPS}none\n" in to_text(validate(survey("folder", tree), pictures=False))
     for name in ("c.avi", "d.avi"):
         write_video(tree / "fear" / "s1" / name, random_frames(4))
     found = survey("folder", tree)
     assert f"{GAPS}none (not looked for in 2 videos)\n" in to_text(validate(found))
-    for folder in ("sad", "fear/s2"):
+    for folder in ("sad", "fear/s2", "fear/s1/b"):
         shutil.rmtree(tree / folder)
     assert f"{GAPS}not looked for in videos\n" in to_text(validate(survey("folder", tree)))
 

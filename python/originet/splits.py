@@ -30,9 +30,8 @@ def subject_splits(
         InputError: If there are fewer than 2 subjects.
     """
     groups = np.asarray(subjects, dtype=str)
-    count = len(np.unique(groups))
-    if count < 2:
-        raise InputError(f"leave-one-subject-out needs at least 2 subjects, got {count}")
+    if too_few := _too_few(len(np.unique(groups))):
+        raise InputError(too_few)
     from sklearn.model_selection import LeaveOneGroupOut  # here, as every command would wait for it
 
     return iter(LeaveOneGroupOut().split(groups, groups=groups))
@@ -53,31 +52,52 @@ def check_table(
         InputError: If a column or a value in it is missing, a clip stands in the table twice,
             there are fewer than 2 subjects or classes, or a class occurs with a single subject.
     """
+    for fault in _faults(table):
+        raise InputError(fault)
+    labels = table["label"].astype(str)
+    classes = tuple(sorted(set(labels)))
+    indices = np.searchsorted(np.array(classes), labels.to_numpy(dtype=str))
+    return people(table).to_numpy(dtype=str), classes, indices.astype(np.int64)
+
+
+def evaluation_faults(table: ClipTable) -> list[str]:
+    """Returns all that `check_table` would refuse a table for, the first reason first."""
+    return list(_faults(table))
+
+
+def _faults(table: ClipTable) -> Iterator[str]:
     missing = [c for c in _COLUMNS if c not in table.columns]
     if missing:
-        raise InputError(f"table has no column {', '.join(missing)}")
+        yield f"table has no column {', '.join(missing)}"
+        return
     for column in _COLUMNS:
         empty = np.flatnonzero(table[column].isna())
         if len(empty) > 0:
-            raise InputError(f"table has no {column} in row {empty[0]}, counted from 0")
+            yield f"table has no {column} in row {empty[0]}, counted from 0"
     subjects = people(table)
-    subject_splits(subjects.to_numpy())
+    too_few = _too_few(subjects.nunique())
+    if too_few:
+        yield too_few
     doubled = table[table.duplicated(KEY)]
     if len(doubled) > 0:
-        raise InputError(f"table holds clip {'/'.join(map(str, doubled.iloc[0][KEY]))} twice")
+        yield f"table holds clip {'/'.join(map(str, doubled.iloc[0][KEY]))} twice"
     labels = table["label"].astype(str)
-    classes = tuple(sorted(set(labels)))
+    classes = sorted(set(labels))
     if len(classes) < 2:
-        raise InputError(f"at least 2 classes are needed, got {len(classes)} ({classes[0]!r})")
-    for name in classes:
+        found = f" ({classes[0]!r})" if classes else ""
+        yield f"at least 2 classes are needed, got {len(classes)}{found}"
+    for name in [] if too_few else classes:
         having = sorted(set(subjects[labels == name]))
         if len(having) == 1:
-            raise InputError(
+            yield (
                 f"class {name!r} occurs with one subject only ({having[0]!r}); with that subject "
                 "left out it cannot be learned: add subjects, or merge or drop the class"
             )
-    indices = np.searchsorted(np.array(classes), labels.to_numpy(dtype=str))
-    return subjects.to_numpy(dtype=str), classes, indices.astype(np.int64)
+
+
+def _too_few(subjects: int) -> str:
+    needed = "leave-one-subject-out needs at least 2 subjects"
+    return f"{needed}, got {subjects}" if subjects < 2 else ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from originet.datasets.table import clip_list_hash, people
 from originet.datasets.tasks import PAPER_SUBJECTS, published
 from originet.errors import InputError
 from originet.files import sha256
+from originet.splits import evaluation_faults
 from originet.video import is_video, iter_frames, read_image
 
 
@@ -46,9 +47,15 @@ class Validation:
     faults: Sequence[Fault] | None
 
     @property
+    def refused(self) -> list[str]:
+        """Why the clips cannot be evaluated by leaving subjects out."""
+        return evaluation_faults(self.found.table)
+
+    @property
     def sound(self) -> bool:
-        """Whether every annotated clip of the task can be used, and no picture is at fault."""
-        return not self.found.unusable and not self.found.gaps and not self.faults
+        """Whether every annotated clip of the task can be used and evaluated, all frames whole."""
+        found = self.found
+        return not (found.unusable or found.gaps or self.faults or self.refused)
 
 
 def validate(
@@ -153,20 +160,22 @@ def to_text(result: Validation) -> str:
         lines.append(f"annotations: {found.annotations} (SHA-256 {sha256(found.annotations)})")
     lines += found.remarks
     lines += ["", count_clips(found).to_string(), ""]
-    lines += _section("corrections", [_correction(entry) for entry in found.corrections])
-    lines += _section("unusable clips", [_omission(entry) for entry in found.unusable])
-    lines += _section("left out by the task", [_omission(entry) for entry in found.left_out])
+    sections = [
+        _section("corrections", [_correction(entry) for entry in found.corrections]),
+        _section("left out by the task", [_omission(entry) for entry in found.left_out]),
+    ]
     if found.skipped:
-        named = [f"{name}: {reason}" for name, reason in found.skipped.items()]
-        lines += _section("not taken", named)
-    lines += _missing_frames(found)
-    if result.faults is None:
-        lines.append("pictures: not read")
-    else:
-        lines += _section(
-            "unreadable pictures and changing sizes",
-            [f"{fault.subject}/{fault.clip}: {fault.reason}" for fault in result.faults],
-        )
+        passed = [f"{name}: {reason}" for name, reason in found.skipped.items()]
+        sections.append(_section("not taken", passed))
+    problems = [
+        _section("unusable clips", [_omission(entry) for entry in found.unusable]),
+        _missing_frames(found),
+        _faulty_pictures(result.faults),
+        _section("what loso would refuse", result.refused),
+    ]
+    # A "none" beside problems of another kind reads as if there were none at all.
+    sections += [part for part in problems if result.sound or not part[0].endswith(": none")]
+    lines += [line for part in sections for line in part]
     lines.append(f"clip list SHA-256: {clip_list_hash(found.table)}")
     return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
 
@@ -193,9 +202,19 @@ def to_json(result: Validation) -> dict[str, Any]:
         "published": told and told._asdict(),
         "difference": rows.get("difference"),
         "faults": None if result.faults is None else [fault._asdict() for fault in result.faults],
+        "refused": result.refused,
         "clip_list_sha256": clip_list_hash(found.table),
         **found.account(),
     }
+
+
+def _faulty_pictures(faults: Sequence[Fault] | None) -> list[str]:
+    if faults is None:
+        return ["pictures: not read"]
+    return _section(
+        "unreadable pictures and changing sizes",
+        [f"{fault.subject}/{fault.clip}: {fault.reason}" for fault in faults],
+    )
 
 
 def _missing_frames(found: Survey) -> list[str]:
