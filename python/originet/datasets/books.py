@@ -184,9 +184,9 @@ def _take(
     taken = []
     for book in books:
         found = frames_of(replace(book, likely=likely))
-        count = found[0].count(book.clips) if found else 0
-        if found is not None and (likely or count):
-            taken.append(_Taken(book, *found, count))
+        there = found[0].count(book.clips) if found else 0
+        if found is not None and (likely or there):
+            taken.append(_Taken(book, *found, there))
     if not taken:
         is_other = f"{path} is the workbook of {owner}"
         raise _NotTaken(f"{path} {describe(sheets)}" if likely else is_other)

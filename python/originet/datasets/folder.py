@@ -337,10 +337,9 @@ def _row(
     manifest: Manifest, clip: _Clip, emotion: str, label: str, own_name: str
 ) -> tuple[ClipRow, list[Correction]]:
     cells = dict.fromkeys(_OPTIONAL, "") | dict(clip.cells)
-    places = [cells[name] for name in ("onset", "apex", "offset")]
     files = clip_frames(clip.path)
     fps = _rate(cells["fps"]) or manifest.fps
-    timed = any(seconds_of(place) is not None for place in places)
+    timed = any(seconds_of(cells[name]) is not None for name in ("onset", "apex", "offset"))
     if timed and math.isnan(fps) and is_video(files):
         fps = video_info(files[0]).fps or math.nan
     footage = _Footage(clip.path, files, fps)
