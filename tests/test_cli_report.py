@@ -141,6 +141,110 @@ def test_ablation_reports_a_row_that_failed(run, made, tmp_path, monkeypatch):
     assert "Row Sig failed: " in page.text and "no <sigmoid> here" in page.text
 
 
+def test_compare_writes_a_report_beside_the_papers_figures(run, tree, tmp_path):
+    out = tmp_path / "out"
+    rows = ("--network", "OrigiNet", "--network", "LBP-TOP", "--network", "VGG-16")
+    code, printed, err = run("compare", tree, "-o", out, "--image-size", 16, *QUICK, *rows)
+    assert code == 2 and "1 of 3 rows could not be evaluated:" in err  # VGG-16 needs 32 pixels
+    assert f"to be read in {out / 'report.html'}" in printed
+    html = (out / "report.html").read_text()
+    page = Page(html)
+    assert "<title>Comparison on folder, protocol strict</title>" in html
+    records = {each["row"]: each for each in json.loads((out / "compare.json").read_text())["rows"]}
+    for name in ("OrigiNet", "LBP-TOP"):
+        interval = json.loads((out / name / "results.json").read_text())["intervals"]
+        low, high = interval["pooled_accuracy"]
+        (scores, *_) = (row for row in page.rows if row[0] == name)
+        assert scores == [
+            name,
+            f"{100 * records[name]['pooled_accuracy']:.1f} %",
+            f"{100 * low:.1f} to {100 * high:.1f} %",
+            *(f"{100 * records[name][key]:.1f} %" for key in ("fold_accuracy", "uf1", "uar")),
+            "-",
+        ]
+    assert ["VGG-16", "failed", "-", "-", "-", "-", "-"] in page.rows
+    assert "VGG-16 could not be evaluated: VGG-16 needs images of 32 pixels" in page.text
+    (size,) = (row for row in page.rows if row[0] == "OrigiNet" and len(row) == 11)
+    assert size[1:3] == [
+        f"{records['OrigiNet']['parameters']:,}",
+        f"{records['OrigiNet']['milliseconds']:.1f}",
+    ]
+    assert size[-3:] == ["≠ 10", "1.8M", "14.3"]
+    assert "Not as the paper's figures" in page.text
+    assert ["clip list (SHA-256)", records["OrigiNet"]["clip_list_sha256"]] in page.rows
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("ablation", ("--row", "LFC", "--row", "WDy", "--seed", 0, "--seed", 1)),
+        ("compare", ("--network", "OrigiNet", "--network", "LBP-TOP", "--network", "VGG-16")),
+    ],
+)
+def test_tables_are_reported_again_from_their_folder(run, tree, tmp_path, command, options):
+    out = tmp_path / "out"
+    run(command, tree, "-o", out, "--image-size", 16, *QUICK, *options)
+    first = up_to_made_with(out)
+    assert "<h2>Settings</h2>" in first
+    (out / "report.html").unlink()
+    tree.rename(tmp_path / "moved")  # neither clips nor networks are needed
+    code, printed, err = run("report", out)
+    assert (code, printed, err) == (0, f"Report: {out / 'report.html'}\n", "")
+    assert up_to_made_with(out) == first
+    assert "report made again by" in (out / "report.html").read_text()
+    for arguments, message in (
+        ((out, tmp_path / "moved"), f"`originet {command}` has no pictures"),
+        ((out, "--tensorboard", tmp_path / "logs"), f"the folder of one network, as one in {out}"),
+    ):
+        code, _, err = run("report", *arguments)
+        assert code == 2 and message in err and err.count("\n") == 1
+    path = out / f"{command}.json"
+    for text in ("[]", "{}", '{"rows": [{"row": "none"}]}', path.read_text().replace("LFC", "x")):
+        before, _ = path.read_bytes(), path.write_text(text)
+        if before != path.read_bytes():
+            code, _, err = run("report", out)
+            assert code == 2 and err.startswith(f"error: {path}") and err.count("\n") == 1, err
+        path.write_bytes(before)
+
+
+def test_a_reproduction_is_reported_again_without_training(run, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    arguments = ("reproduce", "-o", out, "--quick", "--image-size", 16, "--network", "OrigiNet")
+    run(*arguments)  # the networks of some pictures need larger images: exit code 2
+    first = up_to_made_with(out)
+    folds = {path: path.stat().st_mtime_ns for path in out.rglob("folds/*.json")}
+    assert folds
+    (out / "report.html").write_text("")
+    code, printed, err = run("report", out)
+    assert f"Report: {out / 'report.html'}" in printed and code in (0, 2), err
+    assert up_to_made_with(out) == first
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("folds/*.json")} == folds
+    (out / "report.html").unlink()
+    code, _, err = run("report", out)
+    assert code == 2 and err == f"error: {out} is not finished: run the same command again\n"
+    code, printed, err = run("report", out / "ablation")
+    assert code == 0 and f"Report: {out / 'ablation' / 'report.html'}" in printed, err
+
+
+def test_folders_of_no_run_are_told_what_was_looked_for(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "none"):
+        code, _, err = run("report", folder)
+        assert code == 2 and err.count("\n") == 1
+        for name in ("results.json", "ablation.json", "compare.json", "config.json"):
+            assert name in err
+    (tmp_path / "demo" / "clips").mkdir(parents=True)
+    (tmp_path / "demo" / "loso").mkdir()
+    (tmp_path / "demo" / "loso" / "config.json").write_text("{}")
+    code, _, err = run("report", tmp_path / "demo")
+    assert code == 2 and f"`originet demo -o {tmp_path / 'demo'}` makes its report" in err
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "config.json").write_text('{"config": {}}')
+    code, _, err = run("report", study)
+    assert code == 2 and f"{study} is not finished" in err
+
+
 def test_bad_input_of_report(run, finished, tree, made, tmp_path):
     other = write_tree(tmp_path / "other", subjects=2)
     make(write_tree(tmp_path / "rank tree", subjects=3), tmp_path / "rank", "rank")

@@ -31,7 +31,8 @@ from originet.fold import ModelFactory
 from originet.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
 from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
-from originet.rundir import write_json
+from originet.rundir import read_json, write_json
+from originet.saved_results import read_results
 from originet.study import Variant, run_study
 
 DYNAMIC = "rank"
@@ -349,6 +350,31 @@ def run_ablation(
         write_json(Path(out) / "ablation.json", ablation.to_json())
         _write_csv(Path(out) / "ablation.csv", ablation.records())
     return ablation
+
+
+def read_ablation(directory: str | Path) -> Ablation:
+    """Reads the results of a finished study again.
+
+    Args:
+        directory: Where `run_ablation` wrote them.
+
+    Returns:
+        The rows of its last call.
+
+    Raises:
+        InputError: If there are none, or they are damaged.
+    """
+    path = Path(directory) / "ablation.json"
+    told = read_json(path)
+    try:
+        records = told["rows"]
+        failed = {each["row"]: each["failed"] for each in records if each["failed"] is not None}
+        rows = rows_named([each["row"] for each in records])
+        config = Config.from_dict(told["config"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # InputError among them
+        raise InputError(f"{path} is damaged: {error}") from error
+    names = [row.name for row in rows if row.name not in failed]
+    return Ablation(rows, config, {n: read_results(Path(directory) / n) for n in names}, failed)
 
 
 def _write_csv(path: Path, records: Sequence[dict[str, Any]]) -> None:

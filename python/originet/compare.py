@@ -8,7 +8,7 @@ Reference: Verma et al., arXiv:2005.07991, Tables III, IV and V.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,15 @@ from originet.device import arithmetic, pick_device
 from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.files import write_atomically
-from originet.lbp_top import LbpTopResult, pattern_function, run_lbp_top
+from originet.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
 from originet.prediction import to_input
 from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
-from originet.rundir import claim, write_json
+from originet.rundir import claim, read_json, write_json
+from originet.saved_results import read_results
 from originet.splits import sort_clips
 from originet.study import NothingEvaluated, Variant, run_study
-from originet.timing import Row
 from originet.words import counted
 
 LBP_TOP = "LBP-TOP"
@@ -65,10 +65,12 @@ class InferenceTimes(dict[str, float]):
         reliable: whether the rounds of each agree, see `originet.timing.Row.reliable`.
     """
 
-    def __init__(self, rows: Sequence[Row] = ()) -> None:
-        """Takes the times of bench rows."""
-        super().__init__({row.provider: row.median_us / 1e3 for row in rows})
-        self.reliable = {row.provider: row.reliable for row in rows}
+    def __init__(
+        self, medians: Mapping[str, float] | None = None, reliable: Mapping[str, bool] | None = None
+    ) -> None:
+        """Takes the medians, and which of them are reliable."""
+        super().__init__(medians or {})
+        self.reliable = dict(reliable or {})
 
 
 @dataclass(frozen=True)
@@ -367,6 +369,52 @@ def run_comparison(
     return comparison
 
 
+def read_comparison(directory: str | Path) -> Comparison:
+    """Reads the results of a finished comparison again.
+
+    Args:
+        directory: Where `run_comparison` wrote them.
+
+    Returns:
+        The rows of its last call. Predictions of LBP-TOP are in the order of the clips' names.
+
+    Raises:
+        InputError: If there are none, or they are damaged.
+    """
+    directory = Path(directory)
+    path = directory / "compare.json"
+    told = read_json(path)
+    try:
+        records = {each["row"]: each for each in told["rows"] if each["kind"] != "quoted"}
+        names = rows_named(list(records))
+        timed = {name: each for name, each in records.items() if each["milliseconds"] is not None}
+        failed = {n: each["failed"] for n, each in records.items() if each["failed"] is not None}
+        comparison = Comparison(
+            rows=names,
+            config=Config.from_dict(told["config"]),
+            dataset=told["dataset"],
+            classes=tuple(told["classes"]),
+            clips=told["clips"],
+            majority_accuracy=told["majority_accuracy"],
+            clip_list_sha256=told["clip_list_sha256"],
+            results={},
+            failed=failed,
+            milliseconds=InferenceTimes(
+                {name: each["milliseconds"] for name, each in timed.items()},
+                {name: each.get("milliseconds_reliable", True) for name, each in timed.items()},
+            ),
+            device=next((each["device"] for each in timed.values()), ""),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # InputError among them
+        raise InputError(f"{path} is damaged: {error}") from error
+    results = {
+        name: (read_lbp_top if name == LBP_TOP else read_results)(directory / name)
+        for name in names
+        if name not in failed
+    }
+    return replace(comparison, results=results)
+
+
 def inference_times(
     networks: Sequence[Network],
     classes: int,
@@ -407,4 +455,7 @@ def inference_times(
     case = Case("compare", "inference", device, image.dtype, shape, "channels_last", 0, calls)
     with arithmetic("float32", device):  # as predictions are made
         rows = time_case(case, budget=budget * len(calls))
-    return InferenceTimes(rows)
+    return InferenceTimes(
+        {row.provider: row.median_us / 1e3 for row in rows},
+        {row.provider: row.reliable for row in rows},
+    )

@@ -300,6 +300,36 @@ def run_lbp_top(
     return result
 
 
+def read_lbp_top(directory: Path) -> LbpTopResult:
+    """Reads a finished result again.
+
+    Args:
+        directory: Where `run_lbp_top` wrote it.
+
+    Returns:
+        The result, its predictions in the order of the clips' names.
+
+    Raises:
+        InputError: If there is none, or it is damaged.
+    """
+    path = directory / "results.json"
+    if not path.is_file():
+        raise InputError(f"{directory} holds no results.json of LBP-TOP")
+    predicted, seconds = _read(path)
+    told = read_json(path)
+    try:
+        intervals = {k: v for k, v in told["intervals"].items() if k not in metrics.BOOTSTRAP}
+        return LbpTopResult(
+            y_pred=predicted,
+            metrics=told["metrics"],
+            intervals={name: (low, high) for name, (low, high) in intervals.items()},
+            confusion=np.asarray(told["confusion"], np.int64),
+            seconds=seconds,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
 def _read(path: Path) -> tuple[NDArray[np.int64], float]:
     """Reads the predictions of a finished run and the seconds that it took."""
     told = read_json(path)

@@ -33,7 +33,7 @@ def compare_command(
     other than OrigiNet need torchvision and timm; LBP-TOP needs scikit-image, and the clips'
     frames, also where a store holds their images.
     """
-    from originet import compare
+    from originet import compare, compare_report, report
     from originet.cli.clips import read_clips
 
     config = run.config
@@ -60,10 +60,12 @@ def compare_command(
             executor=run.executor,
             progress=lambda name, done, total: shown[name](done, total),
         )
+    page = out / report.NAME
+    compare_report.write_comparison_report(page, result, report.environment(run.device))
     records = result.records()
     _print_scores(result, records)
     _print_sizes(result, records)
-    console.print(f"Results: {escape(str(out))}", soft_wrap=True)
+    console.print(escape(f"Results: {out}, to be read in {page}"), soft_wrap=True)
     if result.failed:
         complain_of(
             f"{len(result.failed)} of {counted(len(rows), 'row')} could not be evaluated:",
@@ -74,8 +76,9 @@ def compare_command(
 
 def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Tables III and IV, in 80 columns, and what holds for all rows."""
+    from originet import compare_report
     from originet.cli.by_dataset import print_datasets
-    from originet.protocol import LEAK, describe, is_leaky
+    from originet.protocol import describe
 
     several = len(result.config.seeds) > 1
     seeds = f", mean ± deviation of {len(result.config.seeds)} seeds" if several else ""
@@ -91,25 +94,14 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
         table.add_row(record["row"], *_scores(record, several), told)
     console.print(table)
     print_datasets(result.results, result.classes, result.majority_accuracy, several=several)
-    lines = [
-        *([LEAK] if is_leaky(result.config.protocol) else []),
-        f"Majority-class baseline: {100 * result.majority_accuracy:.2f} %",
-        f"Clip list: sha256 {result.clip_list_sha256}",
-    ]
-    if result.quoted:
-        rows = ", ".join(f"{row.name} {row.task}".strip() for row in result.quoted)
-        lines.append(
-            f"Quoted: the paper's figures of other publications, not measured here: {rows}."
-        )
-    if result.departures:
-        setting = "its data sets and classes, 128 pixels, protocol paper"
-        lines.append(f"Not as the paper's figures ({setting}): {', '.join(result.departures)}.")
-    for line in lines:
+    for line in compare_report.notes(result):
         console.print(escape(line), soft_wrap=True, highlight=False)
 
 
 def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Table V, in 80 columns."""
+    from originet import compare_report
+
     networks = [record for record in records if record["kind"] == "network"]
     if not networks:
         return
@@ -131,14 +123,6 @@ def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
     for head in (*heads, "paper:\nlayers", "\npar.", "\nMB"):
         table.add_column(head, justify="right")
     for record in networks:
-        agree = [record[name] for name in ("layers_agree_as", "parameters_agree")]
-        agree.append(record["memory_agrees_at_bytes"])
-        names = ("paper_layers", "paper_parameters_millions", "paper_memory_mb")
-        units = ("", "M", "")
-        paper = [
-            f"{'' if agreeing else '≠ '}{record[name]}{unit}"
-            for agreeing, name, unit in zip(agree, names, units, strict=True)
-        ]
         milliseconds = record["milliseconds"]
         table.add_row(
             record["row"],
@@ -149,16 +133,10 @@ def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
             _millions(record["published_parameters"]),
             f"{record['published_mib_4_bytes']:.1f}",
             f"{record['published_mib_8_bytes']:.1f}",
-            *paper,
+            *compare_report.size_marks(record),
         )
     console.print(table)
-    reliable = result.milliseconds.reliable
-    doubtful = ", ".join(name for name, each in reliable.items() if not each)
-    for line in (
-        "Published: with the 1000 outputs of ImageNet, OrigiNet with 4 classes at 128 pixels.",
-        "Depth: the layers on the longest way. ≠: ours, rounded or cut off, is not the paper's.",
-        *([f"Unreliable times, as where other programs run: {doubtful}."] if doubtful else []),
-    ):
+    for line in compare_report.size_notes(result):
         console.print(line, soft_wrap=True, highlight=False)
 
 

@@ -1,5 +1,6 @@
 """`originet report`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,22 +8,28 @@ import typer
 from rich.markup import escape
 
 from originet.cli import options
-from originet.console import console
+from originet.console import complain_of, console
 from originet.errors import InputError
 from originet.words import counted
 
 if TYPE_CHECKING:
-    from originet.result import LosoResult
-    from originet.saved_results import ClipImages
+    from originet.cli.clips import Clips
+    from originet.config import Config
 
 
 def report_command(
-    run: Annotated[Path, typer.Argument(help="Folder of the results of `originet loso`.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of the results of `originet loso`, `ablation`, `compare` or `reproduce`."
+        ),
+    ],
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="PATH",
-            help="What the run was given, stores or a data set's root, for the pictures.",
+            help="What `loso` or `reproduce` was given, stores or a data set's root, for the "
+            "pictures.",
         ),
     ] = None,
     dataset: options.Dataset = None,
@@ -42,51 +49,154 @@ def report_command(
     ] = None,
 ) -> None:
     """Write the report of a finished run again, or TensorBoard logs."""
-    from originet import report, tensorboard, timing
-    from originet.saved_results import read_results
-
-    result = read_results(run)
+    kind = _kind(run)
+    named = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
+    chosen = {"sheet": sheet, "clips": clips, "micro_only": micro_only, "set_name": set_name}
+    of_a_root = {**named, **chosen}
     if logs is not None:
         if paths:
             raise InputError(f"--tensorboard draws no pictures: leave {paths[0]} out")
-        count = tensorboard.write_logs(result, logs)
-        console.print(
-            escape(f"{counted(count, 'fold')}: tensorboard --logdir {logs}"), soft_wrap=True
+        _write_logs(run, kind, logs)
+    elif kind == "loso":
+        _loso_again(run, paths, of_a_root)
+    elif kind == "reproduce":
+        _reproduction_again(run, paths, of_a_root)
+    elif paths:
+        raise InputError(f"the report of `originet {kind}` has no pictures: leave {paths[0]} out")
+    else:
+        _table_again(run, kind)
+
+
+def _kind(run: Path) -> str:
+    """Returns the name of the command whose results lie in a folder.
+
+    Raises:
+        InputError: If there are none, or they are not complete.
+    """
+    from originet.rundir import read_json
+
+    for name, kind in (
+        ("results.json", "loso"),
+        ("ablation.json", "ablation"),
+        ("compare.json", "compare"),
+    ):
+        if (run / name).is_file():
+            return kind
+    if (run / "clips").is_dir() and (run / "loso" / "config.json").is_file():
+        raise InputError(f"{run} is a demonstration: `originet demo -o {run}` makes its report")
+    config = run / "config.json"
+    if not config.is_file():
+        raise InputError(
+            f"{run} holds no results.json of `originet loso`, no ablation.json, no compare.json "
+            "and no config.json of `originet reproduce`"
         )
-        return
+    if "quick" in read_json(config) and (run / "report.html").is_file():
+        return "reproduce"
+    raise InputError(f"{run} is not finished: run the same command again")
+
+
+def _write_logs(run: Path, kind: str, logs: Path) -> None:
+    """Writes the curves of one network's folds."""
+    from originet import tensorboard
+    from originet.saved_results import read_results
+
+    if kind != "loso":
+        raise InputError(f"--tensorboard takes the folder of one network, as one in {run}")
+    folds = counted(tensorboard.write_logs(read_results(run), logs), "fold")
+    console.print(escape(f"{folds}: tensorboard --logdir {logs}"), soft_wrap=True)
+
+
+def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
+    from originet.report import NAME, write_loso_report
+    from originet.saved_results import clip_images, read_results
+
+    result = read_results(run)
     images = None
     if paths:
-        named = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
-        chosen = {"sheet": sheet, "clips": clips, "micro_only": micro_only, "set_name": set_name}
-        images = _images(result, paths, {**named, **chosen})
-    # The run may have used other versions than those at hand: what it recorded, and no more.
-    made_with = {
-        **{name: str(value) for name, value in result.compute.items()},
-        "report made again by": f"originet {timing.originet_version()}",
-    }
-    path = run / report.NAME
-    report.write_loso_report(path, result, made_with, images)
+        method = result.config.method
+        clips = _clips(paths, result.config, [method], of_a_root)
+        images = clip_images(result, clips.table, clips.images[method])
+    write_loso_report(run / NAME, result, _made_again(result.compute), images)
     left_out = "" if paths else ", without pictures of clips: they need the run's PATH"
-    console.print(escape(f"Report: {path}{left_out}"), soft_wrap=True)
+    console.print(escape(f"Report: {run / NAME}{left_out}"), soft_wrap=True)
 
 
-def _images(
-    result: "LosoResult",
-    paths: list[Path],
-    chosen: dict[str, Any],
-) -> "ClipImages":
+def _table_again(run: Path, kind: str) -> None:
+    """Writes the report of an ablation or a comparison."""
+    from originet.report import NAME
+    from originet.rundir import read_json
+
+    made_with = _made_again(read_json(run / "config.json").get("compute", {}))
+    if kind == "ablation":
+        from originet.ablation import read_ablation
+        from originet.ablation_report import write_ablation_report
+
+        write_ablation_report(run / NAME, read_ablation(run), made_with)
+    else:
+        from originet.compare import read_comparison
+        from originet.compare_report import write_comparison_report
+
+        write_comparison_report(run / NAME, read_comparison(run), made_with)
+    console.print(escape(f"Report: {run / NAME}"), soft_wrap=True)
+
+
+def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
+    """Runs a finished reproduction again, which finds all folds and networks there."""
+    from originet import ablation, compare, reproduce
+    from originet.config import Config
+    from originet.executors import Serial
+    from originet.rundir import read_json
+
+    told = read_json(run / "config.json")
+    compared = run / "compare"
+    try:
+        config = Config.from_dict(told["config"])
+        device, threads = told["compute"]["device"], told["compute"].get("threads")
+        quick = told["quick"]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{run / 'config.json'} is damaged: {error}") from error
+    own = run / reproduce.CLIPS
+    if not paths and not own.is_dir():
+        raise InputError(f"{run} needs its clips for the report: name the PATH that it was given")
+    clips = _clips(paths or [own], config, ablation.methods_of(ablation.ROWS, config), of_a_root)
+    found = (compared / "compare.json").is_file()
+    made = reproduce.run_reproduction(
+        clips.table,
+        clips.images,
+        config,
+        out=run,
+        rows=compare.read_comparison(compared).rows if found else None,
+        cuts=clips.cuts,
+        quick=quick,
+        device=device,
+        executor=Serial(threads=threads),
+    )
+    console.print(escape(f"Report: {made.report}"), soft_wrap=True)
+    if made.failed:
+        complain_of(f"{counted(len(made.failed), 'part')} could not be made:", made.failed)
+        raise typer.Exit(2)
+
+
+def _made_again(compute: dict[str, Any]) -> dict[str, str]:
+    """What a report is made with. The run may have used other versions than those at hand."""
+    from originet.timing import originet_version
+
+    facts = {name: str(value) for name, value in compute.items()}
+    return {**facts, "report made again by": f"originet {originet_version()}"}
+
+
+def _clips(
+    paths: Sequence[Path], config: "Config", methods: Sequence[str], of_a_root: dict[str, Any]
+) -> "Clips":
     """Reads or makes the images of the run's clips, with the settings of the run."""
     from originet import store
     from originet.cli.clips import read_clips
-    from originet.saved_results import clip_images
 
-    config = result.config
     stored = any(map(store.is_store, paths))  # of several, some may have had their faces cut out
-    clips = read_clips(
+    return read_clips(
         paths,
-        [config.method],
-        **chosen,
+        methods,
+        **of_a_root,
         image_size=config.image_size,
         crop_face=None if stored else config.crop_face,
     )
-    return clip_images(result, clips.table, clips.images[config.method])
