@@ -10,12 +10,14 @@ from stores import frame_of, write_tree
 from trees_casme2 import CLIPS, write_casme2
 
 from originet import datasets, store
+from originet.cli.clips import read_clips
 from originet.datasets.clip_list import Clip, read_clip_list
 from originet.errors import InputError
 from originet.prepare import Settings
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
 SIZE = ("--image-size", 16)
+ASKED = dict.fromkeys(("dataset", "annotations", "frames", "task", "image_size", "crop_face"))
 
 
 def write_list(path, *rows, header="subject,clip"):
@@ -77,6 +79,30 @@ def test_what_the_task_leaves_out_is_told_where_it_is_listed(tmp_path):
     (entry,) = found.unusable
     assert entry.reason == "task megc2019 has no class for 'others'" and not found.left_out
     assert not found.corrections  # those of clips that are not listed
+
+
+def test_what_is_said_of_other_clips_is_not_said_of_the_listed_ones(tmp_path):
+    write_casme2(tmp_path / "casme2", extra=[(1, "EP02_01f", None, 46, 59, 66, None, "", "fear")])
+    (tmp_path / "casme2/Cropped/Cropped/sub02/EP08_1/reg_img9.jpg").unlink()
+    whole = datasets.survey("casme2", tmp_path / "casme2")
+    assert len(whole.corrections) == len(whole.gaps) == len(whole.unusable) == 1
+
+    def restricted(*rows):
+        listed = write_list(tmp_path / "list.csv", *rows)
+        return datasets.survey("casme2", tmp_path / "casme2", clips=listed)
+
+    found = restricted("2,EP08_1", "17,EP06_02_02")
+    assert found.gaps == whole.gaps and not found.unusable
+    assert {entry.clip for entry in found.corrections} == {"EP06_02_02"}
+    found = restricted("1,EP02_01f")  # coded twice: the first row counts, and the second is told
+    assert names(found.table) == [("sub01", "EP02_01f")]
+    assert not found.gaps and not found.corrections
+    assert found.unusable == whole.unusable
+    with pytest.raises(InputError, match="at least 2 subjects"):  # not that a clip is missing
+        read_clips(
+            *([tmp_path / "casme2"], ["cumulative"]),
+            **{**ASKED, "dataset": "casme2", "clips": tmp_path / "list.csv"},
+        )
 
 
 def test_subjects_are_found_by_their_number(tmp_path):
@@ -178,10 +204,7 @@ def test_images_of_a_store_stay_with_their_clips(run, tree, two, tmp_path):
     made = store.write_store(
         datasets.survey("folder", tree), tmp_path / "store", Settings(image_size=16)
     )
-    from originet.cli.clips import read_clips
-
-    asked = dict.fromkeys(("dataset", "annotations", "frames", "task", "image_size", "crop_face"))
-    clips = read_clips([tmp_path / "store"], ["cumulative"], **asked, clips=two, micro_only=False)
+    clips = read_clips([tmp_path / "store"], ["cumulative"], **ASKED, clips=two)
     assert names(clips.table) == TWO and len(clips.cuts) == 4
     for place, name in enumerate(names(clips.table)):
         whole = names(made.table).index(name)

@@ -117,9 +117,10 @@ def read_clips(
         set_name=set_name,
     )
     if listed is not None:
-        missing = {f"{e.subject}/{e.clip}": e.reason for e in found.unusable}
-        _refuse_missing(listed, missing)
-        _tell_besides(listed, {found.dataset})
+        there = {(clip.subject, clip.clip) for clip in clips_of(found.table)}
+        lacking = [e for e in found.unusable if (e.subject, e.clip) not in there]
+        _refuse_missing(listed, {f"{e.subject}/{e.clip}": e.reason for e in lacking})
+        _tell_besides(listed, {found.dataset, *found.table["dataset"]})
     datasets.check_usable(found)
     if found.unusable:
         count = (

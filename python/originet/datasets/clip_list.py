@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from originet.datasets.survey import Omission, Survey
+from originet.datasets.survey import Correction, Gap, Omission, Survey
 from originet.datasets.table import KEY, ClipTable
 from originet.errors import InputError
 from originet.files import sha256
@@ -181,18 +181,19 @@ def restrict(found: Survey, listed: ClipList) -> Survey:
     known = list(dict.fromkeys([*rows, *omitted]))
     match = listed.match(known or [Clip(found.dataset, "", "")])
     wanted = {known[place] for place in match.places}
+    names = {(each.subject, each.clip) for each in wanted}
 
-    def is_wanted(subject: str, clip: str) -> bool:
-        return Clip(found.dataset, subject, clip) in wanted
+    def is_wanted(entry: Correction | Omission | Gap) -> bool:
+        return (entry.subject, entry.clip) in names
 
     kept = [place for place, clip in enumerate(rows) if clip in wanted]
     reason = f"there is no such clip in {found.dataset}"
     unusable = [
-        *(e for e in (*found.unusable, *found.left_out) if is_wanted(e.subject, e.clip)),
+        *filter(is_wanted, (*found.unusable, *found.left_out)),
         *(Omission(where, e.subject, e.clip, "", reason) for where, e in match.missing.items()),
     ]
     count = len(match.places) + len(match.missing)
-    others = listed.besides([found.dataset])
+    others = listed.besides({found.dataset, *(each.dataset for each in rows)})
     remark = (
         f"restricted to {listed.path} (SHA-256 {listed.sha256}): {count} clips of {found.dataset}"
         + (f" (besides it lists {others})" if others else "")
@@ -201,10 +202,10 @@ def restrict(found: Survey, listed: ClipList) -> Survey:
     return dataclasses.replace(
         found,
         table=found.table.iloc[kept].reset_index(drop=True),
-        corrections=tuple(e for e in found.corrections if is_wanted(e.subject, e.clip)),
+        corrections=tuple(filter(is_wanted, found.corrections)),
         unusable=tuple(unusable),
         left_out=(),
-        gaps=tuple(e for e in found.gaps if is_wanted(e.subject, e.clip)),
+        gaps=tuple(filter(is_wanted, found.gaps)),
         remarks=(*found.remarks, remark),
         clips_file=listed.path,
     )
