@@ -16,6 +16,7 @@ from stores import write_tree
 
 from originet import by_dataset, datasets, report, store
 from originet.compare import run_comparison
+from originet.errors import InputError
 from originet.prepare import Settings
 from originet.saved_results import read_results
 
@@ -75,19 +76,24 @@ def composite():
 
 def test_results_hold_the_scores_of_the_sets_and_are_read_again(composite, tmp_path):
     table, images = composite
-    result = run_small(table, images, out=tmp_path)
+    config = dataclasses.replace(CONFIG, seeds=(3, 0))
+    result = run_small(table, images, out=tmp_path, config=config)
     assert list(result.by_dataset) == ["casme2", "samm"]
     for name, part in result.by_dataset.items():
         of = (table["dataset"] == name).to_numpy()
         assert (part["clips"], part["subjects"]) == (of.sum(), 2)
-        right = (result.y_true == result.y_pred[0])[of].mean()
-        assert part["metrics"]["pooled_accuracy"] == right
+        right = (result.y_true == result.y_pred)[:, of].mean()
+        assert part["metrics"]["pooled_accuracy"] == pytest.approx(right)
     values = json.loads((tmp_path / "results.json").read_text())
     assert values["by_dataset"] == result.by_dataset
     assert read_results(tmp_path).by_dataset == result.by_dataset
     del values["by_dataset"]  # as earlier versions wrote it
     (tmp_path / "results.json").write_text(json.dumps(values))
-    assert read_results(tmp_path).by_dataset == {}
+    assert read_results(tmp_path).by_dataset == result.by_dataset
+    values["by_dataset"] = {"samm": result.by_dataset["samm"]}
+    (tmp_path / "results.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match="its data sets have 12 clips together, and it has 24"):
+        read_results(tmp_path)
 
 
 class _Tables(HTMLParser):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import metrics
+from originet.by_dataset import dataset_scores
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.errors import InputError
@@ -112,7 +113,24 @@ def _from_json(values: dict[str, Any]) -> LosoResult:
         images_sha256=values["images_sha256"],
         compute=values["compute"],
         seconds=values["seconds"],
-        by_dataset=values.get("by_dataset", {}),  # earlier versions had none
+        by_dataset=values["by_dataset"] if "by_dataset" in values else _by_dataset(values),
+    )
+
+
+def _by_dataset(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Scores the data sets of a composite from its folds, for results of earlier versions."""
+    if "+" not in values["dataset"]:
+        return {}
+    seeds = values["config"]["seeds"]
+    folds = {seed: [fold for fold in values["folds"] if fold["seed"] == seed] for seed in seeds}
+    first = folds[seeds[0]]
+    subjects = np.array([fold["subject"] for fold in first for _ in fold["true"]])
+    return dataset_scores(
+        np.array([label for fold in first for label in fold["true"]]),
+        np.array([[each for fold in of for each in fold["predicted"]] for of in folds.values()]),
+        subjects,
+        np.array([subject.partition("/")[0] for subject in subjects]),
+        values["classes"],
     )
 
 
