@@ -39,13 +39,13 @@ def test_image_as_png_and_as_npy(tmp_path):
     frames = random_frames(6)
     source = write_folder(tmp_path / "clip", frames)
     clip = torch.from_numpy(frames)
-    summary = render.render_file(source, tmp_path / "new" / "a.png", Options(method="authors"))
-    assert summary == "6 frames, authors, minmax"
+    report = render.render_file(source, tmp_path / "new" / "a.png", Options(method="authors"))
+    assert report.summary == "6 frames, authors, minmax"
     picture = cv2.imread(str(tmp_path / "new" / "a.png"), cv2.IMREAD_UNCHANGED)
     want = originet_ext.active_image(clip, method="authors", normalize="minmax")
     np.testing.assert_array_equal(picture, want.round().numpy())
     for normalize in ("none", "minmax", "clip"):
-        data, _ = render.render(source, ".npy", Options(normalize=normalize))
+        data, *_ = render.render(source, ".npy", Options(normalize=normalize))
         pixels = np.load(io.BytesIO(data))
         assert pixels.dtype == np.float32
         want = originet_ext.active_image(clip, normalize=normalize).numpy()
@@ -64,9 +64,9 @@ def test_colours_are_those_of_the_clip(tmp_path):
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     frames[1, :, :4, 0] = 200  # the left half turns blue
     source = write_folder(tmp_path / "clip", frames)
-    data, _ = render.render(source, ".png", Options(normalize="clip", color=True))
+    data, *_ = render.render(source, ".png", Options(normalize="clip", color=True))
     assert Image.open(io.BytesIO(data)).getpixel((1, 1)) == (0, 0, 200)
-    data, _ = render.render(source, ".png", Options("side-by-side", normalize="clip", color=True))
+    data, *_ = render.render(source, ".png", Options("side-by-side", normalize="clip", color=True))
     colors = np.asarray(Image.open(io.BytesIO(data))).reshape(-1, 3)
     assert (colors == (0, 0, 200)).all(1).sum() > 3 * 8 * 4  # apex, offset and active image
 
@@ -90,7 +90,7 @@ def test_all_methods_reads_the_clip_once_and_names_each(tmp_path, monkeypatch):
         imaging.video, "read_image", lambda *a, **k: read.append(a) or original(*a, **k)
     )
     texts = panel_texts(monkeypatch)
-    _, summary = render.render(source, ".png", Options("all-methods", normalize="clip"))
+    _, summary, _ = render.render(source, ".png", Options("all-methods", normalize="clip"))
     assert summary == "6 frames, 8 methods, clip" and len(read) == 6
     note = "clip, 6 frames"
     assert texts == [("onset", "frame 3"), *((name, note) for name in originet_ext.METHODS)]
@@ -101,7 +101,7 @@ def test_side_by_side_says_whether_the_apex_is_estimated(tmp_path, monkeypatch):
     frames[3] = 255 - frames[0]
     source = write_folder(tmp_path / "clip", frames)
     texts = panel_texts(monkeypatch)
-    _, summary = render.render(source, ".png", Options("side-by-side", "rank", fps=10))
+    _, summary, _ = render.render(source, ".png", Options("side-by-side", "rank", fps=10))
     assert summary.startswith("5 frames, apex (estimated) 4, rank")
     assert texts == [
         ("onset", "frame 1, 0.00 s"),
@@ -109,16 +109,16 @@ def test_side_by_side_says_whether_the_apex_is_estimated(tmp_path, monkeypatch):
         ("offset", "frame 5, 0.40 s"),
         ("active image", "rank, minmax"),
     ]
-    _, summary = render.render(source, ".png", Options("side-by-side", apex=2))
+    _, summary, _ = render.render(source, ".png", Options("side-by-side", apex=2))
     assert "apex 2" in summary and texts[5] == ("apex", "frame 2")
 
 
 def test_gif_says_what_it_leaves_out(tmp_path):
     source = write_folder(tmp_path / "clip", random_frames(103, (6, 8)))
-    data, summary = render.render(source, ".gif", Options("gif"))
+    data, summary, _ = render.render(source, ".gif", Options("gif"))
     assert summary.startswith("52 of 103 frames (one in 2, and the last), at 25 frames/s, 8x6")
     assert Image.open(io.BytesIO(data)).n_frames == 52
-    data, summary = render.render(source, ".gif", Options("gif", end=30))
+    data, summary, _ = render.render(source, ".gif", Options("gif", end=30))
     assert summary.startswith("30 of 30 frames, at")
     assert Image.open(io.BytesIO(data)).n_frames == 30
 
@@ -224,11 +224,11 @@ def test_jobs_do_not_change_the_bytes(tree, tmp_path, kind):
     for jobs in (1, 2):
         out = tmp_path / str(jobs)
         files = render.plan_files(tree, clips, out, options)
-        assert not render.render_files(files, options, jobs, lambda *call: calls.append(call))
+        assert not render.render_files(files, options, jobs, lambda *c: calls.append(c)).failed
         results.append(written(out))
     assert calls == [(1, 3), (2, 3), (3, 3)] * 2
     assert results[0] == results[1] and len(results[0]) == 3
-    one, _ = render.render(clips[0], render.KINDS[kind][0], options)
+    one, *_ = render.render(clips[0], render.KINDS[kind][0], options)
     assert one in results[0].values()
 
 
@@ -239,7 +239,7 @@ def test_jobs_do_not_change_the_face_box(tmp_path):
     options, clips = Options(crop_face=True, end=20), render.find_clips(tmp_path / "clips").clips
     for jobs in (1, 3):
         files = render.plan_files(tmp_path / "clips", clips, tmp_path / str(jobs), options)
-        assert not render.render_files(files, options, jobs)
+        assert not render.render_files(files, options, jobs).failed
     first, *others = (written(tmp_path / str(jobs)) for jobs in (1, 3))
     assert [first] == others and len(set(first.values())) == 1
 
@@ -249,7 +249,7 @@ def test_file_that_cannot_be_replaced_leaves_nothing_behind(tree, tmp_path):
     in_the_way.mkdir(parents=True)
     clips = render.find_clips(tree).clips
     files = render.plan_files(tree, clips, tmp_path / "out", Options())
-    failed = render.render_files(files, Options(), 2)
+    failed, _ = render.render_files(files, Options(), 2)
     assert list(failed) == [clips[2]] and "Is a directory" in failed[clips[2]]
     assert sorted(written(tmp_path / "out")) == ["happy/s1/a.1.png", "sad/s2/b.png"]
 
@@ -261,7 +261,7 @@ def test_bad_clips_do_not_stop_the_others(tree, tmp_path, jobs):
     (tree / "zero.mp4").touch()
     clips = render.find_clips(tree).clips
     files = render.plan_files(tree, clips, tmp_path / "out", Options())
-    failed = render.render_files(files, Options(), jobs)
+    failed, _ = render.render_files(files, Options(), jobs)
     assert list(failed) == [tree / "sad" / "s2" / "b", tree / "zero.mp4"]
     assert "truncated image" in failed[tree / "sad" / "s2" / "b"]
     assert "empty file (0 bytes)" in failed[tree / "zero.mp4"]
@@ -293,16 +293,16 @@ def test_interrupt_ends_a_long_clip_at_its_next_frame(tmp_path, monkeypatch):
     read, go = [], threading.Event()
     original = render.imaging.active_images
 
-    def slow(clip, methods, normalize, progress):
+    def slow(clip, methods, normalize, progress, watch):
         if clip.name == str(folders[0]):  # the first clip ends at once, the other waits
-            return original(clip, methods, normalize, progress)
+            return original(clip, methods, normalize, progress, watch)
         assert go.wait(20)
 
         def count(done, total):
             read.append(done)
             progress(done, total)
 
-        return original(clip, methods, normalize, count)
+        return original(clip, methods, normalize, count, watch)
 
     monkeypatch.setattr(render.imaging, "active_images", slow)
 

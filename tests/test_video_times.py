@@ -170,5 +170,5 @@ def test_constant_rate_and_folders_are_as_ever(tmp_path):
     shots = list(imaging.open_clip(folder, start="0.2s", fps=10).shots())
     assert [shot.number for shot in shots] == list(range(7, 15)) and shots[0].seconds == 0.2
     assert {shot.seconds for shot in imaging.open_clip(folder).shots()} == {None}
-    data, _ = render.render(path, ".png", render.Options())
+    data, *_ = render.render(path, ".png", render.Options())
     assert Image.open(io.BytesIO(data)).size == (144, 48)

@@ -72,6 +72,11 @@ def complain_of(summary: str, failed: Mapping[str, str]) -> None:
     _list(failed)
 
 
+def warn(text: str) -> None:
+    """Prints a warning on stderr, in one line."""
+    errors.print(f"[bold yellow]warning:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
 def warn_of(summary: str, reasons: Mapping[str, str]) -> None:
     """Tells on stderr what a reader should know of things that did not fail; nothing if none.
 
@@ -80,7 +85,7 @@ def warn_of(summary: str, reasons: Mapping[str, str]) -> None:
         reasons: What there is to know, each in one line, by what it is about.
     """
     if reasons:
-        errors.print(f"[bold yellow]warning:[/] {escape(summary)}", soft_wrap=True, highlight=False)
+        warn(summary)
         _list(reasons)
 
 

@@ -34,6 +34,8 @@ _COARSE_SIDE = 120
 _FINE_FACE = 36
 _REACH = 0.15  # to each side of the box, as a share of it
 
+_COUNT_SIDE = 240  # pixels of the shorter side in which faces are counted
+
 # Eyes lie in the upper part of a box, each in its half; no line between them is steeper: a head so
 # far inclined is no frontal face to the cascade, so what was found is something else.
 _EYES_DOWN_TO = 0.6
@@ -138,6 +140,42 @@ def _detect_after(grey: NDArray[np.uint8], last: Box | None) -> list[Box]:
         return near
     # Only until a face is known: the neighbours stand in for a frame that shows none.
     return detect_faces(grey) if last is None else []
+
+
+def find_face(frame: NDArray[np.uint8], last: Box | None = None) -> Box | None:
+    """Finds the largest face of a frame quickly, first near where the one before had it.
+
+    Args:
+        frame: [H, W] uint8 grey, or [H, W, 3] uint8 (blue, green, red).
+        last: the face of an earlier frame.
+
+    Returns:
+        The face; None if none is seen, or this OpenCV has no cascade.
+    """
+    try:
+        found = _detect_after(_grey(frame), last)
+    except FileNotFoundError:
+        return None
+    return found[0] if found else None
+
+
+def count_faces(frames: Sequence[NDArray[np.uint8]]) -> int:
+    """Returns how many faces at least half of the frames show; 0 if this OpenCV has no cascade."""
+    try:
+        counts = [len(detect_faces(for_counting(frame))) for frame in frames]
+    except FileNotFoundError:
+        return 0
+    return sorted(counts)[(len(counts) - 1) // 2] if counts else 0
+
+
+def for_counting(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shrinks a frame, [H, W] or [H, W, 3], to the grey pixels that faces are counted in."""
+    grey = _grey(frame)
+    scale = _COUNT_SIDE / min(grey.shape)
+    if scale >= 1:
+        return grey
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 def _clip_faces(frames: Sequence[NDArray[np.uint8]]) -> list[Box]:

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import faces, video
+from originet.apex import ApexFinder
 from originet.errors import InputError
 from originet.times import seconds_of
 from originet.video import Image
+from originet.watch import Watch
 from originet_ext import METHODS, ActiveImageAccumulator
 
 # Called as progress(done, total) after each frame; a video may not tell how many there are.
@@ -45,6 +47,7 @@ class Clip:
         box: what is cut out of each frame, or None.
         angle: of the line of the eyes, which the cut levels, in degrees; 0 leaves frames upright.
         size: height and width that each frame is resized to, or None.
+        people: how many faces were seen where a face is cut out; None where none is looked for.
         samples: by image file, the frames that the face was looked for in, not to be read twice.
     """
 
@@ -58,6 +61,7 @@ class Clip:
     box: faces.Box | None
     angle: float
     size: int | None
+    people: int | None = None
     samples: Mapping[str, Image] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -89,6 +93,14 @@ class Clip:
                 if self.fps is not None:
                     seconds = (number - self.origin) / self.fps
                 yield Shot(number, self.cut(pixels), seconds)
+
+    def one(self, number: int) -> Iterator["Shot"]:
+        """Reads one frame, by its number."""
+        if video.is_video(self.frames):
+            clip = replace(self, onset=number, offset=number)
+        else:
+            clip = replace(self, frames=tuple(video.select_frames(self.frames, number, number)))
+        return clip._shots()
 
     def decode(self) -> Generator[Image, None, None]:
         """Reads the frames as they are."""
@@ -224,6 +236,7 @@ def active_images(
     methods: Sequence[str] = METHODS,
     normalize: str = "minmax",
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Shot, dict[str, NDArray[np.float32]], int]:
     """Makes active images by several methods, reading the clip once.
 
@@ -232,6 +245,7 @@ def active_images(
         methods: some of `originet_ext.METHODS`.
         normalize: one of `originet_ext.NORMALIZATIONS`.
         progress: called as progress(done, total) after each frame.
+        watch: sees each frame, to warn of what is odd.
 
     Returns:
         The first frame; [H, W] or [H, W, 3] float32 by method; and the number of frames.
@@ -241,7 +255,7 @@ def active_images(
     """
     sums = {method: ActiveImageAccumulator(method, normalize) for method in methods}
     first: Shot | None = None
-    for shot in _watched(clip, progress):
+    for shot in _watched(clip, progress, watch):
         first = first or shot
         for accumulator in sums.values():
             accumulator.update(shot.pixels)
@@ -256,35 +270,44 @@ def phases(
     normalize: str = "minmax",
     apex: int | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Phases:
-    """Picks onset, apex and offset frames and makes the active image, reading the clip once.
+    """Picks onset, apex and offset frames and makes the active image.
+
+    The clip is read once; where the estimated apex is not the frame that differs most from the
+    first, that frame is read again.
 
     Args:
         clip: what is read.
         method: one of `originet_ext.METHODS`.
         normalize: one of `originet_ext.NORMALIZATIONS`.
         apex: number of the apex frame; None takes the frame that differs most from the first, in
-            the mean of the absolute difference (the earliest of them).
+            the mean of the absolute difference (the earliest of them), among those that show what
+            the first does: see `originet.apex`.
         progress: called as progress(done, total) after each frame.
+        watch: sees each frame, to warn of what is odd.
 
     Raises:
         InputError: if the clip cannot be read or has no frame `apex`; the message names it.
     """
     accumulator = ActiveImageAccumulator(method, normalize)
     onset = best = last = None
-    largest = -1.0
-    for last in _watched(clip, progress):
+    largest = -math.inf
+    finder = ApexFinder()
+    for last in _watched(clip, progress, watch):
         accumulator.update(last.pixels)
         onset = onset or last
         if apex is not None:
             best = last if last.number == apex else best
-        elif (difference := cv2.norm(last.pixels, onset.pixels, cv2.NORM_L1)) > largest:
+        elif (difference := finder.see(last.pixels)) > largest:
             best, largest = last, difference
     assert onset is not None and last is not None  # a clip without frames is an InputError
     if best is None:
         raise InputError(
             f"apex {apex} is not among frames {onset.number} to {last.number} of {clip.name}"
         )
+    if apex is None and (number := clip.number(finder.apex())) != best.number:
+        best = next(shot for shot in (onset, last, *clip.one(number)) if shot.number == number)
     return Phases(onset, best, last, accumulator.result(), accumulator.count)
 
 
@@ -293,6 +316,7 @@ def build_up(
     method: str = "cumulative",
     normalize: str = "minmax",
     progress: Progress | None = None,
+    watch: Watch | None = None,
     *,
     frames: int = ANIMATION_FRAMES,
     side: int = ANIMATION_SIDE,
@@ -308,6 +332,7 @@ def build_up(
         method: one of `originet_ext.METHODS`.
         normalize: "clip" or "minmax".
         progress: called as progress(done, total) after each frame.
+        watch: sees each frame, to warn of what is odd.
         frames: how many frames are kept at most, besides the last.
         side: frames and images whose longer side has more pixels are shrunk to it.
 
@@ -323,7 +348,7 @@ def build_up(
         shots.append(shot._replace(pixels=shrink(shot.pixels, side)))
         images.append(shrink(accumulator.result(), side))
 
-    for index, shot in enumerate(_watched(clip, progress)):
+    for index, shot in enumerate(_watched(clip, progress, watch)):
         accumulator.update(shot.pixels)
         if index % step == 0 and len(shots) == frames:
             step *= 2
@@ -354,10 +379,12 @@ def _to_uint8(images: list[NDArray[np.float32]], normalize: str) -> list[Image]:
     return [((image.clip(low, high) - low) * scale).round().astype(np.uint8) for image in images]
 
 
-def _watched(clip: Clip, progress: Progress | None) -> Iterator[Shot]:
+def _watched(clip: Clip, progress: Progress | None, watch: Watch | None) -> Iterator[Shot]:
     done = 0
     with closing(clip.shots()) as shots:
         for done, shot in enumerate(shots, start=1):
+            if watch is not None:
+                watch.see(*shot)
             yield shot
             if progress is not None:
                 progress(done, clip.length)
@@ -447,4 +474,5 @@ def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
         angle = faces.eye_angle(frames, box) if align_eyes else 0.0
     except InputError as error:
         raise InputError(f"{error}: {clip.name}") from error
-    return replace(clip, box=box, angle=angle, samples=samples)
+    people = faces.count_faces(frames)
+    return replace(clip, box=box, angle=angle, people=people, samples=samples)

@@ -4,7 +4,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
@@ -201,6 +201,27 @@ def prepare_clips(
             threads.shutdown(wait=False, cancel_futures=True)
             raise
     return Prepared(images, dict(sorted(failed.items())))
+
+
+def flat_images(table: ClipTable, images: Mapping[str, NDArray[np.uint8]]) -> dict[str, str]:
+    """Finds clips whose active image is of a single grey, as of one frame, and so tells nothing.
+
+    Args:
+        table: the clips.
+        images: [N, S, S] uint8 by method, in the table's order.
+
+    Returns:
+        A line about it by clip, as "subject/clip".
+    """
+    flat: dict[str, list[str]] = {}
+    for method, pictures in images.items():
+        spread = pictures.max((1, 2)) == pictures.min((1, 2))
+        for subject, clip in table.loc[spread, ["subject", "clip"]].itertuples(index=False):
+            flat.setdefault(f"{subject}/{clip}", []).append(method)
+    return {
+        clip: f"its active image by {', '.join(methods)} is flat, of a single grey"
+        for clip, methods in flat.items()
+    }
 
 
 def prepare_clip(

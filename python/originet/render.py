@@ -3,11 +3,11 @@
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from originet.imaging import Clip, Progress, Shot
 from originet.pictures import Panel
 from originet.strays import NO_CLIP, is_movie, is_picture, name_strays
 from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Image, is_junk
+from originet.watch import Watch
 from originet.words import counted
 from originet_ext import METHODS, NORMALIZATIONS
 
@@ -76,10 +77,24 @@ class Options:
 
 
 class Rendered(NamedTuple):
-    """The bytes of a file, and a line that tells what is in it."""
+    """The bytes of a file.
+
+    Attributes:
+        data: the bytes.
+        summary: a line that tells what is in them.
+        warnings: lines that tell what is odd about the clip or the picture of it.
+    """
 
     data: bytes
     summary: str
+    warnings: Sequence[str] = ()
+
+
+class Report(NamedTuple):
+    """What is told of a file that was made: a line of summary, and lines of warning."""
+
+    summary: str
+    warnings: Sequence[str]
 
 
 def render(
@@ -106,37 +121,62 @@ def render(
         crop_face=options.crop_face,
         size=options.size,
     )
+    watch = Watch(clip.people)
     if options.kind == "all-methods":
-        return _all_methods(clip, options, progress)
-    if options.kind == "side-by-side":
-        return _side_by_side(clip, options, progress)
-    if options.kind == "gif":
-        return _gif(clip, options, progress)
-    return _image(clip, suffix, options, progress)
+        made = _all_methods(clip, options, progress, watch)
+    elif options.kind == "side-by-side":
+        made = _side_by_side(clip, options, progress, watch)
+    elif options.kind == "gif":
+        made = _gif(clip, options, progress, watch)
+    else:
+        made = _image(clip, suffix, options, progress, watch)
+    return made._replace(warnings=[*watch.warnings(), *made.warnings])
 
 
-def _image(clip: Clip, suffix: str, options: Options, progress: Progress | None) -> Rendered:
-    _, images, length = imaging.active_images(clip, [options.method], options.normalize, progress)
+def _flat(images: Mapping[str, NDArray[Any]], length: int) -> list[str]:
+    """Warns of active images of one grey: of the method and why, in a line."""
+    flat = [method for method, image in images.items() if image.min() == image.max()]
+    if not flat:
+        return []
+    if length == 1:
+        why = "there is one frame only"
+    elif set(flat) == {"telescoped"}:
+        why = "the clip ends as it began"
+    else:
+        why = "nothing moves between its frames, or all of it saturates"
+    return [f"its active image by {', '.join(flat)} is flat, of a single grey: {why}"]
+
+
+def _image(
+    clip: Clip, suffix: str, options: Options, progress: Progress | None, watch: Watch
+) -> Rendered:
+    _, images, length = imaging.active_images(
+        clip, [options.method], options.normalize, progress, watch
+    )
     pixels = images[options.method]
     summary = f"{counted(length, 'frame')}, {options.method}, {options.normalize}"
+    flat = _flat(images, length)
     if suffix == ".png":
-        return Rendered(cv2.imencode(".png", _to_uint8(pixels))[1].tobytes(), summary)
+        return Rendered(cv2.imencode(".png", _to_uint8(pixels))[1].tobytes(), summary, flat)
     buffer = io.BytesIO()
     np.save(buffer, pixels)
-    return Rendered(buffer.getvalue(), summary)
+    return Rendered(buffer.getvalue(), summary, flat)
 
 
-def _all_methods(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
-    first, images, length = imaging.active_images(clip, METHODS, options.normalize, progress)
+def _all_methods(clip: Clip, options: Options, progress: Progress | None, watch: Watch) -> Rendered:
+    first, images, length = imaging.active_images(clip, METHODS, options.normalize, progress, watch)
     note = f"{options.normalize}, {counted(length, 'frame')}"
     panels = [_frame_panel("onset", first)]
     panels += [Panel(name, note, _to_uint8(image)) for name, image in images.items()]
     data = pictures.png(pictures.sheet(panels, 3))
-    return Rendered(data, f"{counted(length, 'frame')}, {len(images)} methods, {options.normalize}")
+    summary = f"{counted(length, 'frame')}, {len(images)} methods, {options.normalize}"
+    return Rendered(data, summary, _flat(images, length))
 
 
-def _side_by_side(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
-    found = imaging.phases(clip, options.method, options.normalize, options.apex, progress)
+def _side_by_side(
+    clip: Clip, options: Options, progress: Progress | None, watch: Watch
+) -> Rendered:
+    found = imaging.phases(clip, options.method, options.normalize, options.apex, progress, watch)
     apex = "apex (estimated)" if options.apex is None else "apex"
     panels = [
         _frame_panel("onset", found.onset),
@@ -146,11 +186,15 @@ def _side_by_side(clip: Clip, options: Options, progress: Progress | None) -> Re
     ]
     data = pictures.png(pictures.sheet(panels, 4))
     summary = f"{counted(found.length, 'frame')}, {apex} {found.apex.number}"
-    return Rendered(data, f"{summary}, {options.method}, {options.normalize}")
+    return Rendered(
+        data,
+        f"{summary}, {options.method}, {options.normalize}",
+        _flat({options.method: found.active}, found.length),
+    )
 
 
-def _gif(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
-    built = imaging.build_up(clip, options.method, options.normalize, progress)
+def _gif(clip: Clip, options: Options, progress: Progress | None, watch: Watch) -> Rendered:
+    built = imaging.build_up(clip, options.method, options.normalize, progress, watch)
     first = built.shots[0].number
     pages = [
         [
@@ -167,6 +211,7 @@ def _gif(clip: Clip, options: Options, progress: Progress | None) -> Rendered:
     return Rendered(
         pictures.gif(pictures.sheets(pages, 2)),
         f"{shown}, at {rate}, {width}x{height}, {options.method}, {options.normalize}",
+        _flat({options.method: np.stack(built.active)}, built.length),
     )
 
 
@@ -192,7 +237,7 @@ def _check_suffix(suffix: str, options: Options, name: str = "the output") -> No
 
 def render_file(
     source: str | Path, out: str | Path, options: Options, progress: Progress | None = None
-) -> str:
+) -> Report:
     """Makes one file of one clip; it is written whole or not at all.
 
     Args:
@@ -202,7 +247,7 @@ def render_file(
         progress: called as progress(done, total) after each frame; the total may be None.
 
     Returns:
-        A line that tells what was made.
+        What was made, and what is odd about it.
 
     Raises:
         InputError: as `render`, and if the file would become a frame of its own clip.
@@ -213,9 +258,9 @@ def render_file(
     _check_suffix(suffix, options, str(out))
     if suffix in IMAGE_SUFFIXES and out.parent.resolve() == source.resolve():
         raise InputError(f"{out} would become a frame of its own clip: write it elsewhere")
-    data, summary = render(source, suffix, options, progress)
-    write_atomically(out, data)
-    return summary
+    made = render(source, suffix, options, progress)
+    write_atomically(out, made.data)
+    return Report(made.summary, made.warnings)
 
 
 @dataclass
@@ -325,12 +370,24 @@ def plan_files(
     return files
 
 
+class Outcome(NamedTuple):
+    """What became of several clips.
+
+    Attributes:
+        failed: the reason by clip that has no file.
+        warnings: lines by clip that has one, of what is odd about it.
+    """
+
+    failed: dict[Path, str]
+    warnings: dict[Path, Sequence[str]]
+
+
 def render_files(
     files: dict[Path, Path],
     options: Options,
     jobs: int,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[Path, str]:
+) -> Outcome:
     """Makes the files of several clips, some at a time; a bad clip does not stop the others.
 
     Args:
@@ -340,7 +397,7 @@ def render_files(
         progress: called as progress(done, total) after each clip.
 
     Returns:
-        The reason by clip that failed, in the order of `files`.
+        Which clips failed and which are odd, in the order of `files`.
 
     Raises:
         InputError: if jobs is below 1.
@@ -354,6 +411,7 @@ def render_files(
             raise InterruptedError("stopped")
 
     failed: dict[Path, str] = {}
+    odd: dict[Path, Sequence[str]] = {}
     with ThreadPoolExecutor(jobs) as threads:
         try:
             running = {
@@ -362,7 +420,7 @@ def render_files(
             }
             for done, future in enumerate(as_completed(running), start=1):
                 try:
-                    future.result()
+                    odd[running[future]] = future.result().warnings
                 except (InputError, OSError) as error:
                     failed[running[future]] = str(error)
                 if progress is not None:
@@ -371,4 +429,7 @@ def render_files(
             stopped.set()
             threads.shutdown(wait=False, cancel_futures=True)
             raise
-    return {clip: failed[clip] for clip in files if clip in failed}
+    return Outcome(
+        {clip: failed[clip] for clip in files if clip in failed},
+        {clip: odd[clip] for clip in files if odd.get(clip)},
+    )

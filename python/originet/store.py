@@ -28,7 +28,7 @@ from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, c
 from originet.datasets.table_file import format_table, read_table, relative_frames
 from originet.errors import InputError
 from originet.files import safe_name, sha256
-from originet.prepare import Settings, prepare_clips
+from originet.prepare import Settings, flat_images, prepare_clips
 from originet.rundir import read_json
 from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
 from originet.words import counted
@@ -239,6 +239,7 @@ def _lay_out(
             | {"reason": failed[place]}
             for place in sorted(failed)
         ],
+        "flat": flat_images(table, images),
         **found.account(),
         "fingerprints": fingerprints,
     }

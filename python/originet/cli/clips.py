@@ -138,6 +138,8 @@ def read_clips(
         images = prepare.images_by_method(
             found.table, settings, progress=progress_bar(bars, "active images")
         )
+    flat = prepare.flat_images(found.table, images)
+    warn_of(f"{len(flat)} of {len(found.table)} clips tell nothing:", flat)
     cuts = [settings] * len(found.table)
     return Clips(found.table, images, settings.image_size, settings.crop_face, cuts, listed)
 

@@ -24,7 +24,7 @@ from originet.cli.options import (
     Sheet,
     Task,
 )
-from originet.console import Rate, complain_of, console, progress_bar, progress_bars
+from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn_of
 from originet.files import write_atomically
 from originet.words import counted
 
@@ -136,7 +136,7 @@ def prepare_command(
     An interrupted run resumes where it stopped.
     """
     from originet import datasets, store, validate
-    from originet.prepare import Settings
+    from originet.prepare import Settings, flat_images
 
     found = datasets.survey(
         name,
@@ -176,6 +176,9 @@ def prepare_command(
     ]
     for line in lines:
         console.print(escape(line), soft_wrap=True, highlight=False)
+    flat = flat_images(made.table, made.images)
+    clips_made = counted(len(made.table), "clip")
+    warn_of(f"{len(flat)} of {clips_made} {'tells' if len(flat) == 1 else 'tell'} nothing:", flat)
     if failed := made.manifest["failed"]:
         reasons = {f"{clip['subject']}/{clip['clip']}": clip["reason"] for clip in failed}
         complain_of(f"{len(failed)} of {counted(len(found.table), 'clip')} failed:", reasons)

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from originet.choices import METHODS
 from originet.cli.options import DEFAULTS
-from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn_of
+from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn, warn_of
 from originet.errors import InputError
 from originet.words import counted
 
@@ -95,16 +95,21 @@ def image(
             raise InputError(f"--jobs {jobs} is for a folder of clips, {source} is one clip")
         with progress_bars(Rate("frames")) as bars:
             made = render.render_file(source, out, options, progress_bar(bars, "frames"))
-        console.print(escape(f"{out}: {made}"), soft_wrap=True)
+        console.print(escape(f"{out}: {made.summary}"), soft_wrap=True)
+        for line in made.warnings:
+            warn(f"{source} {line}")
         warn_of("not taken:", found.skipped)
         return
     workers = os.cpu_count() or 1 if jobs is None else jobs
     files = render.plan_files(source, clips, out, options)
     with progress_bars(Rate("clips")) as bars:
-        failed = render.render_files(files, options, workers, progress_bar(bars, "clips"))
+        failed, odd = render.render_files(files, options, workers, progress_bar(bars, "clips"))
     done = f"{out}: {len(files) - len(failed)} of {counted(len(files), 'clip')}"
     console.print(escape(done), soft_wrap=True)
     warn_of("not taken:", found.skipped)
+    told = {str(clip): "; ".join(lines) for clip, lines in odd.items()}
+    verb = "is" if len(odd) == 1 else "are"
+    warn_of(f"{len(odd)} of {counted(len(files), 'clip')} {verb} odd:", told)
     if failed:
         named = {str(clip): reason for clip, reason in failed.items()}
         complain_of(f"{len(failed)} of {counted(len(files), 'clip')} failed:", named)
