@@ -36,9 +36,9 @@ class Book:
         sheet: the sheet's name.
         coded: its clips.
         unusable: rows in which a cell is wrong.
-        left_out: rows of another kind than was asked for.
         remark: what was read.
         codes: of CAS(ME)^2, video -> its code, as disgust1 -> 0101.
+        left_out: rows of another kind than was asked for.
         likely: whether its header is most like that of the data set that is looked for.
     """
 
@@ -46,9 +46,9 @@ class Book:
     sheet: str
     coded: Sequence[CodedClip]
     unusable: Sequence[Omission]
-    left_out: Sequence[Omission]
     remark: str
     codes: dict[str, str] = field(default_factory=dict)
+    left_out: Sequence[Omission] = ()
     likely: bool = True
 
     @property

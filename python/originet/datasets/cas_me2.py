@@ -137,7 +137,7 @@ def _read_books(micro_only: bool, path: Path, sheets: list[Sheet]) -> list[Book]
     for sheet in of_clips:
         coded, unusable, left_out, remark = _read_clips(path, sheet, subjects, micro_only)
         remark += unread(sheets, read)
-        books.append(Book(path, sheet.name, coded, unusable, left_out, remark, codes))
+        books.append(Book(path, sheet.name, coded, unusable, remark, codes, left_out))
     return books
 
 
@@ -170,7 +170,7 @@ def _read_codes(path: Path, sheet: Sheet | None = None) -> dict[str, str]:
 def _read_clips(
     path: Path, sheet: Sheet, subjects: dict[str, str], micro_only: bool
 ) -> tuple[list[CodedClip], list[Omission], list[Omission], str]:
-    """Reads the rows of clips into what `Book` has of them, from `coded` to `remark`."""
+    """Reads the rows of clips: the coded, unusable and left out ones, and a remark on them."""
     coded, unusable, left_out = [], [], []
     kinds: Counter[str] = Counter()
     for index, row in enumerate(sheet.rows):

@@ -115,7 +115,7 @@ def _read(form: SheetFormat, path: Path, sheets: list[Sheet]) -> list[Book]:
     for coding in codings:
         coded, unusable = code_rows(path, coding, form.subject_of)
         name, rows = coding.sheet.name, counted(len(coded) + len(unusable), "row")
-        books.append(Book(path, name, coded, unusable, (), f"sheet {name}: {rows}{others}"))
+        books.append(Book(path, name, coded, unusable, f"sheet {name}: {rows}{others}"))
     return books
 
 
