@@ -1,8 +1,11 @@
 """Argument checks that the fused functions and their reference share."""
 
 import math
+import warnings
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +21,7 @@ METHODS = (
 )
 MOTION_METHODS = ("absolute", "rectified")  # those that are not linear
 NORMALIZATIONS = ("none", "clip", "minmax")
+_MOST_CHANNELS = 4  # of a picture: red, green, blue and alpha
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -30,10 +34,18 @@ def check_alpha(function: str, alpha: float) -> None:
         raise ValueError(f"{function}: alpha must be finite, got {alpha}")
 
 
+def type_of(value: Any) -> str:
+    """Names the type of what should be a tensor, for error messages, and a way out for NumPy's."""
+    told = type(value).__name__
+    if isinstance(value, np.ndarray):
+        return f"{told}: torch.from_numpy makes a tensor of it without a copy"
+    return told
+
+
 def check_floating(function: str, name: str, tensor: Tensor) -> None:
     """Raises TypeError unless `tensor` is a tensor of a supported floating dtype."""
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{function}: {name} must be a torch.Tensor, got {type(tensor).__name__}")
+        raise TypeError(f"{function}: {name} must be a torch.Tensor, got {type_of(tensor)}")
     if tensor.dtype not in FLOATING:
         raise TypeError(
             f"{function}: {name} must be float16, bfloat16, float32 or float64, got {tensor.dtype}"
@@ -92,7 +104,7 @@ def check_norm(
         if vector is None:
             continue
         if not isinstance(vector, Tensor):
-            kind = type(vector).__name__
+            kind = type_of(vector)
             raise TypeError(f"{function}: {name} must be a torch.Tensor or None, got {kind}")
         if vector.dtype != a.dtype and (vector.dtype != torch.float32 or a.dtype.itemsize != 2):
             wide = " or torch.float32" if a.dtype.itemsize == 2 else ""
@@ -136,7 +148,7 @@ def check_method(function: str, method: str, normalize: str) -> None:
 def check_frames(function: str, name: str, frames: Tensor) -> None:
     """Raises unless `frames` is [T, ...], uint8 or floating."""
     if not isinstance(frames, Tensor):
-        raise TypeError(f"{function}: {name} must be a torch.Tensor, got {type(frames).__name__}")
+        raise TypeError(f"{function}: {name} must be a torch.Tensor, got {type_of(frames)}")
     if frames.dtype != torch.uint8 and frames.dtype not in FLOATING:
         raise TypeError(
             f"{function}: {name} must be uint8, float16, bfloat16, float32 or float64, "
@@ -149,9 +161,30 @@ def check_frames(function: str, name: str, frames: Tensor) -> None:
         )
 
 
+def warn_of_batch(function: str, frames: Tensor) -> None:
+    """Warns where one clip [T, ...] looks like a batch of clips, whose frames would be its clips.
+
+    Frames have two dimensions, or three of which one is the channels: 4 at most. A batch [B, T, H,
+    W] of longer clips, and any [B, T, C, H, W], is something else. It may be a clip all the same,
+    as of feature maps, so it is no error. Code that is compiled is not asked: it cannot warn, and
+    a look at the shape would make the compiler specialise on it.
+    """
+    if torch.compiler.is_compiling() or frames.dim() < 4:
+        return
+    if frames.dim() == 4 and any(size <= _MOST_CHANNELS for size in frames.shape[1:]):
+        return
+    warnings.warn(
+        f"{function}: frames {list(frames.shape)} are taken for one clip of {frames.shape[0]} "
+        f"frames {list(frames.shape[1:])}; a batch of clips is a list, as list(frames), or "
+        "packed, with offsets",
+        stacklevel=4,
+    )
+
+
 def check_windows(function: str, frames: Tensor, window: int, stride: int) -> None:
     """Raises unless `frames` is one clip that is long enough for a window."""
     check_frames(function, "frames", frames)
+    warn_of_batch(function, frames)
     for name, value in (("window", window), ("stride", stride)):
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{function}: {name} must be an int, got {type(value).__name__}")

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from originet_ext._checks import check_frames
+from originet_ext._checks import check_frames, type_of, warn_of_batch
 
 
 def unpack_clips(
@@ -28,6 +29,8 @@ def unpack_clips(
         TypeError: frames or offsets are of a wrong type or dtype.
         ValueError: a wrong shape, an empty clip, or offsets that do not cut up the frames.
     """
+    if isinstance(frames, np.ndarray):  # else it would be a list of clips, its frames
+        check_frames(function, "frames", frames)
     nested = isinstance(frames, Tensor) and frames.is_nested
     if isinstance(frames, Tensor) and not nested:
         check_frames(function, "frames", frames)
@@ -35,6 +38,7 @@ def unpack_clips(
             return [frames], _offset_values(function, offsets, frames.shape[0])
         if frames.shape[0] == 0:
             raise ValueError(f"{function}: clip 0 is empty")
+        warn_of_batch(function, frames)
         return [frames], [0, frames.shape[0]]
     if offsets is not None:
         kind = "nested tensor" if nested else "list of clips"
@@ -94,7 +98,7 @@ def _kind(clip: Tensor) -> tuple[torch.dtype, torch.device, torch.Size]:
 
 def _offset_values(function: str, offsets: Tensor, total: int) -> list[int]:
     if not isinstance(offsets, Tensor) or offsets.dtype != torch.int64:
-        kind = offsets.dtype if isinstance(offsets, Tensor) else type(offsets).__name__
+        kind = offsets.dtype if isinstance(offsets, Tensor) else type_of(offsets)
         raise TypeError(f"{function}: offsets must be an int64 tensor, got {kind}")
     if offsets.dim() != 1 or len(offsets) < 2:
         raise ValueError(

@@ -52,7 +52,9 @@ def active_image(
         frames: one clip [T, ...]; packed clips [sum T, ...] with `offsets`; a list of clips
             [T_i, ...] with frames of one shape; or a nested tensor of such clips. uint8 (0..255) or
             floating, 2 dimensions or more, pixels and channels in any order. Views of larger
-            frames, such as a crop, are read where they lie.
+            frames, such as a crop, are read where they lie. One clip whose frames have three
+            dimensions, none of them of 4 or less as channels have, or more dimensions, looks like a
+            batch of clips, and is summed with a warning: a batch is a list of clips.
         offsets: int64 [B + 1], from 0, increasing, to sum T; clip b is
             frames[offsets[b]:offsets[b + 1]].
         method: one of `METHODS`.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
+from originet_ext._checks import type_of
 from originet_ext._clips import is_single, tensors_of, unpack_clips
 from originet_ext._library import ops
 
@@ -37,7 +38,7 @@ def temporal_pool(
         return handle_torch_function(temporal_pool, tensors, frames, weights, offsets)
     sources, bounds = unpack_clips("temporal_pool", frames, offsets)
     if not isinstance(weights, Tensor) or weights.dtype == torch.bool or weights.is_complex():
-        kind = weights.dtype if isinstance(weights, Tensor) else type(weights).__name__
+        kind = weights.dtype if isinstance(weights, Tensor) else type_of(weights)
         raise TypeError(f"temporal_pool: weights must be an integer or floating tensor, got {kind}")
     if weights.dim() != 1 or len(weights) != bounds[-1]:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Prediction: images become the network's input, and its logits become probabilities."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ PREDICTION_BATCH = 128
 
 def predict(
     model: nn.Module,
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | Tensor,
     *,
     device: str | torch.device | None = None,
 ) -> NDArray[np.float32]:
@@ -24,7 +25,7 @@ def predict(
     Args:
         model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
             evaluation mode.
-        images: [N, S, S] uint8.
+        images: [N, S, S] uint8, an array or a tensor on any device.
         device: Where to compute; None takes the GPU if there is one.
 
     Returns:
@@ -33,11 +34,11 @@ def predict(
     Raises:
         InputError: If `images` is empty or not [N, S, S] uint8.
     """
-    check_images(images)
+    pixels = check_images(images)
     where = pick_device(device)
     model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.eval()
-    return probabilities_of(model, torch.tensor(images, device=where))
+    return probabilities_of(model, torch.tensor(pixels, device=where))
 
 
 @torch.inference_mode()
@@ -78,17 +79,31 @@ def to_input(images: Tensor) -> Tensor:
     return three if x.is_cpu else three.contiguous(memory_format=torch.channels_last)
 
 
-def check_images(images: NDArray[np.uint8]) -> None:
+def check_images(images: NDArray[np.uint8] | Tensor) -> NDArray[np.uint8]:
     """Checks images.
 
     Args:
-        images: What should be [N, S, S] uint8, N at least 1.
+        images: What should be [N, S, S] uint8, N at least 1, an array or a tensor.
+
+    Returns:
+        The images as an array.
 
     Raises:
-        InputError: If it is not.
+        InputError: If they are not.
     """
-    if images.dtype != np.uint8 or images.ndim != 3 or len(images) == 0:
+    pixels = as_array(images)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or len(pixels) == 0:
+        floating = "; round 0..255 to uint8 first" if pixels.dtype.kind == "f" else ""
         raise InputError(
             "images must be [N, S, S] uint8 with N at least 1, got "
-            f"{list(images.shape)} {images.dtype}"
+            f"{list(pixels.shape)} {pixels.dtype}{floating}"
         )
+    return pixels
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Returns values as an array: those of a tensor, wherever it is, an array's or a list's."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        return values.float().numpy() if values.dtype == torch.bfloat16 else values.numpy()
+    return np.asarray(values)

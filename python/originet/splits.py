@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from originet.datasets import KEY, ClipTable, clip_list_hash
 from originet.datasets.table import people
 from originet.errors import InputError
+from originet.prediction import as_array
 
 _COLUMNS = (*KEY, "label")
 
@@ -128,12 +130,14 @@ class SortedClips:
     """Hash of the images."""
 
 
-def sort_clips(table: ClipTable, images: NDArray[np.uint8], image_size: int) -> SortedClips:
+def sort_clips(
+    table: ClipTable, images: NDArray[np.uint8] | Tensor, image_size: int
+) -> SortedClips:
     """Checks a table with its images and puts both into the order in which folds take them.
 
     Args:
         table: The clips.
-        images: Active images of the clips in table order, [N, S, S] uint8.
+        images: Active images of the clips in table order, [N, S, S] uint8, an array or a tensor.
         image_size: What S must be.
 
     Returns:
@@ -143,6 +147,7 @@ def sort_clips(table: ClipTable, images: NDArray[np.uint8], image_size: int) -> 
         InputError: If the table cannot be evaluated (see `check_table`) or the images do not fit.
     """
     subjects, classes, labels = check_table(table)
+    images = as_array(images)
     expected = (len(table), image_size, image_size)
     if images.shape != expected or images.dtype != np.uint8:
         raise InputError(

@@ -22,7 +22,7 @@ from originet.config import Config
 from originet.cuda_graph import StepGraphs
 from originet.device import arithmetic, own_stream, pick_device, set_seed
 from originet.errors import InputError
-from originet.prediction import check_images, probabilities_of, to_input
+from originet.prediction import as_array, check_images, probabilities_of, to_input
 from originet.protocol import fold_parts
 
 
@@ -228,8 +228,8 @@ class Training:
 
 def fit(
     model: nn.Module,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
+    images: NDArray[np.uint8] | Tensor,
+    labels: NDArray[np.int64] | Tensor,
     config: Config,
     *,
     seed: int = 0,
@@ -247,8 +247,8 @@ def fit(
     Args:
         model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
             evaluation mode.
-        images: One active image a clip, [N, S, S] uint8.
-        labels: Class indices [N].
+        images: One active image a clip, [N, S, S] uint8, an array or a tensor on any device.
+        labels: Class indices [N], counted from 0, likewise.
         config: Settings; those about seeds and the making of active images are not read here.
         seed: Seed of the split, of the order of the batches and of dropout.
         device: Where to train; None takes the GPU if there is one.
@@ -264,16 +264,14 @@ def fit(
             image of a class are left to train on, the precision is not for the device, the network
             cannot be captured, or the loss stops being a finite number.
     """
-    check_images(images)
-    labels = np.asarray(labels, dtype=np.int64)
-    if labels.shape != (len(images),):
-        raise InputError(f"labels must have shape [{len(images)}], got {list(labels.shape)}")
-    views = torch.from_numpy(augmented_views(images, config.rotations, config.equalize))
+    pixels = check_images(images)
+    classes = _class_indices(labels, len(pixels))
+    views = torch.from_numpy(augmented_views(pixels, config.rotations, config.equalize))
     training = Training(
         model,
         views.to(pick_device(device)),
-        np.arange(len(images)),
-        labels,
+        np.arange(len(pixels)),
+        classes,
         config,
         seed=seed,
         cuda_graph=cuda_graph,
@@ -282,6 +280,30 @@ def fit(
     if isinstance(outcome, InputError):
         raise outcome
     return outcome
+
+
+def _class_indices(labels: Any, count: int) -> NDArray[np.int64]:
+    """Checks the labels of so many images, and returns them as an array.
+
+    Raises:
+        InputError: If they are others than whole numbers from 0, one an image.
+    """
+    values = as_array(labels)
+    values = np.asarray(values.tolist()) if values.dtype == object else values
+    if values.shape != (count,):
+        raise InputError(f"labels must have shape [{count}], got {list(values.shape)}")
+    wrong = [label for label in values.tolist() if not _is_index(label)]
+    if not wrong:
+        return values.astype(np.int64)
+    hint = "; np.unique(labels, return_inverse=True) numbers names"
+    raise InputError(
+        f"labels must be class indices, whole numbers from 0, got {wrong[0]!r}"
+        + (hint if isinstance(wrong[0], str) else "")
+    )
+
+
+def _is_index(label: object) -> bool:
+    return isinstance(label, int | float) and label >= 0 and float(label).is_integer()
 
 
 def fit_together(
