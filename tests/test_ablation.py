@@ -226,7 +226,7 @@ def test_a_row_that_fails_does_not_lose_the_others(clips, tmp_path):
     assert first["failed"] == reason and first["uf1"] is None and first["seconds"] is None
     assert second["failed"] is None and second["uf1"] == result.results["LR"].metrics["uf1"]
     before = (tmp_path / "ablation.json").read_bytes()
-    message = "none of 1 rows could be evaluated, as Broken: seed 0, subject s0: out of memory"
+    message = "none of 1 row could be evaluated, as Broken: seed 0, subject s0: out of memory"
     with pytest.raises(InputError, match=message):
         run_ablation(*clips, QUICK, rows=[broken], out=tmp_path, device="cpu")
     assert (tmp_path / "ablation.json").read_bytes() == before

@@ -119,7 +119,7 @@ def test_a_row_that_fails_is_told_and_changes_the_exit_code(run, made, tmp_path,
     # Alone it leaves no table to print.
     code, printed, err = run(*arguments)
     assert code == 2 and printed == ""
-    assert f"none of 1 rows could be evaluated, as {reason}" in err
+    assert f"none of 1 row could be evaluated, as {reason}" in err
 
 
 def test_bad_input_of_ablation(run, tree, tmp_path):

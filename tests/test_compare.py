@@ -127,7 +127,7 @@ def test_without_frames_the_other_rows_are_evaluated(clips, tmp_path):
     reason = f"the clips' frames are needed, and {tmp_path / 'gone.png'} is not there"
     assert result.failed == {LBP_TOP: reason}
     assert [record["failed"] for record in result.records()] == [None, reason]
-    message = "none of 1 rows could be evaluated, as LBP-TOP: the clips' frames are needed"
+    message = "none of 1 row could be evaluated, as LBP-TOP: the clips' frames are needed"
     with pytest.raises(NothingEvaluated, match=message):
         run_comparison(gone, images, QUICK, rows=[LBP_TOP], device="cpu")
     with pytest.raises(NothingEvaluated, match="none of 2 rows") as raised:
@@ -254,7 +254,7 @@ def test_times_that_a_busy_machine_gave_are_told_to_be_unreliable(clips, monkeyp
 def test_bad_input_is_refused(clips, tmp_path):
     table, images = clips
     for arguments, message in (
-        ((table, images[:5]), r"images must be \(6, 32, 32\) uint8, got \(5, 32, 32\)"),
+        ((table, images[:5]), r"images must be \[6, 32, 32\] uint8, got \[5, 32, 32\]"),
         ((table[table["subject"] == "s0"], images[:2]), "at least 2 subjects, got 1"),
     ):
         with pytest.raises(InputError, match=message):

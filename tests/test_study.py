@@ -104,7 +104,7 @@ def test_a_killed_worker_ends_the_variants_that_ran_and_no_other(clips, tmp_path
 
 def test_all_failing_is_an_error_that_tells_the_first(clips):
     model, _ = failing(call=0)
-    text = r"^none of 1 rows .*, as a: seed 0, subject s00: no more$"
+    text = r"^none of 1 row .*, as a: seed 0, subject s00: no more$"
     with pytest.raises(InputError, match=text):
         run_study(clips[0], variants(a=model), clips[1], device="cpu")
 
@@ -143,7 +143,7 @@ def test_a_directory_of_another_study_is_refused(clips, tmp_path):
 def test_bad_input_is_refused(clips, tmp_path):
     table, images = clips
     for rows, text in (
-        ([], r"rows must be one or more, each once, got \[\]"),
+        ([], "rows must be one or more, each once, got none"),
         (variants(a=tiny) * 2, "rows must be one or more, each once"),
         (variants(**{"a/b": tiny}), "a row's name must be a file name as well, got 'a/b'"),
         (

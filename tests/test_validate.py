@@ -204,7 +204,7 @@ def test_the_report_names_everything(tree):
     )
     result = validate(found, pictures=False)
     lines = to_text(result).splitlines()
-    assert lines[0] == "casme2, task paper: 1 usable clips of 1 subjects (paper: 26)"
+    assert lines[0] == "casme2, task paper: 1 usable clip of 1 subject (paper: 26)"
     assert "x.xlsx, row 2 (sub01/a): apex 0 -> missing: why not" in to_text(result)
     assert "  x.xlsx, row 2 (sub02/b, fear): no frames" in lines
     assert "  x.xlsx, row 2 (sub03/c, tense): no class" in lines

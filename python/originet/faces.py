@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet.errors import InputError
+from originet.words import counted
 
 CASCADE = "haarcascade_frontalface_default.xml"
 EYE_CASCADE = "haarcascade_eye.xml"
@@ -237,7 +238,9 @@ def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> B
     height, width = frames[0].shape[:2]
     found = _clip_faces(frames)
     if not found:
-        raise InputError(f"no face found in {len(frames)} sampled frames of {width}x{height}")
+        raise InputError(
+            f"no face found in {counted(len(frames), 'sampled frame')} of {width}x{height}"
+        )
     x, y, size = np.median(np.array(found), axis=0)
     return _fit(x - margin * size, y - margin * size, (1 + 2 * margin) * size, (height, width))
 
@@ -286,7 +289,7 @@ def eye_angle(frames: Sequence[NDArray[np.uint8]], box: Box) -> float:
         if abs(angle) <= _STEEPEST:
             angles.append(angle)
     if not angles:
-        raise InputError(f"no two eyes found in {len(frames)} sampled frames")
+        raise InputError(f"no two eyes found in {counted(len(frames), 'sampled frame')}")
     return float(np.median(angles))
 
 

@@ -17,6 +17,7 @@ from originet.errors import InputError
 from originet.files import sha256
 from originet.splits import evaluation_faults
 from originet.video import is_video, iter_frames, read_image
+from originet.words import counted
 
 
 class Fault(NamedTuple):
@@ -153,8 +154,8 @@ def to_text(result: Validation) -> str:
     count = told.subjects if told else PAPER_SUBJECTS.get(found.dataset)
     paper = "" if count is None else f" ({source}: {count})"
     lines = [
-        f"{found.dataset}, task {found.task}: {len(found.table)} usable clips of {subjects} "
-        f"subjects{paper}"
+        f"{found.dataset}, task {found.task}: {counted(len(found.table), 'usable clip')} of "
+        f"{counted(subjects, 'subject')}{paper}"
     ]
     if found.annotations is not None:
         lines.append(f"annotations: {found.annotations} (SHA-256 {sha256(found.annotations)})")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from originet.errors import InputError
 from originet.video import IMAGE_SUFFIXES, is_junk, named_errors
+from originet.words import counted
 
 # Parents of subjects that belong to one tree, as users of CASME-I keep them.
 _SECTION = re.compile(r"section\b|section_", re.IGNORECASE)
@@ -115,7 +116,8 @@ def choose_tree(
         kind = "cropped" if tree.cropped else "not cropped"
         taken = "frames" if tree is chosen else "frames not taken (--frames chooses)"
         remarks.append(
-            f"{taken}: {tree.root} ({kind}, {having[id(tree)]} of {len(clips)} coded clips)"
+            f"{taken}: {tree.root} ({kind}, {having[id(tree)]} of "
+            f"{counted(len(clips), 'coded clip')})"
         )
     return chosen, remarks
 
