@@ -336,7 +336,7 @@ def test_long_names_of_subjects_fit_into_names_of_files(tmp_path: Path) -> None:
 def test_images_and_model_must_fit() -> None:
     table, images = small_set()
     with pytest.raises(
-        InputError, match=r"images must be \(24, 16, 16\) uint8, got \(23, 16, 16\)"
+        InputError, match=r"images must be \[24, 16, 16\] uint8, got \[23, 16, 16\]"
     ):
         run(table, images[1:])
     with pytest.raises(InputError, match=r"images must be .* float64"):

@@ -8,6 +8,7 @@ from originet.augment import augmented_views
 from originet.model import OrigiNet
 from originet.prediction import check_images
 from originet.prepare import Settings
+from originet.rundir import differences
 from originet.words import counted
 
 
@@ -41,6 +42,16 @@ def test_settings_are_refused_in_words(wrong):
     with pytest.raises(InputError) as refused:
         Config(**wrong)
     assert not set("()[]") & set(str(refused.value)), refused.value
+
+
+def test_what_differs_between_runs_is_told_in_words():
+    there = {"config": {"seeds": [0, 1], "rotations": []}, "model": None, "method": "rank"}
+    here = {"config": {"seeds": [2], "rotations": [0]}, "model": "x", "method": "rank"}
+    assert list(differences(there, here)) == [
+        "config.rotations is empty there, 0 here",
+        "config.seeds is 0, 1 there, 2 here",
+        "model is absent there, 'x' here",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -209,5 +209,11 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
         for key in sorted(there.keys() | here.keys()):
             yield from differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
     elif there != here:
-        told = ["absent" if value is None else repr(value) for value in (there, here)]
-        yield f"{name} is {told[0]} there, {told[1]} here"
+        yield f"{name} is {_told(there)} there, {_told(here)} here"
+
+
+def _told(value: Any) -> str:
+    """Writes a JSON value for people."""
+    if value is None:
+        return "absent"
+    return ", ".join(map(_told, value)) or "empty" if isinstance(value, list) else repr(value)
