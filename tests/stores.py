@@ -31,10 +31,11 @@ def frame_of(root, label="sadness", subject="s1"):
     return next((root / label / subject).iterdir()) / "img3.png"
 
 
-def make(root, out, *methods, **options):
+def make(root, out, *methods, set_name=None, **options):
     """Writes the store of a tree."""
     settings = Settings(methods or ("cumulative",), SIZE)
-    return store.write_store(datasets.survey("folder", root), out, settings, **options)
+    found = datasets.survey("folder", root, set_name=set_name)
+    return store.write_store(found, out, settings, **options)
 
 
 def contents(folder):

@@ -299,6 +299,7 @@ def test_every_committed_row_says_where_it_was_measured():
         assert row.device_name and row.torch and row.commit and row.date
         known = {*bench.PROVIDERS, *bench.ACTIVE_IMAGE_PROVIDERS, "clone"}
         known |= {"list", "equal", "padded", "each", "batch", "serial", "alone", "bfloat16"}
+        known |= {"formula", "reference", "unfused"}
         assert row.provider in known
 
 
@@ -428,7 +429,8 @@ def test_bench_measures_writes_and_prints(run, short, tmp_path):
     for title in ("Psi on", "Active image on", "OrigiNet on"):
         assert title in out
     rows = bench.read_results(folder)
-    subjects = {"rrelu", "active_image", "ragged", "windows", "stream", "model", "prepare", "loso"}
+    subjects = {"rrelu", "join", "active_image", "ragged", "windows", "stream", "model", "prepare"}
+    subjects.add("loso")
     assert {row.subject for row in rows} == subjects
     assert {row.threads for row in rows} == {1} and all(row.commit for row in rows)
     names = {path.name for path in folder.iterdir()}

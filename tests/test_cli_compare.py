@@ -124,12 +124,9 @@ def test_figures_that_the_paper_quotes_are_told_to_be_so(run, tree, tmp_path, mo
 
 def test_cuts_are_those_of_each_store(tree, tmp_path):
     other = write_tree(tmp_path / "other", subjects=2)
-    for root in (other / "happiness", other / "sadness"):
-        for subject in list(root.iterdir()):
-            subject.rename(root / f"b{subject.name}")
     margins = {}
     for root, margin in ((tree, 0.1), (other, 0.3)):
-        make(root, tmp_path / f"of-{root.name}")
+        make(root, tmp_path / f"of-{root.name}", set_name=root.name)
         manifest = tmp_path / f"of-{root.name}" / "manifest.json"
         manifest.write_text(manifest.read_text().replace('"margin": 0.1', f'"margin": {margin}'))
         margins[str(root)] = margin

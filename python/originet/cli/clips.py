@@ -53,12 +53,12 @@ def read_clips(
     *,
     dataset: str | None,
     annotations: Path | None,
-    sheet: str | None,
     frames: Path | None,
     task: str | None,
+    sheet: str | None = None,
     clips: Path | None = None,
     micro_only: bool = False,
-    set_name: str | None,
+    set_name: str | None = None,
     image_size: int | None,
     crop_face: bool | None,
 ) -> Clips:
@@ -69,9 +69,9 @@ def read_clips(
         methods: the readings of the active image that are needed.
         dataset: what a root holds; None means a folder of clips.
         annotations: a root's annotations.
-        sheet: the sheet of a root's workbook.
         frames: a root's frames.
         task: how a root's emotions become classes.
+        sheet: the sheet of a root's workbook.
         clips: the list to restrict them to; None means all clips.
         micro_only: leave a root's macro-expressions out.
         set_name: what a root of one's own clips is called.
