@@ -53,6 +53,19 @@ def test_a_bad_row_ends_with_exit_code_1_and_the_others_are_prepared(run, tree, 
     assert code == 0 and "4 of 4 clips" in printed and f"{path}, line 4 (s1/gone)" in printed
 
 
+def test_failed_clips_of_two_sets_in_one_csv_are_all_named(run, tree, tmp_path):
+    for subject in ("s1", "s2"):
+        (tree / "sad" / subject / "a" / "img3.png").write_bytes(b"")
+    rows = [f"clips/sad/s{n}/a,1,sad,{name}" for n, name in ((1, "x"), (2, "y"))]
+    (tmp_path / "list.csv").write_text(
+        "\n".join(["path,subject,emotion,dataset", *rows, "clips/fear/s1/a,2,fear,x"])
+    )
+    out = ("-o", tmp_path / "out", "--image-size", 16)
+    code, _, err = run("prepare", "folder", tmp_path / "list.csv", *out)
+    assert code == 2 and "2 of 3 clips failed" in err
+    assert "  x/1/a: " in err and "  y/1/a: " in err
+
+
 def test_a_second_sheet_is_asked_for_and_chosen(run, tmp_path):
     rows = [["1", c.clip, None, *c[2:5], None, 4, c.emotion] for c in CLIPS[:2]]
     write_casme2(tmp_path)

@@ -250,6 +250,7 @@ def test_a_quote_that_is_not_closed_names_all_lines_that_it_takes(tmp_path):
     assert names(found.table) == [("1", "a", "happiness")]
     (omission,) = found.unusable
     assert omission.where == f"{tmp_path / 'clips.csv'}, lines 3 to 5"
+    assert (omission.subject, omission.clip, omission.emotion) == ("?", "?", "?")
 
 
 def test_what_spreadsheets_write_is_read(tmp_path):
@@ -297,6 +298,16 @@ def test_times_are_frames_where_the_rate_is_known(tmp_path, source):
     # The first frame then or later, the nearest, the last then or earlier.
     assert (row.onset, row.apex, row.offset) == (first + 11, first + 20, first + 30)
     assert row.fps == 20
+
+
+def test_a_time_at_the_end_of_a_clip_is_its_last_frame(tmp_path):
+    write_clip(tmp_path / "a", range(11, 51))
+    rows = ("a,1,sad,0s,2s,20", "a,2,sad,0s,2.1s,20")
+    text = "\n".join(("path,subject,emotion,onset,offset,fps", *rows))
+    found = survey("folder", write_csv(tmp_path, text))
+    (row,) = found.table.itertuples(index=False)
+    assert (row.subject, row.onset, row.offset) == ("1", 11, 50)
+    assert "offset 53: no such frame in" in found.unusable[0].reason
 
 
 def test_file_that_is_no_text_is_refused_as_csv(tmp_path):

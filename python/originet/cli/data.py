@@ -180,7 +180,8 @@ def prepare_command(
     clips_made = counted(len(made.table), "clip")
     warn_of(f"{len(flat)} of {clips_made} {'tells' if len(flat) == 1 else 'tell'} nothing:", flat)
     if failed := made.manifest["failed"]:
-        reasons = {f"{clip['subject']}/{clip['clip']}": clip["reason"] for clip in failed}
+        names = ("dataset", "subject", "clip") if "+" in found.dataset else ("subject", "clip")
+        reasons = {"/".join(clip[name] for name in names): clip["reason"] for clip in failed}
         complain_of(f"{len(failed)} of {counted(len(found.table), 'clip')} failed:", reasons)
         raise typer.Exit(2)
 

@@ -309,7 +309,9 @@ class _Footage:
                     f"{name} {text} is a time, and nothing tells the fps of {self.path}"
                 )
             # Rounded, for 0.1 s at 30 frames a second are 3 frames, whatever the last bit.
-            return self.numbers[0] + whole(round(seconds * self.fps, 6))
+            number = self.numbers[0] + whole(round(seconds * self.fps, 6))
+            # A clip of 2 s ends at 2 s, when its last frame does.
+            return number - 1 if number == self.numbers[-1] + 1 else number
         try:
             return frame_cell(text, name)
         except InputError:
@@ -392,9 +394,9 @@ def _read_csv(path: Path) -> tuple[list[_Clip], list[Omission], list[str]]:
     ]
     bad = []
     for where, cells, reason in rows.bad:
-        name = Path(cells["path"]).stem
-        emotion = normalize_label(cells["emotion"])
-        bad.append(Omission(where, cells["subject"], name, emotion, reason))
+        names = (cells["subject"], cells["clip"] or Path(cells["path"]).stem, cells["emotion"])
+        subject, clip, emotion = (name or "?" for name in names)
+        bad.append(Omission(where, subject, clip, normalize_label(emotion), reason))
     unread = [f"columns not read: {', '.join(rows.unread)}"] if rows.unread else []
     return clips, bad, unread
 
