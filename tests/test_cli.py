@@ -235,7 +235,7 @@ def test_bad_options_of_image(refuse, tmp_path):
     refuse("a PNG holds 0..255", "image", source, "-o", out, "--normalize", "none")
     refuse("--method must be one of", "image", source, "-o", out, "--method", "x")
     refuse("got 'x'", "image", source, "-o", out, "--normalize", "x")
-    refuse("must end in .gif with --gif", "image", source, "-o", out, "--gif")
+    refuse("must end in .gif or .mp4 or .webm with --gif", "image", source, "-o", out, "--gif")
     gif = tmp_path / "a.gif"
     refuse("must end in .png with --all-methods", "image", source, "-o", gif, "--all-methods")
     both = ("--all-methods", "--gif")

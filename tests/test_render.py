@@ -116,10 +116,10 @@ def test_side_by_side_says_whether_the_apex_is_estimated(tmp_path, monkeypatch):
 def test_gif_says_what_it_leaves_out(tmp_path):
     source = write_folder(tmp_path / "clip", random_frames(103, (6, 8)))
     data, summary, _ = render.render(source, ".gif", Options("gif"))
-    assert summary.startswith("52 of 103 frames (one in 2, and the last), at 25 frames/s, 8x6")
+    assert summary.startswith("52 of 103 frames (one in 2, and the last), in 4.12 s, 8x6")
     assert Image.open(io.BytesIO(data)).n_frames == 52
     data, summary, _ = render.render(source, ".gif", Options("gif", end=30))
-    assert summary.startswith("30 of 30 frames, at")
+    assert summary.startswith("30 of 30 frames, in 1.20 s")
     assert Image.open(io.BytesIO(data)).n_frames == 30
 
 
@@ -144,7 +144,7 @@ def test_options_that_make_no_sense_are_refused(options, message):
         ("a.jpg", {}, r"a\.jpg must end in \.png or \.npy, got '\.jpg'"),
         ("a", {}, r"a must end in \.png or \.npy, got ''"),
         ("a.npy", {"kind": "all-methods"}, r"must end in \.png with --all-methods, got '\.npy'"),
-        ("a.png", {"kind": "gif"}, r"must end in \.gif with --gif, got '\.png'"),
+        ("a.png", {"kind": "gif"}, r"must end in \.gif or \.mp4 or \.webm with --gif"),
         ("a.png", {"normalize": "none"}, r"a\.png: a PNG holds 0\.\.255"),
         ("clip/img9.png", {}, r"img9\.png would become a frame of its own clip"),
     ],
@@ -186,7 +186,7 @@ def test_find_clips_refuses_what_holds_none(tree):
     ],
 )
 def test_files_are_named_after_the_clips(tree, tmp_path, options, suffix):
-    files = render.plan_files(tree, render.find_clips(tree).clips, tmp_path / "out", options)
+    files = render.plan_files([tree], render.find_clips(tree).clips, tmp_path / "out", options)
     names = [str(file.relative_to(tmp_path / "out")) for file in files.values()]
     assert names == [f"happy/s1/a.1{suffix}", f"sad/s2/b{suffix}", f"sad/s2/c{suffix}"]
 
@@ -195,7 +195,7 @@ def test_clips_of_one_name_keep_their_endings(tree, tmp_path):
     folder = tree / "sad" / "s2"
     (folder / "c.mp4").touch()
     (folder / "b.mov").touch()
-    files = render.plan_files(tree, render.find_clips(tree).clips, tmp_path / "out", Options())
+    files = render.plan_files([tree], render.find_clips(tree).clips, tmp_path / "out", Options())
     assert sorted(f.name for c, f in files.items() if c.parent == folder) == [
         "b.mov.png",
         "b.png",
@@ -208,14 +208,14 @@ def test_outputs_that_would_be_read_as_clips_are_refused(tree, tmp_path):
     clips = render.find_clips(tree).clips
     for out in (tree, tree / "out", tree / "sad" / ".." / "x"):
         with pytest.raises(InputError, match=r"lies in .*clips.*: write elsewhere"):
-            render.plan_files(tree, clips, out, Options())
+            render.plan_files([tree], clips, out, Options())
     with pytest.raises(InputError, match=r"a\.gif must be a folder, for .*is a folder of 3 clips"):
-        render.plan_files(tree, clips, tmp_path / "a.gif", Options())
+        render.plan_files([tree], clips, tmp_path / "a.gif", Options())
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file must be a folder"):
-        render.plan_files(tree, clips, tmp_path / "file", Options())
+        render.plan_files([tree], clips, tmp_path / "file", Options())
     with pytest.raises(InputError, match=r"--apex 3 is for one clip, .*clips holds 3"):
-        render.plan_files(tree, clips, tmp_path / "out", Options("side-by-side", apex=3))
+        render.plan_files([tree], clips, tmp_path / "out", Options("side-by-side", apex=3))
 
 
 @pytest.mark.parametrize("kind", render.KINDS)
@@ -223,7 +223,7 @@ def test_jobs_do_not_change_the_bytes(tree, tmp_path, kind):
     clips, options, results, calls = render.find_clips(tree).clips, Options(kind), [], []
     for jobs in (1, 2):
         out = tmp_path / str(jobs)
-        files = render.plan_files(tree, clips, out, options)
+        files = render.plan_files([tree], clips, out, options)
         assert not render.render_files(files, options, jobs, lambda *c: calls.append(c)).failed
         results.append(written(out))
     assert calls == [(1, 3), (2, 3), (3, 3)] * 2
@@ -238,7 +238,7 @@ def test_jobs_do_not_change_the_face_box(tmp_path):
         (tmp_path / "clips" / name).symlink_to(carphone_path())
     options, clips = Options(crop_face=True, end=20), render.find_clips(tmp_path / "clips").clips
     for jobs in (1, 3):
-        files = render.plan_files(tmp_path / "clips", clips, tmp_path / str(jobs), options)
+        files = render.plan_files([tmp_path / "clips"], clips, tmp_path / str(jobs), options)
         assert not render.render_files(files, options, jobs).failed
     first, *others = (written(tmp_path / str(jobs)) for jobs in (1, 3))
     assert [first] == others and len(set(first.values())) == 1
@@ -248,7 +248,7 @@ def test_file_that_cannot_be_replaced_leaves_nothing_behind(tree, tmp_path):
     in_the_way = tmp_path / "out" / "sad" / "s2" / "c.png"
     in_the_way.mkdir(parents=True)
     clips = render.find_clips(tree).clips
-    files = render.plan_files(tree, clips, tmp_path / "out", Options())
+    files = render.plan_files([tree], clips, tmp_path / "out", Options())
     failed, _ = render.render_files(files, Options(), 2)
     assert list(failed) == [clips[2]] and "Is a directory" in failed[clips[2]]
     assert sorted(written(tmp_path / "out")) == ["happy/s1/a.1.png", "sad/s2/b.png"]
@@ -260,7 +260,7 @@ def test_bad_clips_do_not_stop_the_others(tree, tmp_path, jobs):
     bad.write_bytes(bad.read_bytes()[:40])
     (tree / "zero.mp4").touch()
     clips = render.find_clips(tree).clips
-    files = render.plan_files(tree, clips, tmp_path / "out", Options())
+    files = render.plan_files([tree], clips, tmp_path / "out", Options())
     failed, _ = render.render_files(files, Options(), jobs)
     assert list(failed) == [tree / "sad" / "s2" / "b", tree / "zero.mp4"]
     assert "truncated image" in failed[tree / "sad" / "s2" / "b"]
@@ -274,7 +274,7 @@ def test_jobs_below_one_are_refused(tmp_path):
 
 
 def test_interrupt_stops_what_is_under_way_and_leaves_whole_files(tree, tmp_path):
-    files = render.plan_files(tree, render.find_clips(tree).clips, tmp_path / "out", Options())
+    files = render.plan_files([tree], render.find_clips(tree).clips, tmp_path / "out", Options())
 
     def interrupt(done, total):
         raise KeyboardInterrupt

@@ -4,6 +4,7 @@ A `Clip` says which frames of which source are read and what is done to each; th
 once and give arrays. `originet.pictures` draws them.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from originet import faces, video
 from originet.apex import ApexFinder
 from originet.errors import InputError
+from originet.live import Stream, iter_stream
 from originet.times import seconds_of
 from originet.video import Image
 from originet.watch import Watch
@@ -30,6 +32,8 @@ Progress = Callable[[int, int | None], None]
 # An animation of more or larger frames is slow to load and shows no more.
 ANIMATION_FRAMES = 100
 ANIMATION_SIDE = 256  # pixels
+
+_STREAM_SAMPLES = 16  # frames of a stream that the face is looked for in
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Clip:
         angle: of the line of the eyes, which the cut levels, in degrees; 0 leaves frames upright.
         size: height and width that each frame is resized to, or None.
         people: how many faces were seen where a face is cut out; None where none is looked for.
+        stream: the frames of a stream, which can be read once; None reads files.
         samples: by image file, the frames that the face was looked for in, not to be read twice.
     """
 
@@ -62,6 +67,9 @@ class Clip:
     angle: float
     size: int | None
     people: int | None = None
+    stream: Generator[video.Timed, None, None] | None = field(
+        default=None, compare=False, repr=False
+    )
     samples: Mapping[str, Image] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -95,7 +103,13 @@ class Clip:
                 yield Shot(number, self.cut(pixels), seconds)
 
     def one(self, number: int) -> Iterator["Shot"]:
-        """Reads one frame, by its number."""
+        """Reads one frame again, by its number.
+
+        Raises:
+            InputError: if the clip is a stream.
+        """
+        if self.stream is not None:
+            raise InputError(f"frame {number} of {self.name} is the apex, and gone: give --apex")
         if video.is_video(self.frames):
             clip = replace(self, onset=number, offset=number)
         else:
@@ -109,6 +123,8 @@ class Clip:
                 yield frame.pixels
 
     def _timed(self) -> Generator[video.Timed, None, None]:
+        if self.stream is not None:
+            return self.stream
         return video.iter_timed(
             self.frames, self.onset, self.offset, color=self.color, known=self.samples
         )
@@ -189,6 +205,40 @@ def open_clip(
         length, onset, offset = len(frames), None, None
     clip = Clip(frames, onset, offset, length, first, fps, color, None, 0.0, size)
     return _with_face(clip, margin, align_eyes) if crop_face else clip
+
+
+def open_stream(
+    stream: Stream,
+    *,
+    color: bool = False,
+    crop_face: bool = False,
+    align_eyes: bool = False,
+    size: int | None = None,
+) -> Clip:
+    """Opens a camera or a pipe; arguments are those of `open_clip`.
+
+    The face is looked for in the first 16 frames, which then are the clip's first.
+
+    Raises:
+        InputError: if nothing comes, or no face or no eyes are found.
+    """
+    if size is not None and size < 1:
+        raise InputError(f"size must be at least 1, got {size}")
+    frames = iter_stream(stream, color=color)
+    clip = Clip((stream.name,), None, None, None, 1, None, color, None, 0.0, size, stream=frames)
+    if not crop_face:
+        return clip
+    first = list(itertools.islice(frames, _STREAM_SAMPLES))
+    clip = _cut_to_face(clip, [frame.pixels for frame in first], 0.1, align_eyes)
+    return replace(clip, stream=_rejoined(first, frames))
+
+
+def _rejoined(
+    first: list[video.Timed], others: Generator[video.Timed, None, None]
+) -> Generator[video.Timed, None, None]:
+    with closing(others):
+        yield from first
+        yield from others
 
 
 class Shot(NamedTuple):
@@ -469,10 +519,14 @@ def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
         paths = [clip.frames[index] for index in indices]
         frames = [*video.iter_frames(paths, color=clip.color)]
         samples = dict(zip(paths, frames, strict=True))
+    return replace(_cut_to_face(clip, frames, margin, align_eyes), samples=samples)
+
+
+def _cut_to_face(clip: Clip, frames: Sequence[Image], margin: float, align_eyes: bool) -> Clip:
+    """Finds the face that is to be cut out, in some of a clip's frames."""
     try:
         box = faces.stable_box(frames, margin=margin)
         angle = faces.eye_angle(frames, box) if align_eyes else 0.0
     except InputError as error:
         raise InputError(f"{error}: {clip.name}") from error
-    people = faces.count_faces(frames)
-    return replace(clip, box=box, angle=angle, people=people, samples=samples)
+    return replace(clip, box=box, angle=angle, people=faces.count_faces(frames))

@@ -1,5 +1,6 @@
 """Settings of OpenCV that hold for all threads of the process, changed for a while."""
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -41,6 +42,16 @@ silence = Meanwhile(
     cv2.utils.logging.setLogLevel,
     cv2.utils.logging.LOG_LEVEL_SILENT,
 )
+
+
+def _point_stderr_to(descriptor: int) -> None:
+    target = os.open(os.devnull, os.O_WRONLY) if descriptor < 0 else descriptor
+    os.dup2(target, 2)
+    os.close(target)
+
+
+# For what OpenCV prints past its own log: that VP9 has another tag in WebM, where it has none.
+no_stderr = Meanwhile(lambda: os.dup(2), _point_stderr_to, -1)
 
 # Where clips share the cores, threads inside of each would only wait for one another.
 one_thread = Meanwhile(cv2.getNumThreads, cv2.setNumThreads, 1)

@@ -6,7 +6,9 @@ no pixel is lost.
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -17,6 +19,7 @@ from PIL import ImageDraw, ImageFont
 from PIL.Image import Image as Picture
 
 from originet.errors import InputError
+from originet.opencv import no_stderr, silence
 from originet.video import Image
 
 # The longer side of a panel, in pixels: smaller ones are enlarged, larger ones shrunk.
@@ -24,8 +27,15 @@ PANEL_SIDES = (224, 640)
 
 CONTACT_SIDE = 128  # of a contact sheet's panels, which are many
 
-FRAME_MS = 40  # how long an animation shows each frame
-LAST_FRAME_MS = 1500
+# GIFs count in hundredths of a second, and browsers take a delay below two of them for ten.
+_GIF_RATE = 100.0
+_GIF_SHORTEST = 2
+
+# A video's rate is constant, at least and at most this; pictures are repeated as their times want.
+_VIDEO_RATES = (10.0, 60.0)
+# What browsers play that OpenCV's wheels can encode: VP9, also in MP4, for they have no H.264.
+_VIDEO_CODEC = "vp09"
+VIDEO_SUFFIXES = (".mp4", ".webm")
 
 _INK, _GREY, _PAPER = 0x22, 0x6A, 0xFF
 
@@ -93,13 +103,97 @@ def png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def gif(pages: Iterator[Picture]) -> bytes:
-    """Returns pictures of one size as a GIF that repeats; the last one stays a while."""
-    first, *others = pages
-    times = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+class Playing(NamedTuple):
+    """How an animation is played.
+
+    Attributes:
+        rate: ticks a second: of a video its frames.
+        ticks: how many ticks each picture is shown, by its index; those left out are not there.
+    """
+
+    rate: float
+    ticks: dict[int, int]
+
+
+def playing(times: Sequence[float], suffix: str) -> Playing:
+    """Chooses how pictures are played so that all takes as long as it should.
+
+    Of pictures that follow faster than the format or a screen can show, some are left out, but
+    never the last.
+
+    Args:
+        times: when each picture is shown, in seconds, rising, and when the last one ends.
+        suffix: ".gif" or one of `VIDEO_SUFFIXES`.
+    """
+    if suffix == ".gif":
+        rate, shortest = _GIF_RATE, _GIF_SHORTEST
+    else:
+        rate, shortest = _video_rate(times), 1
+    starts = [round((seconds - times[0]) * rate) for seconds in times]
+    until = max(starts.pop(), shortest)
+    ticks: dict[int, int] = {}
+    for index in reversed(range(len(starts))):
+        # The last one is shown, if need be earlier than it should; the first from the beginning.
+        start = min(starts[index], until - shortest) if not ticks else starts[index]
+        if until - start >= shortest:
+            ticks[index] = until - start
+            until = start
+    ticks[min(ticks)] += until
+    return Playing(rate, dict(sorted(ticks.items())))
+
+
+def _video_rate(times: Sequence[float]) -> float:
+    """Returns a rate at which pictures that follow evenly are shown evenly, and short ones too."""
+    gaps = np.diff(times)
+    slowest, fastest = _VIDEO_RATES
+    usual = float(gaps.mean() if gaps.max() < 1.25 * gaps.min() else np.quantile(gaps, 0.1))
+    if usual * fastest <= 1:
+        return fastest
+    return max(1, math.ceil(slowest * usual - 1e-9)) / usual
+
+
+def gif(pages: Iterable[Picture], play: Playing) -> bytes:
+    """Returns pictures of one size as a GIF that repeats, played as `playing` says."""
+    first, *others = [page for index, page in enumerate(pages) if index in play.ticks]
+    times = [round(1000 * ticks / play.rate) for ticks in play.ticks.values()]
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=times, loop=0)
     return buffer.getvalue()
+
+
+def movie(pages: Iterable[Picture], play: Playing, suffix: str) -> bytes:
+    """Returns pictures of one size as a video, played as `playing` says.
+
+    Raises:
+        InputError: if this OpenCV cannot write such videos.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"movie{suffix}"
+        writer: cv2.VideoWriter | None = None
+        for index, page in enumerate(pages):
+            pixels = _even(np.asarray(page.convert("RGB"))[..., ::-1])
+            writer = writer or _video_writer(path, play.rate, pixels)
+            for _ in range(play.ticks.get(index, 0)):
+                writer.write(pixels)
+        if writer is not None:
+            writer.release()
+        return path.read_bytes()
+
+
+def _video_writer(path: Path, rate: float, pixels: Image) -> cv2.VideoWriter:
+    codec = cv2.VideoWriter.fourcc(*_VIDEO_CODEC)
+    size = (pixels.shape[1], pixels.shape[0])
+    with silence, no_stderr:
+        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, rate, size)
+    if not writer.isOpened():
+        raise InputError(f"this OpenCV cannot write {path.suffix} files with VP9: write a .gif")
+    return writer
+
+
+def _even(pixels: Image) -> Image:
+    """Adds a white row or column where there is an odd number: the codec wants even ones."""
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), constant_values=_PAPER)
 
 
 def _font(weight: str, size: int) -> ImageFont.FreeTypeFont:

@@ -1,6 +1,8 @@
 """What `originet image` does: a clip becomes the bytes of a file, a folder of clips a folder."""
 
 import io
+import math
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +19,7 @@ from originet import imaging, pictures
 from originet.errors import InputError
 from originet.files import write_atomically
 from originet.imaging import Clip, Progress, Shot
+from originet.live import Stream
 from originet.pictures import Panel
 from originet.strays import NO_CLIP, is_movie, is_picture, name_strays
 from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Image, is_junk
@@ -29,8 +32,11 @@ KINDS = {
     "image": (".png", ".npy"),
     "all-methods": (".png",),
     "side-by-side": (".png",),
-    "gif": (".gif",),
+    "gif": (".gif", *pictures.VIDEO_SUFFIXES),
 }
+# Frames a second of a folder of frames, of which --fps tells nothing.
+_UNKNOWN_RATE = 25.0
+
 _SUFFIXES = tuple(dict.fromkeys(suffix for endings in KINDS.values() for suffix in endings))
 
 
@@ -43,7 +49,8 @@ class Options:
         method: one of `originet_ext.METHODS`.
         normalize: one of `originet_ext.NORMALIZATIONS`; pictures need "minmax" or "clip".
         apex: number of the apex frame for "side-by-side"; None estimates it.
-        start, end, fps, color, crop_face, size: as in `imaging.open_clip`.
+        speed: how fast an animation is played; 1 is as fast as the clip.
+        start, end, fps, color, crop_face, align_eyes, size: as in `imaging.open_clip`.
 
     Raises:
         InputError: if a value is unknown, or two do not go together.
@@ -53,11 +60,13 @@ class Options:
     method: str = "cumulative"
     normalize: str = "minmax"
     apex: int | None = None
+    speed: float = 1.0
     start: int | str | None = None
     end: int | str | None = None
     fps: float | None = None
     color: bool = False
     crop_face: bool = False
+    align_eyes: bool = False
     size: int | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +83,12 @@ class Options:
             )
         if self.apex is not None and self.kind != "side-by-side":
             raise InputError(f"--apex {self.apex} is for --side-by-side only")
+        if not 0 < self.speed < math.inf:
+            raise InputError(f"--speed must be a number above 0, got {self.speed:g}")
+        if self.speed != 1 and self.kind != "gif":
+            raise InputError(f"--speed {self.speed:g} is for --gif only")
+        if self.align_eyes and not self.crop_face:
+            raise InputError("--align-eyes needs --crop-face: eyes are looked for in the face")
 
 
 class Rendered(NamedTuple):
@@ -119,15 +134,20 @@ def render(
         fps=options.fps,
         color=options.color,
         crop_face=options.crop_face,
+        align_eyes=options.align_eyes,
         size=options.size,
     )
+    return _draw(clip, suffix, options, progress)
+
+
+def _draw(clip: Clip, suffix: str, options: Options, progress: Progress | None) -> Rendered:
     watch = Watch(clip.people)
     if options.kind == "all-methods":
         made = _all_methods(clip, options, progress, watch)
     elif options.kind == "side-by-side":
         made = _side_by_side(clip, options, progress, watch)
     elif options.kind == "gif":
-        made = _gif(clip, options, progress, watch)
+        made = _animation(clip, suffix, options, progress, watch)
     else:
         made = _image(clip, suffix, options, progress, watch)
     return made._replace(warnings=[*watch.warnings(), *made.warnings])
@@ -193,7 +213,9 @@ def _side_by_side(
     )
 
 
-def _gif(clip: Clip, options: Options, progress: Progress | None, watch: Watch) -> Rendered:
+def _animation(
+    clip: Clip, suffix: str, options: Options, progress: Progress | None, watch: Watch
+) -> Rendered:
     built = imaging.build_up(clip, options.method, options.normalize, progress, watch)
     first = built.shots[0].number
     pages = [
@@ -203,16 +225,36 @@ def _gif(clip: Clip, options: Options, progress: Progress | None, watch: Watch) 
         ]
         for shot, active in zip(built.shots, built.active, strict=True)
     ]
-    shown = f"{len(pages)} of {counted(built.length, 'frame')}"
+    times = _times(built, options.speed)
+    play = pictures.playing(times, suffix)
+    drawn = pictures.sheets(pages, 2)
+    data = pictures.gif(drawn, play) if suffix == ".gif" else pictures.movie(drawn, play, suffix)
+    shown = f"{len(play.ticks)} of {counted(built.length, 'frame')}"
     if built.step > 1:
         shown += f" (one in {built.step}, and the last)"
+    if len(play.ticks) < len(pages):
+        shown += f" (no more than {suffix} can show a second)"
     height, width = built.shots[0].pixels.shape[:2]
-    rate = f"{1000 / pictures.FRAME_MS:g} frames/s"
+    seconds = f"{times[-1]:.2f} s" + ("" if options.speed == 1 else f" (speed {options.speed:g})")
     return Rendered(
-        pictures.gif(pictures.sheets(pages, 2)),
-        f"{shown}, at {rate}, {width}x{height}, {options.method}, {options.normalize}",
+        data,
+        f"{shown}, in {seconds}, {width}x{height}, {options.method}, {options.normalize}",
         _flat({options.method: np.stack(built.active)}, built.length),
     )
+
+
+def _times(built: imaging.BuildUp, speed: float) -> list[float]:
+    """Tells when an animation shows each of its frames, and when it ends, in seconds."""
+    first = built.shots[0]
+    times = [
+        (shot.number - first.number) / _UNKNOWN_RATE
+        if shot.seconds is None or first.seconds is None
+        else shot.seconds - first.seconds
+        for shot in built.shots
+    ]
+    # The last frame is shown for as long as frames are on average.
+    gap = times[-1] / (built.length - 1) if built.length > 1 else 1 / _UNKNOWN_RATE
+    return [seconds / speed for seconds in [*times, times[-1] + gap]]
 
 
 def _frame_panel(title: str, shot: Shot) -> Panel:
@@ -250,7 +292,7 @@ def render_file(
         What was made, and what is odd about it.
 
     Raises:
-        InputError: as `render`, and if the file would become a frame of its own clip.
+        InputError: as `render`, and if the file is the clip, or would become a frame of it.
         OSError: if it cannot be written.
     """
     source, out = Path(source), Path(out)
@@ -258,7 +300,46 @@ def render_file(
     _check_suffix(suffix, options, str(out))
     if suffix in IMAGE_SUFFIXES and out.parent.resolve() == source.resolve():
         raise InputError(f"{out} would become a frame of its own clip: write it elsewhere")
-    made = render(source, suffix, options, progress)
+    if out.resolve() == source.resolve():
+        raise InputError(f"{out} is the clip itself: write elsewhere")
+    return _write(out, render(source, suffix, options, progress))
+
+
+def render_stream(
+    stream: Stream, out: str | Path, options: Options, progress: Progress | None = None
+) -> Report:
+    """Makes one file of a camera's frames, or of a video that comes through a pipe.
+
+    Args:
+        stream: where from, and until when.
+        out: the file.
+        options: what to make.
+        progress: called as progress(done, total) after each frame; the total is None.
+
+    Returns:
+        What was made, and what is odd about it.
+
+    Raises:
+        InputError: as `render`, and if an option chooses frames, as of a file.
+        OSError: if it cannot be written.
+    """
+    for option, value in (("start", options.start), ("end", options.end), ("fps", options.fps)):
+        if value is not None:
+            raise InputError(f"--{option} {value} is for files: --seconds ends a stream")
+    out = Path(out)
+    suffix = out.suffix.lower()
+    _check_suffix(suffix, options, str(out))
+    clip = imaging.open_stream(
+        stream,
+        color=options.color,
+        crop_face=options.crop_face,
+        align_eyes=options.align_eyes,
+        size=options.size,
+    )
+    return _write(out, _draw(clip, suffix, options, progress))
+
+
+def _write(out: Path, made: Rendered) -> Report:
     write_atomically(out, made.data)
     return Report(made.summary, made.warnings)
 
@@ -297,6 +378,16 @@ def find_clips(source: str | Path) -> Found:
     return found
 
 
+def find_all(sources: Sequence[Path]) -> Found:
+    """Finds the clips that several paths hold; raises as `find_clips`."""
+    found = Found()
+    for source in sources:
+        inner = find_clips(source)
+        found.clips += inner.clips
+        found.skipped |= inner.skipped
+    return found
+
+
 def _walk(folder: Path, above: set[Path]) -> Found:
     if folder.resolve() in above:  # a link to a folder that holds it
         return Found()
@@ -330,16 +421,17 @@ def _walk(folder: Path, above: set[Path]) -> Found:
 
 
 def plan_files(
-    source: str | Path, clips: list[Path], out: str | Path, options: Options
+    sources: Sequence[Path], clips: list[Path], out: str | Path, options: Options
 ) -> dict[Path, Path]:
-    """Names a file for each clip below a folder; the tree of the folder is kept.
+    """Names a file for each of several clips.
 
-    A file is named after its clip, without the ending of a video unless two clips would then have
+    The tree below a folder is kept, of several sources that below their nearest common folder. A
+    file is named after its clip, without the ending of a video unless two clips would then have
     one name. Its own ending is .gif for "gif", .npy for "image" without normalisation, else .png.
 
     Args:
-        source: the folder.
-        clips: those that `find_clips` found in it.
+        sources: a folder, or several videos and folders.
+        clips: those that `find_clips` found in them.
         out: the folder for the files.
         options: what is made.
 
@@ -347,27 +439,44 @@ def plan_files(
         The file by clip.
 
     Raises:
-        InputError: if `out` is no folder or lies inside `source`, or an option is for one clip
-            only.
+        InputError: if `out` is no folder or lies inside of a source, an option is for one clip
+            only, a clip is given twice, or a file would replace a clip.
     """
-    source, out = Path(source), Path(out)
+    out = Path(out)
+    alone = sources[0] if len(sources) == 1 else None
     if options.apex is not None:
-        raise InputError(f"--apex {options.apex} is for one clip, {source} holds {len(clips)}")
+        what = f"{alone} holds" if alone else "there are"
+        raise InputError(f"--apex {options.apex} is for one clip, {what} {len(clips)}")
     if out.suffix.lower() in _SUFFIXES or out.is_file():
-        raise InputError(
-            f"{out} must be a folder, for {source} is a folder of {counted(len(clips), 'clip')}"
-        )
+        what = f"{alone} is a folder of" if alone else "there are"
+        raise InputError(f"{out} must be a folder, for {what} {counted(len(clips), 'clip')}")
+    whole = {clip: Path(os.path.abspath(clip)) for clip in clips}
+    given = Counter(whole[clip] for clip in clips)
+    if twice := [clip for clip, times in given.items() if times > 1]:
+        raise InputError(f"{twice[0]} is given twice")
     suffix = ".npy" if options.normalize == "none" else KINDS[options.kind][0]
-    short = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
+    home = _common_folder(sources, list(whole.values()))
+    short = {clip: path if clip.is_dir() else path.with_suffix("") for clip, path in whole.items()}
     times = Counter(short.values())
     files = {
-        clip: out / f"{(name if times[name] == 1 else clip).relative_to(source)}{suffix}"
+        clip: out / f"{(name if times[name] == 1 else whole[clip]).relative_to(home)}{suffix}"
         for clip, name in short.items()
     }
-    for clip, file in files.items():
-        if file.resolve().is_relative_to(source.resolve()):
-            raise InputError(f"{out} lies in {source}, where {clip} is: write elsewhere")
+    for source in filter(Path.is_dir, sources):
+        if out.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{out} lies in {source}, where clips are read: write elsewhere")
+    written = {file.resolve(): clip for clip, file in files.items()}
+    for clip in clips:
+        if clip.resolve() in written:
+            raise InputError(f"{clip} would be replaced by what is made of it: write elsewhere")
     return files
+
+
+def _common_folder(sources: Sequence[Path], clips: Sequence[Path]) -> Path:
+    """Returns the folder whose tree is kept."""
+    if len(sources) == 1:
+        return Path(os.path.abspath(sources[0]))
+    return Path(os.path.commonpath([clip.parent for clip in clips]))
 
 
 class Outcome(NamedTuple):

@@ -171,10 +171,11 @@ def iter_timed(
         images = _iter_video(frames[0], onset, offset, color)
     else:
         images = _iter_images(select_frames(frames, onset, offset), color, known or {})
-    return _of_one_size(images)
+    return of_one_size(images)
 
 
-def _of_one_size(images: Iterator[tuple[str, Timed]]) -> Generator[Timed, None, None]:
+def of_one_size(images: Iterator[tuple[str, Timed]]) -> Generator[Timed, None, None]:
+    """Passes frames on, each given with its name; raises InputError if their size changes."""
     shape: tuple[int, ...] | None = None
     for name, frame in images:
         shape = shape or frame.pixels.shape
@@ -289,7 +290,7 @@ def frame_times(path: str | Path, until: float) -> list[float]:
     """
     times: list[float] = []
     with _opened(path) as capture:
-        clock = _Clock(capture)
+        clock = Clock(capture)
         while (not times or times[-1] <= until + _STAMP_ERROR) and capture.grab():
             seconds = clock.read()
             if seconds is None:
@@ -405,7 +406,7 @@ def _iter_video(
         if low < 1:
             raise InputError(f"onset {low} is outside {path}: the frames of a video count from 1")
         count = 0
-        clock = _Clock(capture)
+        clock = Clock(capture)
         while offset is None or count < offset:
             ok, image = capture.read() if count + 1 >= low else (capture.grab(), None)
             if not ok:
@@ -429,7 +430,7 @@ def _iter_video(
                 )
 
 
-class _Clock:
+class Clock:
     """Tells when each frame of a video is shown, in seconds after the first.
 
     A frame without a time stamp of its own, which OpenCV gives as 0, follows the one before at the

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,20 +13,27 @@ from originet.console import Rate, complain_of, console, progress_bar, progress_
 from originet.errors import InputError
 from originet.words import counted
 
+if TYPE_CHECKING:
+    from originet.render import Found, Options, Report
+
 
 def image(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="A video (.mp4, .webm, .gif, ...), a folder of frames, or a folder of clips."
-        ),
-    ],
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="A .png, .npy (float32) or .gif; for a folder of clips a folder."
+            "--out",
+            "-o",
+            help="A .png, .npy (float32), .gif, .mp4 or .webm; for several clips a folder.",
         ),
     ],
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Videos (.mp4, .webm, .gif, ...), folders of frames, folders of clips; or - "
+            "for a video from a pipe.",
+            show_default=False,
+        ),
+    ] = None,
     method: Annotated[
         str | None, typer.Option(help=f"{', '.join(METHODS)}; {DEFAULTS.method} by default.")
     ] = None,
@@ -43,6 +50,9 @@ def image(
     gif: Annotated[
         bool, typer.Option("--gif", help="Animate the clip beside its growing active image.")
     ] = False,
+    speed: Annotated[
+        float, typer.Option(help="Of an animation: 0.25 plays it four times slower.")
+    ] = 1.0,
     apex: Annotated[
         int | None,
         typer.Option(help="The apex frame; by default the one least like the onset."),
@@ -57,6 +67,9 @@ def image(
     crop_face: Annotated[
         bool, typer.Option("--crop-face", help="Cut out the face first, one box for all frames.")
     ] = False,
+    align_eyes: Annotated[
+        bool, typer.Option("--align-eyes", help="Turn all frames until the eyes are level.")
+    ] = False,
     size: Annotated[
         int | None, typer.Option(help="Resize frames first, to so many pixels both ways.")
     ] = None,
@@ -66,8 +79,14 @@ def image(
     jobs: Annotated[
         int | None, typer.Option(help="Clips at a time, of a folder; by default as many as cores.")
     ] = None,
+    camera: Annotated[
+        int | None, typer.Option(help="Watch this camera, 0 is the first, until Ctrl-C.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="End a camera or pipe after so long, or at Ctrl-C.")
+    ] = None,
 ) -> None:
-    """Make the active image of a clip, or of each clip in a folder."""
+    """Make the active image of a clip, or of each of several."""
     from originet import render
 
     flags = {"all-methods": all_methods, "side-by-side": side_by_side, "gif": gif}
@@ -76,34 +95,66 @@ def image(
         raise InputError(f"--{kinds[0]} and --{kinds[1]} make two files: choose one")
     if all_methods and method is not None:
         raise InputError(f"--all-methods leaves no choice: omit --method {method}")
+    animated = out.suffix.lower() in render.KINDS["gif"]
     options = render.Options(
-        kind=kinds[0] if kinds else "gif" if out.suffix.lower() == ".gif" else "image",
+        kind=kinds[0] if kinds else "gif" if animated else "image",
         method=method or DEFAULTS.method,
         normalize=normalize,
         apex=apex,
+        speed=speed,
         start=start,
         end=end,
         fps=fps,
         color=color,
         crop_face=crop_face,
+        align_eyes=align_eyes,
         size=size,
     )
-    found = render.find_clips(source)
-    clips = found.clips
-    if clips == [source]:
+    paths = sources or []
+    if bool(paths) == (camera is not None):
+        raise InputError("give videos or folders, or - for a pipe, or --camera N")
+    if camera is not None or paths == [Path("-")]:
         if jobs is not None:
-            raise InputError(f"--jobs {jobs} is for a folder of clips, {source} is one clip")
-        with progress_bars(Rate("frames")) as bars:
-            made = render.render_file(source, out, options, progress_bar(bars, "frames"))
-        console.print(escape(f"{out}: {made.summary}"), soft_wrap=True)
-        for line in made.warnings:
-            warn(f"{source} {line}")
-        warn_of("not taken:", found.skipped)
+            raise InputError(f"--jobs {jobs} is for several clips, a stream is one")
+        _image_of_stream(camera, seconds, out, options)
         return
-    workers = os.cpu_count() or 1 if jobs is None else jobs
-    files = render.plan_files(source, clips, out, options)
+    if Path("-") in paths:
+        raise InputError("- stands for one video, from a pipe: give no other path")
+    if seconds is not None:
+        raise InputError(f"--seconds {seconds:g} is for - and --camera: --end chooses frames")
+    found = render.find_all(paths)
+    if found.clips != paths or len(paths) > 1:
+        _image_of_each(paths, found, out, options, os.cpu_count() or 1 if jobs is None else jobs)
+        return
+    if jobs is not None:
+        raise InputError(f"--jobs {jobs} is for a folder of clips, {paths[0]} is one clip")
+    with progress_bars(Rate("frames")) as bars:
+        made = render.render_file(paths[0], out, options, progress_bar(bars, "frames"))
+    _tell(out, made, str(paths[0]))
+    warn_of("not taken:", found.skipped)
+
+
+def _image_of_stream(
+    camera: int | None, seconds: float | None, out: Path, options: "Options"
+) -> None:
+    from originet import live, render
+
+    with live.until_interrupted() as stopped, progress_bars(Rate("frames")) as bars:
+        stream = live.Stream(camera, seconds, stopped)
+        made = render.render_stream(
+            stream, out, options, progress_bar(bars, "frames (Ctrl-C ends)")
+        )
+    _tell(out, made, stream.name)
+
+
+def _image_of_each(
+    paths: list[Path], found: "Found", out: Path, options: "Options", jobs: int
+) -> None:
+    from originet import render
+
+    files = render.plan_files(paths, found.clips, out, options)
     with progress_bars(Rate("clips")) as bars:
-        failed, odd = render.render_files(files, options, workers, progress_bar(bars, "clips"))
+        failed, odd = render.render_files(files, options, jobs, progress_bar(bars, "clips"))
     done = f"{out}: {len(files) - len(failed)} of {counted(len(files), 'clip')}"
     console.print(escape(done), soft_wrap=True)
     warn_of("not taken:", found.skipped)
@@ -114,3 +165,9 @@ def image(
         named = {str(clip): reason for clip, reason in failed.items()}
         complain_of(f"{len(failed)} of {counted(len(files), 'clip')} failed:", named)
         raise typer.Exit(2)
+
+
+def _tell(out: Path, made: "Report", name: str) -> None:
+    console.print(escape(f"{out}: {made.summary}"), soft_wrap=True)
+    for line in made.warnings:
+        warn(f"{name} {line}")
