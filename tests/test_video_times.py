@@ -150,6 +150,14 @@ def test_frames_are_sampled_where_they_are(tmp_path, name):
     np.testing.assert_array_equal(found, whole[[59, 0, 36, 71]])
 
 
+def test_the_face_is_looked_for_all_over_a_clip_that_tells_a_wrong_length(tmp_path):
+    times = [k / 25 for k in range(30)]
+    path = write_timed(tmp_path / "a.mpg", bars(30, (48, 64)), times, "mpeg1video")
+    assert video.video_info(path).length == 1
+    with pytest.raises(InputError, match="no face found in 5 sampled frames"):
+        imaging.open_clip(path, crop_face=True)
+
+
 def test_pictures_show_the_time_of_each_frame(tmp_path, monkeypatch):
     path = write_timed(tmp_path / "a.mp4", bars(72), UNEVEN)
     notes = []

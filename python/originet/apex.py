@@ -25,8 +25,9 @@ _FACELESS_TIMES = 2.0
 
 def thumbnail(frame: Image) -> NDArray[np.float32]:
     """Shrinks a frame to 32 x 32 grey pixels, each the mean of a block."""
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
-    return np.asarray(cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA), np.float32)
+    small = cv2.resize(frame, (32, 32), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else small
+    return np.asarray(grey, np.float32)
 
 
 def is_blank(small: NDArray[np.float32]) -> bool:

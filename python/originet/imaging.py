@@ -33,6 +33,7 @@ Progress = Callable[[int, int | None], None]
 ANIMATION_FRAMES = 100
 ANIMATION_SIDE = 256  # pixels
 
+_SOON_COUNTED = 5  # frames
 _STREAM_SAMPLES = 16  # frames of a stream that the face is looked for in
 
 
@@ -510,7 +511,9 @@ def _by_time_stamps(path: str, start: _Place, end: _Place) -> tuple[int | None, 
 
 def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
     """Finds out what is to be cut out of a clip."""
-    length = clip.length or sum(1 for _ in clip.decode())
+    length = clip.length or 0
+    if video.is_video(clip.frames) and length < _SOON_COUNTED:  # the file may be wrong, as .mpg
+        length = sum(1 for _ in clip.decode())
     indices = faces.sample_indices(length)
     samples: dict[str, Image] = {}
     if video.is_video(clip.frames):
