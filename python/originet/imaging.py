@@ -6,7 +6,6 @@ once and give arrays. `originet.pictures` draws them.
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from originet import faces, video
 from originet.apex import ApexFinder
 from originet.errors import InputError
 from originet.live import Stream, iter_stream
-from originet.times import seconds_of
+from originet.span import find_span
 from originet.video import Image
 from originet.watch import Watch
 from originet_ext import METHODS, ActiveImageAccumulator
@@ -183,16 +182,7 @@ def open_clip(
     else:
         name = str(Path(frames[0]).parent)
         first, last = (video.frame_number(frames[index]) for index in (0, -1))
-    places = [_place("start", start), _place("end", end)]
-    if fps is None and video.is_video(frames):
-        onset, offset = _by_time_stamps(name, *places)
-    else:
-        onset, offset = (
-            _by_rate(option, place, whole, first, fps, name)
-            for option, place, whole in zip(
-                ("start", "end"), places, (math.ceil, math.floor), strict=True
-            )
-        )
+    onset, offset = find_span(name, start, end, first, fps, stamped=video.is_video(frames))
     if onset is not None and offset is not None and onset > offset:
         raise InputError(
             f"start {start} (frame {onset}) is after end {end} (frame {offset}) in {name}"
@@ -441,72 +431,6 @@ def _watched(clip: Clip, progress: Progress | None, watch: Watch | None) -> Iter
                 progress(done, clip.length)
     if progress is not None and done != clip.length:  # the file did not tell, or was wrong
         progress(done, done)
-
-
-class _Place(NamedTuple):
-    """A place in a clip, as the user gives it: a frame number or else seconds; or neither."""
-
-    text: str = ""
-    number: int | None = None
-    seconds: float | None = None
-
-
-def _place(name: str, value: int | str | None) -> _Place:
-    """Reads a frame number, as it is or as text, or a time."""
-    if value is None:
-        return _Place()
-    text = str(value)
-    if re.fullmatch(r"[0-9]+", text):
-        return _Place(text, number=int(text))
-    seconds = seconds_of(text)
-    if seconds is None:
-        raise InputError(
-            f"{name} must be a frame number or a time such as 12.5s or 1:02:03.5, got {text!r}"
-        )
-    return _Place(text, seconds=seconds)
-
-
-def _by_rate(
-    name: str,
-    place: _Place,
-    whole: Callable[[float], int],
-    first: int,
-    fps: float | None,
-    clip: str,
-) -> int | None:
-    """Turns a place into a frame number, at a constant rate."""
-    if place.seconds is None:
-        return place.number
-    if fps is None:
-        raise InputError(
-            f"{name} {place.text} is a time, and {clip} does not tell its fps: give it"
-        )
-    # Rounded, for 0.1 s at 30 frames a second are 3 frames, whatever the last bit.
-    return first + whole(round(place.seconds * fps, 6))
-
-
-def _by_time_stamps(path: str, start: _Place, end: _Place) -> tuple[int | None, int | None]:
-    """Turns places in a video into frame numbers, by the time stamps of its frames."""
-    seconds = [place.seconds for place in (start, end) if place.seconds is not None]
-    if not seconds:
-        return start.number, end.number
-    times = video.frame_times(path, max(seconds))
-    onset, offset = start.number, end.number
-    if start.seconds is not None:
-        onset = video.first_at(times, start.seconds) + 1
-    if end.seconds is not None:
-        offset = video.last_at(times, end.seconds) + 1
-    # The last frame is shown for as long as the one before it was.
-    shown_until = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0)
-    for name, place, outside in (
-        ("start", start, onset is not None and onset > len(times)),
-        ("end", end, end.seconds is not None and video.first_at([shown_until], end.seconds) > 0),
-    ):
-        if place.seconds is not None and outside:
-            raise InputError(
-                f"{name} {place.text} is outside {path}, which ends after {shown_until:.2f} s"
-            )
-    return onset, offset
 
 
 def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
