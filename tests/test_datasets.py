@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from clips import random_frames, write_video
+from timed_videos import UNEVEN, bars, write_timed
 
 from originet.datasets import COLUMNS, Gap, clip_list_hash, combine, load_dataset, survey
 from originet.datasets.folder import is_semi_synthetic
@@ -298,6 +299,17 @@ def test_times_are_frames_where_the_rate_is_known(tmp_path, source):
     # The first frame then or later, the nearest, the last then or earlier.
     assert (row.onset, row.apex, row.offset) == (first + 11, first + 20, first + 30)
     assert row.fps == 20
+
+
+def test_times_in_a_video_are_those_of_its_time_stamps(tmp_path):
+    write_timed(tmp_path / "a.mp4", bars(len(UNEVEN)), UNEVEN)
+    header = "path,subject,emotion,onset,apex,offset\n"
+    given = write_csv(tmp_path, f"{header}a.mp4,1,sad,2.45s,2.5s,2.6s\n")
+    (row,) = survey("folder", given).table.itertuples(index=False)
+    assert (row.onset, row.apex, row.offset) == (37 + 3, 37 + 6, 37 + 12)
+    given = write_csv(tmp_path, f"{header}a.mp4,1,sad,,,9s\n")
+    (omission,) = survey("folder", given).unusable
+    assert "end 9s is outside" in omission.reason
 
 
 def test_a_time_at_the_end_of_a_clip_is_its_last_frame(tmp_path):

@@ -33,6 +33,7 @@ from originet.datasets.table import ClipRow, make_table, normalize_label
 from originet.datasets.tasks import PAPER_SETS, check_task, class_of
 from originet.datasets.workbook import frame_cell
 from originet.errors import InputError
+from originet.span import find_span
 from originet.strays import NO_CLIP, is_movie, is_picture, name_strays
 from originet.times import seconds_of
 from originet.video import (
@@ -292,6 +293,7 @@ class _Footage:
     path: Path
     files: tuple[str, ...]
     fps: float
+    stamped: bool  # a video, whose own time stamps count where no rate is given
 
     @cached_property
     def numbers(self) -> range | list[int]:
@@ -303,6 +305,11 @@ class _Footage:
     def place(self, name: str, text: str, whole: Callable[[float], int]) -> int | None:
         """Reads a frame number or a time; None if it is missing."""
         seconds = seconds_of(text)
+        if seconds is not None and self.stamped:
+            if name == "onset":
+                return find_span(self.files[0], text, None, 1, None, stamped=True)[0]
+            # The frame that is shown at the time.
+            return find_span(self.files[0], None, text, 1, None, stamped=True)[1]
         if seconds is not None:
             if math.isnan(self.fps):
                 raise InputError(
@@ -341,10 +348,10 @@ def _row(
     cells = dict.fromkeys(_OPTIONAL, "") | dict(clip.cells)
     files = clip_frames(clip.path)
     fps = _rate(cells["fps"]) or manifest.fps
-    timed = any(seconds_of(cells[name]) is not None for name in ("onset", "apex", "offset"))
-    if timed and math.isnan(fps) and is_video(files):
+    stamped = math.isnan(fps) and is_video(files)
+    footage = _Footage(clip.path, files, fps, stamped)
+    if stamped and any(seconds_of(cells[name]) is not None for name in ("onset", "apex", "offset")):
         fps = video_info(files[0]).fps or math.nan
-    footage = _Footage(clip.path, files, fps)
     onset = footage.place("onset", cells["onset"], math.ceil)
     apex = footage.place("apex", cells["apex"], round)
     offset = footage.place("offset", cells["offset"], math.floor)
