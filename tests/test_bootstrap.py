@@ -109,7 +109,7 @@ def test_what_cannot_be_resampled_is_refused() -> None:
     true, predicted, groups = small_case()
     with pytest.raises(InputError, match="needs at least 2, got 1"):
         metrics.bootstrap_intervals(true, predicted, np.zeros(len(true)))
-    with pytest.raises(InputError, match=r"groups must have shape \(30,\), got \(29,\)"):
+    with pytest.raises(InputError, match=r"groups must have shape \[30\], got \[29\]"):
         metrics.bootstrap_intervals(true, predicted, groups[1:])
     with pytest.raises(InputError, match=r"y_pred must be \[seeds, clips\]"):
         metrics.bootstrap_intervals(true, predicted[0], groups)
