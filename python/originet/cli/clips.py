@@ -139,7 +139,8 @@ def read_clips(
             found.table, settings, progress=progress_bar(bars, "active images")
         )
     flat = prepare.flat_images(found.table, images)
-    warn_of(f"{len(flat)} of {len(found.table)} clips tell nothing:", flat)
+    clips_made = counted(len(found.table), "clip")
+    warn_of(f"{len(flat)} of {clips_made} {'tells' if len(flat) == 1 else 'tell'} nothing:", flat)
     cuts = [settings] * len(found.table)
     return Clips(found.table, images, settings.image_size, settings.crop_face, cuts, listed)
 
@@ -176,7 +177,7 @@ def _omissions(manifest: dict[str, Any]) -> Iterator[tuple[Clip, str]]:
 def _refuse_missing(listed: ClipList, missing: dict[str, str]) -> None:
     """Refuses to take a part of a list for the whole; `missing` tells why by clip."""
     for clip, reason in missing.items():
-        lacking = f"{len(missing)} of {len(listed.clips)} clips that {listed.path} lists"
+        lacking = f"{len(missing)} of {counted(len(listed.clips), 'clip')} that {listed.path} lists"
         raise InputError(f"{lacking} cannot be used, as {clip}: {reason}")
 
 

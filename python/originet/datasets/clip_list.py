@@ -18,6 +18,7 @@ from originet.datasets.survey import Correction, Gap, Omission, Survey
 from originet.datasets.table import KEY, ClipTable
 from originet.errors import InputError
 from originet.files import sha256
+from originet.words import counted
 
 _REQUIRED = ("subject", "clip")
 
@@ -195,7 +196,8 @@ def restrict(found: Survey, listed: ClipList) -> Survey:
     count = len(match.places) + len(match.missing)
     others = listed.besides({found.dataset, *(each.dataset for each in rows)})
     remark = (
-        f"restricted to {listed.path} (SHA-256 {listed.sha256}): {count} clips of {found.dataset}"
+        f"restricted to {listed.path} (SHA-256 {listed.sha256}): {counted(count, 'clip')} of "
+        f"{found.dataset}"
         + (f" (besides it lists {others})" if others else "")
         + f"; not on it: {len(known) - len(wanted)}"
     )
