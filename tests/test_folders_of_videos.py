@@ -122,6 +122,11 @@ def test_many_files_of_one_kind_are_one_line(tmp_path):
     assert skipped == f"{tmp_path}, 30 .tif files"
 
 
+def test_the_file_of_synth_is_no_stray(strays):
+    (strays / "dataset.json").write_text("{}")
+    assert not any("dataset.json" in name for name in render.find_clips(strays).skipped)
+
+
 def test_image_names_what_it_skips(run, strays, tmp_path):
     code, out, err = run("image", strays, "-o", tmp_path / "out")
     assert code == 0 and "3 of 3 clips" in out

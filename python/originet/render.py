@@ -21,7 +21,7 @@ from originet.files import write_atomically
 from originet.imaging import Clip, Progress, Shot
 from originet.live import Stream
 from originet.pictures import Panel
-from originet.strays import NO_CLIP, is_movie, is_picture, name_strays
+from originet.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
 from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Image, is_junk
 from originet.watch import Watch
 from originet.words import counted
@@ -395,7 +395,7 @@ def _walk(folder: Path, above: set[Path]) -> Found:
     below = {
         child: _walk(child, above | {folder.resolve()}) for child in children if child.is_dir()
     }
-    files = [path for path in children if path not in below]
+    files = [path for path in children if path not in below and path.name != MANIFEST]
     videos = [path for path in files if is_movie(path)]
     pictures = [path for path in files if is_picture(path)]
     numbered = [path for path in pictures if any(map(str.isdigit, path.stem))]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
+MANIFEST = "dataset.json"  # what `originet synth` says of its clips, which is no stray
 NO_CLIP = "neither a picture nor a video, by its ending"
 
 

@@ -34,9 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet.choices import RESIDUAL
-from originet.datasets.folder import GENERATOR, MANIFEST, SEMI_SYNTHETIC
+from originet.datasets.folder import GENERATOR, SEMI_SYNTHETIC
 from originet.errors import InputError
 from originet.rundir import differences, read_json
+from originet.strays import MANIFEST
 from originet.video import read_clip
 
 VERSION = 2  # of the generator: the same version, arguments and libraries give the same bytes

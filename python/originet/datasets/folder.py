@@ -34,7 +34,7 @@ from originet.datasets.tasks import PAPER_SETS, check_task, class_of
 from originet.datasets.workbook import frame_cell
 from originet.errors import InputError
 from originet.span import find_span
-from originet.strays import NO_CLIP, is_movie, is_picture, name_strays
+from originet.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
 from originet.times import seconds_of
 from originet.video import (
     IMAGE_SUFFIXES,
@@ -47,7 +47,6 @@ from originet.video import (
     video_info,
 )
 
-MANIFEST = "dataset.json"
 GENERATOR = "originet.synth"
 SEMI_SYNTHETIC = "semi-synthetic"
 

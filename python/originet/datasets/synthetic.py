@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from originet.datasets.folder import MANIFEST, SEMI_SYNTHETIC, read_manifest, survey_folder, unwrap
+from originet.datasets.folder import SEMI_SYNTHETIC, read_manifest, survey_folder, unwrap
 from originet.datasets.survey import Survey
 from originet.errors import InputError
+from originet.strays import MANIFEST
 
 
 def survey_synthetic(root: Path, *, task: str = "original", set_name: str | None = None) -> Survey:
