@@ -441,7 +441,7 @@ def test_bench_measures_writes_and_prints(run, short, tmp_path):
     ]
     assert all(cv2.imread(str(path)) is not None for path in pictures)
     code, out, _ = run("--results", folder, "--compare", "--baseline", folder)
-    assert code == 0 and "cases 20, ratios 49; worse by more than 10%: 0" in out
+    assert code == 0 and "cases 24, ratios 57; worse by more than 10%: 0" in out
 
 
 def test_bench_prints_what_is_unreliable_with_its_mark(run, tmp_path):

@@ -74,6 +74,6 @@ def test_a_second_sheet_is_asked_for_and_chosen(run, tmp_path):
     code, _, err = run("check", "casme2", tmp_path)
     assert code == 2 and f"{path} has coded clips on several sheets, a (2), b (1)" in err
     code, printed, err = run("check", "casme2", tmp_path, "--sheet", "b")
-    assert "casme2, task paper: 1 usable clips of 1 subjects" in printed
+    assert "casme2, task paper: 1 usable clip of 1 subject" in printed
     code, _, err = run("loso", tmp_path, "-o", tmp_path / "out", "--sheet", "c")
     assert code == 2 and "the data set folder takes no sheet, got c" in err

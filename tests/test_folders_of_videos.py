@@ -137,7 +137,8 @@ def test_image_names_what_it_skips(run, strays, tmp_path):
 def test_check_prepare_and_loso_name_what_they_skip(run, strays, tmp_path):
     named = f"{strays}/happy/s1/cover1.png: a single picture is no clip"
     code, out, _ = run("check", "folder", strays, "--json", tmp_path / "check.json")
-    assert code == 0 and "unusable clips: none" in out and "not taken: 5\n" in out
+    assert code == 1 and "not taken: 5\n" in out  # 1 because each class has one subject
+    assert "unusable clips" not in out and "what loso would refuse: 1\n" in out
     assert named in out and f"{strays}/sad/s1/c/crops: in a folder of frames" in out
     assert len(json.loads((tmp_path / "check.json").read_text())["skipped"]) == 5
     code, out, err = run("prepare", "folder", strays, "-o", tmp_path / "store", "--image-size", 16)

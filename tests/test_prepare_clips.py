@@ -237,7 +237,7 @@ def test_videos_are_prepared_too(tmp_path):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"methods": ()}, r"methods must be one or more, each once, got \[\]"),
+        ({"methods": ()}, r"methods must be one or more, each once, got none"),
         ({"methods": ("cumulative", "rank", "cumulative")}, "each once"),
         ({"methods": ("paper",)}, "method must be one of cumulative, telescoped, .*'paper'"),
         ({"image_size": 0}, "image_size must be at least 1, got 0"),

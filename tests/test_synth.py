@@ -234,7 +234,8 @@ def test_folder_in_use_is_refused_and_kept(tmp_path):
     ],
 )
 def test_residual_that_is_no_pair_of_shares_is_refused(tmp_path, pair):
-    told = f"residual must be two numbers with 0 <= low <= high <= 1, got {pair!r}"
+    written = ", ".join(map(repr, pair)) if isinstance(pair, tuple) else repr(pair)
+    told = f"residual must be two numbers with 0 <= low <= high <= 1, got {written}"
     with pytest.raises(InputError, match=re.escape(told)):
         synth.generate(tmp_path / "a", residual=pair)
     assert list(tmp_path.iterdir()) == []

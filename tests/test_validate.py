@@ -176,7 +176,7 @@ def test_under_the_challenges_task_its_counts_are_those_to_hold_a_set_against():
         **{"negative": 88, "positive": 32, "surprise": 25, "total": 145},
     }
     result = validate(found, pictures=False)
-    assert "task megc2019: 1 usable clips of 1 subjects (MEGC 2019: 24)" in to_text(result)
+    assert "task megc2019: 1 usable clip of 1 subject (MEGC 2019: 24)" in to_text(result)
     values = to_json(result)
     assert values["paper"] is None and values["difference"]["total"] == -144
     assert values["published"]["source"] == "MEGC 2019"

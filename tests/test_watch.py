@@ -233,7 +233,7 @@ def test_prepare_and_loso_name_clips_that_are_flat(run, tmp_path):
     methods = ("--method", "telescoped", "--method", "rank", "--image-size", 16)
     code, _, err = run("prepare", "folder", tmp_path / "set", "-o", tmp_path / "store", *methods)
     line = "b/back: its active image by telescoped is flat, of a single grey"
-    assert code == 0 and "warning: 1 of 5 clips tell nothing:" in err and line in err
+    assert code == 0 and "warning: 1 of 5 clips tells nothing:" in err and line in err
     manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
     assert list(manifest["flat"]) == ["b/back"]
     quick = ("--epochs", 1, "--image-size", 16, "--rotation", 0, "--method", "telescoped")

@@ -49,7 +49,7 @@ def test_what_differs_between_runs_is_told_in_words():
     here = {"config": {"seeds": [2], "rotations": [0]}, "model": "x", "method": "rank"}
     assert list(differences(there, here)) == [
         "config.rotations is empty there, 0 here",
-        "config.seeds is 0, 1 there, 2 here",
+        "config.seeds is 0 and 1 there, 2 here",
         "model is absent there, 'x' here",
     ]
 

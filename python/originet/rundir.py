@@ -216,4 +216,4 @@ def _told(value: Any) -> str:
     """Writes a JSON value for people."""
     if value is None:
         return "absent"
-    return ", ".join(map(_told, value)) or "empty" if isinstance(value, list) else repr(value)
+    return " and ".join(map(_told, value)) or "empty" if isinstance(value, list) else repr(value)
