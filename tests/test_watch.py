@@ -197,18 +197,18 @@ def test_flat_images_are_told_with_the_reason(tmp_path):
     there_and_back = write_folder(tmp_path / "back", [*frames, frames[0], frames[0]])
     (line,) = warned(there_and_back, method="telescoped")
     assert line == (
-        "its active image by telescoped is flat, of a single grey: the clip ends as it began"
+        "gives a flat active image by telescoped, of a single grey: the clip ends as it began"
     )
     assert not warned(there_and_back, method="cumulative")
     (line,) = warned(there_and_back, "all-methods")
-    assert "by telescoped is flat" in line
+    assert "flat active image by telescoped," in line
     one = write_folder(tmp_path / "one", frames[:1])
     still = write_folder(tmp_path / "still", [frames[0]] * 5)
     for kind in ("image", "side-by-side", "gif"):
         (line,) = warned(one, kind)
-        assert line.endswith("is flat, of a single grey: there is one frame only")
+        assert line.endswith("of a single grey: there is one frame only")
         (line,) = warned(still, kind)
-        assert "by cumulative is flat" in line and "nothing moves" in line
+        assert "flat active image by cumulative," in line and "nothing moves" in line
 
 
 def test_warnings_are_lines_on_stderr(run, faces, tmp_path):
@@ -217,10 +217,12 @@ def test_warnings_are_lines_on_stderr(run, faces, tmp_path):
     code, out, err = run("image", still, "-o", tmp_path / "a.png")
     assert code == 0 and (tmp_path / "a.png").is_file()
     (line,) = [line for line in err.splitlines() if "warning" in line]
-    assert line.startswith(f"warning: {still} its active image by cumulative is flat")
+    assert line.startswith(f"warning: {still} gives a flat active image by cumulative")
     code, out, err = run("image", tmp_path / "clips", "-o", tmp_path / "out")
     assert code == 0 and "2 of 2 clips" in out
-    assert "warning: 1 of 2 clips is odd:" in err and f"  {still}: its active image by" in err
+    assert (
+        "warning: 1 of 2 clips is odd:" in err and f"  {still}: gives a flat active image by" in err
+    )
     code, out, err = run("image", next(iter(faces)), "-o", tmp_path / "b.png")
     assert code == 0 and "warning" not in err
 
@@ -232,7 +234,7 @@ def test_prepare_and_loso_name_clips_that_are_flat(run, tmp_path):
     write_folder(tmp_path / "set" / "sad" / "b" / "back", [*frames, frames[0], frames[0]])
     methods = ("--method", "telescoped", "--method", "rank", "--image-size", 16)
     code, _, err = run("prepare", "folder", tmp_path / "set", "-o", tmp_path / "store", *methods)
-    line = "b/back: its active image by telescoped is flat, of a single grey"
+    line = "b/back: gives a flat active image by telescoped, of a single grey"
     assert code == 0 and "warning: 1 of 5 clips tells nothing:" in err and line in err
     manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
     assert list(manifest["flat"]) == ["b/back"]

@@ -219,7 +219,7 @@ def flat_images(table: ClipTable, images: Mapping[str, NDArray[np.uint8]]) -> di
         for subject, clip in table.loc[spread, ["subject", "clip"]].itertuples(index=False):
             flat.setdefault(f"{subject}/{clip}", []).append(method)
     return {
-        clip: f"its active image by {', '.join(methods)} is flat, of a single grey"
+        clip: f"gives a flat active image by {', '.join(methods)}, of a single grey"
         for clip, methods in flat.items()
     }
 

@@ -164,7 +164,7 @@ def _flat(images: Mapping[str, NDArray[Any]], length: int) -> list[str]:
         why = "the clip ends as it began"
     else:
         why = "nothing moves between its frames, or all of it saturates"
-    return [f"its active image by {', '.join(flat)} is flat, of a single grey: {why}"]
+    return [f"gives a flat active image by {', '.join(flat)}, of a single grey: {why}"]
 
 
 def _image(
