@@ -1,5 +1,6 @@
 """The benchmark cases of active imaging, and the tables and pictures made of their rows."""
 
+import dataclasses
 import itertools
 from functools import partial
 
@@ -338,7 +339,9 @@ def test_stream_jobs_cover_small_and_large_frames_and_are_left_out_on_a_gpu():
 
 
 def timed(*cases):
-    return [row for case in cases for row in bench.time_case(case, budget=0)]
+    rows = [row for case in cases for row in bench.time_case(case, budget=0)]
+    # What a busy machine gives is marked, and these tests are about the rest.
+    return [dataclasses.replace(r, q20_us=r.median_us, q80_us=r.median_us) for r in rows]
 
 
 def test_rows_are_filed_by_subject(tmp_path):

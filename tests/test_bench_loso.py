@@ -1,5 +1,7 @@
 """The benchmark of a leave-one-subject-out run: its folds, its cases and its table."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -49,7 +51,9 @@ def test_all_providers_train_the_same(small):
 def test_a_short_case_is_checked_and_timed_in_rounds(small):
     case = bench.loso_case(2, config=SMALL, providers=small_providers())
     assert (case.shape, case.layout, case.once) == ((48, 16, 16), "2 folds", False)
-    rows = bench.time_case(case, budget=0)
+    timed = bench.time_case(case, budget=0)
+    # What a busy machine gives is marked, and this test is about the rest.
+    rows = [dataclasses.replace(r, q20_us=r.median_us, q80_us=r.median_us) for r in timed]
     assert [row.provider for row in rows] == ["fused", "eager"]
     (table,) = summary.tables(rows)
     assert table.title.startswith("Leave-one-subject-out on ")

@@ -1,5 +1,6 @@
 """The benchmark of preparing clips: its tree, its cases and its table."""
 
+import dataclasses
 import gc
 from pathlib import Path
 
@@ -93,13 +94,16 @@ def test_jobs_take_the_most_threads_and_none_a_gpu():
 
 
 def test_the_table_tells_clips_and_frames_a_second(short):
-    rows = bench.time_case(bench.prepare_case(2), budget=0)
+    # Of a second each, since what a busy machine gives is marked.
+    steady = {"median_us": 1e6, "q20_us": 1e6, "q80_us": 1e6}
+    timed = bench.time_case(bench.prepare_case(2), budget=0)
+    rows = [dataclasses.replace(row, **steady) for row in timed]
     row = next(row for row in rows if row.provider == "fused")
     (table,) = summary.tables(rows)
     assert table.title.startswith("Clips on disk on ")
     line = dict(zip(table.header, table.lines[0], strict=True))
     assert line["case"] == "faces" and line["input"].endswith("x480x640 jpeg")
     for place, name in enumerate(("clips/s", "frames/s")):
-        rate = int(row.shape.split("x")[place]) / row.median_us * 1e6
-        assert float(line[name].replace(",", "")) == pytest.approx(rate, rel=0.05)
+        count = int(row.shape.split("x")[place])
+        assert float(line[name].replace(",", "")) == pytest.approx(count, rel=0.05)
     assert line["arrays, peak"] and line["over opencv"].endswith("x")
