@@ -11,7 +11,7 @@ _registered = False
 def register() -> None:
     """Tells DTensor, if it has been imported, how the psi ops may be sharded.
 
-    Importing it from here would take half a second of everybody's time.
+    Importing it from here would slow down the start of all who do not use it.
     """
     global _registered
     if _registered or "torch.distributed.tensor" not in sys.modules:
