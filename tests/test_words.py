@@ -5,10 +5,10 @@ import pytest
 
 from originet import Config, InputError, metrics, synth
 from originet.augment import augmented_views
+from originet.json_files import differences
 from originet.model import OrigiNet
 from originet.prediction import check_images
 from originet.prepare import Settings
-from originet.rundir import differences
 from originet.words import counted
 
 

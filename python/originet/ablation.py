@@ -28,10 +28,10 @@ from originet.errors import InputError
 from originet.executors import Executor
 from originet.files import write_atomically
 from originet.fold import ModelFactory
+from originet.json_files import read_json, write_json
 from originet.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
 from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
-from originet.rundir import read_json, write_json
 from originet.saved_results import read_results
 from originet.study import Variant, run_study
 
@@ -365,7 +365,7 @@ def read_ablation(directory: str | Path) -> Ablation:
         InputError: If there are none, or they are damaged.
     """
     path = Path(directory) / "ablation.json"
-    told = read_json(path)
+    told = read_json(path, dict[str, Any])
     try:
         records = told["rows"]
         failed = {each["row"]: each["failed"] for each in records if each["failed"] is not None}

@@ -39,12 +39,13 @@ from originet.device import arithmetic, pick_device
 from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.files import write_atomically
+from originet.json_files import read_json, write_json
 from originet.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
 from originet.prediction import to_input
 from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
-from originet.rundir import claim, read_json, write_json
+from originet.rundir import claim
 from originet.saved_results import read_results
 from originet.splits import sort_clips
 from originet.study import NothingEvaluated, Variant, run_study
@@ -383,7 +384,7 @@ def read_comparison(directory: str | Path) -> Comparison:
     """
     directory = Path(directory)
     path = directory / "compare.json"
-    told = read_json(path)
+    told = read_json(path, dict[str, Any])
     try:
         records = {each["row"]: each for each in told["rows"] if each["kind"] != "quoted"}
         names = rows_named(list(records))

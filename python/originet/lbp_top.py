@@ -36,9 +36,10 @@ from originet.config import Config
 from originet.datasets import ClipTable
 from originet.errors import InputError
 from originet.files import write_atomically
+from originet.json_files import read_json, write_json
 from originet.opencv import one_thread, silence
 from originet.prepare import Settings
-from originet.rundir import claim, read_json, write_json
+from originet.rundir import claim
 from originet.splits import SortedClips, subject_splits
 
 POINTS = 8
@@ -316,7 +317,7 @@ def read_lbp_top(directory: Path) -> LbpTopResult:
     if not path.is_file():
         raise InputError(f"{directory} holds no results.json of LBP-TOP")
     predicted, seconds = _read(path)
-    told = read_json(path)
+    told = read_json(path, dict[str, Any])
     try:
         intervals = {k: v for k, v in told["intervals"].items() if k not in metrics.BOOTSTRAP}
         return LbpTopResult(
@@ -332,7 +333,7 @@ def read_lbp_top(directory: Path) -> LbpTopResult:
 
 def _read(path: Path) -> tuple[NDArray[np.int64], float]:
     """Reads the predictions of a finished run and the seconds that it took."""
-    told = read_json(path)
+    told = read_json(path, dict[str, Any])
     try:
         return np.asarray(told["y_pred"], np.int64), float(told["seconds"])
     except (KeyError, TypeError, ValueError) as error:

@@ -12,7 +12,6 @@ what this run would write; of weights the hash is checked.
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from originet import renamed
 from originet.errors import InputError
 from originet.files import safe_name, sha256, write_atomically
+from originet.json_files import differences, read_json, write_json
 from originet.protocol import protocol_label
 
 
@@ -63,7 +63,7 @@ def claim(directory: Path, identity: dict[str, Any]) -> None:
     with writing(directory):
         if not path.exists():
             return write_json(path, identity)
-        told = list(differences(renamed.identity(read_json(path)), identity))
+        told = list(differences(renamed.identity(read_json(path, dict[str, Any])), identity))
     if told:
         raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
 
@@ -109,7 +109,7 @@ def read_fold(path: Path, expected: dict[str, Any], *, with_weights: bool) -> di
     """
     if not path.exists():
         return None
-    fold: dict[str, Any] = read_json(path)
+    fold: dict[str, Any] = read_json(path, dict[str, Any])
     told = list(differences({key: fold.get(key) for key in expected}, expected))
     if told:
         raise InputError(f"{path} is another fold's: {'; '.join(told)}")
@@ -144,16 +144,6 @@ def write_fold(path: Path, fold: dict[str, Any], weights: bytes | None) -> dict[
     return written
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes a JSON object, in whole or not at all.
-
-    Args:
-        path: The file; replaced if it exists.
-        values: The object.
-    """
-    write_atomically(path, json.dumps(values, indent=1, allow_nan=False).encode())
-
-
 def write_predictions(path: Path, classes: Sequence[str], folds: list[dict[str, Any]]) -> None:
     """Writes one line a seed and clip, with the probability of every class and the protocol.
 
@@ -171,49 +161,3 @@ def write_predictions(path: Path, classes: Sequence[str], folds: list[dict[str, 
             start = [fold["seed"], fold["subject"], clip, classes[true], classes[predicted]]
             writer.writerow([*start, *probabilities, protocol_label(fold["protocol"])])
     write_atomically(path, text.getvalue().encode())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The object.
-
-    Raises:
-        InputError: If the file holds anything else.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold a JSON object, got {type(values).__name__}")
-    return values
-
-
-def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
-    """Tells what differs between two JSON values.
-
-    Args:
-        there: The values that were found.
-        here: Those that were expected.
-        name: Dotted name of the two.
-
-    Yields:
-        A clause for each value that differs, with its dotted name.
-    """
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in sorted(there.keys() | here.keys()):
-            yield from differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
-    elif there != here:
-        yield f"{name} is {_told(there)} there, {_told(here)} here"
-
-
-def _told(value: Any) -> str:
-    """Writes a JSON value for people."""
-    if value is None:
-        return "absent"
-    return " and ".join(map(_told, value)) or "empty" if isinstance(value, list) else repr(value)

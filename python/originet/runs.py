@@ -18,6 +18,7 @@ from originet.config import Config
 from originet.errors import InputError
 from originet.executors import Executor, Task
 from originet.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
+from originet.json_files import write_json
 from originet.model import parameter_count
 from originet.protocol import is_leaky
 from originet.result import LosoResult
@@ -26,7 +27,6 @@ from originet.rundir import (
     open_directory,
     read_fold,
     write_fold,
-    write_json,
     write_predictions,
     writing,
 )

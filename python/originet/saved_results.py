@@ -13,8 +13,8 @@ from originet.by_dataset import dataset_scores
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.errors import InputError
+from originet.json_files import read_json
 from originet.result import LosoResult
-from originet.rundir import read_json
 from originet.splits import sort_clips
 from originet.words import counted
 
@@ -45,10 +45,10 @@ def read_results(directory: str | Path) -> LosoResult:
     if not path.is_file():
         config = directory / "config.json"
         # That of a study, or of a reproduction, names no network.
-        if config.is_file() and "model" in read_json(config):
+        if config.is_file() and "model" in read_json(config, dict[str, Any]):
             raise InputError(f"{directory} is not finished: run the same command again")
         raise InputError(f"{directory} holds no results.json of `originet loso`")
-    values = read_json(path)
+    values = read_json(path, dict[str, Any])
     try:
         result = _from_json(values)
         told = _contradiction(result)

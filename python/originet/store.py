@@ -28,8 +28,8 @@ from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, c
 from originet.datasets.table_file import format_table, read_table, relative_frames
 from originet.errors import InputError
 from originet.files import safe_name, sha256
+from originet.json_files import read_json
 from originet.prepare import Settings, flat_images, prepare_clips
-from originet.rundir import read_json
 from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
 from originet.words import counted
 from originet_ext import METHODS, build_info
@@ -88,7 +88,7 @@ def read_store(folder: str | Path) -> Store:
         raise InputError(f"{folder} is no store: it has no {MANIFEST} of `originet prepare`")
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} is not finished: run the same `originet prepare` again")
-    manifest = read_json(folder / MANIFEST)
+    manifest = read_json(folder / MANIFEST, dict[str, Any])
     if manifest["format"] != FORMAT:
         raise InputError(f"{folder} is a store of format {manifest['format']}, not {FORMAT}")
     try:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from originet import renamed
 from originet.errors import InputError
 from originet.files import write_atomically
-from originet.rundir import differences, read_json, write_json
+from originet.json_files import differences, read_json, write_json
 from originet.video import is_junk
 
 IMAGES, TABLE, MANIFEST = "images.safetensors", "clips.csv", "manifest.json"
@@ -58,7 +58,7 @@ def find_identity(folder: Path) -> dict[str, Any] | None:
     """
     for path in (folder / MANIFEST, folder / PARTS / ARGUMENTS):
         if path.is_file():
-            values = read_json(path)
+            values = read_json(path, dict[str, Any])
             if values.get("generator") == GENERATOR:
                 return {name: values.get(name) for name in _IDENTITY}
     return None
@@ -128,7 +128,7 @@ def put_in_place(folder: Path, files: dict[str, bytes]) -> None:
         write_atomically(folder / PARTS / name, data)
     manifest = folder / MANIFEST
     if manifest.is_file():
-        for name in set(read_json(manifest)["contact_sheets"]) - files.keys():
+        for name in set(read_json(manifest, dict[str, Any])["contact_sheets"]) - files.keys():
             (folder / name).unlink(missing_ok=True)
         manifest.unlink()
     for name in sorted(files, key=lambda name: name == MANIFEST):

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from originet.choices import RESIDUAL
 from originet.datasets.folder import GENERATOR, SEMI_SYNTHETIC
 from originet.errors import InputError
-from originet.rundir import differences, read_json
+from originet.json_files import differences, read_json
 from originet.strays import MANIFEST
 from originet.video import read_clip
 
@@ -218,7 +218,7 @@ def generate_once(
         return generate(out, subjects=subjects, clips_per_class=clips_per_class, progress=progress)
     usual = _Conditions(RESIDUAL, HEAD_MOTION, LIGHT_DRIFT)
     wanted = json.loads(json.dumps(_manifest(subjects, clips_per_class, 0, usual)))
-    if told := list(differences(read_json(path), wanted)):
+    if told := list(differences(read_json(path, dict[str, Any]), wanted)):
         raise InputError(f"{out} holds other semi-synthetic clips: {'; '.join(told)}")
     return Path(out)
 

@@ -73,7 +73,7 @@ def _kind(run: Path) -> str:
     Raises:
         InputError: If there are none, or they are not complete.
     """
-    from originet.rundir import read_json
+    from originet.json_files import read_json
 
     for name, kind in (
         ("results.json", "loso"),
@@ -90,7 +90,7 @@ def _kind(run: Path) -> str:
             f"{run} holds no results.json of `originet loso`, no ablation.json, no compare.json "
             "and no config.json of `originet reproduce`"
         )
-    if "quick" in read_json(config) and (run / "report.html").is_file():
+    if "quick" in read_json(config, dict[str, Any]) and (run / "report.html").is_file():
         return "reproduce"
     raise InputError(f"{run} is not finished: run the same command again")
 
@@ -126,7 +126,7 @@ def _table_again(run: Path, kind: str) -> None:
     from originet.report import NAME
     from originet.rundir import read_json
 
-    made_with = _made_again(read_json(run / "config.json").get("compute", {}))
+    made_with = _made_again(read_json(run / "config.json", dict[str, Any]).get("compute", {}))
     if kind == "ablation":
         from originet.ablation import read_ablation
         from originet.ablation_report import write_ablation_report
@@ -147,7 +147,7 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
     from originet.executors import Serial
     from originet.rundir import read_json
 
-    told = read_json(run / "config.json")
+    told = read_json(run / "config.json", dict[str, Any])
     compared = run / "compare"
     try:
         config = Config.from_dict(told["config"])
