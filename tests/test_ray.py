@@ -1,6 +1,7 @@
 """Folds on a Ray cluster of two nodes: the same numbers, a node that dies, what is refused."""
 
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -17,13 +18,20 @@ from torch import nn
 from originet.errors import InputError
 from originet.executors import Ray, Serial
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when a cluster starts
+# What a cluster reads when it starts:
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # by default 15: on a busy machine workers would starve
+# Every node and every connection asks for this token. If the mode were unset, a Ray that starts
+# in this process would set it for good, and the nodes that were there before, which know of no
+# token, could no longer tell this process what their tasks came to.
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 ONE = Serial(threads=1)
-PATIENCE = 120  # seconds; on a busy machine a worker takes long to start
+PATIENCE = 300  # seconds; on a busy machine a worker takes long to start
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,12 +53,21 @@ def cluster(paths):
     nodes.shutdown()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def connected(cluster):
-    """The cluster, and a connection to it that several tests share: workers start slowly."""
+    """The cluster, and a connection to it that ends with the test."""
     ray.init(cluster.address, log_to_driver=False)
     yield cluster
     ray.shutdown()
+
+
+@pytest.fixture
+def doomed(connected):
+    """A third node, which the cluster has lost after the test however that ends."""
+    node = connected.add_node(**NODE)
+    yield node
+    if node in connected.list_all_nodes():
+        connected.remove_node(node, allow_graceful=False)
 
 
 def marking(folder: Path, act: Callable[[], None]) -> Callable[[int], nn.Module]:
@@ -66,11 +83,16 @@ def marking(folder: Path, act: Callable[[], None]) -> Callable[[int], nn.Module]
     return model
 
 
-def wait_for(condition: Callable[[], object]) -> None:
+def wait_for(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s in vain: {what}"
         time.sleep(0.02)
+
+
+def settings() -> dict[str, str]:
+    """What this process, and the nodes that it starts, take from the environment."""
+    return {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
 
 
 def test_a_ray_that_was_started_here_is_shut_down(monkeypatch):
@@ -78,8 +100,10 @@ def test_a_ray_that_was_started_here_is_shut_down(monkeypatch):
     table, images = small_set(2)
     calls: list[tuple[int, int]] = []
     more = {"model": lambda classes: with_dropout(classes), "progress": lambda *c: calls.append(c)}
+    before = settings()
     there = loso(table, images, executor=Ray(), **more)
     assert not ray.is_initialized()
+    assert settings() == before  # or the tests that follow would meet another mode
     assert calls == [(5, 10), (10, 10)]
     assert without_time(there) == without_time(loso(table, images, executor=ONE, **more))
 
@@ -129,10 +153,9 @@ def test_a_worker_that_dies_is_told_where_no_other_may_try(connected, tmp_path):
     assert 1 <= len(list(tmp_path.iterdir())) <= 2  # each fold once at most
 
 
-def test_a_node_that_is_killed_changes_no_bit(connected, tmp_path):
+def test_a_node_that_is_killed_changes_no_bit(connected, doomed, tmp_path):
     table, images = small_set(subjects=5)
     undisturbed = loso(table, images, model=with_dropout, executor=ONE, out=tmp_path / "whole")
-    doomed = connected.add_node(**NODE)
     started, go = tmp_path / "started", tmp_path / "go"
     started.mkdir()
 
@@ -140,13 +163,13 @@ def test_a_node_that_is_killed_changes_no_bit(connected, tmp_path):
 
     def hold() -> None:  # until the doomed node computes as well, which ends with it only
         here = ray.get_runtime_context().get_node_id()
-        wait_for(lambda: go.exists() and here != identity)
+        wait_for(lambda: go.exists() and here != identity, "the node is killed")
 
     def on_doomed() -> list[Path]:
         return list(started.glob(f"{identity}-*"))
 
     def kill() -> None:
-        wait_for(on_doomed)
+        wait_for(on_doomed, "the node that will be killed computes a fold")
         go.touch()
         connected.remove_node(doomed, allow_graceful=False)
 
