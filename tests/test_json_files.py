@@ -56,6 +56,7 @@ def test_what_is_no_json_is_told_in_one_line(path, text, reason):
         ("[]", "Expected `object`, got `array`"),
         ('{"scores": []}', "missing required field `seed`"),
         ('{"seed": "1", "scores": []}', r"Expected `int`, got `str` - at `\$.seed`"),
+        ('{"seed": 1, "scores": [], "\\ud800": 1}', "surrogates not allowed"),
         ('{"seed": 1, "scores": {}}', r"Expected `array`, got `object` - at `\$.scores`"),
         ('{"seed": 1, "scores": [0, 1e300]}', r"Expected `float` <= 1.0 - at `\$.scores\[1\]`"),
     ],

@@ -46,7 +46,7 @@ def read_json(path: str | Path, shape: type[T]) -> T:
         raise InputError(f"{path} is not valid JSON: {error}") from error
     try:
         return msgspec.convert(values, shape)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter of a name
         raise InputError(f"{path} does not hold what it should: {error}") from error
 
 
