@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from pages import Page
 from torch import nn
@@ -232,12 +233,57 @@ def test_responses_are_trained_once_without_the_subject_shown(table, tmp_path, m
 def test_damaged_responses_are_named(table, tmp_path, damage):
     path = tmp_path / "VGG-19.safetensors"
     path.write_bytes(damage)
-    with pytest.raises(InputError, match=r"VGG-19\.safetensors is damaged: .*delete it"):
+    with pytest.raises(InputError, match=r"VGG-19\.safetensors is damaged.*: .*delete it"):
         responses.network_responses(
             *("VGG-19", None, None, None, None, CONFIG),
             folder=tmp_path,
             device=torch.device("cpu"),
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"places": "[]"}, "length >= 2"),
+        ({"places": "[" * 100_000}, "Expected `str`, got `array`"),
+        ({"places": '["3×3", "a quarter", "else"]'}, "trained else"),
+        ({"places": '["3×3", "both"]'}, "trained both"),
+        ({"record": '{"network": 1}'}, "Expected `str`, got `int`"),
+        ({"record": None}, "missing required field `record`"),
+        ({"probabilities": np.zeros((2, 3), np.float16)}, "holds 'probabilities' as F16, not as"),
+        (
+            {"probabilities": np.zeros((2, 4), np.float32)},
+            r"probabilities are \[2, 4\], not \[2, 3",
+        ),
+        ({"trained 3×3": np.zeros((9, 4, 4), np.float32)}, "no finite maps of 2 clips"),
+        ({"trained 3×3": np.zeros((2, 0, 4), np.float32)}, "no finite maps of 2 clips"),
+        ({"untrained a quarter": np.full((2, 4, 4), np.nan, np.float32)}, "no finite maps of 2"),
+    ],
+)
+def test_responses_of_another_shape_are_named(tmp_path, change, told):
+    maps = {place: np.zeros((2, 4, 4), np.float32) for place in ("3×3", responses.QUARTER)}
+    record = dict(network="x", parameters=1, seed=0, selected_epoch=1, seconds=0.5)
+    sound = responses.Responses(maps, maps, np.zeros((2, 3), np.float32), record)
+    path = tmp_path / "x.safetensors"
+
+    def read():
+        shown = SimpleNamespace(places=[0, 1])
+        return responses.network_responses(
+            *("x", None, None, np.array([0, 2, 1]), shown, CONFIG),
+            folder=tmp_path,
+            device=torch.device("cpu"),
+        )
+
+    path.write_bytes(responses._format(sound))
+    assert read().record == record
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    metadata |= {name: text for name, text in change.items() if isinstance(text, str)}
+    metadata = {name: text for name, text in metadata.items() if change.get(name, "") is not None}
+    tensors |= {name: value for name, value in change.items() if isinstance(value, np.ndarray)}
+    path.write_bytes(safetensors.numpy.save(tensors, metadata=metadata))
+    with pytest.raises(InputError, match=rf"x\.safetensors .*{told}.*; delete it to make it again"):
+        read()
 
 
 def test_each_set_at_hand_is_said_to_agree_differ_or_not_compare(tmp_path):

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time
 from torch import nn
@@ -62,16 +64,51 @@ def test_tied_weights_can_be_kept(tmp_path):
 def test_files_that_are_no_weights_of_the_network_are_refused(tmp_path):
     trained(tmp_path)
     path = next((tmp_path / "folds").glob("*.safetensors"))
-    with pytest.raises(InputError, match=r"safetensors does not fit the model: .*Missing key"):
+    with pytest.raises(
+        InputError, match=r"safetensors does not fit the model: .* is absent there, 'torch.*' here"
+    ):
         load_fold_weights(path, tiny(2))
-    with pytest.raises(InputError, match=r"does not fit the model: .*size mismatch"):
+    with pytest.raises(
+        InputError, match=r"does not fit .*\[2\]' there, 'torch.float32 \[3\]' here"
+    ):
         load_fold_weights(path, with_dropout(3))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match=r"is damaged or no safetensors file: ") as told:
         load_fold_weights(path, with_dropout(2))
     assert "\n" not in str(told.value)
-    with pytest.raises(InputError, match=r"cannot read .*none\.safetensors: No such file"):
+    with pytest.raises(InputError, match=r"no such file: .*none\.safetensors"):
         load_fold_weights(tmp_path / "none.safetensors", with_dropout(2))
+
+
+def test_lying_weights_are_named_and_leave_the_network_as_it_was(tmp_path):
+    network = nn.Linear(2, 2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    path = tmp_path / "a.safetensors"
+
+    def refused(data: bytes, reason: str) -> None:
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=rf"^{re.escape(str(path))} {reason}") as told:
+            load_fold_weights(path, network)
+        assert "\n" not in str(told.value) and len(str(told.value)) < 2000
+        assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
+
+    def saved(**values: torch.Tensor) -> bytes:
+        return safetensors.torch.save({"weight": torch.ones(2, 2), "bias": torch.ones(2)} | values)
+
+    refused(saved(bias=torch.ones(2, dtype=torch.bfloat16)), "does not fit the model: bias is .*16")
+    refused(saved(bias=torch.ones(2).to(torch.float8_e4m3fn)), "does not fit the model: bias is .*")
+    refused(saved(bias=torch.ones(2, dtype=torch.int64)), "does not fit the model: bias is .*int64")
+    refused(
+        saved(**{f"x\n{i}": torch.ones(1) for i in range(999)}),
+        r"does not fit .*x \d+ .* absent here",
+    )
+    refused(b"\xff" * 8 + saved(), "is damaged or no safetensors file: its header is too large")
+    header = b'{"bias":{"dtype":"F32","shape":[9223372036854775808,0],"data_offsets":[0,0]}}'
+    refused(len(header).to_bytes(8, "little") + header, "is damaged or no safetensors file: resh")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"a\.safetensors is a pipe, not a file"):
+        load_fold_weights(path, network)
 
 
 def test_a_fold_without_its_weights_is_computed_again(tmp_path):

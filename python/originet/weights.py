@@ -4,10 +4,11 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from originet.errors import InputError
+from originet.json_files import differences
+from originet.tensor_files import open_tensors
 
 
 def to_safetensors(model: nn.Module) -> bytes:
@@ -40,7 +41,8 @@ def load_fold_weights(path: str | Path, model: nn.Module) -> None:
 
     Args:
         path: A file `folds/<name>.safetensors` of a run's directory.
-        model: A network as the run's factory makes it; filled in place, on its own device.
+        model: A network as the run's factory makes it; filled in place, on its own device, or left
+            as it is where the weights are refused.
 
     Raises:
         InputError: If the file cannot be read, is damaged or holds another network's weights.
@@ -49,14 +51,13 @@ def load_fold_weights(path: str | Path, model: nn.Module) -> None:
         >>> model = OrigiNet(4)
         >>> load_fold_weights("results/folds/seed0_000_s01.safetensors", model)
     """
-    try:
-        state = safetensors.torch.load_file(path)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged or no safetensors file: {error}") from error
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} does not fit the model: {reason}") from error
+    with open_tensors(path, "pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}
+    # First, since `load_state_dict` complains when it has filled what fits.
+    if told := list(differences(_shapes(state), _shapes(model.state_dict()))):
+        raise InputError(f"{path} does not fit the model: {'; '.join(told)}")
+    model.load_state_dict(state)
+
+
+def _shapes(state: dict[str, torch.Tensor]) -> dict[str, str]:
+    return {name: f"{value.dtype} {list(value.shape)}" for name, value in state.items()}

@@ -13,14 +13,14 @@ Reference: Verma et al., arXiv:2005.07991, Figs. 4 and 5.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import cv2
+import msgspec
 import numpy as np
-import safetensors
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
@@ -34,11 +34,33 @@ from originet.fold import ModelFactory
 from originet.model import OrigiNet, parameter_count
 from originet.prediction import predict, to_input
 from originet.reproduce.pictured import Shown
+from originet.tensor_files import open_tensors, read_arrays
 from originet.train import fit
 
 QUARTER = "a quarter"
 
 Maps = dict[str, NDArray[np.float32]]
+
+_MOST = 2**30  # bytes of a network's responses
+
+_Places = Annotated[list[str], msgspec.Meta(min_length=2, max_length=100)]
+
+
+class _Told(TypedDict):
+    """What the header of a file of responses holds, as JSON."""
+
+    places: str
+    record: str
+
+
+class _Record(TypedDict):
+    """`Responses.record`."""
+
+    network: str
+    parameters: int
+    seed: int
+    selected_epoch: int
+    seconds: float
 
 
 class Responses(NamedTuple):
@@ -150,6 +172,10 @@ def network_responses(
     path = folder / f"{safe_name(name)}.safetensors"
     if path.exists():
         found = _read(path)
+        shape = len(shown.places), int(labels.max()) + 1
+        if found.probabilities.shape != shape:
+            there, here = list(found.probabilities.shape), list(shape)
+            raise _damaged(path, f"its probabilities are {there}, not {here}")
         if progress is not None:
             progress(config.epochs, config.epochs)
         return found
@@ -217,14 +243,31 @@ def _format(answered: Responses) -> bytes:
 
 
 def _read(path: Path) -> Responses:
+    """Reads what `_format` wrote."""
     try:
-        with safetensors.safe_open(path, "numpy") as file:
-            told: Mapping[str, str] = file.metadata()
-            maps, untrained = (
-                {place: file.get_tensor(f"{state} {place}") for place in json.loads(told["places"])}
-                for state in ("trained", "untrained")
-            )
-            record = json.loads(told["record"])
-            return Responses(maps, untrained, file.get_tensor("probabilities"), record)
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path} is damaged: {error}; delete it to make it again") from error
+        with open_tensors(path, "numpy", most=_MOST) as file:
+            metadata = file.metadata()
+        told = msgspec.convert(metadata, _Told)
+        places = msgspec.json.decode(told["places"], type=_Places)
+        record = msgspec.json.decode(told["record"], type=_Record)
+        tensors = read_arrays(path, np.float32, most=_MOST)
+        probabilities = tensors["probabilities"]
+        trained, untrained = (
+            {place: tensors[f"{state} {place}"] for place in places}
+            for state in ("trained", "untrained")
+        )
+    except (msgspec.MsgspecError, KeyError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    except InputError as error:
+        raise InputError(f"{error}; delete it to make it again") from error
+    clips = len(probabilities) if probabilities.ndim == 2 else 0
+    for maps in (*trained.values(), *untrained.values()):
+        if maps.ndim != 3 or len(maps) != clips or not maps.size or not np.isfinite(maps).all():
+            raise _damaged(path, f"it holds no finite maps of {clips} clips")
+    if QUARTER not in trained or not np.isfinite(probabilities).all():
+        raise _damaged(path, "it holds no maps of a quarter, or no probabilities")
+    return Responses(trained, untrained, probabilities, dict(record))
+
+
+def _damaged(path: Path, reason: object) -> InputError:
+    return InputError(f"{path} is damaged: {reason}; delete it to make it again")
