@@ -1,12 +1,13 @@
 """The clip table as CSV: nothing is lost, and frames are found again below a moved root."""
 
+import csv
 import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from originet.datasets import ClipRow, make_table
+from originet.datasets import ClipRow, clip_list_hash, make_table
 from originet.datasets.table_file import format_table, read_table, relative_frames
 from originet.errors import InputError
 
@@ -69,15 +70,92 @@ def test_relative_frames_of_a_relative_root(tmp_path, monkeypatch):
     [
         ('"clip"', '"name"', r"is no clip table: its header is not dataset,subject,"),
         ("46", "many", r"row 1: invalid literal for int\(\) .* 'many'"),
-        ('"4+L10",', "", r"row 1: Expecting value"),
+        ('"4+L10",', "", r"row 1: could not convert string to float: "),
+        ("200.0,", "", r"row 1: could not convert string to float: "),
+        ('"4+L10"', '"4","L10"', r"is no clip table: .*Expected 12 fields in line 2, saw 13"),
         ("[", "", r"row 1: .*Extra data"),
         ("\n", "", r"is no clip table: its header"),
-        ('""\n', '"', r"is no clip table: .*EOF inside string"),
+        ('""\n', '"\n', r"is no clip table: .*EOF inside string"),
+        ('"subject"', '"clip"', r"is no clip table: its header is not dataset,subject,"),
+        ("negative", "nega\0tive", r"is no clip table: it holds a NUL"),
+        ("46", "9" * 5000, r"row 1: Exceeds the limit \(4300 digits\)"),
+        ("46", str(2**63), r"row 1: onset must be in 0\.\.9223372036854775807, got 92"),
+        ("46", "-1", r"row 1: onset must be in 0\.\..*, got -1"),
+        ("46", "nan", r"row 1: invalid literal for int"),
+        ("200.0", "inf", r"row 1: fps must be a number above 0, got 'inf'"),
+        ("200.0", "1e999", r"row 1: fps must be a number above 0, got '1e999'"),
+        ("200.0", "-1", r"row 1: fps must be a number above 0, got '-1'"),
+        ("200.0", "x" * 10**6, r"row 1: could not convert string to float: 'xx"),
+        ('"casme2"', '"cas\udcffme2"', r"row 1: .*surrogates not allowed"),
+        ('"006"', '"\udcff"', r": the name .* is not UTF-8"),
     ],
 )
 def test_a_damaged_file_is_told_with_its_row(tmp_path, old, new, reason):
     text = format_table(make_table([row("1")]), Path("/data")).decode()
     assert old in text
-    (tmp_path / "clips.csv").write_text(text.replace(old, new, 1))
-    with pytest.raises(InputError, match=rf"clips\.csv,? {reason}"):
+    damaged = text.replace(old, new, 1).encode("utf-8", "surrogateescape")
+    (tmp_path / "clips.csv").write_bytes(damaged)
+    with pytest.raises(InputError, match=rf"clips\.csv(,? |(?=: the)){reason}") as told:
         read_table(tmp_path / "clips.csv", Path("/data"))
+    assert "\n" not in str(told.value) and len(str(told.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("[]", "{}", "null", '"a.png"', "[1]", '[""]', "[[]]", '["a", null]', "[NaN]", "", "x"),
+        *("9" * 5000, "[" * 100_000, '["a\\u0000.png"]', '["\\ud800.png"]'),
+    ],
+)
+def test_frames_that_are_no_names_are_refused(tmp_path, cell):
+    text = format_table(make_table([row("1")]), Path("/data")).decode()
+    start = text.index("[")
+    end = text.index("]") + 1
+    damaged = text[:start] + cell.replace('"', '""') + text[end:]
+    (tmp_path / "clips.csv").write_text(damaged)
+    with pytest.raises(InputError, match=r"clips\.csv, row 1: ") as told:
+        read_table(tmp_path / "clips.csv", Path("/data"))
+    assert "\n" not in str(told.value) and len(str(told.value)) < 2000
+
+
+def test_frames_may_lie_beside_the_root(tmp_path):
+    frames = ("/data/../videos/1.png", "/elsewhere/2.png")
+    back = read_back(tmp_path, make_table([row("1", frames=frames)]))
+    assert back["frames"][0] == frames
+
+
+def test_a_row_that_ends_early_is_told(tmp_path):
+    text = format_table(make_table([row("1"), row("2")]), Path("/data")).decode()
+    (tmp_path / "clips.csv").write_text(text[: text.rindex(",")])  # before the notes
+    with pytest.raises(InputError, match=r"clips\.csv is no clip table: it ends within a row"):
+        read_table(tmp_path / "clips.csv", Path("/data"))
+
+
+def test_two_rows_of_one_clip_name_the_file(tmp_path):
+    text = format_table(make_table([row("1")]), Path("/data")).decode()
+    (tmp_path / "clips.csv").write_text(text + text[text.index("\n") + 1 :])
+    with pytest.raises(InputError, match=r"clips\.csv: two clips named 1 of subject 006"):
+        read_table(tmp_path / "clips.csv", Path("/data"))
+
+
+HOSTILE = ["=1+1", "+4", "-", "@SUM(A1)", "\tx", "\rx", "'=x", "''-1", "'quoted'", "4+L10"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_cell_is_a_formula(tmp_path, text):
+    values = {name: text for name in ("subject", "emotion", "label", "action_units", "notes")}
+    table = make_table([row(text, dataset=text, **values)])
+    back = read_back(tmp_path, table)
+    pd.testing.assert_frame_equal(back, table)
+    assert clip_list_hash(back) == clip_list_hash(table)
+    with (tmp_path / "clips.csv").open(newline="") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    assert not [cell for cell in cells if cell[:1] in tuple("=+-@\t\r")]
+
+
+def test_cells_that_an_earlier_version_did_not_guard_are_read(tmp_path):
+    table = make_table([row("x", action_units="-", notes="+1")])
+    text = format_table(table, Path("/data")).decode()
+    assert "'-" in text
+    (tmp_path / "clips.csv").write_text(text.replace("'-", "-").replace("'+", "+"))
+    pd.testing.assert_frame_equal(read_table(tmp_path / "clips.csv", Path("/data")), table)

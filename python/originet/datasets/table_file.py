@@ -2,7 +2,14 @@
 
 Text is quoted and numbers are not; an empty number is one that is unknown (NA), never 0. The cell
 `frames` holds a JSON list, because any character may stand in a file name, of paths relative to the
-data set's root, so that a table outlives a move of its frames.
+data set's root, so that a table outlives a move of its frames. No spreadsheet program takes a cell
+for a formula, see `originet.csv_cells`; tables of earlier versions, where one could, are read too.
+
+A table may come from anybody, and with it the root and the paths of frames, which may lie anywhere:
+to refuse `..` would gain nothing, as the root is told by the same stranger. So nothing is ever
+written or removed at these paths, and reading a table opens none of them. LBP-TOP and the pictures
+of `originet reproduce` decode them later, as pictures and videos of regular files, and what is none
+ends in an error that names it.
 """
 
 import csv
@@ -15,10 +22,16 @@ from typing import Any, cast
 
 import pandas as pd
 
+from originet.csv_cells import guarded, unguarded
 from originet.datasets.table import COLUMNS, ClipRow, ClipTable, make_table
-from originet.errors import InputError
+from originet.errors import InputError, one_line
+from originet.files import read_file
 
 _NUMBERS = ("onset", "apex", "offset")
+_TEXTS = tuple(name for name in COLUMNS if name not in (*_NUMBERS, "fps", "frames"))
+
+_MOST = 2**28  # bytes of a table, with some 50 for each frame
+_LARGEST = 2**63 - 1  # frame number
 
 
 def relative_frames(frames: Sequence[str], root: Path) -> list[str]:
@@ -44,7 +57,7 @@ def format_table(table: ClipTable, root: Path) -> bytes:
         row["frames"] = json.dumps(relative_frames(row["frames"], root), ensure_ascii=False)
         for name in (*_NUMBERS, "fps"):
             row[name] = "" if pd.isna(row[name]) else row[name]
-        writer.writerow(row.values())
+        writer.writerow(map(guarded, row.values()))
     # File names need not be text on every system; what is none comes back as it was.
     return text.getvalue().encode("utf-8", "surrogateescape")
 
@@ -59,26 +72,62 @@ def read_table(path: Path, root: Path) -> ClipTable:
     Raises:
         InputError: if the file is no such table; names the row, the first below the header as 1.
     """
+    data = read_file(path, most=_MOST)
     try:
+        if b"\0" in data:
+            raise ValueError("it holds a NUL")
+        if not data.endswith(b"\n"):
+            raise ValueError("it ends within a row")
         # pandas' reader, for that of `csv` has a limit to the length of a cell.
         cells = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape"
+            io.BytesIO(data),
+            dtype=str,
+            header=None,  # or a row that is longer would shift the columns
+            keep_default_na=False,
+            encoding_errors="surrogateescape",
         )
-    except ValueError as error:
-        raise InputError(f"{path} is no clip table: {error}") from error
-    if tuple(cells.columns) != COLUMNS:
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise InputError(f"{path} is no clip table: {one_line(error)}") from error
+    header, *records = cells.itertuples(index=False, name=None)
+    if header != COLUMNS:
         raise InputError(f"{path} is no clip table: its header is not {','.join(COLUMNS)}")
     rows = []
-    for number, row in enumerate(cells.to_dict("records"), start=1):
+    for number, record in enumerate(records, start=1):
         try:
-            rows.append(_parse(row, root))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}, row {number}: {error}") from error
-    return make_table(rows)
+            rows.append(_parse(dict(zip(COLUMNS, record, strict=True)), root))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{path}, row {number}: {one_line(error)}") from error
+    try:
+        return make_table(rows)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
-def _parse(row: dict[Any, Any], root: Path) -> ClipRow:
-    numbers = {name: int(row[name]) if row[name] else None for name in _NUMBERS}
-    frames = tuple(str(root / frame) for frame in json.loads(row["frames"]))
-    values = row | numbers | {"fps": float(row["fps"] or math.nan), "frames": frames}
+def _parse(row: dict[str, Any], root: Path) -> ClipRow:
+    numbers = {name: _number(name, row[name]) for name in _NUMBERS}
+    texts = {name: unguarded(row[name]) for name in _TEXTS}
+    texts["dataset"].encode()  # bytes that are no text may be in the names of files alone
+    fps = float(row["fps"] or math.nan)
+    if row["fps"] and not 0 < fps < math.inf:
+        raise ValueError(f"fps must be a number above 0, got {row['fps']!r}")
+    values = {**texts, **numbers, "fps": fps, "frames": _frames(row["frames"], root)}
     return cast(ClipRow, values)
+
+
+def _number(name: str, text: str) -> int | None:
+    number = int(text) if text else None
+    if number is not None and not 0 <= number <= _LARGEST:
+        raise ValueError(f"{name} must be in 0..{_LARGEST}, got {number}")
+    return number
+
+
+def _frames(cell: str, root: Path) -> tuple[str, ...]:
+    frames = json.loads(cell)
+    named = isinstance(frames, list) and all(isinstance(name, str) and name for name in frames)
+    if not named or not frames:
+        raise ValueError("frames must be a list of file names")
+    together = "".join(frames)
+    together.encode("utf-8", "surrogateescape")
+    if "\0" in together:
+        raise ValueError("frames must be a list of file names, and one holds a NUL")
+    return tuple(str(root / frame) for frame in frames)
