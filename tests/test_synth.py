@@ -1,8 +1,11 @@
 import dataclasses
+import errno
 import importlib.metadata
 import json
 import math
+import os
 import re
+import resource
 import sys
 from pathlib import Path
 
@@ -217,6 +220,59 @@ def test_failed_run_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_write_that_the_system_refuses_names_the_folder_and_leaves_nothing(tmp_path):
+    out = tmp_path / "new" / "set"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))  # a frame has more bytes
+    try:
+        with pytest.raises(InputError, match=rf"^cannot write {re.escape(str(out))}: File too l"):
+            synth.generate(out, subjects=1, clips_per_class=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["a frame", "the manifest", "the move"])
+def test_a_full_disk_names_the_folder_and_leaves_nothing(tmp_path, monkeypatch, moment):
+    def full(path, *data, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    method = {"a frame": "write_bytes", "the manifest": "write_text", "the move": "rename"}[moment]
+    monkeypatch.setattr(Path, method, full)
+    out = tmp_path / "new" / "set"
+    with pytest.raises(InputError) as error:
+        synth.generate(out, subjects=1, clips_per_class=1)
+    assert str(error.value) == f"cannot write {out}: No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_nobody_may_write_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "set"
+    with pytest.raises(InputError, match=rf"^cannot write {re.escape(str(out))}: Not a directory$"):
+        synth.generate(out, subjects=1, clips_per_class=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"version": "2"}, r"dataset\.json does not hold what it should: .* `\$\.version`"),
+        ({"residual": [[[]]]}, r"dataset\.json does not hold what it should: .* `\$\.residual"),
+        ({"fps": math.nan}, r"dataset\.json is not valid JSON: NaN"),
+        ({"seed": 5}, r"holds other semi-synthetic clips: seed is 5 there, 0 here"),
+        ({"generator": "mine"}, r"holds other .* clips: generator is 'mine' there, 'originet"),
+    ],
+)
+def test_a_set_that_says_otherwise_is_not_taken_up(tmp_path, values, told):
+    usual = synth._Conditions(synth.RESIDUAL, synth.HEAD_MOTION, synth.LIGHT_DRIFT)
+    manifest = synth._manifest(1, 1, 0, usual)
+    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    assert synth.generate_once(tmp_path, subjects=1, clips_per_class=1) == tmp_path
+    (tmp_path / "dataset.json").write_text(json.dumps(manifest | values))
+    with pytest.raises(InputError, match=told):
+        synth.generate_once(tmp_path, subjects=1, clips_per_class=1)
+
+
 def test_folder_in_use_is_refused_and_kept(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(InputError, match="exists and is not an empty folder"):
@@ -250,10 +306,20 @@ def test_motion_and_drift_that_are_no_size_are_refused(tmp_path, name, value):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("argument", [{"subjects": 0}, {"clips_per_class": 0}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"subjects": 0},
+        {"subjects": 1001},
+        {"clips_per_class": 0},
+        {"clips_per_class": 10**9},
+        {"seed": -1},
+        {"seed": 2**63},
+    ],
+)
 def test_arguments_out_of_range_are_refused(tmp_path, argument):
     ((name, value),) = argument.items()
-    with pytest.raises(InputError, match=f"{name} must be at least .*, got {value}"):
+    with pytest.raises(InputError, match=f"{name} must be in .*, got {value}"):
         synth.generate(tmp_path / "a", **argument)
 
 

@@ -23,11 +23,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -57,6 +57,10 @@ HEAD_MOTION = 0.15  # pixels, amplitude of the head's slow swing
 AIMLESS_MOTION = 0.3  # pixels at most: a smooth deformation that no class owns
 LIGHT_DRIFT = 0.02  # relative gain from first to last frame, standard deviation
 NOISE = (1.0, 2.0)  # grey levels, standard deviation
+
+# What a typing error may ask for: a face takes 0.2 MB of memory, a clip 1 MB of disk.
+MOST_SUBJECTS, MOST_CLIPS = 1000, 100
+LARGEST_SEED = 2**63 - 1
 
 Float = NDArray[np.float32]
 Rng = np.random.Generator
@@ -135,8 +139,10 @@ def generate(
 
     Args:
         out: a folder that does not exist yet, or an empty one.
-        subjects: how many faces; subject s has the same clips however many there are.
-        clips_per_class: how many clips each subject has of each of the four classes.
+        subjects: how many faces, up to `MOST_SUBJECTS`; subject s has the same clips however many
+            there are.
+        clips_per_class: how many clips each subject has of each of the four classes, up to
+            `MOST_CLIPS`.
         seed: same seed (and other arguments), same bytes.
         residual: (low, high), 0 <= low <= high <= 1: the share of the peak that is left in a clip's
             last frames, drawn between them for each clip. (0, 0) ends every clip neutral, (1, 1)
@@ -151,16 +157,16 @@ def generate(
         The folder.
 
     Raises:
-        InputError: if `out` is not empty, an argument is out of range or not finite, or
-            scikit-image or scikit-video is missing.
+        InputError: if `out` is not empty or cannot be written, as on a full disk, an argument is
+            out of range or not finite, or scikit-image or scikit-video is missing.
     """
-    for name, value, least in (
-        ("subjects", subjects, 1),
-        ("clips_per_class", clips_per_class, 1),
-        ("seed", seed, 0),
+    for name, value, least, most in (
+        ("subjects", subjects, 1, MOST_SUBJECTS),
+        ("clips_per_class", clips_per_class, 1, MOST_CLIPS),
+        ("seed", seed, 0, LARGEST_SEED),
     ):
-        if value < least:
-            raise InputError(f"{name} must be at least {least}, got {value}")
+        if not least <= value <= most:
+            raise InputError(f"{name} must be in {least}..{most}, got {value}")
     conditions = _Conditions(
         _pair_of_shares("residual", residual),
         _finite("head_motion", head_motion),
@@ -169,9 +175,9 @@ def generate(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not an empty folder")
+    sources = _real_faces()
+    faces = [_subject(sources, seed, subject) for subject in range(subjects)]
     with _written_beside(out) as folder:
-        sources = _real_faces()
-        faces = [_subject(sources, seed, subject) for subject in range(subjects)]
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             clips = [
                 pool.submit(_write_clip, folder, face, (seed, subject, emotion, clip), conditions)
@@ -218,9 +224,34 @@ def generate_once(
         return generate(out, subjects=subjects, clips_per_class=clips_per_class, progress=progress)
     usual = _Conditions(RESIDUAL, HEAD_MOTION, LIGHT_DRIFT)
     wanted = json.loads(json.dumps(_manifest(subjects, clips_per_class, 0, usual)))
-    if told := list(differences(read_json(path, dict[str, Any]), wanted)):
+    if told := list(differences(read_json(path, _Manifest), wanted)):
         raise InputError(f"{out} holds other semi-synthetic clips: {'; '.join(told)}")
     return Path(out)
+
+
+class _Manifest(TypedDict, total=False):
+    """What `dataset.json` may say; that of an earlier version says less, or more."""
+
+    name: str
+    generator: str
+    version: int
+    fps: float
+    seed: int
+    subjects: int
+    clips_per_class: int
+    classes: list[str]
+    image_size: int
+    duration_ms: list[float]
+    rise_ms: list[float]
+    plateau_ms: list[float]
+    fall_ms: list[float]
+    rest_ms: list[float]
+    peak_pixels: list[float]
+    residual: list[float]
+    head_motion_pixels: float
+    aimless_motion_pixels: float
+    light_drift: float
+    noise_grey_levels: list[float]
 
 
 def _manifest(
@@ -302,18 +333,32 @@ def _missing(package: str) -> str:
 
 @contextmanager
 def _written_beside(out: Path) -> Iterator[Path]:
-    """Gives a temporary folder that becomes `out` at the end, or vanishes if there is an error."""
-    out = out.resolve()
-    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    folder.mkdir(parents=True)
+    """Gives a temporary folder that becomes `out` at the end, or vanishes if there is an error.
+
+    Raises:
+        InputError: for an OSError, of which that of a full disk names no file, and others a
+            temporary one.
+    """
+    path = out.resolve()
+    folder = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    made = [parent for parent in folder.parents if not parent.exists()]
     try:
-        yield folder
-        if out.exists():
-            out.rmdir()  # empty, as checked
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+            if path.exists():
+                path.rmdir()  # empty, as checked
+            folder.rename(path)
+        except BaseException:
+            shutil.rmtree(folder)  # made here, so there is nobody else's file in it
+            raise
+    except BaseException as error:
+        for parent in made:
+            with suppress(OSError):  # not made, or in use by now
+                parent.rmdir()
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+        raise  # a broken pipe is that of whoever reads of the progress
 
 
 @dataclass(frozen=True)
