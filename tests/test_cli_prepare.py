@@ -134,7 +134,7 @@ def test_bad_input_of_prepare(refuse, tree, tmp_path):
     assert "jobs must be at least 1" in refuse("prepare", "folder", tree, "-o", out, "--jobs", 0)
     assert "is another command's" not in refuse("prepare", "folder", out, "-o", tree)
     run_size = ("prepare", "folder", tree, "-o", out, "--image-size")
-    assert "image_size must be at least 1, got 0" in refuse(*run_size, 0)
+    assert "image_size must be in 1..4096, got 0" in refuse(*run_size, 0)
 
 
 def results(folder) -> dict:

@@ -153,5 +153,5 @@ def test_memory_does_not_depend_on_the_length_of_a_video(tmp_path, method):
 
 def test_image_size_below_one_is_refused(tmp_path):
     write_clip(tmp_path / "sad" / "s1" / "a", random_clip(0, (3, 8, 8)))
-    with pytest.raises(InputError, match="image_size must be at least 1, got 0"):
+    with pytest.raises(InputError, match=r"image_size must be in 1\.\.4096, got 0"):
         active_images(load_dataset("folder", tmp_path), image_size=0)

@@ -1,6 +1,5 @@
 """Clips become active images: read, crop, resize, pool; several clips at a time."""
 
-import math
 import os
 import threading
 from collections import deque
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import imaging
+from originet.choices import LARGEST_IMAGE
 from originet.datasets.table import ClipTable
 from originet.errors import InputError
 from originet.opencv import one_thread, silence
@@ -23,6 +23,9 @@ from originet_ext import METHODS, ActiveImageAccumulator
 # Called as done(position in the table, [M, S, S] uint8 or the error) when a clip is finished.
 Done = Callable[[int, NDArray[np.uint8] | InputError], None]
 
+LARGEST_MARGIN = 10.0
+"""The margin around a face may be ten times its size: that is the frame, of the smallest face."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,10 +33,10 @@ class Settings:
 
     Attributes:
         methods: readings of the active image, of `originet_ext.METHODS`.
-        image_size: height and width of an image, in pixels.
+        image_size: height and width of an image, in pixels, up to `LARGEST_IMAGE`.
         crop_face: cuts each clip to its face first, with one box a clip.
         align_eyes: turns each clip so that the line of its eyes is level; asks for `crop_face`.
-        margin: added on each side of the face, as a share of its size.
+        margin: added on each side of the face, as a share of its size, up to `LARGEST_MARGIN`.
     """
 
     methods: tuple[str, ...] = ("cumulative",)
@@ -56,10 +59,10 @@ class Settings:
             raise InputError(
                 f"methods must be one or more, each once, got {', '.join(self.methods) or 'none'}"
             )
-        if self.image_size < 1:
-            raise InputError(f"image_size must be at least 1, got {self.image_size}")
-        if not 0 <= self.margin < math.inf:
-            raise InputError(f"margin must be a number from 0, got {self.margin}")
+        if not 1 <= self.image_size <= LARGEST_IMAGE:
+            raise InputError(f"image_size must be in 1..{LARGEST_IMAGE}, got {self.image_size}")
+        if not 0 <= self.margin <= LARGEST_MARGIN:
+            raise InputError(f"margin must be in 0..{LARGEST_MARGIN:g}, got {self.margin}")
         if self.align_eyes and not self.crop_face:
             raise InputError("align_eyes asks for crop_face: eyes are looked for in the face")
 

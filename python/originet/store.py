@@ -19,18 +19,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from originet import pictures, renamed, storedir
+from originet import pictures, renamed, storedir, tensor_files
 from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine
 from originet.datasets.table_file import format_table, read_table, relative_frames
 from originet.errors import InputError
 from originet.files import safe_name, sha256
-from originet.json_files import read_json
 from originet.prepare import Settings, flat_images, prepare_clips
 from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
+from originet.tensor_files import read_arrays
 from originet.words import counted
 from originet_ext import METHODS, build_info
 
@@ -72,41 +71,46 @@ class Store:
 def is_store(folder: str | Path) -> bool:
     """Tells whether a folder is a store, finished or not."""
     try:
-        return storedir.find_identity(Path(folder)) is not None
+        return storedir.find_manifest(Path(folder)) is not None
     except InputError:  # somebody else's manifest.json
         return False
 
 
 def read_store(folder: str | Path) -> Store:
-    """Reads a finished store.
+    """Reads a finished store, which may come from anybody: none of its files is trusted.
 
     Raises:
-        InputError: if there is no store, it is not finished, of another format, or damaged.
+        InputError: if there is no store, it is not finished, of another format, or damaged; the
+            message names the file.
     """
     folder = Path(folder)
-    if not is_store(folder):
-        raise InputError(f"{folder} is no store: it has no {MANIFEST} of `originet prepare`")
-    if not (folder / MANIFEST).is_file():
-        raise InputError(f"{folder} is not finished: run the same `originet prepare` again")
-    manifest = read_json(folder / MANIFEST, dict[str, Any])
-    if manifest["format"] != FORMAT:
-        raise InputError(f"{folder} is a store of format {manifest['format']}, not {FORMAT}")
-    try:
-        table = read_table(folder / TABLE, Path(manifest["root"]))
-        tensors = safetensors.numpy.load_file(folder / IMAGES)
-        images = {method: tensors[method] for method in manifest["methods"]}
-        hashes = {method: _hash(pixels) for method, pixels in images.items()}
-        for name, there in (
-            (IMAGES, hashes == manifest["images_sha256"]),
-            (TABLE, clip_list_hash(table) == manifest["clip_list_sha256"]),
-        ):
-            if not there:
-                raise InputError(f"{folder / name} is not the file that {MANIFEST} tells of")
-    except (OSError, KeyError, safetensors.SafetensorError) as error:
-        raise InputError(f"{folder} is a damaged store: {error}") from error
+    manifest = storedir.read_manifest(folder)
+    table = read_table(folder / TABLE, Path(manifest["root"]))
+    if not len(table):
+        raise InputError(f"{folder / TABLE} has no clips")
+    images = _read_images(folder / IMAGES, manifest, len(table))
+    hashes = {method: _hash(pixels) for method, pixels in images.items()}
+    for name, there in (
+        (IMAGES, hashes == manifest["images_sha256"]),
+        (TABLE, clip_list_hash(table) == manifest["clip_list_sha256"]),
+        (TABLE, len(table) == len(manifest["fingerprints"])),
+    ):
+        if not there:
+            raise InputError(f"{folder / name} is not the file that {MANIFEST} tells of")
     images, hashes = renamed.by_method(images), renamed.by_method(hashes)
-    manifest |= {"methods": list(images), "images_sha256": hashes}
-    return Store(table, images, manifest)
+    return Store(table, images, {**manifest, "methods": list(images), "images_sha256": hashes})
+
+
+def _read_images(path: Path, manifest: storedir.Manifest, clips: int) -> dict[str, Image]:
+    """Reads [clips, S, S] of each method, S the size that the manifest tells."""
+    size, methods = manifest["settings"]["image_size"], manifest["methods"]
+    expected = len(methods) * clips * size**2
+    tensors = read_arrays(path, np.uint8, most=min(expected, tensor_files.MOST))
+    for method in methods:
+        found = tensors[method].shape if method in tensors else "none"
+        if found != (clips, size, size):
+            raise InputError(f"{path}: {method} must be {[clips, size, size]} pixels, got {found}")
+    return {method: tensors[method] for method in methods}
 
 
 def combine_stores(stores: Sequence[Store]) -> Store:
@@ -174,20 +178,23 @@ def write_store(
         The store, as it was written.
 
     Raises:
-        InputError: if no clip can be used, or the folder is not free, lies among the frames, is
-            another command's store, or cannot be written.
+        InputError: if no clip can be used, the images would be more than a store can have, or the
+            folder is not free, lies among the frames, is another command's store, or cannot be
+            written.
     """
     out, root = Path(out), found.frames.absolute()
     check_usable(found)
     # Where folders tell the classes, a store among them would be taken for one.
     if found.annotations is None and out.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{out} lies in {found.frames}, among the clips: write elsewhere")
+    _check_size(len(found.table), settings.methods, settings.image_size)
     identity = _identity(found, settings)
     with storedir.writing(out):
         storedir.open_directory(out, identity)
     fingerprints = _fingerprints(found.table, root)
-    made, there = _take_over(out, fingerprints)
+    made, there = _take_over(out, fingerprints, settings.image_size)
     methods = tuple(m for m in METHODS if m in there or m in settings.methods)
+    _check_size(len(found.table), methods, settings.image_size)
 
     def keep(place: int) -> None:
         with storedir.writing(out):
@@ -215,7 +222,7 @@ def write_store(
 
 def _lay_out(
     found: Survey,
-    identity: dict[str, Any],
+    identity: storedir.Identity,
     images: dict[str, Image],
     failed: dict[int, str],
     fingerprints: list[str],
@@ -251,7 +258,16 @@ def _lay_out(
     }
 
 
-def _identity(found: Survey, settings: Settings) -> dict[str, Any]:
+def _check_size(clips: int, methods: Sequence[str], size: int) -> None:
+    """Refuses, before the work, what could not be read again."""
+    expected = clips * len(methods) * size**2
+    if expected > tensor_files.MOST:
+        made = f"{counted(len(methods), 'image')} of {counted(clips, 'clip')}, {size} pixels a side"
+        most = f"more than the {tensor_files.MOST:,} that a store can have"
+        raise InputError(f"{made}, would be {expected:,} bytes, {most}")
+
+
+def _identity(found: Survey, settings: Settings) -> storedir.Identity:
     """Returns what a run must share with an earlier one to go on with it."""
     chosen = dataclasses.asdict(settings)
     del chosen["methods"]  # which may be added to
@@ -261,7 +277,7 @@ def _identity(found: Survey, settings: Settings) -> dict[str, Any]:
         "dataset": found.dataset,
         "task": found.task,
         "cropped": found.cropped,
-        "annotations": found.annotations and found.annotations.name,
+        "annotations": None if found.annotations is None else found.annotations.name,
         "settings": chosen,
         "versions": {
             "originet": build_info()["version"],
@@ -290,7 +306,7 @@ def _file_size(path: str) -> int:
 
 
 def _take_over(
-    out: Path, fingerprints: Sequence[str]
+    out: Path, fingerprints: Sequence[str], size: int
 ) -> tuple[list[dict[str, Image]], Sequence[str]]:
     """Returns each clip's images that are there already, and the methods of a finished store."""
     rows, images = {}, {}
@@ -301,7 +317,7 @@ def _take_over(
     made = []
     for name in fingerprints:
         ready = {m: pixels[rows[name]] for m, pixels in images.items()} if name in rows else {}
-        made.append(ready | storedir.read_part(out, name))
+        made.append(ready | storedir.read_part(out, name, size))
     return made, tuple(images)
 
 
@@ -367,7 +383,7 @@ def _draw_sheets(table: ClipTable, images: dict[str, Image]) -> dict[str, bytes]
 
 
 def _hash(pixels: Image) -> str:
-    return hashlib.sha256(pixels.tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(pixels).reshape(-1).data).hexdigest()
 
 
 def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:

@@ -12,20 +12,25 @@ have changed since is not taken.
 """
 
 import os
-import shutil
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict, TypeVar
 
-import safetensors
+import numpy as np
 import safetensors.numpy
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from originet import renamed
+from originet.choices import LARGEST_IMAGE, METHODS
 from originet.errors import InputError
 from originet.files import write_atomically
 from originet.json_files import differences, read_json, write_json
+from originet.prepare import LARGEST_MARGIN
+from originet.tensor_files import read_arrays
 from originet.video import is_junk
 
 IMAGES, TABLE, MANIFEST = "images.safetensors", "clips.csv", "manifest.json"
@@ -33,67 +38,187 @@ PARTS, ARGUMENTS = ".parts", "arguments.json"
 
 GENERATOR, FORMAT = "originet.store", 1
 
-# What two runs must have in common to share a folder: whatever determines a clip's image, and what
-# nobody would expect to be exchanged under a store's name.
-_IDENTITY = (
-    "generator",
-    "format",
-    "dataset",
-    "task",
-    "cropped",
-    "annotations",
-    "settings",
-    "versions",
+_Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_Method = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,59}\Z")]
+_Sheet = Annotated[str, Meta(pattern=r"^[\w.-]{1,200}\.png\Z")]
+_Path = Annotated[str, Meta(pattern=r"^[^\0]+\Z")]
+_Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class _Head(TypedDict, total=False):
+    """What tells a store from somebody else's file."""
+
+    generator: Any
+    format: Any
+
+
+class _Made(TypedDict):
+    """Of what a store was made."""
+
+    generator: str
+    format: int
+    dataset: str
+    task: str
+    cropped: bool
+    annotations: str | None
+    versions: dict[str, str]
+
+
+class Identity(_Made):
+    """What two runs must have in common to share a folder.
+
+    That is whatever determines a clip's image, and what nobody would expect to be exchanged under a
+    store's name. Settings of other versions are told as well, so any may be there.
+    """
+
+    settings: dict[str, bool | int | float | str | None]
+
+
+class StoredSettings(TypedDict):
+    """`originet.prepare.Settings` without the methods."""
+
+    image_size: Annotated[int, Meta(ge=1, le=LARGEST_IMAGE)]
+    crop_face: bool
+    align_eyes: bool
+    margin: Annotated[float, Meta(ge=0, le=LARGEST_MARGIN)]
+
+
+class _Correction(TypedDict):
+    where: str
+    subject: str
+    clip: str
+    field: str
+    coded: str
+    used: str
+    reason: str
+
+
+class _Omission(TypedDict):
+    where: str
+    subject: str
+    clip: str
+    emotion: str
+    reason: str
+
+
+class _Gap(TypedDict):
+    subject: str
+    clip: str
+    missing: _Count
+    numbers: str
+
+
+class _Failure(TypedDict):
+    dataset: str
+    subject: str
+    clip: str
+    reason: str
+
+
+class _Later(TypedDict, total=False):
+    """What the first versions did not say."""
+
+    clips_file_sha256: _Hash | None
+    flat: dict[str, str]
+    skipped: dict[str, str]
+
+
+class Manifest(_Made, _Later):
+    """What `manifest.json` says."""
+
+    settings: StoredSettings
+    methods: Annotated[list[_Method], Meta(min_length=1)]
+    root: _Path
+    annotations_sha256: _Hash | None
+    classes: dict[str, _Count]
+    clip_list_sha256: _Hash
+    images_sha256: dict[_Method, _Hash]
+    contact_sheets: list[_Sheet]
+    failed: list[_Failure]
+    corrections: list[_Correction]
+    unusable: list[_Omission]
+    left_out: list[_Omission]
+    gaps: list[_Gap]
+    remarks: list[str]
+    fingerprints: list[_Hash]
+
+
+# What may lie in `.parts`: nothing else is taken from there, or removed with it.
+_LEFT = re.compile(
+    rf"{re.escape(ARGUMENTS)}|{re.escape(IMAGES)}|{re.escape(TABLE)}|{re.escape(MANIFEST)}"
+    r"|[0-9a-f]{64}\.safetensors|[\w.-]+\.png|\..+\.[0-9]+\.tmp"
 )
 
 
-def find_identity(folder: Path) -> dict[str, Any] | None:
-    """Reads what determines the images of a store, finished or not.
+def find_manifest(folder: Path) -> Path | None:
+    """Finds the file that makes a folder a store: its manifest, or what a run under way left.
 
     Returns:
-        The identity that the store was made with; None if the folder is no store.
+        The file; None if the folder is no store.
 
     Raises:
         InputError: if the file that should tell it holds no JSON object.
     """
     for path in (folder / MANIFEST, folder / PARTS / ARGUMENTS):
-        if path.is_file():
-            values = read_json(path, dict[str, Any])
-            if values.get("generator") == GENERATOR:
-                return {name: values.get(name) for name in _IDENTITY}
+        if path.is_file() and read_json(path, _Head).get("generator") == GENERATOR:
+            return path
     return None
 
 
-def open_directory(folder: Path, identity: dict[str, Any]) -> None:
+def read_manifest(folder: Path) -> Manifest:
+    """Reads what a finished store says of itself.
+
+    Raises:
+        InputError: if the folder is no store, it is not finished, of another format, or its
+            manifest is damaged.
+    """
+    path = find_manifest(folder)
+    if path is None:
+        raise InputError(f"{folder} is no store: it has no {MANIFEST} of `originet prepare`")
+    if path.name != MANIFEST:
+        raise InputError(f"{folder} is not finished: run the same `originet prepare` again")
+    return _read(path, Manifest)
+
+
+def open_directory(folder: Path, identity: Identity) -> None:
     """Makes the folder of a store, or checks that this run may go on with the one that is there.
 
     Args:
         folder: the folder.
-        identity: what determines the images, as JSON types.
+        identity: what determines the images.
 
     Raises:
-        InputError: if the folder is another command's store (the message names what differs), or
-            is no store and not empty.
+        InputError: if the folder is another command's store (the message names what differs), is
+            no store and not empty, or holds a link or a file where only a run's own may be.
         OSError: if it cannot be written.
     """
-    there = find_identity(folder)
-    if there is None:
+    parts = folder / PARTS
+    if os.path.lexists(parts):
+        _check_parts(parts)
+    path = find_manifest(folder)
+    if path is None:
         held = [path for path in folder.iterdir() if not is_junk(path)] if folder.is_dir() else []
         if held:
             raise InputError(f"{folder} is no store but holds {min(held).name}: name a new folder")
-    elif told := list(differences(there, identity)):
-        raise InputError(f"{folder} is the store of another command: {'; '.join(told)}")
-    (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    write_json(folder / PARTS / ARGUMENTS, identity)
+    else:
+        there = _read(path, Identity)
+        if told := list(differences(there, identity)):
+            raise InputError(f"{folder} is the store of another command: {'; '.join(told)}")
+    parts.mkdir(parents=True, exist_ok=True)
+    write_json(parts / ARGUMENTS, dict(identity))
 
 
-def read_part(folder: Path, fingerprint: str) -> dict[str, NDArray[Any]]:
-    """Reads the images that an interrupted run left of a clip; none if there are none."""
+def read_part(folder: Path, fingerprint: str, size: int) -> dict[str, NDArray[np.uint8]]:
+    """Reads the images, [size, size], that an interrupted run left of a clip; none if there are."""
     path = folder / PARTS / f"{fingerprint}.safetensors"
-    try:
-        return renamed.by_method(safetensors.numpy.load_file(path)) if path.is_file() else {}
-    except safetensors.SafetensorError:  # as a power cut may leave it: the clip is made again
+    if not path.is_file():
         return {}
+    try:
+        images = renamed.by_method(read_arrays(path, np.uint8, most=len(METHODS) * size**2))
+    except InputError:  # as a power cut may leave it: the clip is made again
+        return {}
+    sound = all(pixels.shape == (size, size) for pixels in images.values())
+    return images if sound and images.keys() <= set(METHODS) else {}
 
 
 def write_part(folder: Path, fingerprint: str, images: dict[str, NDArray[Any]]) -> None:
@@ -117,19 +242,29 @@ def put_in_place(folder: Path, files: dict[str, bytes]) -> None:
     """Replaces a store's files, the manifest last, and ends the run.
 
     Where this stops half-way there is a store without a manifest, whose parts are still there, so
-    the caller must have written the parts of all clips.
+    the caller must have written the parts of all clips. A link in a file's place is replaced, what
+    it leads to stays.
 
     Args:
         folder: the store.
         files: all that it shall hold, by name.
+
+    Raises:
+        InputError: if there is a folder in a file's place.
+        OSError: if a file cannot be written.
     """
+    for name in files:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            raise InputError(f"{path} is a folder, in the place of a store's file: remove it")
     # All of the disk that this needs is taken before anything is replaced.
     for name, data in files.items():
         write_atomically(folder / PARTS / name, data)
     manifest = folder / MANIFEST
     if manifest.is_file():
-        for name in set(read_json(manifest, dict[str, Any])["contact_sheets"]) - files.keys():
-            (folder / name).unlink(missing_ok=True)
+        for name in set(read_manifest(folder)["contact_sheets"]) - files.keys():
+            if _is_png(folder / name):
+                (folder / name).unlink()
         manifest.unlink()
     for name in sorted(files, key=lambda name: name == MANIFEST):
         os.replace(folder / PARTS / name, folder / name)
@@ -137,7 +272,11 @@ def put_in_place(folder: Path, files: dict[str, bytes]) -> None:
 
 def end_run(folder: Path) -> None:
     """Removes what only an interrupted run needs."""
-    shutil.rmtree(folder / PARTS)
+    parts = folder / PARTS
+    for path in parts.iterdir():
+        if _is_left(path):
+            path.unlink()
+    parts.rmdir()
 
 
 @contextmanager
@@ -152,3 +291,38 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = f"cannot write the store {folder}: {error.strerror}"
         raise InputError(f"{reason} (finished clips are kept for the next run)") from error
+
+
+_Shape = TypeVar("_Shape", Identity, Manifest)
+
+
+def _read(path: Path, shape: type[_Shape]) -> _Shape:
+    """Reads a manifest or a run's arguments; another format is told before what it changed."""
+    told = read_json(path, _Head).get("format")
+    if isinstance(told, int) and told != FORMAT:
+        raise InputError(f"{path} is of a store of format {told}, not {FORMAT}")
+    return read_json(path, shape)
+
+
+def _check_parts(parts: Path) -> None:
+    """Refuses what no run left, since files are written and removed there."""
+    if parts.is_symlink() or not parts.is_dir():
+        raise InputError(f"{parts} is no folder of an interrupted run: remove it")
+    for path in parts.iterdir():
+        if not _is_left(path):
+            raise InputError(f"{parts} holds {path.name}, which no interrupted run left: remove it")
+
+
+def _is_left(path: Path) -> bool:
+    """Tells whether a run left a file: a plain one, of no other name elsewhere."""
+    found = path.lstat()
+    plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    return plain and _LEFT.fullmatch(path.name) is not None
+
+
+def _is_png(path: Path) -> bool:
+    """Tells whether there is a PNG file, as a contact sheet is, and no link to one."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89PNG\r\n\x1a\n"
