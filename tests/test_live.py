@@ -7,6 +7,7 @@ import threading
 import time
 
 import cv2
+import hostile
 import numpy as np
 import pytest
 import torch
@@ -22,8 +23,10 @@ from originet.render import Options
 class Camera:
     """Gives frames as a camera would; calls what it was told to before some frame."""
 
-    def __init__(self, frames, before=None, call=None, every=0.0):
+    def __init__(self, frames, before=None, call=None, every=0.0, size=(0, 0)):
         self._frames, self._before, self._call, self._every = frames, before, call, every
+        keys = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        self._size = dict(zip(keys, size, strict=True))
         self.given, self.released = 0, False
 
     def read(self):
@@ -38,7 +41,7 @@ class Camera:
         return True, frame if frame.ndim == 3 else cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)
 
     def get(self, key):
-        return 0.0
+        return float(self._size.get(key, 0))
 
     def release(self):
         self.released = True
@@ -164,6 +167,19 @@ def test_a_pipe_ends_after_seconds_of_the_video(run, pipe, tmp_path):
     pipe(path.read_bytes())
     code, out, err = run("image", "-", "-o", tmp_path / "a.png", "--seconds", 1)
     assert code == 0 and "26 frames" in out, err
+
+
+def test_frames_above_the_limit_are_refused_before_the_first(run, pipe, camera, tmp_path):
+    pipe(hostile.gif(16000, 16000))
+    code, _, err = run("image", "-", "-o", tmp_path / "a.png")
+    assert code == 2 and "error: standard input: frames of 16000x16000 have 256,000,000" in err
+    plugged = camera(random_frames(2), size=(9000, 9000))
+    code, _, err = run("image", "--camera", 3, "-o", tmp_path / "a.png")
+    assert code == 2 and "error: camera 3: frames of 9000x9000 have 81,000,000 pixels" in err
+    assert plugged.given == 0 and plugged.released
+    for number in (-1, 2**31):
+        code, _, err = run("image", "--camera", number, "-o", tmp_path / "a.png")
+        assert code == 2 and f"--camera must be the number of a camera from 0, got {number}" in err
 
 
 def test_streams_that_cannot_be_read_are_refused(run, pipe, camera, tmp_path):

@@ -180,7 +180,7 @@ def test_a_folder_named_like_a_video_is_a_folder(sound, tmp_path):
     folder = tmp_path / "a.mp4"
     folder.mkdir()
     assert frames_or_input_error(folder).startswith(f"no frames in {folder}: ")
-    assert frames_or_input_error([str(folder)]) == f"no such file: {folder}"
+    assert frames_or_input_error([str(folder)]) == f"{folder} is a folder, not a file"
     for number in (1, 2):
         (folder / f"{number}.png").write_bytes(sound["1.png"])
     assert frames_or_input_error(folder) == 2

@@ -8,11 +8,26 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from originet.errors import InputError
+from originet.files import check_regular
+from originet.memory import check_memory
+from originet.opencv import Meanwhile
 
 SUFFIXES = (".avif", ".webp")
 
+# What such a file may hold, whatever its name: Pillow knows formats that start other programs.
+_FORMATS = ("WEBP", "AVIF", "GIF", "PNG")
+
 # What Pillow raises for broken files of these formats.
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, RuntimeError)
+
+
+def _set_pillow_limit(pixels: int | None) -> None:
+    PillowImage.MAX_IMAGE_PIXELS = pixels
+
+
+# Pillow's own limit is another, and warns on stderr below it; `originet.limits` has the one that
+# holds here.
+_no_pillow_limit = Meanwhile(lambda: PillowImage.MAX_IMAGE_PIXELS, _set_pillow_limit, None)
 
 
 class Animation:
@@ -26,10 +41,13 @@ class Animation:
     """
 
     def __init__(self, path: str | Path) -> None:
+        # Pillow reads the whole file, and its decoder copies it.
+        check_memory(f"{path}: reading the file", 2 * check_regular(path))
         self._picture: PillowImage.Image | None
         try:
-            self._picture = PillowImage.open(path)
-            self._length = int(getattr(self._picture, "n_frames", 1))
+            with _no_pillow_limit:
+                self._picture = PillowImage.open(path, formats=_FORMATS)
+                self._length = int(getattr(self._picture, "n_frames", 1))
         except _BROKEN:
             self._picture, self._length = None, 0
         if self._length == 1:
@@ -46,8 +64,9 @@ class Animation:
         if self._picture is None or self._next >= self._length:
             return False
         try:
-            self._picture.seek(self._next)
-            self._picture.load()
+            with _no_pillow_limit:
+                self._picture.seek(self._next)
+                self._picture.load()
         except _BROKEN:
             return False
         self._next += 1
@@ -63,7 +82,11 @@ class Animation:
         return self.retrieve() if self.grab() else (False, None)
 
     def get(self, key: int) -> float:
-        """Returns one of OpenCV's properties: a count, a time stamp or, as it varies, no rate."""
+        """Returns one of OpenCV's properties: size, count, time stamp or, as it varies, no rate."""
+        if self._picture is not None and key == cv2.CAP_PROP_FRAME_WIDTH:
+            return float(self._picture.width)
+        if self._picture is not None and key == cv2.CAP_PROP_FRAME_HEIGHT:
+            return float(self._picture.height)
         if key == cv2.CAP_PROP_FRAME_COUNT:
             return float(self._length)
         if key == cv2.CAP_PROP_POS_MSEC and self._picture is not None:

@@ -105,9 +105,12 @@ def read_file(path: str | Path, *, most: int) -> bytes:
         InputError: as `open_regular` does, or if the file is larger.
     """
     with open_regular(path) as file:
-        data = file.read(most + 1)
+        size = os.fstat(file.fileno()).st_size
+        # Not `most` at once: Python takes the memory for all that it is asked to read.
+        data = file.read(min(size, most) + 1)
+        if size < len(data) <= most:  # it grew, or the system makes it up as it is read
+            data += file.read(most + 1 - len(data))
     if len(data) > most:
-        size = os.stat(path).st_size
         raise InputError(f"{path} has {size:,} bytes, more than the {most:,} that are read of it")
     return data
 

@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from originet import faces, video
 from originet.apex import ApexFinder
 from originet.errors import InputError
+from originet.limits import check_frame
 from originet.live import Stream, iter_stream
+from originet.memory import check_memory
 from originet.span import find_span
 from originet.video import Image
 from originet.watch import Watch
+from originet.words import counted
 from originet_ext import METHODS, ActiveImageAccumulator
 
 # Called as progress(done, total) after each frame; a video may not tell how many there are.
@@ -31,6 +34,14 @@ Progress = Callable[[int, int | None], None]
 # An animation of more or larger frames is slow to load and shows no more.
 ANIMATION_FRAMES = 100
 ANIMATION_SIDE = 256  # pixels
+
+# Frames a second that a clip may have: one in twelve days, and what no camera reaches.
+RATES = (1e-6, 1e6)
+
+# Bytes that each value of a frame takes in an `ActiveImageAccumulator`, at most: 17 frames, the
+# first one, three sums and the image; and besides, while one image is made of the sums.
+_SUM_BYTES = 18 + 3 * 8 + 4
+_RESULT_BYTES = 50
 
 _SOON_COUNTED = 5  # frames
 _STREAM_SAMPLES = 16  # frames of a stream that the face is looked for in
@@ -169,13 +180,12 @@ def open_clip(
 
     Raises:
         InputError: naming the source or value, if there is no such clip, a value is not of these
-            forms or outside the clip, a time is given where the rate is not known, or no face or
-            no eyes are found.
+            forms or outside the clip, a time is given where the rate is not known, frames are
+            larger than the limit (see `originet.limits`), or no face or no eyes are found.
     """
-    if fps is not None and not 0 < fps < math.inf:
-        raise InputError(f"fps must be a number above 0, got {fps}")
-    if size is not None and size < 1:
-        raise InputError(f"size must be at least 1, got {size}")
+    if fps is not None and not RATES[0] <= fps <= RATES[1]:
+        raise InputError(f"fps must be a number from {RATES[0]:g} to {RATES[1]:g}, got {fps:g}")
+    _check_size(size)
     frames = video.clip_frames(source) if isinstance(source, str | Path) else tuple(source)
     if video.is_video(frames):
         name, first, last = frames[0], 1, video.video_info(frames[0]).length
@@ -213,8 +223,7 @@ def open_stream(
     Raises:
         InputError: if nothing comes, or no face or no eyes are found.
     """
-    if size is not None and size < 1:
-        raise InputError(f"size must be at least 1, got {size}")
+    _check_size(size)
     frames = iter_stream(stream, color=color)
     clip = Clip((stream.name,), None, None, None, 1, None, color, None, 0.0, size, stream=frames)
     if not crop_face:
@@ -222,6 +231,14 @@ def open_stream(
     first = list(itertools.islice(frames, _STREAM_SAMPLES))
     clip = _cut_to_face(clip, [frame.pixels for frame in first], 0.1, align_eyes)
     return replace(clip, stream=_rejoined(first, frames))
+
+
+def _check_size(size: int | None) -> None:
+    if size is None:
+        return
+    if size < 1:
+        raise InputError(f"size must be at least 1, got {size}")
+    check_frame(f"size {size}", size, size)
 
 
 def _rejoined(
@@ -296,7 +313,7 @@ def active_images(
     """
     sums = {method: ActiveImageAccumulator(method, normalize) for method in methods}
     first: Shot | None = None
-    for shot in _watched(clip, progress, watch):
+    for shot in _watched(clip, len(sums), progress, watch):
         first = first or shot
         for accumulator in sums.values():
             accumulator.update(shot.pixels)
@@ -335,7 +352,7 @@ def phases(
     onset = best = last = None
     largest = -math.inf
     finder = ApexFinder()
-    for last in _watched(clip, progress, watch):
+    for last in _watched(clip, 1, progress, watch):
         accumulator.update(last.pixels)
         onset = onset or last
         if apex is not None:
@@ -389,7 +406,7 @@ def build_up(
         shots.append(shot._replace(pixels=shrink(shot.pixels, side)))
         images.append(shrink(accumulator.result(), side))
 
-    for index, shot in enumerate(_watched(clip, progress, watch)):
+    for index, shot in enumerate(_watched(clip, 1, progress, watch)):
         accumulator.update(shot.pixels)
         if index % step == 0 and len(shots) == frames:
             step *= 2
@@ -420,10 +437,29 @@ def _to_uint8(images: list[NDArray[np.float32]], normalize: str) -> list[Image]:
     return [((image.clip(low, high) - low) * scale).round().astype(np.uint8) for image in images]
 
 
-def _watched(clip: Clip, progress: Progress | None, watch: Watch | None) -> Iterator[Shot]:
+def check_room(name: str, shape: tuple[int, ...], methods: int) -> None:
+    """Refuses active images that there is no memory for, before the first frame is summed.
+
+    Args:
+        name: the clip.
+        shape: of a frame, [H, W] or [H, W, 3].
+        methods: how many are made of it.
+
+    Raises:
+        InputError: naming the clip, its size, and how much memory there would have to be.
+    """
+    what = f"{name}: {counted(methods, 'active image')} of {shape[1]}x{shape[0]}"
+    check_memory(what, (methods * _SUM_BYTES + _RESULT_BYTES) * math.prod(shape))
+
+
+def _watched(
+    clip: Clip, methods: int, progress: Progress | None, watch: Watch | None
+) -> Iterator[Shot]:
     done = 0
     with closing(clip.shots()) as shots:
         for done, shot in enumerate(shots, start=1):
+            if done == 1:
+                check_room(clip.name, shot.pixels.shape, methods)
             if watch is not None:
                 watch.see(*shot)
             yield shot
@@ -444,7 +480,7 @@ def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
         frames = [*video.read_frames_at(clip.frames[0], [clip.number(i) for i in indices])]
     else:
         paths = [clip.frames[index] for index in indices]
-        frames = [*video.iter_frames(paths, color=clip.color)]
+        frames = video.keep(video.iter_frames(paths, color=clip.color), clip.name)
         samples = dict(zip(paths, frames, strict=True))
     return replace(_cut_to_face(clip, frames, margin, align_eyes), samples=samples)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from originet.errors import InputError
 from originet.opencv import silence
-from originet.video import Clock, Timed, of_one_size
+from originet.video import Clock, Timed, check_capture, of_one_size
 
 
 class Stream(NamedTuple):
@@ -65,6 +65,8 @@ def iter_stream(stream: Stream, *, color: bool = False) -> Generator[Timed, None
     """
     if stream.seconds is not None and not 0 < stream.seconds < math.inf:
         raise InputError(f"--seconds must be a number above 0, got {stream.seconds}")
+    if stream.camera is not None and not 0 <= stream.camera < 2**31:  # a C int
+        raise InputError(f"--camera must be the number of a camera from 0, got {stream.camera}")
     if stream.camera is None and sys.stdin is not None and sys.stdin.isatty():
         raise InputError("- takes a video from a pipe, as in: ffmpeg ... -f matroska - | originet")
     return of_one_size(_read(stream, color))
@@ -75,6 +77,7 @@ def _read(stream: Stream, color: bool) -> Iterator[tuple[str, Timed]]:
         capture = _open(stream.camera)
     count = 0
     try:
+        check_capture(capture, stream.name)
         clock = Clock(capture)
         start = None
         while not stream.stopped.is_set():

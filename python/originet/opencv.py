@@ -3,24 +3,25 @@
 import os
 import threading
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import cv2
 
+T = TypeVar("T")
 
-class Meanwhile:
+
+class Meanwhile(Generic[T]):
     """A context in which a setting has another value.
 
     Several threads may be inside at once, and one thread several times: the first to enter changes
     the setting, the last to leave puts back what was there.
     """
 
-    def __init__(
-        self, get: Callable[[], int], put: Callable[[int], object], meanwhile: int
-    ) -> None:
+    def __init__(self, get: Callable[[], T], put: Callable[[T], object], meanwhile: T) -> None:
         self._get, self._put, self._meanwhile = get, put, meanwhile
         self._lock = threading.Lock()
         self._inside = 0
-        self._before = 0
+        self._before = meanwhile
 
     def __enter__(self) -> None:
         with self._lock:

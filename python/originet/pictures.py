@@ -4,6 +4,7 @@ Drawn pixel by pixel with Pillow rather than with matplotlib, so that all panels
 no pixel is lost.
 """
 
+import errno
 import io
 import math
 import tempfile
@@ -19,6 +20,7 @@ from PIL import ImageDraw, ImageFont
 from PIL.Image import Image as Picture
 
 from originet.errors import InputError
+from originet.files import check_regular
 from originet.opencv import no_stderr, silence
 from originet.video import Image
 
@@ -30,9 +32,11 @@ CONTACT_SIDE = 128  # of a contact sheet's panels, which are many
 # GIFs count in hundredths of a second, and browsers take a delay below two of them for ten.
 _GIF_RATE = 100.0
 _GIF_SHORTEST = 2
+_GIF_LONGEST = 2**16 - 1  # what the format has room for
 
 # A video's rate is constant, at least and at most this; pictures are repeated as their times want.
 _VIDEO_RATES = (10.0, 60.0)
+_VIDEO_LONGEST = 86_400.0  # seconds; as many pictures are encoded as are shown
 # What browsers play that OpenCV's wheels can encode: VP9, also in MP4, for they have no H.264.
 _VIDEO_CODEC = "vp09"
 VIDEO_SUFFIXES = (".mp4", ".webm")
@@ -124,6 +128,10 @@ def playing(times: Sequence[float], suffix: str) -> Playing:
     Args:
         times: when each picture is shown, in seconds, rising, and when the last one ends.
         suffix: ".gif" or one of `VIDEO_SUFFIXES`.
+
+    Raises:
+        InputError: if a picture of a GIF is shown for longer than the format can tell, or a video
+            lasts longer than a day.
     """
     if suffix == ".gif":
         rate, shortest = _GIF_RATE, _GIF_SHORTEST
@@ -139,6 +147,14 @@ def playing(times: Sequence[float], suffix: str) -> Playing:
             ticks[index] = until - start
             until = start
     ticks[min(ticks)] += until
+    longest = max(ticks.values()) if suffix == ".gif" else sum(ticks.values())
+    if longest > (_GIF_LONGEST if suffix == ".gif" else _VIDEO_LONGEST * rate):
+        what = "a picture of the .gif" if suffix == ".gif" else f"the {suffix}"
+        most = _GIF_LONGEST / _GIF_RATE if suffix == ".gif" else _VIDEO_LONGEST
+        raise InputError(
+            f"{what} would be shown for {longest / rate:.6g} s, {most:g} s are possible: a higher "
+            f"speed makes it shorter"
+        )
     return Playing(rate, dict(sorted(ticks.items())))
 
 
@@ -161,23 +177,57 @@ def gif(pages: Iterable[Picture], play: Playing) -> bytes:
     return buffer.getvalue()
 
 
+class CannotWrite(OSError):
+    """A movie could not be written whole to the folder for temporary files."""
+
+
 def movie(pages: Iterable[Picture], play: Playing, suffix: str) -> bytes:
     """Returns pictures of one size as a video, played as `playing` says.
 
     Raises:
         InputError: if this OpenCV cannot write such videos.
+        CannotWrite: if there is no room for it in the folder for temporary files; the message does
+            not name the file there, which nobody asked for.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"movie{suffix}"
-        writer: cv2.VideoWriter | None = None
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"movie{suffix}"
+            written = _write_movie(path, pages, play)
+            data = path.read_bytes() if path.exists() else b""
+            # OpenCV does not tell that the disk is full.
+            whole = _count_frames(path) == written
+    except OSError as error:
+        raise CannotWrite(error.errno, f"{error.strerror}, in the temporary folder") from error
+    if not whole:
+        reason = "cut off as it was written to the temporary folder: is there no room?"
+        raise CannotWrite(errno.ENOSPC, reason)
+    return data
+
+
+def _write_movie(path: Path, pages: Iterable[Picture], play: Playing) -> int:
+    """Writes a video; returns how many frames it is to have."""
+    writer: cv2.VideoWriter | None = None
+    try:
         for index, page in enumerate(pages):
             pixels = _even(np.asarray(page.convert("RGB"))[..., ::-1])
             writer = writer or _video_writer(path, play.rate, pixels)
             for _ in range(play.ticks.get(index, 0)):
                 writer.write(pixels)
+    finally:
         if writer is not None:
             writer.release()
-        return path.read_bytes()
+    return sum(play.ticks.values())
+
+
+def _count_frames(path: Path) -> int:
+    """Counts the frames that can be read of a video."""
+    with silence:
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count
 
 
 def _video_writer(path: Path, rate: float, pixels: Image) -> cv2.VideoWriter:
@@ -199,6 +249,7 @@ def _even(pixels: Image) -> Image:
 def _font(weight: str, size: int) -> ImageFont.FreeTypeFont:
     """Loads the font that matplotlib brings with it."""
     path = findfont(FontProperties(family="DejaVu Sans", weight=weight))
+    check_regular(path)
     return ImageFont.truetype(path, size)
 
 

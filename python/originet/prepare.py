@@ -264,6 +264,8 @@ def prepare_clip(
         margin=settings.margin,
         size=settings.image_size,
     )
+    side = settings.image_size
+    imaging.check_room(clip.name, (side, side), len(settings.methods))
     sums = [ActiveImageAccumulator(method, "minmax") for method in settings.methods]
     with closing(clip.decode()) as decoded:
         watched = _watched(decoded, stopped)

@@ -1,12 +1,12 @@
 """What `originet image` does: a clip becomes the bytes of a file, a folder of clips a folder."""
 
 import io
-import math
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,8 @@ KINDS = {
     "side-by-side": (".png",),
     "gif": (".gif", *pictures.VIDEO_SUFFIXES),
 }
+SPEEDS = (0.001, 1000.0)  # of an animation
+
 # Frames a second of a folder of frames, of which --fps tells nothing.
 _UNKNOWN_RATE = 25.0
 
@@ -83,8 +85,10 @@ class Options:
             )
         if self.apex is not None and self.kind != "side-by-side":
             raise InputError(f"--apex {self.apex} is for --side-by-side only")
-        if not 0 < self.speed < math.inf:
-            raise InputError(f"--speed must be a number above 0, got {self.speed:g}")
+        if not SPEEDS[0] <= self.speed <= SPEEDS[1]:
+            raise InputError(
+                f"--speed must be a number from {SPEEDS[0]:g} to {SPEEDS[1]:g}, got {self.speed:g}"
+            )
         if self.speed != 1 and self.kind != "gif":
             raise InputError(f"--speed {self.speed:g} is for --gif only")
         if self.align_eyes and not self.crop_face:
@@ -302,7 +306,8 @@ def render_file(
         raise InputError(f"{out} would become a frame of its own clip: write it elsewhere")
     if out.resolve() == source.resolve():
         raise InputError(f"{out} is the clip itself: write elsewhere")
-    return _write(out, render(source, suffix, options, progress))
+    with _named(out):
+        return _write(out, render(source, suffix, options, progress))
 
 
 def render_stream(
@@ -336,7 +341,17 @@ def render_stream(
         align_eyes=options.align_eyes,
         size=options.size,
     )
-    return _write(out, _draw(clip, suffix, options, progress))
+    with _named(out):
+        return _write(out, _draw(clip, suffix, options, progress))
+
+
+@contextmanager
+def _named(out: Path) -> Iterator[None]:
+    """Names the file that was to be made where something else could not be written for it."""
+    try:
+        yield
+    except pictures.CannotWrite as error:
+        raise OSError(error.errno, error.strerror, str(out)) from error
 
 
 def _write(out: Path, made: Rendered) -> Report:

@@ -56,12 +56,12 @@ def _place(name: str, value: int | str | None) -> _Place:
     if value is None:
         return _Place()
     text = str(value)
-    if re.fullmatch(r"[0-9]+", text):
+    if re.fullmatch(r"[0-9]{1,18}", text):
         return _Place(text, number=int(text))
     seconds = seconds_of(text)
     if seconds is None:
         raise InputError(
-            f"{name} must be a frame number or a time such as 12.5s or 1:02:03.5, got {text!r}"
+            f"{name} must be a frame number or a time such as 12.5s or 1:02:03.5, got {text[:40]!r}"
         )
     return _Place(text, seconds=seconds)
 

@@ -10,7 +10,7 @@ import bisect
 import math
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +21,13 @@ from numpy.typing import NDArray
 
 from originet import animation
 from originet.errors import InputError
+from originet.files import check_regular, open_regular
+from originet.limits import check_frame
+from originet.memory import check_memory
 from originet.opencv import silence
+from originet.picture_size import picture_size
 from originet.read_ahead import read_ahead as read_ahead
+from originet.still import read_image as read_image
 from originet.words import counted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
@@ -43,9 +48,14 @@ _Capture = cv2.VideoCapture | animation.Animation
 # video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-# The bytes a file begins with, and those it must hold somewhere if it is whole. Looking for them
-# first keeps the complaints of libpng and libjpeg about a truncated file off stderr.
-_END_MARKS = {b"\x89PNG": b"IEND\xae\x42\x60\x82", b"\xff\xd8\xff": b"\xff\xd9"}
+# Bytes a pixel: the frames that a decoder keeps to refer to, and those that are read ahead.
+_PIXEL_BYTES = 32
+
+# Whether there is room for more frames is asked when they have grown by so many bytes.
+_STEP = 2**27
+
+# FFmpeg would open whatever such a file names, a pipe among it.
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat")
 
 # A container's frame count is an estimate, often its duration times a mean rate; a video that ends
 # before this share of both its frames and its time was cut off.
@@ -85,7 +95,8 @@ def list_frames(folder: str | Path) -> tuple[str, ...]:
     with named_errors(folder):
         paths = sorted(Path(folder).iterdir())
     for path in paths:
-        if path.suffix.lower() not in IMAGE_SUFFIXES or is_junk(path) or not path.is_file():
+        # What is no folder is to be a frame: a pipe or a broken link is told of, not left out.
+        if path.suffix.lower() not in IMAGE_SUFFIXES or is_junk(path) or path.is_dir():
             continue
         number = frame_number(path)
         if number in images:
@@ -120,6 +131,7 @@ def clip_frames(path: str | Path) -> tuple[str, ...]:
         return frames
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise InputError(f"{path} is a single image: give a video or a folder of frames")
+    check_regular(path)
     return (str(path),)
 
 
@@ -207,9 +219,36 @@ def read_clip(
 
     Raises:
         InputError: naming the file, if it is missing, empty, truncated or unreadable, if the frame
-            size changes inside the clip, or if onset and offset are reversed or outside the clip.
+            size changes inside the clip, if onset and offset are reversed or outside the clip, or
+            if there is no memory for it.
     """
-    return np.stack(list(iter_frames(frames, onset, offset, color=color)))
+    name = frames if isinstance(frames, str | Path) else frames[0] if frames else ""
+    return np.stack(keep(iter_frames(frames, onset, offset, color=color), name, copies=2))
+
+
+def keep(frames: Iterable[Image], name: object, *, copies: int = 1) -> list[Image]:
+    """Keeps frames, as long as there is memory for them.
+
+    Args:
+        frames: the frames, of one size.
+        name: what they are of, for errors.
+        copies: how often each will be in memory, here and in what is made of them.
+
+    Raises:
+        InputError: if there is not.
+    """
+    kept: list[Image] = []
+    asked = size = 0
+    for frame in frames:
+        kept.append(frame)
+        size += frame.nbytes
+        if size >= asked + _STEP:
+            asked = size
+            what = (
+                f"{name}: keeping more than {counted(len(kept), 'frame')} of {_size(frame.shape)}"
+            )
+            check_memory(what, _STEP + (copies - 1) * size)
+    return kept
 
 
 def select_frames(frames: Sequence[str], onset: int | None, offset: int | None) -> Sequence[str]:
@@ -270,7 +309,9 @@ def video_info(path: str | Path) -> VideoInfo:
     """
     with _opened(path) as capture:
         fps, length = (capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
-    return VideoInfo(fps if 0 < fps < math.inf else None, int(length) if length >= 1 else None)
+    return VideoInfo(
+        fps if 0 < fps < math.inf else None, int(length) if 1 <= length < math.inf else None
+    )
 
 
 def frame_times(path: str | Path, until: float) -> list[float]:
@@ -324,6 +365,9 @@ def read_frames_at(path: str | Path, numbers: Sequence[int]) -> Iterator[Image]:
         InputError: if the file is missing, empty or no video.
     """
     with _opened(path) as capture:
+        width, height = _frame_size(capture)
+        what = f"{path}: keeping {counted(len(numbers), 'frame')} of {width}x{height}"
+        check_memory(what, 3 * len(numbers) * width * height)
         found = [_seek(capture, number) for number in numbers]
     if any(image is None for image in found):
         found = _read_in_order(path, numbers)
@@ -364,38 +408,6 @@ def _iter_images(
     for path in frames:
         image = known.get(path)
         yield path, Timed(read_image(path, color=color) if image is None else image, None)
-
-
-def read_image(path: str | Path, *, color: bool = False) -> Image:
-    """Reads one image file into [H, W] uint8, or [H, W, 3] uint8 (blue, green, red) with `color`.
-
-    Raises:
-        InputError: if the file is missing, empty, truncated or no image.
-    """
-    with named_errors(path):
-        if not Path(path).is_file():
-            raise InputError(f"no such file: {path}")
-        with open(path, "rb") as file:
-            data = file.read()
-    if not data:
-        raise InputError(f"empty file (0 bytes): {path}")
-    for start, end in _END_MARKS.items():
-        # From behind, where a whole file has it: from the front it would take a tenth of the time
-        # that decoding does.
-        if data.startswith(start) and data.rfind(end) < 0:
-            raise InputError(f"truncated image: {path}")
-    try:
-        with silence:
-            # imdecode gives None for every damaged file; imread fills the rest of a truncated JPEG
-            # with grey.
-            image = cv2.imdecode(
-                np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
-            )
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InputError(f"unreadable image: {path}")
-    return np.asarray(image, np.uint8)
 
 
 def _iter_video(
@@ -476,23 +488,44 @@ def _opened(path: str | Path) -> Iterator[_Capture]:
     else:
         with silence:
             # Left to choose, OpenCV would also try image sequences and readers that write to
-            # stderr.
-            capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+            # stderr. FFmpeg would take a relative path such as "tcp:host:80" for a connection.
+            capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise InputError(f"not a readable video (or a truncated one): {path}")
+        check_capture(capture, path)
         yield capture
     finally:
         capture.release()
 
 
+def check_capture(capture: _Capture, name: object) -> None:
+    """Refuses a source that says, before its first frame, that frames exceed the limits.
+
+    Raises:
+        InputError: naming the source, and the size of its frames.
+    """
+    width, height = _frame_size(capture)
+    check_frame(name, width, height)
+    check_memory(f"{name}: decoding {width}x{height}", _PIXEL_BYTES * width * height)
+
+
+def _frame_size(capture: _Capture) -> tuple[int, int]:
+    """Returns the width and the height that a source gives its frames before the first is read."""
+    width, height = map(capture.get, (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    return int(width), int(height)
+
+
 def _check_file(path: str | Path) -> None:
-    with named_errors(path):
-        if not Path(path).is_file():
-            raise InputError(f"no such file: {path}")
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise InputError(f"empty file (0 bytes): {path}")
+    """Checks, without a decoder, that a file is there and may be handed to one."""
+    with open_regular(path) as file:
+        head = file.read(64)
+    if not head:
+        raise InputError(f"empty file (0 bytes): {path}")
+    if head.startswith(_PLAYLISTS):
+        raise InputError(f"{path} is a list of other files, not a video")
+    if (size := picture_size(head)) is not None:
+        check_frame(path, *size)
 
 
 @contextmanager

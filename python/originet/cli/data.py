@@ -17,6 +17,7 @@ from originet.cli.options import (
     CropFace,
     Frames,
     Jobs,
+    MaxPixels,
     MicroOnly,
     Name,
     Root,
@@ -74,6 +75,7 @@ def check(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the report to this file, as JSON.")
     ] = None,
+    max_pixels: MaxPixels = None,
     jobs: Jobs = None,
 ) -> None:
     """Compare a data set with its annotations and the paper's counts.
@@ -129,6 +131,7 @@ def prepare_command(
     align_eyes: Annotated[
         bool, typer.Option("--align-eyes", help="Turn each clip until its eyes are level.")
     ] = False,
+    max_pixels: MaxPixels = None,
     jobs: Jobs = None,
 ) -> None:
     """Make a data set's active images, once.

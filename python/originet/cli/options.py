@@ -20,6 +20,7 @@ from originet.config import (
     Config,
 )
 from originet.errors import InputError
+from originet.limits import MAX_PIXELS, frames_up_to
 from originet.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -70,6 +71,23 @@ CropFace = Annotated[
     typer.Option(
         "--crop-face/--no-crop-face",
         help="Cut out the face first; by default where a data set's frames show more than it.",
+    ),
+]
+
+
+def _limit_frames(context: typer.Context, pixels: int | None) -> int | None:
+    """Sets the limit for as long as the command runs, in all that reads frames for it."""
+    if pixels is not None:
+        context.with_resource(frames_up_to(pixels))
+    return pixels
+
+
+# Its value is not passed on: the callback sets it.
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        callback=_limit_frames,
+        help=f"Pixels that a frame may have; {MAX_PIXELS} by default.",
     ),
 ]
 
@@ -195,6 +213,7 @@ def run_of(
     method: Method = DEFAULTS.method,
     image_size: ImageSize = None,
     crop_face: CropFace = None,
+    max_pixels: MaxPixels = None,
     variant: Variant = DEFAULTS.variant,
     executor: Executor = "serial",
     threads: Threads = None,

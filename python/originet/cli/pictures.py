@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from originet.choices import METHODS
-from originet.cli.options import DEFAULTS
+from originet.cli.options import DEFAULTS, MaxPixels
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn, warn_of
 from originet.errors import InputError
 from originet.words import counted
@@ -73,6 +73,7 @@ def image(
     size: Annotated[
         int | None, typer.Option(help="Resize frames first, to so many pixels both ways.")
     ] = None,
+    max_pixels: MaxPixels = None,
     color: Annotated[
         bool, typer.Option("--color", help="Keep the colours (a .npy has blue, green, red).")
     ] = False,

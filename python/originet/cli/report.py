@@ -36,6 +36,7 @@ def report_command(
     annotations: options.Annotations = None,
     sheet: options.Sheet = None,
     frames: options.Frames = None,
+    max_pixels: options.MaxPixels = None,
     task: options.Task = None,
     clips: options.ClipsFile = None,
     micro_only: options.MicroOnly = False,
