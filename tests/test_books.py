@@ -112,7 +112,7 @@ def test_workbooks_that_are_not_recognised_are_described(tmp_path):
     with pytest.raises(InputError, match=r"and 2 more; looked for"):
         choose(tmp_path)
     write(tmp_path / "ours.xls", "a")  # is no substitute for the one that is named
-    with pytest.raises(InputError, match=r"^no workbook of casme2: no such workbook: .*nowhere"):
+    with pytest.raises(InputError, match=r"^no workbook of casme2: no such file: .*nowhere"):
         choose(tmp_path, tmp_path / "nowhere.xls")
 
 

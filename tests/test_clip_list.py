@@ -141,8 +141,10 @@ def test_a_clip_of_two_data_sets_needs_the_column_dataset(tmp_path):
         ("subject,clip\ns1,\n", "line 2: clip is empty"),
         ("subject,clip,dataset\ns1,a,\n", "line 2: dataset is empty"),
         ("subject,clip\ns1,a\ns2,a\ns1,a\n", r"line 4: s1/a is listed already in .*, line 2"),
-        ("subject,clip\ns1\n", "line 2: clip is empty"),
-        ('subject,clip\n"s1,a\n', "is not a CSV file in UTF-8"),
+        ("subject,clip\ns1\n", "line 2: 2 fields expected, as in the header, got 1"),
+        ('subject,clip\n"s1,a\n', r"list\.csv, line 2: misplaced or missing quotes"),
+        ("subject,clip,Subject\ns1,a,s1\n", "has 2 columns of subject"),
+        (f"subject,clip\ns1,a\ns2,{'b' * 1001}\n", "line 3: the name 'bb.*' has 1,001 characters"),
     ],
 )
 def test_what_is_no_list_is_refused(tmp_path, text, message):
@@ -153,7 +155,7 @@ def test_what_is_no_list_is_refused(tmp_path, text, message):
 
 
 def test_a_missing_list_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"no such list of clips: .*nowhere\.csv"):
+    with pytest.raises(InputError, match=r"no such file: .*nowhere\.csv"):
         read_clip_list(tmp_path / "nowhere.csv")
 
 

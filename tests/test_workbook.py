@@ -3,11 +3,14 @@ import io
 import warnings
 import zipfile
 
+import openpyxl
 import pytest
 import xlrd
 import xlwt
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
 from workbooks import write_workbook
 
 from originet.datasets.workbook import (
@@ -37,9 +40,8 @@ def test_cells_are_read_as_the_text_that_is_shown(tmp_path, suffix):
     path = write_workbook(tmp_path / f"a{suffix}", {"Codes": [row, [], ["x"]], "empty": []})
     text = ["006", "6", "46", "46.5", "", "EP01_5", "\\", "-3", "True", "46.0"]
     codes, empty = read_workbook(path)
-    assert codes == Sheet("Codes", [text, [""] * 10, ["x"] + [""] * 9])
-    assert empty.name == "empty"
-    assert not any(any(row) for row in empty.rows)
+    assert codes == Sheet("Codes", [text, [], ["x"]])
+    assert empty == Sheet("empty", [])
 
 
 def test_a_date_is_no_number(tmp_path):
@@ -74,6 +76,55 @@ def edit_sheet(path, old, new):
             archive.writestr(name, data)
 
 
+def test_what_spreadsheet_programs_write_is_read(tmp_path):
+    book = openpyxl.Workbook()
+    sheet = book.active
+    bold = TextBlock(InlineFont(b=True), "bold")
+    shown = {
+        "A1": (datetime.datetime(2014, 5, 8, 3, 4, 5), None, "2014-05-08 03:04:05"),
+        "B1": (0.25, "0.00%", "0.25"),
+        "C1": (5, '[Red]0.0 "days"', "5"),
+        "D1": (41767, "yyyy\\-mm", "2014-05-08 00:00:00"),
+        "E1": (-1e300, "d", str(int(-1e300))),  # no date is that early
+        "F1": (CellRichText("a ", bold, " c"), None, "a bold c"),
+        "G1": ("a\nb", None, "a\nb"),
+        "H1": ("006", None, "006"),
+        "I1": (False, None, "False"),
+        "J1": ("=1+1", None, ""),  # a formula that no program has computed
+        "K1": (1e6, None, "1000000"),
+    }
+    for name, (value, code, _) in shown.items():
+        sheet[name] = value
+        sheet[name].number_format = code or sheet[name].number_format
+    book.create_chartsheet("chart")
+    book.create_sheet("second")["B2"] = "b"
+    book.save(tmp_path / "a.xlsx")
+    first, second = read_workbook(tmp_path / "a.xlsx")
+    assert first == Sheet("Sheet", [[text for _, _, text in shown.values()]])
+    assert second == Sheet("second", [[], ["", "b"]])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        (b'<c r="A1" t="n"><v>1</v></c>', b"<c><v>2</v></c>", "2"),  # places by their order
+        (b'<row r="1">', b'<row r="1.0">', "1"),
+        (b"<v>1</v>", b"<v>4.6E1</v>", "46"),
+        (b't="n"><v>1</v>', b't="str"><v>a_x000D__x005F_b</v>', "a\r_b"),
+        (b't="n"><v>1</v>', b't="e"><v>#REF!</v>', "#REF!"),
+        (
+            b't="n"><v>1</v>',
+            b't="inlineStr"><is><r><t>a</t></r><rPh><t>aloud</t></rPh><r><t>b</t></r></is>',
+            "ab",
+        ),
+    ],
+)
+def test_what_other_programs_write_is_read(tmp_path, old, new, text):
+    path = write_workbook(tmp_path / "a.xlsx", {"s": [[1]]})
+    edit_sheet(path, old, new)
+    assert read_workbook(path)[0].rows == [[text]]
+
+
 def test_a_wrong_size_of_the_sheet_does_not_cut_it_off(tmp_path):
     path = write_workbook(tmp_path / "a.xlsx", {"s": [["a", "b"], ["c", "d"]]})
     edit_sheet(path, b'<dimension ref="A1:B2"', b'<dimension ref="A1"')
@@ -90,7 +141,7 @@ def test_extensions_that_are_not_known_are_no_ones_concern(tmp_path):
 
 def test_file_that_is_no_workbook_is_named(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
-    with pytest.raises(InputError, match=rf"no such workbook: .*a\{suffix}"):
+    with pytest.raises(InputError, match=rf"no such file: .*a\{suffix}"):
         read_workbook(path)
     for content, message in (
         (b"", r"empty file \(0 bytes\): .*a\."),
@@ -106,7 +157,7 @@ def test_file_that_is_no_workbook_is_named(tmp_path, suffix):
         read_workbook(path)
     folder = tmp_path / "folder.xls"
     folder.mkdir()
-    with pytest.raises(InputError, match=r"cannot read .*folder\.xls: Is a directory"):
+    with pytest.raises(InputError, match=r"folder\.xls is a folder, not a file"):
         read_workbook(folder)
 
 

@@ -236,7 +236,7 @@ def _lay_out(
         "methods": list(images),
         "root": str(root),
         "annotations_sha256": found.annotations and sha256(found.annotations),
-        "clips_file_sha256": found.clips_file and sha256(found.clips_file),
+        "clips_file_sha256": found.clips_file_sha256,
         "classes": dict(sorted(Counter(table["label"]).items())),
         "clip_list_sha256": clip_list_hash(table),
         "images_sha256": {method: _hash(pixels) for method, pixels in images.items()},

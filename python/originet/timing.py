@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
+from originet.csv_cells import guarded, unguarded
 from originet.errors import InputError
-from originet.files import write_atomically
+from originet.files import read_file, write_atomically
 
 STEADY = 0.5
 """How far the middle 60 % of a row's rounds may spread, over their median, to be reliable."""
@@ -28,6 +29,9 @@ MARK_NOTE = (
     "a quiet machine."
 )
 """Says so below such a table."""
+
+_MOST = 64 * 2**20  # bytes of a table; a row has some 200
+_TOLD = 500  # characters of what is wrong with one
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _CACHE_FACTS = ("level", "type", "size")  # the size as in "1024K"
@@ -155,18 +159,27 @@ def read_csv(path: str | Path) -> list[Row]:
     """Read the rows that `write_csv` wrote.
 
     Raises:
-        InputError: The file is no table of such rows.
+        InputError: The file is missing, no regular file, or no table of such rows.
     """
-    convert: dict[object, Callable[[str], Any]] = {int: int, float: float}
-    columns = {field.name: convert.get(field.type, str) for field in fields(Row)}
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != list(columns):
-            raise InputError(f"{path}: not a bench table, its columns are {reader.fieldnames}")
-        try:
-            return [Row(**{name: columns[name](row[name]) for name in columns}) for row in reader]
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path}: line {reader.line_num}: {error}") from None
+    convert: dict[object, Callable[[str], Any]] = {int: int, float: _finite}
+    columns = {field.name: convert.get(field.type, unguarded) for field in fields(Row)}
+    data = read_file(path, most=_MOST)
+    reader = csv.reader(io.StringIO(data.decode(errors="replace"), newline=""), strict=True)
+    rows, header = [], None
+    try:
+        header = next(reader, [])
+        for cells in reader if header == list(columns) else ():
+            if len(cells) not in (0, len(columns)):
+                raise ValueError(f"{len(columns)} fields expected, got {len(cells)}")
+            if cells:
+                named = zip(columns.items(), cells, strict=True)
+                rows.append(Row(**{name: read(cell) for (name, read), cell in named}))
+    except (csv.Error, ValueError) as error:
+        raise InputError(f"{path}: line {reader.line_num}: {str(error)[:_TOLD]}") from None
+    if header != list(columns):
+        told = str(header)[:_TOLD]
+        raise InputError(f"{path}: not a bench table, its columns are {told}")
+    return rows
 
 
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
@@ -181,8 +194,16 @@ def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in merged.values())
+    for row in merged.values():
+        writer.writerow({name: guarded(value) for name, value in asdict(row).items()})
     write_atomically(path, table.getvalue().encode())
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is no finite number")
+    return value
 
 
 @functools.cache

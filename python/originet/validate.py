@@ -194,7 +194,7 @@ def to_json(result: Validation) -> dict[str, Any]:
         "annotations_sha256": found.annotations and sha256(found.annotations),
         "frames": str(found.frames),
         "clips_file": found.clips_file and str(found.clips_file),
-        "clips_file_sha256": found.clips_file and sha256(found.clips_file),
+        "clips_file_sha256": found.clips_file_sha256,
         "cropped": found.cropped,
         "clips": len(found.table),
         "subjects": {name: rows[name] for name in rows if name in set(people(found.table))},

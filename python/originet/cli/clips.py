@@ -113,7 +113,7 @@ def read_clips(
         frames=frames,
         task=task,
         micro_only=micro_only,
-        clips=clips,
+        clips=listed,
         set_name=set_name,
     )
     if listed is not None:

@@ -11,7 +11,7 @@ import pandas as pd
 from originet.datasets.cas_me2 import survey_cas_me2
 from originet.datasets.casme import survey_casme
 from originet.datasets.casme2 import survey_casme2
-from originet.datasets.clip_list import read_clip_list, restrict
+from originet.datasets.clip_list import ClipList, read_clip_list, restrict
 from originet.datasets.folder import survey_folder
 from originet.datasets.samm import survey_samm
 from originet.datasets.survey import Correction, Gap, Omission, Survey
@@ -68,7 +68,7 @@ def survey(
     frames: str | Path | None = None,
     task: str | None = None,
     micro_only: bool = False,
-    clips: str | Path | None = None,
+    clips: str | Path | ClipList | None = None,
     set_name: str | None = None,
 ) -> Survey:
     """Finds a data set's annotations and frames, and accounts for every annotated clip.
@@ -84,7 +84,8 @@ def survey(
         frames: the folder of the frames, if the whole root is not to be searched.
         task: one of `TASKS`; by default "paper" for the paper's four sets, else "original".
         micro_only: leave macro-expressions out; for "cas_me2", which has both.
-        clips: a CSV file of the clips to restrict the survey to, see `originet.datasets.clip_list`.
+        clips: a CSV file of the clips to restrict the survey to, see `originet.datasets.clip_list`,
+            or the list that was read of it.
         set_name: what a set of one's own clips is called; by default "folder".
 
     Returns:
@@ -97,7 +98,7 @@ def survey(
     """
     if name not in _SURVEYS:
         raise InputError(f"unknown data set {name!r}: choose {', '.join(DATASETS)}")
-    listed = None if clips is None else read_clip_list(Path(clips))
+    listed = clips if clips is None or isinstance(clips, ClipList) else read_clip_list(Path(clips))
     options = {
         "annotations": None if annotations is None else Path(annotations),
         "frames": None if frames is None else Path(frames),
@@ -124,7 +125,7 @@ def load_dataset(
     frames: str | Path | None = None,
     task: str | None = None,
     micro_only: bool = False,
-    clips: str | Path | None = None,
+    clips: str | Path | ClipList | None = None,
     set_name: str | None = None,
 ) -> ClipTable:
     """Loads a data set's clip table; no picture is read.

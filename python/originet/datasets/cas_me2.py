@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from originet.datasets.books import Book, choose_book
+from originet.datasets.bounds import quoted
 from originet.datasets.coded import CodedClip, assemble
 from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
 from originet.datasets.survey import Correction, Omission, Survey
@@ -188,10 +189,14 @@ def _read_clips(
             continue
         try:
             if cells["index"] not in subjects:
-                raise InputError(f"column A: {cells['index']!r} is not the index of a subject")
+                raise InputError(
+                    f"column A: {quoted(cells['index'])} is not the index of a subject"
+                )
             name = _CLIP_NAME.fullmatch(cells["clip"])
             if name is None:
-                raise InputError(f"column B: {cells['clip']!r} is not a clip such as anger1_1")
+                raise InputError(
+                    f"column B: {quoted(cells['clip'])} is not a clip such as anger1_1"
+                )
             onset, apex, offset = (
                 frame_cell(cells[field], f"column {column} ({field})")
                 for column, field in (("C", "onset"), ("D", "apex"), ("E", "offset"))

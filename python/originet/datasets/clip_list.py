@@ -1,11 +1,11 @@
 """Lists of clips, as publications give them, that a run is restricted to.
 
 A list is a CSV file with the columns `subject` and `clip`, and `dataset` where it holds several
-sets; further columns and the order of the rows do not matter. Spreadsheet programs drop zeros and
-some lists number subjects, so `6` is also found as `006` or `sub06`.
+sets, such as a run's `predictions.csv`; further columns and the order of the rows do not matter.
+Spreadsheet programs drop zeros and some lists number subjects, so `6` is also found as `006` or
+`sub06`.
 """
 
-import csv
 import dataclasses
 import re
 from collections import Counter
@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from originet.datasets.bounds import check_name
+from originet.datasets.csv_rows import read_rows
 from originet.datasets.survey import Correction, Gap, Omission, Survey
 from originet.datasets.table import KEY, ClipTable
 from originet.errors import InputError
-from originet.files import sha256
 from originet.words import counted
 
 _REQUIRED = ("subject", "clip")
@@ -61,15 +62,12 @@ class ClipList:
     Attributes:
         path: its file.
         clips: by the line that names them.
+        sha256: of the file's content, as it was read.
     """
 
     path: Path
     clips: dict[str, Clip]
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the file."""
-        return sha256(self.path)
+    sha256: str
 
     def besides(self, here: Collection[str]) -> str:
         """Tells how many clips of other data sets the list names; "" for none."""
@@ -119,41 +117,32 @@ class ClipList:
 def read_clip_list(path: Path) -> ClipList:
     """Reads a list of clips.
 
+    Args:
+        path: its file; /dev/stdin where that is a pipe, once.
+
     Raises:
-        InputError: if there is no such file, it is no CSV file with these columns, a cell of them
-            is empty, or a row stands there twice.
+        InputError: if there is no such file, it is no CSV file with these columns, each once, a
+            cell of them is empty, or a row stands there twice.
     """
-    if not path.is_file():
-        raise InputError(f"no such list of clips: {path}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
-            header = {name.strip().lower(): name for name in reader.fieldnames or ()}
-            lines = [(reader.line_num, line) for line in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if missing := [name for name in _REQUIRED if name not in header]:
-        there = ", ".join(header) or "nothing"
-        raise InputError(f"{path} lacks the column {', '.join(missing)}: its header has {there}")
+    rows = read_rows(path, _REQUIRED, {"dataset": ()}, piped=True)
+    for bad in rows.bad:
+        raise InputError(f"{bad.where}: {bad.reason}")
     clips: dict[str, Clip] = {}
     first: dict[Clip, str] = {}
-    for number, line in lines:
-        columns = {name: header[name] for name in Clip._fields if name in header}
-        cells = {name: (line[column] or "").strip() for name, column in columns.items()}
-        if not any(cells.values()):
-            continue
-        where = f"{path}, line {number}"
-        for name, text in cells.items():
-            if not text:
-                raise InputError(f"{where}: {name} is empty")
-        each = Clip(cells.get("dataset", "").lower(), cells["subject"], cells["clip"])
+    for where, cells in rows.good:
+        if "dataset" in rows.read and not cells["dataset"]:
+            raise InputError(f"{where}: dataset is empty")
+        each = Clip(cells["dataset"].lower(), cells["subject"], cells["clip"])
+        try:
+            for name in each:
+                check_name(name)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
         if each in first:
             raise InputError(f"{where}: {each} is listed already in {first[each]}")
         first[each] = where
         clips[where] = each
-    if not clips:
-        raise InputError(f"no clips in {path}: it holds only the header")
-    return ClipList(path, clips)
+    return ClipList(path, clips, rows.sha256)
 
 
 def clips_of(table: ClipTable) -> list[Clip]:
@@ -210,6 +199,7 @@ def restrict(found: Survey, listed: ClipList) -> Survey:
         gaps=tuple(filter(is_wanted, found.gaps)),
         remarks=(*found.remarks, remark),
         clips_file=listed.path,
+        clips_file_sha256=listed.sha256,
     )
 
 

@@ -16,6 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from originet.datasets.bounds import quoted
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table
 from originet.datasets.tasks import check_task, class_of, is_listed
@@ -145,7 +146,9 @@ def assemble(
         omission = Omission(clip.where, clip.subject, clip.clip, clip.emotion, "")
         label = class_of(dataset, task, clip.emotion, clip.label)
         if label is None:
-            reason = f"task {task} has no class for {clip.emotion or clip.label or 'no emotion'!r}"
+            reason = (
+                f"task {task} has no class for {quoted(clip.emotion or clip.label or 'no emotion')}"
+            )
             left_out.append(omission._replace(reason=reason))
             continue
         if not is_listed(dataset, task, clip.subject, clip.clip):

@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from originet.datasets.books import Book, choose_book
+from originet.datasets.bounds import quoted
 from originet.datasets.coded import CodedClip, KnownError, assemble
 from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
 from originet.datasets.survey import Omission, Survey
@@ -158,7 +159,8 @@ def _code_row(
 ) -> CodedClip:
     subject = subject_of(cells["subject"])
     if subject is None:
-        raise InputError(f"column {coding.title('subject')}: {cells['subject']!r} is not a subject")
+        told = quoted(cells["subject"])
+        raise InputError(f"column {coding.title('subject')}: {told} is not a subject")
     for field in ("clip", "emotion"):
         if not cells[field]:
             raise InputError(f"column {coding.title(field)} is empty")

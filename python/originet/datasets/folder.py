@@ -7,6 +7,11 @@ folders of frames or videos, relative to the CSV file. Onset, apex and offset ar
 where fps is known, times after the first frame, as in "0.5s" or "1:02.5". A row that cannot be used
 is listed and does not stop the others.
 
+A path must lie in the folder of the CSV file or in the root, though it may be absolute or have `..`
+in it: a list from somebody else would otherwise take pictures of any folder into a store or a
+report, which are passed on. Who keeps clips elsewhere names the folder that holds them as the root,
+and the CSV file as its annotations. Links on disk are followed.
+
 A set is called "folder" unless it is given another name, which it needs where several sets are
 evaluated together, for a person is known by the set's name and the subject's. The column `dataset`
 names the set of each row.
@@ -16,7 +21,6 @@ the emotion goes in front of it (`happiness-clip1`), and where that is not enoug
 behind it (`happiness-clip1-10-40`); what is still the same after that is listed as unusable.
 """
 
-import json
 import math
 import os
 import sys
@@ -25,14 +29,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
-from originet.datasets.csv_rows import read_rows
+import msgspec
+
+from originet.datasets.bounds import quoted
+from originet.datasets.csv_rows import BadRow, read_rows
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
 from originet.datasets.tasks import PAPER_SETS, check_task, class_of
 from originet.datasets.workbook import frame_cell
 from originet.errors import InputError
+from originet.json_files import read_json
 from originet.span import find_span
 from originet.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
 from originet.times import seconds_of
@@ -43,6 +51,7 @@ from originet.video import (
     frame_number,
     is_junk,
     is_video,
+    named_errors,
     select_frames,
     video_info,
 )
@@ -54,6 +63,10 @@ _LAYOUT = (
     "<emotion>/<subject>/<clip>/<frames> "
     f"({', '.join(IMAGE_SUFFIXES)}) or <emotion>/<subject>/<clip>({'|'.join(VIDEO_SUFFIXES)})"
 )
+# So that every number of a frame has room in 64 bits.
+_LONGEST = 1e6  # seconds of a clip: eleven days
+_FASTEST = 1e6  # frames a second
+
 _REQUIRED = ("path", "subject", "emotion")
 _OPTIONAL = {
     **{name: () for name in ("onset", "apex", "offset", "fps")},
@@ -65,10 +78,17 @@ _OPTIONAL = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `dataset.json` says about every clip below it."""
+    """What is known about every clip of a tree."""
 
     name: str = "folder"
     fps: float = math.nan
+
+
+class _Told(TypedDict):
+    """What is read of a `dataset.json` that `originet synth` wrote."""
+
+    name: Literal["semi-synthetic"]
+    fps: Annotated[float, msgspec.Meta(gt=0, le=_FASTEST)]
 
 
 @dataclass(frozen=True)
@@ -113,7 +133,7 @@ def survey_folder(
     check_task("folder", task)
     if not root.exists():
         raise InputError(f"no such file or folder: {root}")
-    if annotations is None and root.is_file():
+    if annotations is None and not root.is_dir():
         if root.suffix.lower() != ".csv":
             raise InputError(f"{root} is neither a folder nor a CSV file")
         annotations = root
@@ -122,7 +142,7 @@ def survey_folder(
     skipped: dict[str, str] = {}
     if annotations is not None:
         home = root if root.is_dir() else root.parent
-        clips, unusable, remarks = _read_csv(annotations)
+        clips, unusable, remarks = _read_csv(annotations, home)
     else:
         home = root = unwrap(root)
         clips, unusable, skipped = _walk(root)
@@ -140,7 +160,7 @@ def survey_folder(
         omission = Omission(clip.where, clip.subject, clip.name, emotion, "")
         label = class_of("folder", task, emotion)
         if label is None:
-            reason = f"task {task} has no class for {emotion!r}"
+            reason = f"task {task} has no class for {quoted(emotion)}"
             left_out.append(omission._replace(reason=reason))
             continue
         try:
@@ -180,17 +200,19 @@ def unwrap(root: Path) -> Path:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads `dataset.json`; one that `originet synth` did not write is somebody else's file."""
+    """Reads `dataset.json`; one that `originet synth` did not write is somebody else's file.
+
+    Raises:
+        InputError: if it is no regular file, no JSON, or lacks what `originet synth` writes.
+    """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not path.exists():
         return Manifest()
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.get("generator") != GENERATOR:
-            return Manifest()
-        return Manifest(name=str(content["name"]), fps=float(content["fps"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"unreadable manifest {path}: {error}") from error
+    content: Any = read_json(path, object)
+    if not isinstance(content, dict) or content.get("generator") != GENERATOR:
+        return Manifest()
+    told = read_json(path, _Told)
+    return Manifest(name=told["name"], fps=told["fps"])
 
 
 def called(name: str | None, manifest: Manifest) -> str:
@@ -205,7 +227,7 @@ def called(name: str | None, manifest: Manifest) -> str:
     taken = (*PAPER_SETS, "synthetic", SEMI_SYNTHETIC)
     if not name or set(name) & set("+/") or not name.isprintable() or name.lower() in taken:
         raise InputError(
-            f"a data set cannot be called {name!r}: give a name without + and /, other than "
+            f"a data set cannot be called {quoted(name)}: give a name without + and /, other than "
             f"{', '.join(taken)}"
         )
     # What was made up is known by its name, in every report.
@@ -221,7 +243,8 @@ def is_semi_synthetic(dataset: str) -> bool:
 
 
 def _children(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not is_junk(path))
+    with named_errors(folder):
+        return sorted(path for path in folder.iterdir() if not is_junk(path))
 
 
 class _Tree(NamedTuple):
@@ -304,6 +327,8 @@ class _Footage:
     def place(self, name: str, text: str, whole: Callable[[float], int]) -> int | None:
         """Reads a frame number or a time; None if it is missing."""
         seconds = seconds_of(text)
+        if seconds is not None and seconds > _LONGEST:
+            raise InputError(f"{name} {quoted(text)} is after the end of any clip")
         if seconds is not None and self.stamped:
             if name == "onset":
                 return find_span(self.files[0], text, None, 1, None, stamped=True)[0]
@@ -322,7 +347,7 @@ class _Footage:
             return frame_cell(text, name)
         except InputError:
             form = "a frame number or a time such as 0.5s or 1:02.5"
-            raise InputError(f"{name} must be {form}, got {text!r}") from None
+            raise InputError(f"{name} must be {form}, got {quoted(text)}") from None
 
     def check(self, onset: int | None, offset: int | None) -> None:
         """Checks that a range is in order and its ends are there; what overlaps is not enough."""
@@ -386,25 +411,31 @@ def _rate(text: str) -> float | None:
         fps = float(text) if text else None
     except ValueError:
         fps = math.nan
-    if fps is not None and not 0 < fps < math.inf:
-        raise InputError(f"fps must be a number above 0, got {text!r}")
+    if fps is not None and not 0 < fps <= _FASTEST:
+        raise InputError(f"fps must be above 0 and at most {_FASTEST:,.0f}, got {quoted(text)}")
     return fps
 
 
-def _read_csv(path: Path) -> tuple[list[_Clip], list[Omission], list[str]]:
+def _read_csv(path: Path, root: Path) -> tuple[list[_Clip], list[Omission], list[str]]:
     """Reads the rows of a CSV file; a bad one becomes an omission."""
     rows = read_rows(path, _REQUIRED, _OPTIONAL)
-    clips = [
-        _Clip(where, path.parent / cells["path"], cells["subject"], cells["emotion"], cells)
-        for where, cells in rows.good
-    ]
-    bad = []
-    for where, cells, reason in rows.bad:
-        names = (cells["subject"], cells["clip"] or Path(cells["path"]).stem, cells["emotion"])
+    homes = list(dict.fromkeys(os.path.abspath(folder) for folder in (path.parent, root)))
+    clips, bad = [], list(rows.bad)
+    for where, cells in rows.good:
+        place = Path(os.path.normpath(path.parent / cells["path"]))
+        if any(place.absolute().is_relative_to(home) for home in homes):
+            clips.append(_Clip(where, place, cells["subject"], cells["emotion"], cells))
+        else:
+            reason = f"{quoted(cells['path'])} is not in {' or '.join(homes)}: give a root with it"
+            bad.append(BadRow(where, cells, reason))
+    omitted = []
+    for row in bad:
+        told = row.cells
+        names = (told["subject"], told["clip"] or Path(told["path"]).stem, told["emotion"])
         subject, clip, emotion = (name or "?" for name in names)
-        bad.append(Omission(where, subject, clip, normalize_label(emotion), reason))
+        omitted.append(Omission(row.where, subject, clip, normalize_label(emotion), row.reason))
     unread = [f"columns not read: {', '.join(rows.unread)}"] if rows.unread else []
-    return clips, bad, unread
+    return clips, omitted, unread
 
 
 def _name_apart(rows: list[ClipRow]) -> None:

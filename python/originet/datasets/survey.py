@@ -94,6 +94,7 @@ class Survey:
         remarks: what was chosen where there was a choice, and what else a reader should know.
         clips_file: the list that the clips were restricted to, see `originet.datasets.clip_list`;
             None for all clips.
+        clips_file_sha256: hash of that list's content, as it was read.
     """
 
     dataset: str
@@ -109,6 +110,7 @@ class Survey:
     skipped: Mapping[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     clips_file: Path | None = None
+    clips_file_sha256: str | None = None
 
     def account(self) -> dict[str, Any]:
         """Returns what was corrected, left out, missing and chosen, as JSON types."""

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TypedDict
 
 import pandas as pd
 
+from originet.datasets.bounds import check_name
 from originet.errors import InputError
 
 COLUMNS = (
@@ -58,11 +60,12 @@ def make_table(rows: Sequence[ClipRow]) -> ClipTable:
     """Builds the clip table from its rows, in their order.
 
     Raises:
-        InputError: if two rows have the same (dataset, subject, clip), or a name is not UTF-8.
+        InputError: if two rows have the same (dataset, subject, clip), or a name is too long or not
+            UTF-8.
     """
-    for name in (row[key] for row in rows for key in ("subject", "clip", "label")):
-        if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no letters
-            raise InputError(f"the name {name!r} is not UTF-8: rename its folder or file")
+    names = ((row["dataset"], row["subject"], row["clip"], row["label"]) for row in rows)
+    for name in dict.fromkeys(chain.from_iterable(names)):
+        check_name(name)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     for column in ("onset", "apex", "offset"):
         table[column] = table[column].astype("Int64")

@@ -5,21 +5,26 @@ keeps its zeros; numbers are parsed where a number is wanted, and a cell that ho
 is named by its file, sheet, row and column.
 """
 
-import io
 import os
 import re
-import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import openpyxl
-import xlrd
-
+from originet.datasets import bounds
+from originet.datasets.sheet import Sheet
+from originet.datasets.xls import SIGNATURE, read_xls
+from originet.datasets.xlsx import WORKBOOK, Archive, read_xlsx
 from originet.errors import InputError
+from originet.files import read_file
 from originet.video import is_junk, named_errors
+from originet.words import printable
 
 SUFFIXES = (".xls", ".xlsx")
+
+# What tells other archives, by one of their parts.
+_OTHERS = {"xl/workbook.bin": ".xlsb", "content.xml": ".ods"}
 
 # What annotators write where they have no frame number.
 _MISSING = frozenset(("", "/", "\\", "-", "?", "nan", "n/a"))
@@ -45,19 +50,6 @@ _CLIP_NAMES = {"casme": "EP[0-9]", "casme2": "EP[0-9]", "samm": "[0-9]{3}_[0-9]"
 _RANGES = ({"onsetf", "offsetf"}, {"onsetframe", "offsetframe"})
 
 
-class Sheet(NamedTuple):
-    """One sheet of a workbook.
-
-    Attributes:
-        name: as on its tab.
-        rows: from the first row on, all of one length: the cells' text, stripped; 46.0 and 46 are
-            "46", an empty cell is "".
-    """
-
-    name: str
-    rows: list[list[str]]
-
-
 class Coding(NamedTuple):
     """The table on a sheet, below its header.
 
@@ -75,40 +67,44 @@ class Coding(NamedTuple):
         """Yields each row's index on the sheet and its cells by field; empty rows are skipped."""
         for index in range(self.header + 1, len(self.sheet.rows)):
             row = self.sheet.rows[index]
-            cells = {field: row[column] for field, column in self.columns.items()}
+            cells = {field: _cell(row, column) for field, column in self.columns.items()}
             if any(cells.values()):
                 yield index, cells
 
     def title(self, field: str) -> str:
         """Returns a column's heading, as it is written."""
-        return " ".join(self.sheet.rows[self.header][self.columns[field]].split())
+        return " ".join(_cell(self.sheet.rows[self.header], self.columns[field]).split())
 
 
 def read_workbook(path: Path) -> list[Sheet]:
     """Reads all sheets of an .xls or .xlsx file; its content decides which it is.
 
     Raises:
-        InputError: naming the file, if it is missing, no workbook, damaged or password-protected.
+        InputError: naming the file, if it is missing, no regular file, no workbook, damaged,
+            password-protected or beyond `originet.datasets.bounds`.
     """
-    with named_errors(path):
-        if not path.exists():
-            raise InputError(f"no such workbook: {path}")
-        data = path.read_bytes()
+    data, what = read_file(path, most=bounds.BYTES), "something else"
     if not data:
         raise InputError(f"empty file (0 bytes): {path}")
     # An encrypted .xlsx is wrapped in the container of an .xls.
     if "EncryptedPackage".encode("utf-16-le") in data:
         raise InputError(f"{path} is protected by a password: save it without one")
     try:
-        kind = xlrd.inspect_format(content=data)
-        if kind in ("xls", "xlsx"):
-            return _read_xls(data) if kind == "xls" else _read_xlsx(data)
-    # Both libraries let a damaged file run into whatever breaks first.
+        if data.startswith(SIGNATURE):
+            return read_xls(data)
+        if data.startswith(b"PK"):
+            archive = Archive(data)
+            if WORKBOOK in archive:
+                return read_xlsx(archive)
+            kinds = (kind for name, kind in _OTHERS.items() if name in archive)
+            what = f"a {next(kinds, '.zip')} file"
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    # A damaged file runs into whatever breaks first.
     except Exception as error:
         if "encrypted" in str(error):
             raise InputError(f"{path} is protected by a password: save it without one") from error
         raise InputError(f"damaged or truncated workbook: {path} ({_one_line(error)})") from error
-    what = f"a .{kind} file" if kind else "something else"
     raise InputError(f"{path} is no workbook: .xls or .xlsx expected, its content is {what}")
 
 
@@ -152,7 +148,8 @@ def workbook_of(sheets: Sequence[Sheet]) -> str | None:
         for index, row in enumerate(sheet.rows):
             keys = [_key(cell) for cell in row]
             if {"subject", "filename"} <= set(keys) and any(map(set(keys).issuperset, _RANGES)):
-                clips = [below[keys.index("filename")] for below in sheet.rows[index + 1 :]]
+                column = keys.index("filename")
+                clips = [_cell(below, column) for below in sheet.rows[index + 1 :]]
                 return _most_like(set(keys) - {""}, clips)
     return None
 
@@ -217,62 +214,23 @@ def frame_cell(text: str, where: str) -> int | None:
     if text.strip().lower() in _MISSING:
         return None
     whole = re.fullmatch(r"([0-9]+)(\.0*)?", text.strip())
-    if whole is None:
-        raise InputError(f"{where}: {text!r} is not a frame number")
-    return int(whole[1])
+    if whole is None or len(whole[1].lstrip("0")) > bounds.DIGITS:
+        raise InputError(f"{where}: {bounds.quoted(text)} is not a frame number")
+    return int(whole[1].lstrip("0") or 0)
 
 
 def describe(sheets: Sequence[Sheet]) -> str:
     """Says how a workbook begins that is not the one that was looked for."""
     begins = []
     for sheet in sheets:
-        cells = [cell for row in sheet.rows for cell in row if cell]
-        begins.append(f"sheet {sheet.name} ({' | '.join(cells[:_DESCRIBED]) or 'empty'})")
+        cells = (cell for row in sheet.rows for cell in row if cell)
+        first = " | ".join(cell[: bounds.QUOTED] for cell in islice(cells, _DESCRIBED))
+        begins.append(f"sheet {sheet.name} ({first or 'empty'})")
     return f"has {', '.join(begins) or 'no sheet'}"
 
 
-def _read_xls(data: bytes) -> list[Sheet]:
-    # The log, of complaints about harmless oddities, would go to stdout.
-    book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO())
-    sheets = []
-    for sheet in book.sheets():
-        values = ([_xls_value(cell, book.datemode) for cell in row] for row in sheet.get_rows())
-        sheets.append(_sheet(sheet.name, values))
-    return sheets
-
-
-def _xls_value(cell: xlrd.sheet.Cell, datemode: int) -> object:
-    if cell.ctype == xlrd.XL_CELL_DATE:
-        return xlrd.xldate_as_datetime(cell.value, datemode)
-    if cell.ctype == xlrd.XL_CELL_ERROR:
-        return xlrd.error_text_from_code.get(cell.value, "#ERROR")
-    return bool(cell.value) if cell.ctype == xlrd.XL_CELL_BOOLEAN else cell.value
-
-
-def _read_xlsx(data: bytes) -> list[Sheet]:
-    sheets = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of styles and extensions it does not know
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        for sheet in book.worksheets:
-            # Some programs write a wrong size of the sheet, which would cut it off.
-            sheet.reset_dimensions()
-            sheets.append(_sheet(sheet.title, sheet.iter_rows(values_only=True)))
-    return sheets
-
-
-def _sheet(name: str, values: Iterator[Sequence[object]]) -> Sheet:
-    rows = [[_text(value) for value in row] for row in values]
-    width = max(map(len, rows), default=0)
-    return Sheet(name, [row + [""] * (width - len(row)) for row in rows])
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
+def _cell(row: Sequence[str], column: int) -> str:
+    return row[column] if column < len(row) else ""
 
 
 def _key(text: str) -> str:
@@ -301,7 +259,8 @@ def _is_workbook(path: Path) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error)[: bounds.QUOTED].split())
+    return printable(said) or type(error).__name__
 
 
 def _raise(error: OSError) -> None:
