@@ -8,7 +8,7 @@ Spreadsheet programs drop zeros and some lists number subjects, so `6` is also f
 
 import dataclasses
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,13 +95,18 @@ class ClipList:
         if not wanted:
             sets = ", ".join(here)
             raise InputError(f"{self.path} lists no clip of {sets}, but {self.besides(here)}")
-        by_name: dict[str, list[int]] = {}
+        written: dict[tuple[str, str], list[int]] = defaultdict(list)
+        numbered: dict[tuple[int | None, str], list[int]] = defaultdict(list)
         for place, each in enumerate(known):
-            by_name.setdefault(each.clip, []).append(place)
+            written[each.subject, each.clip].append(place)
+            numbered[_number(each.subject), each.clip].append(place)
         found: dict[int, str] = {}
         missing = {}
         for where, each in wanted.items():
-            places = _places(each, known, by_name.get(each.clip, []))
+            places = _of_set(each.dataset, known, written.get((each.subject, each.clip), ()))
+            if not places and each.subject.isdecimal():
+                there = numbered.get((int(each.subject), each.clip), ())
+                places = _of_set(each.dataset, known, there)
             if len(places) > 1:
                 both = " and ".join(str(known[place]) for place in places)
                 raise InputError(f"{where}: {each} may be {both}: fill in the column dataset")
@@ -203,14 +208,9 @@ def restrict(found: Survey, listed: ClipList) -> Survey:
     )
 
 
-def _places(each: Clip, known: Sequence[Clip], named: Sequence[int]) -> list[int]:
-    """The places of clips that a line may mean: by the subject as written, else by its number."""
-    named = [place for place in named if each.dataset in ("", known[place].dataset.lower())]
-    exact = [place for place in named if known[place].subject == each.subject]
-    if exact or not each.subject.isdecimal():
-        return exact
-    number = int(each.subject)
-    return [place for place in named if _number(known[place].subject) == number]
+def _of_set(dataset: str, known: Sequence[Clip], places: Sequence[int]) -> list[int]:
+    """Keeps the places of clips of a data set; "" means any."""
+    return [place for place in places if dataset in ("", known[place].dataset.lower())]
 
 
 def _number(subject: str) -> int | None:
