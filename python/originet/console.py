@@ -1,13 +1,23 @@
-"""Where the command line prints: results on stdout, errors and progress bars on stderr."""
+"""Where the command line prints: results on stdout, errors and progress bars on stderr.
+
+A string is text and nothing else here, whoever it comes from: markup is off, and characters that a
+terminal would obey are shown instead, as are line breaks, so that no name makes up a line of its
+own. Style, and lines that are meant, come as `rich.text.Text`.
+"""
 
 import datetime
 import math
+import os
+import sys
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NoReturn
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,13 +29,67 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console()
-errors = Console(stderr=True)
+from originet.words import printable
+
+
+class Terminal(Console):
+    """A console whose strings cannot act; rich makes its texts of them in one place, here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Makes a text of a string; rich calls it for whatever is printed and for table cells."""
+        return super().render_str(printable(text), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Ends the process; rich calls it."""
+        leave_quietly()
+
+
+console = Terminal()
+errors = Terminal(stderr=True)
+
+
+def speak_plainly() -> None:
+    """Makes this process's other ways to print as harmless as the two consoles.
+
+    That is for a process of the command line's own: characters that the streams' encoding lacks are
+    written as Python does, and warnings and tracebacks show what a terminal would obey.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed before the start
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    warnings.formatwarning = _warning
+    sys.excepthook = _print_bug
+
+
+def leave_quietly() -> NoReturn:
+    """Ends the process as its reader has gone, as `head` does: there is nobody to tell anything."""
+    # Python flushes both streams once more at its end, which must not fail.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    sys.exit(141)  # 128 and the number of SIGPIPE, as shells count
+
+
+def _warning(message: Warning | str, *_: Any, **__: Any) -> str:
+    """Writes a warning as `warn` does; `warnings` calls it."""
+    return f"warning: {printable(str(message))}\n"
+
+
+def _print_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if sys.stderr is not None:
+        text = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
+        print(*map(printable, text.split("\n")), sep="\n", file=sys.stderr)
 
 
 def complain(text: str) -> None:
     """Prints an error on stderr, in one line."""
-    errors.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
+    errors.print(Text("error:", style="bold red"), text, soft_wrap=True, highlight=False)
 
 
 class TimeLeft(ProgressColumn):
@@ -74,7 +138,7 @@ def complain_of(summary: str, failed: Mapping[str, str]) -> None:
 
 def warn(text: str) -> None:
     """Prints a warning on stderr, in one line."""
-    errors.print(f"[bold yellow]warning:[/] {escape(text)}", soft_wrap=True, highlight=False)
+    errors.print(Text("warning:", style="bold yellow"), text, soft_wrap=True, highlight=False)
 
 
 def warn_of(summary: str, reasons: Mapping[str, str]) -> None:
@@ -91,14 +155,14 @@ def warn_of(summary: str, reasons: Mapping[str, str]) -> None:
 
 def _list(reasons: Mapping[str, str]) -> None:
     for name, reason in reasons.items():
-        errors.print(escape(f"  {name}: {reason}"), soft_wrap=True, highlight=False)
+        errors.print(f"  {name}: {reason}", soft_wrap=True, highlight=False)
 
 
 @contextmanager
 def progress_bars(*more: ProgressColumn) -> Iterator[Progress]:
     """Progress bars on stderr; they appear with the first progress and go if there is an error."""
     bar = BarColumn(max(min(errors.width - 60, 40), 8))  # what the other columns leave of a line
-    columns = (TextColumn("{task.description:<22}"), bar, MofNCompleteColumn())
+    columns = (TextColumn("{task.description:<22}", markup=False), bar, MofNCompleteColumn())
     bars = Progress(*columns, TimeElapsedColumn(), *more, TimeLeft(), console=errors)
     try:
         yield bars
@@ -112,7 +176,7 @@ def progress_bars(*more: ProgressColumn) -> Iterator[Progress]:
 
 def progress_bar(bars: Progress, name: str) -> Callable[[int, int | None], None]:
     """Adds a bar; the function returned moves it, and may be called after every frame."""
-    task = bars.add_task(name, total=None, visible=False)
+    task = bars.add_task(printable(name), total=None, visible=False)
     shown = -math.inf
     first: tuple[float, int] | None = None  # what an earlier run did says nothing of the pace
 

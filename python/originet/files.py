@@ -40,6 +40,8 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
+        if error.errno is None:  # not the system's, with words of its own
+            raise
         raise type(error)(error.errno, error.strerror, str(path)) from error
 
 

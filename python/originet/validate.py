@@ -17,7 +17,7 @@ from originet.errors import InputError
 from originet.files import sha256
 from originet.splits import evaluation_faults
 from originet.video import is_video, iter_frames, read_image
-from originet.words import counted
+from originet.words import counted, printable
 
 
 class Fault(NamedTuple):
@@ -146,7 +146,7 @@ def count_clips(found: Survey) -> pd.DataFrame:
 
 
 def to_text(result: Validation) -> str:
-    """Writes a validation as lines of text."""
+    """Writes a validation as lines of text, in which no name acts on a terminal."""
     found = result.found
     subjects = people(found.table).nunique()
     told = published(found.dataset, found.task)
@@ -160,7 +160,7 @@ def to_text(result: Validation) -> str:
     if found.annotations is not None:
         lines.append(f"annotations: {found.annotations} (SHA-256 {sha256(found.annotations)})")
     lines += found.remarks
-    lines += ["", count_clips(found).to_string(), ""]
+    lines += ["", *count_clips(found).to_string().split("\n"), ""]
     sections = [
         _section("corrections", [_correction(entry) for entry in found.corrections]),
         _section("left out by the task", [_omission(entry) for entry in found.left_out]),
@@ -178,7 +178,7 @@ def to_text(result: Validation) -> str:
     sections += [part for part in problems if result.sound or not part[0].endswith(": none")]
     lines += [line for part in sections for line in part]
     lines.append(f"clip list SHA-256: {clip_list_hash(found.table)}")
-    return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
+    return "\n".join(printable(line).rstrip() for line in lines)
 
 
 def to_json(result: Validation) -> dict[str, Any]:

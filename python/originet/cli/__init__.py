@@ -1,10 +1,11 @@
-"""The command line, `originet`: bad input ends in one line and exit code 2."""
+"""The command line, `originet`: every failure but a bug ends in one line and exit code 2."""
 
 import functools
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from originet.cli import (
     ablation,
@@ -16,9 +17,8 @@ from originet.cli import (
     report,
     reproduce,
 )
-from originet.cli.command import Command
-from originet.console import complain
-from originet.errors import InputError
+from originet.cli.command import Command, say_why
+from originet.console import complain, errors, leave_quietly, speak_plainly
 
 
 def _version(wanted: bool) -> None:
@@ -31,20 +31,23 @@ def _version(wanted: bool) -> None:
 
 app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
     rich_markup_mode=None,  # rich's columns cut the names of options off where they are narrow
     pretty_exceptions_enable=False,
 )
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def originet(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Active images, OrigiNet and leave-one-subject-out evaluation for micro-expressions."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 _command = functools.partial(app.command, cls=Command)
@@ -62,10 +65,39 @@ _command("bench")(kernels.bench_command)
 _command("doctor")(kernels.doctor_command)
 
 
+# click's, or that of the copy of click inside newer typers.
+_UsageError: Any = typer.BadParameter.__base__
+
+
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command line, and ends the process with an exit code.
+
+    That is 2 for what was asked in vain, 130 after Ctrl-C, 141 where nobody reads any more, and 1
+    where a command says no, as `check` may, or for a bug, whose traceback is shown.
+    """
+    speak_plainly()
+    command = get_command(app)  # to call `app` would put typer's excepthook in place
     try:
-        app(prog_name="originet")
-    except (InputError, OSError) as error:
-        complain(str(error))
-        sys.exit(2)
+        code = command.main(prog_name="originet", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk is told here, and not while Python ends
+    except _UsageError as error:
+        _print_usage(error)
+        code = 2
+    except BrokenPipeError:
+        leave_quietly()
+    except Exception as error:
+        code = say_why(error)
+    sys.exit(code)
+
+
+def _print_usage(error: Any) -> None:
+    """Says what was wrong with the command line, and how to learn what is right."""
+    context = error.ctx
+    if context is not None:
+        help_option = context.help_option_names[0]
+        for line in context.get_usage().split("\n"):
+            errors.print(line, soft_wrap=True, highlight=False)
+        hint = f"Try '{context.command_path} {help_option}' for help."
+        errors.print(hint, soft_wrap=True, highlight=False)
+    complain(error.format_message())

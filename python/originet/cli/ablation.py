@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from originet.choices import ABLATIONS
 from originet.cli import options
@@ -58,7 +58,7 @@ def ablation_command(
     page = out / report.NAME
     ablation_report.write_ablation_report(page, result, report.environment(run.device))
     _print_ablation(result)
-    console.print(escape(f"Results: {out}, to be read in {page}"), soft_wrap=True)
+    console.print(f"Results: {out}, to be read in {page}", soft_wrap=True)
     if result.failed:
         complain_of(f"{len(result.failed)} of {counted(len(rows), 'row')} failed:", result.failed)
         raise typer.Exit(2)
@@ -80,10 +80,10 @@ def _print_ablation(result: "Ablation") -> None:
         box=SIMPLE_HEAD,
         padding=(0, 0),
     )
-    table.add_column("\nrow")
+    table.add_column(Text("\nrow"))
     heads = ("pooled\nacc. %", "fold\nacc. %", "\nUF1", "\nUAR", "para-\nmeters", "\nMiB")
     for head in (*heads, "paper:\nacc. %", "para-\nmeters", "\nMB"):
-        table.add_column(head, justify="right")
+        table.add_column(Text(head), justify="right")
     for record in result.records():
         paper = (
             f"{100 * record['paper_accuracy']:.2f}",
@@ -96,7 +96,7 @@ def _print_ablation(result: "Ablation") -> None:
     several = len(shared.seeds) > 1
     print_datasets(result.results, shared.classes, shared.majority_accuracy, several=several)
     for line in ablation_report.notes(result):
-        console.print(escape(line), soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _scores(record: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from originet import by_dataset
@@ -36,6 +35,6 @@ def print_datasets(
         table.add_column(name, justify="right")
     for record in lines:
         cells = [*(record[name] for name in named), *by_dataset.cells(record, several)]
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     console.print(table)
-    console.print(escape(by_dataset.note(results, classes)), soft_wrap=True, highlight=False)
+    console.print(by_dataset.note(results, classes), soft_wrap=True, highlight=False)

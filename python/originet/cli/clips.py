@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from originet import datasets, loso, prepare, store
 from originet.cli.options import DEFAULTS
@@ -185,7 +184,7 @@ def _tell_besides(listed: ClipList, here: set[str]) -> None:
     """Tells of the clips of other data sets, which a list may hold."""
     if others := listed.besides(here):
         told = f"{listed.path} besides lists {others}, which is no part of this run"
-        errors.print(escape(told), soft_wrap=True, highlight=False)
+        errors.print(told, soft_wrap=True, highlight=False)
 
 
 def _read_stores(

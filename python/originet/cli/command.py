@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.markup import escape
 from typer.core import TyperCommand
 
-from originet.console import errors
+from originet.console import complain, errors, leave_quietly
+from originet.errors import is_foreseen, names_itself, one_line
 
 RESUMES = {
     "prepare": "Finished clips are kept in {out}.",
@@ -46,13 +46,39 @@ class Command(TyperCommand):
         return re.sub(r"<list\[(\w+)\]>", one, super().get_help(ctx))
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; Ctrl-C says what is kept and how to go on, with exit code 130."""
+        """Runs the command; Ctrl-C says what is kept and how to go on, with exit code 130.
+
+        What fails otherwise is told in one line, as `say_why` does.
+        """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             for line in after_interrupt(str(self.name), ctx.params.get("out"), sys.argv[1:]):
-                errors.print(escape(line), soft_wrap=True, highlight=False)
+                errors.print(line, soft_wrap=True, highlight=False)
             raise typer.Exit(130) from None  # 128 and the number of SIGINT, as shells count
+        except BrokenPipeError:
+            leave_quietly()
+        except Exception as error:
+            raise typer.Exit(say_why(error, f"{self.name}: ")) from None
+
+
+def say_why(error: Exception, doing: str = "") -> int:
+    """Says in one line why a command failed.
+
+    Args:
+        error: What it failed with.
+        doing: What stands before a reason that does not name the thing which it is about.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Exception: The error itself, if it is not foreseen, see `originet.errors.is_foreseen`.
+    """
+    if not is_foreseen(error):
+        raise error
+    complain(one_line(error) if names_itself(error) else doing + one_line(error))
+    return 2
 
 
 def after_interrupt(command: str, out: Path | None, arguments: list[str]) -> list[str]:

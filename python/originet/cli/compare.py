@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from originet.choices import COMPARED
 from originet.cli import options
@@ -65,7 +65,7 @@ def compare_command(
     records = result.records()
     _print_scores(result, records)
     _print_sizes(result, records)
-    console.print(escape(f"Results: {out}, to be read in {page}"), soft_wrap=True)
+    console.print(f"Results: {out}, to be read in {page}", soft_wrap=True)
     if result.failed:
         complain_of(
             f"{len(result.failed)} of {counted(len(rows), 'row')} could not be evaluated:",
@@ -84,9 +84,9 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     seeds = f", mean ± deviation of {len(result.config.seeds)} seeds" if several else ""
     study = f"{result.dataset}: {counted(result.clips, 'clip')}, {describe(result.config)}{seeds}"
     table = Table(title=f"Comparison on {study}", box=SIMPLE_HEAD, padding=(0, 0))
-    table.add_column("\nrow")
+    table.add_column(Text("\nrow"))
     for head in ("pooled\nacc. %", "fold\nacc. %", "\nUF1", "\nUAR", "paper:\nacc. %"):
-        table.add_column(head, justify="right")
+        table.add_column(Text(head), justify="right")
     for record in records:
         paper = record["paper_accuracy"]
         blank = "N/A" if record["kind"] == "quoted" else ""
@@ -95,7 +95,7 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     console.print(table)
     print_datasets(result.results, result.classes, result.majority_accuracy, several=several)
     for line in compare_report.notes(result):
-        console.print(escape(line), soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
@@ -110,7 +110,7 @@ def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
         box=SIMPLE_HEAD,
         padding=(0, 0),
     )
-    table.add_column("\nnetwork", no_wrap=True)
+    table.add_column(Text("\nnetwork"), no_wrap=True)
     heads = (
         "here:\nparam.",
         "\nms",
@@ -121,7 +121,7 @@ def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
         "\n8 B",
     )
     for head in (*heads, "paper:\nlayers", "\npar.", "\nMB"):
-        table.add_column(head, justify="right")
+        table.add_column(Text(head), justify="right")
     for record in networks:
         milliseconds = record["milliseconds"]
         table.add_row(

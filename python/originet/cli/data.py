@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from originet.choices import METHODS, RESIDUAL
 from originet.cli.options import (
@@ -56,7 +55,7 @@ def synth_command(
             progress=progress_bar(bars, "clips"),
         )
     count = len(datasets.load_dataset("synthetic", out))
-    console.print(escape(f"{out}: {counted(count, 'clip')}"), soft_wrap=True)
+    console.print(f"{out}: {counted(count, 'clip')}", soft_wrap=True)
 
 
 def check(
@@ -167,9 +166,10 @@ def prepare_command(
             progress=progress_bar(bars, "clips"),
         )
     counts = validate.count_clips(dataclasses.replace(found, table=made.table))
+    shown = counts.loc[[row for row in _COUNTED if row in counts.index]]
     lines = [
         *found.remarks,
-        counts.loc[[row for row in _COUNTED if row in counts.index]].rename_axis(None).to_string(),
+        *shown.rename_axis(None).to_string().split("\n"),
         f"corrections: {len(found.corrections)}, unusable clips: {len(found.unusable)}, "
         f"left out by the task: {len(found.left_out)} (see {out / store.MANIFEST})",
         *(f"  {e.where} ({e.subject}/{e.clip}): {e.reason}" for e in found.unusable),
@@ -178,7 +178,7 @@ def prepare_command(
         + ", ".join(m if m in settings.methods else f"{m} (kept)" for m in made.images),
     ]
     for line in lines:
-        console.print(escape(line), soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False)
     flat = flat_images(made.table, made.images)
     clips_made = counted(len(made.table), "clip")
     warn_of(f"{len(flat)} of {clips_made} {'tells' if len(flat) == 1 else 'tell'} nothing:", flat)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from originet.cli import options
@@ -40,7 +39,7 @@ def demo_command(
     _print_loso(result.loso)
     _print_methods(result.methods)
     seconds = time.perf_counter() - start
-    console.print(escape(f"Report: {result.report} ({seconds:.0f} s)"), soft_wrap=True)
+    console.print(f"Report: {result.report} ({seconds:.0f} s)", soft_wrap=True)
 
 
 @options.with_run_options
@@ -78,7 +77,7 @@ def loso_command(
     images = saved_results.clip_images(result, clips.table, clips.images[config.method])
     report.write_loso_report(out / report.NAME, result, report.environment(run.device), images)
     _print_loso(result)
-    console.print(escape(f"Results: {out}, to be read in {out / report.NAME}"), soft_wrap=True)
+    console.print(f"Results: {out}, to be read in {out / report.NAME}", soft_wrap=True)
 
 
 def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
@@ -145,12 +144,12 @@ def _print_loso(result: "LosoResult") -> None:
     for name, row in result.per_class.items():
         shares = (row["precision"], row["recall"], row["f1"])
         cells = ("-" if share is None else f"{share:.3f}" for share in shares)
-        classes.add_row(escape(name), *cells, str(row["support"]))
+        classes.add_row(name, *cells, str(row["support"]))
     console.print(classes)
     confusion = Table(title="Confusion (rows: true)")
     for name in ("", *result.classes):
-        confusion.add_column(escape(name), justify="right")
+        confusion.add_column(name, justify="right")
     for name, counts in zip(result.classes, result.confusion, strict=True):
-        confusion.add_row(escape(name), *(str(count) for count in counts))
+        confusion.add_row(name, *(str(count) for count in counts))
     console.print(confusion)
     console.print(f"Clip list: sha256 {result.clip_list_sha256}", soft_wrap=True)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from originet.choices import SUBJECTS
 from originet.cli.options import Device
@@ -91,7 +91,7 @@ def bench_command(
             table.add_row(*line)
         console.print(table)
     if results is None:
-        console.print(escape(f"Results: {out}"), soft_wrap=True)
+        console.print(f"Results: {out}", soft_wrap=True)
     if compare:
         _print_comparison(bench.compare(rows, committed))
 
@@ -101,10 +101,10 @@ def doctor_command() -> None:
     from originet import doctor
 
     table = Table(show_header=False, box=None)
+    marks = {True: Text("ok", "green"), False: Text("broken", "red"), None: Text()}
     findings = doctor.diagnose()
     for finding in findings:
-        mark = {True: "[green]ok[/]", False: "[red]broken[/]", None: ""}[finding.ok]
-        table.add_row(finding.name, escape(finding.text), mark)
+        table.add_row(finding.name, finding.text, marks[finding.ok])
     console.print(table)
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(1)

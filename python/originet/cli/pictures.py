@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from originet.choices import METHODS
 from originet.cli.options import DEFAULTS, MaxPixels
@@ -157,7 +156,7 @@ def _image_of_each(
     with progress_bars(Rate("clips")) as bars:
         failed, odd = render.render_files(files, options, jobs, progress_bar(bars, "clips"))
     done = f"{out}: {len(files) - len(failed)} of {counted(len(files), 'clip')}"
-    console.print(escape(done), soft_wrap=True)
+    console.print(done, soft_wrap=True)
     warn_of("not taken:", found.skipped)
     told = {str(clip): "; ".join(lines) for clip, lines in odd.items()}
     verb = "is" if len(odd) == 1 else "are"
@@ -169,6 +168,6 @@ def _image_of_each(
 
 
 def _tell(out: Path, made: "Report", name: str) -> None:
-    console.print(escape(f"{out}: {made.summary}"), soft_wrap=True)
+    console.print(f"{out}: {made.summary}", soft_wrap=True)
     for line in made.warnings:
         warn(f"{name} {line}")

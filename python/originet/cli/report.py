@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from originet.cli import options
 from originet.console import complain_of, console
@@ -104,7 +103,7 @@ def _write_logs(run: Path, kind: str, logs: Path) -> None:
     if kind != "loso":
         raise InputError(f"--tensorboard takes the folder of one network, as one in {run}")
     folds = counted(tensorboard.write_logs(read_results(run), logs), "fold")
-    console.print(escape(f"{folds}: tensorboard --logdir {logs}"), soft_wrap=True)
+    console.print(f"{folds}: tensorboard --logdir {logs}", soft_wrap=True)
 
 
 def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
@@ -119,7 +118,7 @@ def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, An
         images = clip_images(result, clips.table, clips.images[method])
     write_loso_report(run / NAME, result, _made_again(result.compute), images)
     left_out = "" if paths else ", without pictures of clips: they need the run's PATH"
-    console.print(escape(f"Report: {run / NAME}{left_out}"), soft_wrap=True)
+    console.print(f"Report: {run / NAME}{left_out}", soft_wrap=True)
 
 
 def _table_again(run: Path, kind: str) -> None:
@@ -138,7 +137,7 @@ def _table_again(run: Path, kind: str) -> None:
         from originet.compare_report import write_comparison_report
 
         write_comparison_report(run / NAME, read_comparison(run), made_with)
-    console.print(escape(f"Report: {run / NAME}"), soft_wrap=True)
+    console.print(f"Report: {run / NAME}", soft_wrap=True)
 
 
 def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
@@ -172,7 +171,7 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
         device=device,
         executor=Serial(threads=threads),
     )
-    console.print(escape(f"Report: {made.report}"), soft_wrap=True)
+    console.print(f"Report: {made.report}", soft_wrap=True)
     if made.failed:
         complain_of(f"{counted(len(made.failed), 'part')} could not be made:", made.failed)
         raise typer.Exit(2)

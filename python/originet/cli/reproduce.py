@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from originet.choices import COMPARED, QUICK_ROWS
 from originet.cli import options
@@ -79,7 +78,7 @@ def reproduce_command(
             executor=run.executor,
             progress=progress,
         )
-    console.print(f"Report: {escape(str(made.report))}", soft_wrap=True)
+    console.print(f"Report: {made.report}", soft_wrap=True)
     if made.failed:
         complain_of(f"{counted(len(made.failed), 'part')} could not be made:", made.failed)
         raise typer.Exit(2)
