@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from originet.errors import InputError
-from originet.plots import BLUE, INK, ORANGE, new_figure
+from originet.plots import BLUE, INK, ORANGE, as_they_are, axis_label, new_figure
 
 WIDTH = 4.6  # inches
 
@@ -41,9 +41,8 @@ def subject_accuracy(
             axes.plot(each, [place] * len(each), ".", color=BLUE, ms=4, clip_on=False)
     axes.axvline(mean, color=BLUE, linewidth=1.4, label="mean")
     axes.axvline(baseline, color=INK, linewidth=1.2, linestyle="--", label="majority baseline")
-    axes.set_yticks(places, list(accuracies))
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
+    axes.set_yticks(places, list(map(axis_label, accuracies)))
+    as_they_are(*axes.get_yticklabels())
     axes.set_ylim(len(accuracies) - 0.4, -0.6)
     _in_percent(axes)
     axes.set_xlim(0, 1)

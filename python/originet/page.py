@@ -5,9 +5,9 @@ tables scroll inside their own box), a dark screen and paper.
 """
 
 import base64
+import html
 import re
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 
 from originet import pictures, plots
 from originet.files import write_atomically
+from originet.words import printable
 
 Cell = str | int | float
 
@@ -107,11 +108,11 @@ class Report:
 
     def section(self, title: str) -> None:
         """Begin a section."""
-        self._parts.append(f"<h2>{escape(title)}</h2>")
+        self._parts.append(f"<h2>{_escape(title)}</h2>")
 
     def text(self, *paragraphs: str) -> None:
         """Add paragraphs."""
-        self._parts += [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
+        self._parts += [f"<p>{_escape(paragraph)}</p>" for paragraph in paragraphs]
 
     def figure(self, figure: Figure, caption: str, alt: str) -> None:
         """Add a figure, embedded as PNG and shown in its own size, or as wide as the page.
@@ -125,7 +126,7 @@ class Report:
         self._parts.append(
             '<figure class="whole">'
             + _img(plots.png(figure), width, height, alt)
-            + f"<figcaption>{escape(caption)}</figcaption></figure>"
+            + f"<figcaption>{_escape(caption)}</figcaption></figure>"
         )
 
     def gallery(self, thumbnails: Iterable[Thumbnail]) -> None:
@@ -137,7 +138,7 @@ class Report:
             self._parts.append(
                 '<figure class="whole">'
                 + _img(pictures.png(picture), *picture.size, alt)
-                + f"<figcaption>{'<br>'.join(map(escape, lines))}</figcaption></figure>"
+                + f"<figcaption>{'<br>'.join(map(_escape, lines))}</figcaption></figure>"
             )
         self._parts.append("</div>")
 
@@ -164,7 +165,7 @@ class Report:
         kinds = [_kind(column) for column in columns]
 
         def cell(tag: str, kind: str, text: str) -> str:
-            return f"<{tag}{kind}>{escape(text)}</{tag.split()[0]}>"
+            return f"<{tag}{kind}>{_escape(text)}</{tag.split()[0]}>"
 
         head = "".join(map(cell, ['th scope="col"'] * len(header), kinds, header))
         tags = ['th scope="row"', *["td"] * (len(header) - 1)]
@@ -176,7 +177,7 @@ class Report:
         whole = ' class="whole"' if len(body) <= _SHORT else ""
         self._parts.append(
             f"<figure{whole}>"
-            + (f'<figcaption id="{name}">{escape(caption)}</figcaption>' if caption else "")
+            + (f'<figcaption id="{name}">{_escape(caption)}</figcaption>' if caption else "")
             # A box that scrolls must be within the keyboard's reach.
             + f'<div class="scroll" tabindex="0" role="region"{told or _UNNAMED}>'
             f"<table{told}><thead><tr>{head}</tr></thead>\n"
@@ -191,9 +192,9 @@ class Report:
                 '<html lang="en">',
                 '<head><meta charset="utf-8">',
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
-                f"<title>{escape(self.title)}</title>",
+                f"<title>{_escape(self.title)}</title>",
                 f"<style>{_STYLE}</style></head>",
-                f"<body><main><h1>{escape(self.title)}</h1>",
+                f"<body><main><h1>{_escape(self.title)}</h1>",
                 *self._parts,
                 "</main></body></html>\n",
             )
@@ -211,6 +212,14 @@ class Report:
 _UNNAMED = ' aria-label="table"'
 
 
+def _escape(text: str) -> str:
+    """Writes a text so that it is text wherever it stands, inside an attribute's quotes as well.
+
+    What HTML may not hold or a browser would obey, as NUL and marks of direction, is shown.
+    """
+    return html.escape(printable(text))
+
+
 def _kind(column: Sequence[str]) -> str:
     """The class attribute of a column's cells."""
     if column and all(map(_NUMBER.fullmatch, column)):
@@ -221,4 +230,4 @@ def _kind(column: Sequence[str]) -> str:
 def _img(data: bytes, width: int, height: int, alt: str) -> str:
     """An embedded PNG, with the size that the page keeps free for it."""
     source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    return f'<img alt="{escape(alt)}" width="{width}" height="{height}" src="{source}">'
+    return f'<img alt="{_escape(alt)}" width="{width}" height="{height}" src="{source}">'

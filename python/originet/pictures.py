@@ -23,6 +23,7 @@ from originet.errors import InputError
 from originet.files import check_regular
 from originet.opencv import no_stderr, silence
 from originet.video import Image
+from originet.words import printable
 
 # The longer side of a panel, in pixels: smaller ones are enlarged, larger ones shrunk.
 PANEL_SIDES = (224, 640)
@@ -271,8 +272,8 @@ class _Layout:
         self._head = 2 * self._line + unit // 4
         self._gap = unit
         # Text wider than its panel moves the panels apart rather than into its neighbour.
-        texts = [(self._title, panel.title) for panel in panels]
-        texts += [(self._note, panel.note) for panel in panels]
+        texts = [(self._title, printable(panel.title)) for panel in panels]
+        texts += [(self._note, printable(panel.note)) for panel in panels]
         widest = max(round(font.getlength(text)) for font, text in texts)
         self._columns = min(columns, count)
         self._cell = (max(self._size[0], widest), self._head + self._size[1])
@@ -296,7 +297,7 @@ class _Layout:
                 ((self._title, panel.title, _INK), (self._note, panel.note, _GREY))
             ):
                 color = (shade,) * 3 if colored else shade
-                pen.text((left, top + line * self._line), text, fill=color, font=font)
+                pen.text((left, top + line * self._line), printable(text), fill=color, font=font)
             picture.paste(self._scaled(panel.pixels), (left, top + self._head))
         return picture
 

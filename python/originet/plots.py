@@ -1,7 +1,8 @@
 """Figures of the report, as `matplotlib.figure.Figure` objects: no pyplot, no global state.
 
 Colours are a blue, an orange and greys that stay apart for colour-blind readers and in grey print.
-Names come from the user's data, so they are never read as mathematical text.
+Names come from the user's data, so they are never read as mathematical text, and what a font has no
+sign for, or an SVG file no place, is written out, see `originet.words.printable`.
 """
 
 import io
@@ -15,10 +16,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from originet.errors import InputError
 from originet.files import write_atomically
+from originet.words import printable
 
 if TYPE_CHECKING:
     from originet.timing import Row
@@ -36,6 +39,7 @@ _PROVIDERS = {
     "read": ("#8a8a8a", "", ":"),
     "clone": ("#222222", "", "--"),
 }
+_LONGEST = 32  # characters of a name beside an axis
 BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
 
 
@@ -44,6 +48,18 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def axis_label(name: str) -> str:
+    """Returns a name as it stands beside an axis, to which a long one would leave no room."""
+    text = printable(name)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def as_they_are(*labels: Text) -> None:
+    """Keeps the labels of an axis from being read as mathematical text."""
+    for each in labels:
+        each.set_parse_math(False)
 
 
 def active_image_grid(images: Mapping[str, NDArray[np.uint8]], title: str) -> Figure:
@@ -61,7 +77,7 @@ def active_image_grid(images: Mapping[str, NDArray[np.uint8]], title: str) -> Fi
     columns = min(4, len(images))
     lines = math.ceil(len(images) / columns)
     figure = new_figure(2.1 * columns, 2.35 * lines + 0.4)
-    figure.suptitle(title, fontsize=12, parse_math=False)
+    figure.suptitle(printable(title), fontsize=12, parse_math=False)
     for place, (name, image) in enumerate(images.items(), start=1):
         grey = image.ndim == 2
         if image.dtype != np.uint8 or not (grey or image.shape[2:] == (3,)):
@@ -69,7 +85,7 @@ def active_image_grid(images: Mapping[str, NDArray[np.uint8]], title: str) -> Fi
             raise InputError(f"image {name!r} must be [H, W] or [H, W, 3] uint8, got {what}")
         axes = figure.add_subplot(lines, columns, place)
         axes.imshow(image, cmap="gray" if grey else None, vmin=0, vmax=255)
-        axes.set_title(name, fontsize=10, parse_math=False)
+        axes.set_title(printable(name), fontsize=10, parse_math=False)
         axes.set_axis_off()
     return figure
 
@@ -87,6 +103,7 @@ def confusion_matrix(
     Raises:
         InputError: The matrix does not fit the names.
     """
+    classes = list(map(axis_label, classes))
     count = len(classes)
     if count == 0 or confusion.shape != (count, count):
         raise InputError(f"confusion must be [{count}, {count}], got {list(confusion.shape)}")
@@ -95,7 +112,7 @@ def confusion_matrix(
     size = max(4.0, 1.1 + 0.85 * count)
     figure = new_figure(size, size - 0.4)
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=12, parse_math=False)
+    axes.set_title(printable(title), fontsize=12, parse_math=False)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(count, count):
         share = float(shares[row, column])
@@ -106,8 +123,7 @@ def confusion_matrix(
     tilt = 30 if count > 4 or max(map(len, classes)) > 10 else 0
     axes.set_xticks(range(count), classes, rotation=tilt, ha="right" if tilt else "center")
     axes.set_yticks(range(count), classes)
-    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        label.set_parse_math(False)
+    as_they_are(*axes.get_xticklabels(), *axes.get_yticklabels())
     axes.set_xlabel("predicted (per cent of the true class)")
     axes.set_ylabel("true")
     axes.tick_params(length=0)
@@ -131,7 +147,8 @@ def kernel_speedup(
     labels: dict[tuple[str | int, ...], str] = {}
     for row in rows:
         medians.setdefault(row.case, {})[row.provider] = row.median_us
-        labels[row.case] = f"{row.benchmark} {row.mode}\n{row.shape} {row.dtype}"
+        names = f"{row.benchmark} {row.mode}", f"{row.shape} {row.dtype}"
+        labels[row.case] = "\n".join(map(printable, names))
     cases = [case for case, times in medians.items() if {"fused", "eager"} <= times.keys()]
     if not cases:
         raise InputError('rows: no case was timed for both "fused" and "eager"')
@@ -148,6 +165,7 @@ def kernel_speedup(
         axes.text(max(speedup, 1.0), place, text, va="center", fontsize=9, color=INK)
     axes.axvline(1, color=GREY, linewidth=1, linestyle="--")
     axes.set_yticks(range(len(cases)), [labels[case] for case in cases], fontsize=8)
+    as_they_are(*axes.get_yticklabels())
     axes.invert_yaxis()
     axes.set_xlim(0, max(1.0, *speedups) * 1.7)  # room for the text behind the longest bar
     axes.set_xlabel("times faster (dashed line: eager)")
@@ -173,7 +191,8 @@ def bandwidth(rows: Sequence["Row"], title: str, down: str = "dtype") -> Figure:
     names, modes = (list(dict.fromkeys(getattr(r, f) for r in rows)) for f in (down, "mode"))
     figure = new_figure(1.2 + 3.4 * len(modes), 0.9 + 2.5 * len(names))
     size = 12 if len(modes) > 1 else 9  # as wide as there is room
-    figure.suptitle(f"{title}: GB/s over bytes moved", fontsize=size, parse_math=False)
+    heading = f"{printable(title)}: GB/s over bytes moved"
+    figure.suptitle(heading, fontsize=size, parse_math=False)
     panels = figure.subplots(len(names), len(modes), squeeze=False, sharex=True, sharey=True)
     panels[0, 0].set(xscale="log", yscale="log")
     panels[0, 0].set_xlim(*_limits([row.bytes for row in rows]))
@@ -181,7 +200,7 @@ def bandwidth(rows: Sequence["Row"], title: str, down: str = "dtype") -> Figure:
     for (line, name), (across, mode) in itertools.product(enumerate(names), enumerate(modes)):
         axes = panels[line, across]
         _bandwidth_panel(axes, [r for r in rows if (getattr(r, down), r.mode) == (name, mode)])
-        axes.set_title(f"{name} {mode}", fontsize=10)
+        axes.set_title(printable(f"{name} {mode}"), fontsize=10, parse_math=False)
         if across == 0:
             axes.set_ylabel("GB/s")
         if line == len(names) - 1:
@@ -204,14 +223,14 @@ def times(rows: Mapping[str, Sequence[tuple[int, "Row"]]], title: str, xlabel: s
     if not every:
         raise InputError("rows: none was given, so there is nothing to draw")
     figure = new_figure(1.2 + 3.0 * len(rows), 3.4)
-    figure.suptitle(title, fontsize=12, parse_math=False)
+    figure.suptitle(printable(title), fontsize=12, parse_math=False)
     panels = figure.subplots(1, len(rows), squeeze=False, sharex=True, sharey=True)[0]
     panels[0].set(xscale="log", yscale="log", ylabel="median")
     panels[0].set_xlim(*_limits([number for number, _ in every]))
     panels[0].set_ylim(*_limits([row.median_us for _, row in every]))
     for axes, (name, pairs) in zip(panels, rows.items(), strict=True):
         _provider_lines(axes, [(row.provider, number, row.median_us) for number, row in pairs])
-        axes.set_title(name, fontsize=10)
+        axes.set_title(printable(name), fontsize=10, parse_math=False)
         axes.set_xlabel(xlabel)
         axes.set_xticks(sorted({number for number, _ in every}))
         axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
@@ -287,7 +306,7 @@ def _provider_lines(axes: Axes, points: Iterable[tuple[str, int, float]]) -> Non
     for (provider, line), height in zip(curves.items(), _spread(heights, 0.085), strict=True):
         colour = _PROVIDERS.get(provider, (GREY,))[0]
         axes.annotate(
-            provider,
+            printable(provider),
             line[-1],
             (1.03, height),
             textcoords="axes fraction",
@@ -297,6 +316,7 @@ def _provider_lines(axes: Axes, points: Iterable[tuple[str, int, float]]) -> Non
             va="center",
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6},
             annotation_clip=False,
+            parse_math=False,
         )
     axes.minorticks_off()
     axes.tick_params(labelsize=8)

@@ -185,6 +185,8 @@ def read_csv(path: str | Path) -> list[Row]:
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
     """Add rows to a CSV file, atomically; a row replaces the one with the same key.
 
+    Texts are written as `originet.csv_cells.guarded` makes them, so that none is a formula.
+
     Raises:
         InputError: The file exists and is no table of such rows.
     """

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from originet import plots
+from originet.csv_cells import guarded
 from originet.files import write_atomically
 from originet.page import Cell, Report
 from originet.reproduce import figures
@@ -49,9 +50,12 @@ class Book:
         self.csv(name, records)
 
     def csv(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Writes figures as they are to `tables/<name>.csv`."""
-        text = pd.DataFrame(list(records)).to_csv(index=False, lineterminator="\n")
-        write_atomically(self.folder / "tables" / f"{name}.csv", text.encode())
+        """Writes figures as they are to `tables/<name>.csv`, texts so that none is a formula."""
+        cells = pd.DataFrame(list(records)).map(guarded).rename(columns=guarded)
+        text = cells.to_csv(index=False, lineterminator="\n")
+        # A name that is no text, as some of files, is written as `printable` would.
+        data = text.encode(errors="backslashreplace")
+        write_atomically(self.folder / "tables" / f"{name}.csv", data)
 
     def figure(self, name: str, figure: Figure, caption: str, alt: str) -> None:
         """Adds a figure, and writes it to `figures/<name>.png`."""

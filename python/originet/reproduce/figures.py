@@ -9,7 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from originet.plots import axis_label
 from originet.reproduce.activations import ACTIVATIONS, PSI, curves
+from originet.words import printable
 
 # Colours, markers and lines as the paper's text tells of Fig. 3.
 _LINES = {
@@ -91,10 +93,10 @@ def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequenc
             grey = picture.pixels.dtype == np.uint8
             limits = {"vmin": 0, "vmax": 255} if grey else {}
             axes.imshow(picture.pixels, cmap="gray" if grey else "viridis", **limits)
-            axes.set_xlabel(picture.note, fontsize=8, parse_math=False)
-        line[0].set_ylabel(name, fontsize=10, parse_math=False)
+            axes.set_xlabel(printable(picture.note), fontsize=8, parse_math=False)
+        line[0].set_ylabel(axis_label(name), fontsize=10, parse_math=False)
     for axes, title in zip(panels[0], columns, strict=True):
-        axes.set_title(title, fontsize=10, parse_math=False)
+        axes.set_title(printable(title), fontsize=10, parse_math=False)
     return figure
 
 
