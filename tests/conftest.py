@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +53,10 @@ def seeded_rng():
 @pytest.fixture
 def run(monkeypatch, capfd):
     """Runs `originet ...` in this process; returns (exit code, stdout, stderr)."""
+
+    # What the command line sets for a process of its own is put back at the end.
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["originet", *map(str, arguments)])

@@ -41,7 +41,7 @@ def test_tables_hold_names_as_they_are(screen):
     table.add_row(HOSTILE, "x")
     console.console.print(table)
     lines = screen().splitlines()
-    assert [SHOWN in line for line in lines] == [True, False, True, False, False, True, False, True]
+    assert [SHOWN in line for line in lines] == [True, False, False, True, False, True, False, True]
     assert "two" in lines[2] and "lines" in lines[3]
 
 
