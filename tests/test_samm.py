@@ -211,7 +211,7 @@ def test_what_is_missing_altogether_is_named(tmp_path):
     write_samm(tmp_path, trees=())
     with pytest.raises(InputError, match=r"no frames in .*006/006_1_2/006_05562\.jpg"):
         survey_samm(tmp_path)
-    with pytest.raises(InputError, match=r"no such workbook: .*absent\.xlsx"):
+    with pytest.raises(InputError, match=r"no such file: .*absent\.xlsx"):
         survey_samm(tmp_path, annotations=tmp_path / "absent.xlsx")
 
 
