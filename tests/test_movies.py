@@ -113,7 +113,7 @@ def test_the_last_picture_is_always_shown(times, suffix):
 
 def test_speed_is_checked():
     for value in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="--speed must be a number from 0.001 to 1000, got"):
+        with pytest.raises(InputError, match=r"--speed must be a number from 0\.001 to 1000, got"):
             Options("gif", speed=value)
     with pytest.raises(InputError, match=r"--speed 0\.5 is for --gif only"):
         Options(speed=0.5)

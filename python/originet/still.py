@@ -27,6 +27,8 @@ _OTHER_BYTES = 2**24
 # which telephones append: once in 2^16 bytes.
 _MOST_SCANS = 200
 _SCAN_BYTES = 2**14
+# Pixels times bytes: below it, as many scans as the file has room for take seconds.
+_SOON_SCANNED = 2**37
 
 
 def read_image(path: str | Path, *, color: bool = False) -> NDArray[np.uint8]:
@@ -50,16 +52,16 @@ def read_image(path: str | Path, *, color: bool = False) -> NDArray[np.uint8]:
         raise InputError(f"unreadable image: {path}")
     check_frame(path, *size)
     check_memory(f"{path}: decoding {size[0]}x{size[1]}", _PIXEL_BYTES * size[0] * size[1])
-    most = _MOST_SCANS + len(data) // _SCAN_BYTES
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > most:
-        raise InputError(f"unreadable image, a JPEG of more than {most} scans: {path}")
+    encoded = np.frombuffer(data, np.uint8)
+    if data.startswith(b"\xff\xd8") and size[0] * size[1] * len(data) > _SOON_SCANNED:
+        most = _MOST_SCANS + len(data) // _SCAN_BYTES
+        if np.count_nonzero(encoded[np.flatnonzero(encoded[:-1] == 0xFF) + 1] == 0xDA) > most:
+            raise InputError(f"unreadable image, a JPEG of more than {most} scans: {path}")
     try:
         with silence:
             # imdecode gives None for every damaged file; imread fills the rest of a truncated JPEG
             # with grey.
-            image = cv2.imdecode(
-                np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
-            )
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE)
     except cv2.error:
         image = None
     if image is None:
