@@ -88,6 +88,14 @@ def test_a_failure_to_write_names_the_file_that_was_meant(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["plain"]
 
 
+def test_no_link_in_the_place_of_the_temporary_file_is_written_through(tmp_path):
+    (tmp_path / "elsewhere").write_bytes(b"stays")
+    (tmp_path / f".file.{os.getpid()}.tmp").symlink_to(tmp_path / "elsewhere")
+    write_atomically(tmp_path / "file", b"data")
+    assert (tmp_path / "elsewhere").read_bytes() == b"stays"
+    assert (tmp_path / "file").read_bytes() == b"data" and not (tmp_path / "file").is_symlink()
+
+
 def test_no_character_of_a_name_acts_on_a_terminal():
     hostile = "a\x1b[31m\r\nb\x9b0m\u202ec\u2028\x00\x7f\udc80 \t"
     assert printable(hostile) == (r"a\x1b[31m\r\nb\x9b0m\u202ec\u2028\x00\x7f\udc80 \t")

@@ -33,6 +33,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # a link in its place would be written through
         try:
             temporary.write_bytes(data)
             os.replace(temporary, path)

@@ -33,7 +33,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import msgspec
 
-from originet.datasets.bounds import quoted
+from originet.datasets.bounds import check_name, quoted
 from originet.datasets.csv_rows import BadRow, read_rows
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
@@ -422,6 +422,12 @@ def _read_csv(path: Path, root: Path) -> tuple[list[_Clip], list[Omission], list
     homes = list(dict.fromkeys(os.path.abspath(folder) for folder in (path.parent, root)))
     clips, bad = [], list(rows.bad)
     for where, cells in rows.good:
+        try:
+            for column in ("subject", "clip", "emotion"):
+                check_name(cells[column])
+        except InputError as error:
+            bad.append(BadRow(where, cells, str(error)))
+            continue
         place = Path(os.path.normpath(path.parent / cells["path"]))
         if any(place.absolute().is_relative_to(home) for home in homes):
             clips.append(_Clip(where, place, cells["subject"], cells["emotion"], cells))
