@@ -3,8 +3,11 @@
 Each function takes a `random.Random`, so a seed repeats what failed.
 """
 
+import io
 import json
 import math
+import re
+import zipfile
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -38,11 +41,16 @@ _TOKENS = (
 )
 
 
+# In place of those of a sheet: rows, columns, indices, lengths.
+_NUMBERS = (-1, 16_384, 1_048_576, 2**31, 2**32, 2**63, 10**9, 10**30, 1e300)
+
+
 def mutate_bytes(data: bytes, random: Random) -> bytes:
     """Returns bytes with one to three places damaged: changed, cut out, repeated or put in."""
     damaged = bytearray(data)
     for _ in range(random.randint(1, 3)):
-        start = random.randrange(len(damaged) + 1)
+        # A header decides more than what follows it.
+        start = random.randrange(min(len(damaged), random.choice((16, 64, 512, 2**30))) + 1)
         stop = start + int(2 ** random.uniform(0, 8))
         match random.randrange(6):
             case 0:
@@ -78,6 +86,68 @@ def mutate_json(values: Any, random: Random) -> Any:
     else:
         holder[key] = random.choice(HOSTILE)
     return copy
+
+
+def mutate_json_file(data: bytes, random: Random) -> bytes:
+    """Returns a JSON file whose values, or now and then whose bytes, are damaged."""
+    if random.random() < 0.1:
+        return mutate_bytes(data, random)
+    if random.random() < 0.01:
+        return random.choice((b"[", b'{"a":', b'{"folds":[')) * 50_000
+    return json.dumps(mutate_json(json.loads(data), random)).encode()
+
+
+def mutate_tensors(data: bytes, random: Random) -> bytes:
+    """Returns a safetensors file whose header, or now and then whose bytes, are damaged."""
+    if random.random() < 0.3:
+        return mutate_bytes(data, random)
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(mutate_json(json.loads(data[8:end]), random)).encode()
+    return len(header).to_bytes(8, "little") + header + data[end:]
+
+
+def mutate_csv(data: bytes, random: Random) -> bytes:
+    """Returns a CSV file whose cells, or now and then whose bytes, are damaged."""
+    if random.random() < 0.3:
+        return mutate_bytes(data, random)
+    rows = [line.split(b",") for line in data.splitlines()]
+    for _ in range(random.choice((1, 1, 2, 4))):
+        row = random.choice(rows)
+        place = random.randrange(len(row))
+        match random.randrange(5):
+            case 0:
+                row[place] = str(random.choice(HOSTILE)).encode("utf-8", "surrogatepass")
+            case 1:
+                row.insert(place, random.choice(random.choice(rows)))
+            case 2 if len(row) > 1:
+                del row[place]
+            case 3:
+                rows.insert(random.randrange(len(rows)), list(row))
+            case _:
+                row[place] = mutate_bytes(row[place], random)
+    return b"\n".join(map(b",".join, rows)) + b"\n"
+
+
+def mutate_xlsx(data: bytes, random: Random) -> bytes:
+    """Returns a workbook in one of whose parts a few numbers or bytes are damaged."""
+    if random.random() < 0.2:
+        return mutate_bytes(data, random)
+    with zipfile.ZipFile(io.BytesIO(data)) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    name = random.choice([*(["xl/worksheets/sheet1.xml"] * len(parts)), *parts])
+    if random.random() < 0.5:
+        parts[name] = mutate_bytes(parts[name], random)
+    else:
+        numbers = list(re.finditer(rb"[0-9]+", parts[name]))
+        for found in random.sample(numbers, min(len(numbers), random.choice((1, 1, 2, 4)))):
+            other = str(random.choice((*_NUMBERS, *range(20)))).encode()
+            parts[name] = parts[name].replace(found[0], other, random.choice((1, -1)))
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as book:
+        for part, content in parts.items():
+            if part != name or random.random() > 0.02:
+                book.writestr(part, content)
+    return file.getvalue()
 
 
 def _places(values: Any) -> Iterator[tuple[Any, Any]]:
