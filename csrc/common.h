@@ -1,16 +1,21 @@
-// What every op needs on the host side: short names for the stable ABI, one
-// check, one dtype dispatch, and the layout rule of element-wise ops.
+// What every op needs on the host side: short names for the stable ABI, one check, one dtype
+// dispatch, the layout rule of element-wise ops, and how kernels are registered.
 #pragma once
 
 #include <cstdint>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
+#include <utility>
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/Dispatch_v2.h>
 #include <torch/headeronly/core/ScalarType.h>
+
+// Since torch 2.13. Declared weak, because the library loads in older ones too.
+extern "C" __attribute__((weak)) const char* torch_exception_get_what_without_backtrace();
 
 namespace originet {
 
@@ -57,38 +62,6 @@ inline bool same_layout(const Tensor& a, const Tensor& b) {
   return true;
 }
 
-inline void check_same_kind(
-    const char* op,
-    const char* name,
-    const Tensor& tensor,
-    const char* like_name,
-    const Tensor& like) {
-  bool same_shape = tensor.dim() == like.dim();
-  for (int64_t d = 0; same_shape && d < like.dim(); ++d) {
-    same_shape = tensor.size(d) == like.size(d);
-  }
-  check(
-      same_shape, op, ": ", name, " must have the shape of ", like_name, ", ", ShapeOf{like},
-      ", got ", ShapeOf{tensor});
-  check(
-      tensor.scalar_type() == like.scalar_type(), op, ": ", name, " must have the dtype of ",
-      like_name, ", ", torch::headeronly::toString(like.scalar_type()), ", got ",
-      torch::headeronly::toString(tensor.scalar_type()));
-  check(
-      tensor.device() == like.device(), op, ": ", name, " and ", like_name,
-      " must be on the same device");
-}
-
-// An in-place op must not meet one element at two indices.
-inline void check_no_overlap(const char* op, const char* name, const Tensor& tensor) {
-  for (int64_t d = 0; d < tensor.dim(); ++d) {
-    check(
-        tensor.size(d) <= 1 || tensor.stride(d) != 0, op, ": ", name,
-        " is expanded along dimension ", d,
-        ", so several of its elements share memory; clone it first");
-  }
-}
-
 // The tensor itself where its layout is that of `like`, else a copy in that
 // layout.
 inline Tensor in_layout_of(const Tensor& tensor, const Tensor& like) {
@@ -99,5 +72,28 @@ inline Tensor in_layout_of(const Tensor& tensor, const Tensor& like) {
   torch::stable::copy_(copy, tensor);
   return copy;
 }
+
+// A kernel as the dispatcher calls it. Where one of torch's own functions fails, as for want of
+// memory, the stable ABI says no more than which one; torch still knows why.
+template <auto kernel>
+struct Kernel;
+
+template <typename Result, typename... Arguments, Result (*kernel)(Arguments...)>
+struct Kernel<kernel> {
+  static Result call(Arguments... arguments) {
+    try {
+      return kernel(std::forward<Arguments>(arguments)...);
+    } catch (const std::runtime_error& error) {
+      const bool of_torch =
+          std::string_view(error.what()).find(" API call failed at ") != std::string_view::npos;
+      if (of_torch && torch_exception_get_what_without_backtrace != nullptr) {
+        throw std::runtime_error(torch_exception_get_what_without_backtrace());
+      }
+      throw;
+    }
+  }
+};
+
+#define ORIGINET_BOX(kernel) TORCH_BOX(&originet::Kernel<kernel>::call)
 
 } // namespace originet

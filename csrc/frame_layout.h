@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "common.h"
+#include "arguments.h"
 #include "frame_shape.h"
 
 namespace originet {
@@ -25,12 +25,23 @@ struct FrameLayout {
 // Of a frame in several runs, so that kernels find a pixel's run in 32 bits.
 constexpr int64_t kMostPixels = std::numeric_limits<int32_t>::max();
 
-// Describes tensors [T_i, ...] with frames of one shape and dtype. What does not
-// come down to planes, rows and runs (neighbouring pixels apart in memory, a fourth
-// level of strides, or too many pixels) is copied.
-inline FrameLayout frame_layout(const std::vector<Tensor>& tensors) {
+// Describes tensors [T_i, ...] with frames of one shape and dtype, checked to lie in
+// their memory. What does not come down to planes, rows and runs (neighbouring pixels
+// apart in memory, a fourth level of strides, or too many pixels) is copied.
+inline FrameLayout frame_layout(const char* op, const std::vector<Tensor>& tensors) {
   const Tensor& first = tensors.front();
   const int64_t dims = first.dim();
+  const int64_t pixels = checked_numel(op, "the number of pixels of a frame", first, 1);
+  FrameLayout layout;
+  // Without elements, strides are any numbers.
+  const auto is_empty = [](const Tensor& tensor) { return tensor.numel() == 0; };
+  if (std::all_of(tensors.begin(), tensors.end(), is_empty)) {
+    layout.shape = {1, 1, pixels};
+    for (const Tensor& tensor : tensors) {
+      layout.sources.push_back({tensor, {0, 0, 0}});
+    }
+    return layout;
+  }
   // Levels from the innermost outwards: the dimensions [from, to) are one level if
   // they are one run of evenly spaced elements in every tensor.
   struct Level {
@@ -45,7 +56,7 @@ inline FrameLayout frame_layout(const std::vector<Tensor>& tensors) {
     const bool joins =
         !levels.empty() && std::all_of(tensors.begin(), tensors.end(), [&](const Tensor& tensor) {
           const Level& inner = levels.back();
-          return tensor.stride(d) == inner.size * tensor.stride(inner.dim);
+          return is_empty(tensor) || tensor.stride(d) == inner.size * tensor.stride(inner.dim);
         });
     if (joins) {
       levels.back().size *= first.size(d);
@@ -53,17 +64,12 @@ inline FrameLayout frame_layout(const std::vector<Tensor>& tensors) {
       levels.push_back({first.size(d), d});
     }
   }
-  int64_t pixels = 1;
-  for (int64_t d = 1; d < dims; ++d) {
-    pixels *= first.size(d);
-  }
   const bool neighbours =
       levels.empty() || std::all_of(tensors.begin(), tensors.end(), [&](const Tensor& tensor) {
-        return tensor.stride(levels[0].dim) == 1;
+        return is_empty(tensor) || tensor.stride(levels[0].dim) == 1;
       });
   const bool in_place =
       neighbours && (levels.size() <= 1 || (levels.size() <= 3 && pixels <= kMostPixels));
-  FrameLayout layout;
   if (!in_place) {
     layout.shape = {1, 1, pixels};
     for (const Tensor& tensor : tensors) {
@@ -78,7 +84,11 @@ inline FrameLayout frame_layout(const std::vector<Tensor>& tensors) {
     const auto stride = [&](size_t level) {
       return level < levels.size() ? tensor.stride(levels[level].dim) : 0;
     };
-    layout.sources.push_back({tensor, {tensor.stride(0), stride(2), stride(1)}});
+    // Of one frame, too, the distance to the next is any number.
+    const int64_t frame = tensor.size(0) > 1 ? tensor.stride(0) : 0;
+    layout.sources.push_back(
+        {tensor,
+         is_empty(tensor) ? FrameStrides{0, 0, 0} : FrameStrides{frame, stride(2), stride(1)}});
   }
   return layout;
 }

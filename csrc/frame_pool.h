@@ -57,13 +57,23 @@ struct PoolPlan {
   }
 };
 
+// Frames [T, ...] of one tensor.
+inline void check_frames(const char* op, const Tensor& frames) {
+  check(
+      frames.dim() >= 2, op, ": frames must be [T, ...] with 2 dimensions or more, got ",
+      ShapeOf{frames});
+  const ScalarType dtype = frames.scalar_type();
+  check(
+      dtype == ScalarType::Byte || is_floating(dtype), op,
+      ": frames must be uint8 or floating, got ", torch::headeronly::toString(dtype));
+  check_memory(op, "frames", frames);
+}
+
 inline void check_sources(const char* op, const std::vector<Tensor>& frames) {
   check(!frames.empty(), op, ": frames must be one tensor or more");
   const Tensor& first = frames.front();
   for (const Tensor& tensor : frames) {
-    check(
-        tensor.dim() >= 2, op, ": frames must be [T, ...] with 2 dimensions or more, got ",
-        ShapeOf{tensor});
+    check_frames(op, tensor);
     bool same = tensor.dim() == first.dim();
     for (int64_t d = 1; same && d < first.dim(); ++d) {
       same = tensor.size(d) == first.size(d);
@@ -82,6 +92,7 @@ inline const int64_t* check_clips(const char* op, const Tensor& clips, int64_t c
           clips.is_contiguous() && clips.size(0) >= 1 && clips.size(1) == columns,
       op, ": clips must be a contiguous int64 tensor [B, ", columns,
       "] on the CPU with B >= 1, got ", ShapeOf{clips});
+  check_memory(op, "clips", clips);
   return static_cast<const int64_t*>(clips.const_data_ptr());
 }
 
@@ -91,18 +102,23 @@ class FrameFinder {
   FrameFinder(const char* op, const FrameLayout& layout) : op_(op), layout_(layout) {
     starts_.push_back(0);
     for (const FrameSource& source : layout.sources) {
-      starts_.push_back(starts_.back() + source.frames.size(0));
+      const int64_t length = source.frames.size(0);
+      starts_.push_back(checked_sum(op, "the number of frames", starts_.back(), length));
     }
     item_size_ = layout.sources.front().frames.element_size();
+  }
+
+  // Of all sources.
+  int64_t frames() const {
+    return starts_.back();
   }
 
   // The clip that begins with frame `first`, after checking that frames `first` to
   // `first + length` exist and lie in one source.
   Clip find(int64_t b, int64_t first, int64_t length, int64_t begin, int64_t end) const {
     check(
-        first >= 0 && length >= 0 && first <= starts_.back() - length, op_, ": clips[", b,
-        "] reads frames ", first, " to ", first + length - 1, ", outside of the ", starts_.back(),
-        " frames");
+        first >= 0 && length >= 0 && first <= frames() - length, op_, ": clips[", b, "] reads ",
+        length, " frames from frame ", first, " on, outside of the ", frames(), " frames");
     const auto after = std::upper_bound(starts_.begin(), starts_.end() - 1, first);
     const int64_t s = after - starts_.begin() - 1;
     check(
@@ -110,7 +126,8 @@ class FrameFinder {
         "] and ends in another tensor");
     const FrameSource& source = layout_.sources[s];
     const auto* data = static_cast<const std::byte*>(source.frames.const_data_ptr());
-    const int64_t elements = (first - starts_[s]) * source.strides.frame;
+    // Behind the last frame, where a clip that reads none may begin, is no memory to point to.
+    const int64_t elements = length == 0 ? 0 : (first - starts_[s]) * source.strides.frame;
     return {data + elements * item_size_, source.strides, begin, end};
   }
 
@@ -133,7 +150,7 @@ inline PoolPlan make_plan(
     shape.push_back(first.size(d));
   }
   return {
-      frame_layout(frames),
+      frame_layout(op, frames),
       {},
       torch::stable::new_empty(first, shape, pooled_dtype(first)),
       first.scalar_type(),
@@ -142,17 +159,18 @@ inline PoolPlan make_plan(
       false};
 }
 
-// Checks all arguments of temporal_pool.
-// `clips` [B, columns] ends in (begin, end) or in the length.
+// `clips` [B, columns] ends in (begin, end) or in the length, which have been checked.
 inline void check_total(const char* op, const Tensor& clips, int64_t columns, int64_t total) {
   const auto* clip = static_cast<const int64_t*>(clips.const_data_ptr());
   int64_t sum = 0;
   for (int64_t b = 0; b < clips.size(0); ++b, clip += columns) {
-    sum += columns == 3 ? clip[2] - clip[1] : clip[1];
+    const int64_t length = columns == 3 ? clip[2] - clip[1] : clip[1];
+    sum = checked_sum(op, "the length of all clips", sum, length);
   }
   check(sum == total, op, ": total must be the length of all clips, ", sum, ", got ", total);
 }
 
+// Checks all arguments of temporal_pool.
 inline PoolPlan plan_temporal_pool(
     const std::vector<Tensor>& frames, // [T_i, ...]
     const Tensor& clips,               // [B, 3] int64, CPU
@@ -167,15 +185,18 @@ inline PoolPlan plan_temporal_pool(
       index.is_cpu() && index.scalar_type() == ScalarType::Long && index.dim() == 1 &&
           index.is_contiguous(),
       op, ": index must be a contiguous int64 tensor [K] on the CPU");
+  check_memory(op, "index", index);
   const int64_t terms = index.size(0);
   check(
       weights.dim() == 1 && weights.size(0) == terms, op, ": weights must be [", terms,
       "] like index, got ", ShapeOf{weights});
   const bool integer_weights = weights.scalar_type() == ScalarType::Long;
   check(
-      integer_weights ? weights.is_cpu() && weights.is_contiguous()
-                      : weights.device() == frames.front().device(),
+      integer_weights
+          ? weights.is_cpu() && weights.is_contiguous()
+          : is_floating(weights.scalar_type()) && weights.device() == frames.front().device(),
       op, ": weights must be contiguous int64 on the CPU or floating on the device of frames");
+  check_memory(op, "weights", weights);
   const bool exact = integer_weights && frames.front().scalar_type() == ScalarType::Byte;
 
   const int64_t batch = clips.size(0);
@@ -200,7 +221,9 @@ inline PoolPlan plan_temporal_pool(
       length = 0;
       centered = integer_weights;
       for (int64_t k = begin; k < end; ++k) {
-        check(frame[k] >= 0, op, ": index[", k, "] = ", frame[k], " is outside of the frames");
+        check(
+            frame[k] >= 0 && frame[k] < finder.frames(), op, ": index[", k, "] = ", frame[k],
+            " is outside of the ", finder.frames(), " frames");
         length = std::max(length, frame[k] + 1);
         if (exact) {
           check(
@@ -241,7 +264,9 @@ inline PoolPlan plan_motion_pool(
   const FrameFinder finder(op, plan.layout);
   int64_t longest = 0;
   for (int64_t b = 0; b < batch; ++b, clip += 2) {
-    check(clip[1] >= 1, op, ": clips[", b, "] must have 1 frame or more, got ", clip[1]);
+    check(
+        1 <= clip[1] && clip[1] <= kMostFrames, op, ": clips[", b, "] must have 1 to ", kMostFrames,
+        " frames, got ", clip[1]);
     plan.clips.push_back(finder.find(b, clip[0], clip[1], 0, clip[1]));
     plan.overlap |= b > 0 && clip[0] >= clip[-2] && clip[0] < clip[-2] + clip[-1];
     longest = std::max(longest, clip[1]);

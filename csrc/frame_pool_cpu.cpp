@@ -18,18 +18,19 @@ int64_t tile_size(int64_t pixels) {
 // The tasks (clip, tile), in an order that suits memory, and what they cost.
 class Tasks {
  public:
-  Tasks(const PoolPlan& plan, int64_t tiles)
+  Tasks(const char* op, const PoolPlan& plan, int64_t tiles)
       : batch_(static_cast<int64_t>(plan.clips.size())), tiles_(tiles), tile_major_(plan.overlap) {
     starts_.push_back(0);
     for (const Clip& clip : plan.clips) {
       // Writing a pixel costs what reading it in some frames does.
-      starts_.push_back(starts_.back() + clip.end - clip.begin + 4);
+      starts_.push_back(checked_sum(op, kWork, starts_.back(), clip.end - clip.begin + 4));
     }
+    cost_ = checked_product(op, kWork, starts_.back(), tiles_);
   }
 
   // In frames times tiles.
   int64_t cost() const {
-    return starts_.back() * tiles_;
+    return cost_;
   }
   int64_t clip(int64_t task) const {
     return tile_major_ ? task % batch_ : task / tiles_;
@@ -53,8 +54,11 @@ class Tasks {
   }
 
  private:
+  static constexpr char kWork[] = "the number of pixels to read";
+
   int64_t batch_;
   int64_t tiles_;
+  int64_t cost_;
   bool tile_major_; // clips that overlap find in the cache what they share
   std::vector<int64_t> starts_;
 };
@@ -63,7 +67,7 @@ class Tasks {
 // tiles of all clips on torch's threads, then stretches the images if asked.
 // make_body() makes one body, with its own memory, for each thread.
 template <typename out_t, typename MakeBody>
-void for_each_tile(const PoolPlan& plan, const MakeBody& make_body) {
+void for_each_tile(const char* op, const PoolPlan& plan, const MakeBody& make_body) {
   const Tiles tiles(plan.layout.shape, tile_size(plan.pixels()));
   const int64_t count = tiles.count();
   const int64_t pixels = plan.pixels();
@@ -71,7 +75,7 @@ void for_each_tile(const PoolPlan& plan, const MakeBody& make_body) {
     return;
   }
   const auto batch = static_cast<int64_t>(plan.clips.size());
-  const Tasks tasks(plan, count);
+  const Tasks tasks(op, plan, count);
   auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
   const bool minmax = plan.normalize == Normalize::kMinmax;
   std::vector<Extremes<out_t>> extremes(minmax ? batch * count : 0);
@@ -119,7 +123,7 @@ void temporal_pool_tiles(const PoolPlan& plan, const int64_t* index, const Tenso
   const bool large = std::any_of(from, from + wide.numel(), [](wide_t weight) {
     return !(std::abs(static_cast<double>(weight)) <= kLargestQuadWeight);
   });
-  for_each_tile<out_t>(plan, [&] {
+  for_each_tile<out_t>("temporal_pool", plan, [&] {
     return [sums = WeightedTile<stored_t, acc_t, out_t>(index, converted.data(), large)](
                const Clip& clip, const Tile& tile, out_t* image, auto& store) mutable {
       sums.run(clip, tile, image, store);
@@ -132,7 +136,7 @@ void motion_pool_tiles(const PoolPlan& plan) {
   using tile_t = std::conditional_t<
       std::is_same_v<stored_t, uint8_t>, ByteMotionTile<acc_t, kRectify>,
       MotionTile<stored_t, acc_t, kRectify>>;
-  for_each_tile<out_t>(plan, [] {
+  for_each_tile<out_t>("motion_pool", plan, [] {
     return
         [sums = tile_t()](const Clip& clip, const Tile& tile, out_t* image, auto& store) mutable {
           sums.run(clip, tile, image, store);
@@ -177,8 +181,8 @@ Tensor motion_pool_cpu(
 } // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(originet, CPU, m) {
-  m.impl("temporal_pool", TORCH_BOX(&temporal_pool_cpu));
-  m.impl("motion_pool", TORCH_BOX(&motion_pool_cpu));
+  m.impl("temporal_pool", ORIGINET_BOX(temporal_pool_cpu));
+  m.impl("motion_pool", ORIGINET_BOX(motion_pool_cpu));
 }
 
 } // namespace originet

@@ -338,8 +338,8 @@ Tensor motion_pool_cuda(
 } // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(originet, CUDA, m) {
-  m.impl("temporal_pool", TORCH_BOX(&temporal_pool_cuda));
-  m.impl("motion_pool", TORCH_BOX(&motion_pool_cuda));
+  m.impl("temporal_pool", ORIGINET_BOX(temporal_pool_cuda));
+  m.impl("motion_pool", ORIGINET_BOX(motion_pool_cuda));
 }
 
 } // namespace originet

@@ -5,10 +5,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "rrelu_math.h" // ORIGINET_HD
 
 namespace originet {
+
+// Of a motion pool's clip and of a sliding window. An expanded tensor has any number of frames in
+// no memory at all, and sums over them would never end.
+constexpr int64_t kMostFrames = std::numeric_limits<int32_t>::max();
 
 // The pixels of a frame, channels among them, in index order: `planes` x `rows`
 // runs of `run` neighbouring elements. A dense frame is one run.

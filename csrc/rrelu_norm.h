@@ -8,7 +8,7 @@
 #include <optional>
 #include <tuple>
 
-#include "common.h"
+#include "arguments.h"
 #include "rrelu_norm_math.h"
 
 namespace originet {
@@ -82,9 +82,12 @@ inline ScalarType arithmetic_dtype(const Tensor& x) {
   return x.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
-inline void check_join(const char* op, const Tensor& a, const Tensor& b) {
+inline void check_join(const char* op, const Tensor& a, const Tensor& b, double eps, double alpha) {
+  check_tensor(op, "a", a);
   check(a.dim() >= 2, op, ": a must be [N, C, ...], got ", ShapeOf{a});
   check_same_kind(op, "b", b, "a", a);
+  check(std::isfinite(eps) && eps >= 0, op, ": eps must be 0 or more and finite, got ", eps);
+  check_alpha(op, alpha);
 }
 
 // A [C] parameter in the arithmetic dtype.
@@ -93,6 +96,7 @@ inline Tensor per_channel(const char* op, const char* name, const Tensor& x, con
       x.dim() == 1 && x.size(0) == a.size(1), op, ": ", name, " must be [", a.size(1),
       "], one value a channel of a, got ", ShapeOf{x});
   check(x.device() == a.device(), op, ": ", name, " and a must be on the same device");
+  check_memory(op, name, x);
   const ScalarType dtype = arithmetic_dtype(a);
   check(
       x.scalar_type() == dtype || x.scalar_type() == a.scalar_type(), op, ": ", name,
@@ -125,7 +129,7 @@ struct RReluNormOps {
       double eps,
       double alpha) {
     const char* op = "rrelu_add_norm_forward";
-    check_join(op, a, b);
+    check_join(op, a, b, eps, alpha);
     check(mean.has_value() == var.has_value(), op, ": mean and var must both be given or neither");
     const Tensor dense = normalisable(a);
     const auto vector = [&] {
@@ -167,10 +171,10 @@ struct RReluNormOps {
       const Tensor& mean,
       const Tensor& rstd,
       bool batch_statistics,
-      double, // eps, which is in rstd
+      double eps, // which is in rstd already
       double alpha) {
     const char* op = "rrelu_add_norm_backward";
-    check_join(op, a, b);
+    check_join(op, a, b, eps, alpha);
     check_same_kind(op, "grad", grad, "a", a);
     const Tensor dense = normalisable(a);
     const auto vector = [&] {
@@ -206,8 +210,8 @@ struct RReluNormOps {
   }
 
   static void register_all(torch::stable::detail::StableLibrary& library) {
-    library.impl("rrelu_add_norm_forward", TORCH_BOX(&RReluNormOps::forward));
-    library.impl("rrelu_add_norm_backward", TORCH_BOX(&RReluNormOps::backward));
+    library.impl("rrelu_add_norm_forward", ORIGINET_BOX(RReluNormOps::forward));
+    library.impl("rrelu_add_norm_backward", ORIGINET_BOX(RReluNormOps::backward));
   }
 };
 

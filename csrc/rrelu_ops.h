@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include "common.h"
+#include "arguments.h"
 #include "rrelu_backend.h"
 
 namespace originet {
@@ -11,6 +11,7 @@ namespace originet {
 template <RReluBackend run>
 struct RReluOps {
   static Tensor forward(const Tensor& x, double alpha) {
+    check_call("rrelu_forward", "x", x, alpha);
     Tensor y = torch::stable::empty_like(x);
     run_over(RReluOp::kForward, {in_layout_of(x, y)}, {y}, alpha);
     return y;
@@ -18,6 +19,7 @@ struct RReluOps {
 
   static Tensor forward_in_place(Tensor x, double alpha) {
     const char* op = "rrelu_forward_";
+    check_call(op, "x", x, alpha);
     check_no_overlap(op, "x", x);
     Tensor dense = torch::stable::empty_like(x);
     if (same_layout(x, dense)) {
@@ -32,6 +34,7 @@ struct RReluOps {
 
   static Tensor backward(const Tensor& grad, const Tensor& x, double alpha) {
     const char* op = "rrelu_backward";
+    check_call(op, "x", x, alpha);
     check_same_kind(op, "grad", grad, "x", x);
     Tensor grad_x = torch::stable::empty_like(x);
     run_over(
@@ -41,6 +44,7 @@ struct RReluOps {
 
   static Tensor add_forward(const Tensor& a, const Tensor& b, double alpha) {
     const char* op = "rrelu_add_forward";
+    check_call(op, "a", a, alpha);
     check_same_kind(op, "b", b, "a", a);
     Tensor y = torch::stable::empty_like(a);
     run_over(RReluOp::kAddForward, {in_layout_of(a, y), in_layout_of(b, y)}, {y}, alpha);
@@ -50,6 +54,7 @@ struct RReluOps {
   static std::tuple<Tensor, Tensor> add_backward(
       const Tensor& grad, const Tensor& a, const Tensor& b, double alpha) {
     const char* op = "rrelu_add_backward";
+    check_call(op, "a", a, alpha);
     check_same_kind(op, "b", b, "a", a);
     check_same_kind(op, "grad", grad, "a", a);
     Tensor grad_a = torch::stable::empty_like(a);
@@ -62,14 +67,19 @@ struct RReluOps {
   }
 
   static void register_all(torch::stable::detail::StableLibrary& library) {
-    library.impl("rrelu_forward", TORCH_BOX(&RReluOps::forward));
-    library.impl("rrelu_forward_", TORCH_BOX(&RReluOps::forward_in_place));
-    library.impl("rrelu_backward", TORCH_BOX(&RReluOps::backward));
-    library.impl("rrelu_add_forward", TORCH_BOX(&RReluOps::add_forward));
-    library.impl("rrelu_add_backward", TORCH_BOX(&RReluOps::add_backward));
+    library.impl("rrelu_forward", ORIGINET_BOX(RReluOps::forward));
+    library.impl("rrelu_forward_", ORIGINET_BOX(RReluOps::forward_in_place));
+    library.impl("rrelu_backward", ORIGINET_BOX(RReluOps::backward));
+    library.impl("rrelu_add_forward", ORIGINET_BOX(RReluOps::add_forward));
+    library.impl("rrelu_add_backward", ORIGINET_BOX(RReluOps::add_backward));
   }
 
  private:
+  static void check_call(const char* op, const char* name, const Tensor& x, double alpha) {
+    check_tensor(op, name, x);
+    check_alpha(op, alpha);
+  }
+
   template <size_t kIn, size_t kOut>
   static void run_over(
       RReluOp op, const Tensor (&in)[kIn], const Tensor (&out)[kOut], double alpha) {

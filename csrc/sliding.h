@@ -42,13 +42,13 @@ inline SlidingPlan plan_sliding_pool(
     const std::string& method,
     const std::string& normalize) {
   const char* op = "sliding_pool";
-  check(
-      frames.dim() >= 2, op, ": frames must be [T, ...] with 2 dimensions or more, got ",
-      ShapeOf{frames});
+  check_frames(op, frames);
   const int64_t length = frames.size(0);
   check(window >= 1, op, ": window must be 1 or more, got ", window);
   check(stride >= 1, op, ": stride must be 1 or more, got ", stride);
-  check(window <= length, op, ": window must be at most ", length, " frames, got ", window);
+  check(
+      window <= std::min(length, kMostFrames), op, ": window must be at most ",
+      std::min(length, kMostFrames), " frames, got ", window);
 
   SlidingPlan plan{};
   if (method == "cumulative") {
@@ -91,7 +91,7 @@ inline SlidingPlan plan_sliding_pool(
     return plan;
   }
   plan.result = torch::stable::new_empty(frames, shape, pooled_dtype(frames));
-  FrameLayout layout = frame_layout({frames});
+  FrameLayout layout = frame_layout(op, {frames});
   plan.source = layout.sources.front();
   plan.shape = layout.shape;
   return plan;

@@ -265,13 +265,16 @@ void slide(const SlidingPlan& plan) {
   const FrameStrides& strides = plan.source.strides;
   auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
   const int64_t pixels = plan.shape.pixels();
+  if (pixels == 0) { // of which there can be any number of images
+    return;
+  }
   const auto bytes = static_cast<int64_t>(
       plan.group * sizeof(part_t) +
       (plan.window + std::min(plan.stride, plan.window)) * sizeof(stored_t));
   const int64_t most = std::clamp(kCache / bytes, kFewestPixels, kMostPixels);
   const Tiles tiles(plan.shape, most);
 
-  const int64_t cost = std::max<int64_t>(1, plan.visits() * std::min(most, pixels));
+  const int64_t cost = plan.visits() * std::min(most, pixels);
   const int64_t grain = std::max<int64_t>(1, kGrain / cost);
   const int64_t items = tiles.count() * plan.groups;
   torch::stable::parallel_for(0, items, grain, [&](int64_t begin, int64_t end) {
@@ -336,7 +339,7 @@ void slide(const SlidingPlan& plan) {
     }
   });
   if (plan.normalize == Normalize::kMinmax) {
-    const int64_t images = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, pixels));
+    const int64_t images = std::max<int64_t>(1, kGrain / pixels);
     torch::stable::parallel_for(0, plan.windows, images, [&](int64_t begin, int64_t end) {
       for (int64_t k = begin; k < end; ++k) {
         out_t* image = result + k * pixels;
@@ -377,7 +380,7 @@ Tensor sliding_pool_cpu(
 } // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(originet, CPU, m) {
-  m.impl("sliding_pool", TORCH_BOX(&sliding_pool_cpu));
+  m.impl("sliding_pool", ORIGINET_BOX(sliding_pool_cpu));
 }
 
 } // namespace originet

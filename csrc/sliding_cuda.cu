@@ -361,7 +361,7 @@ Tensor sliding_pool_cuda(
 } // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(originet, CUDA, m) {
-  m.impl("sliding_pool", TORCH_BOX(&sliding_pool_cuda));
+  m.impl("sliding_pool", ORIGINET_BOX(sliding_pool_cuda));
 }
 
 } // namespace originet

@@ -22,6 +22,8 @@ METHODS = (
 MOTION_METHODS = ("absolute", "rectified")  # those that are not linear
 NORMALIZATIONS = ("none", "clip", "minmax")
 _MOST_CHANNELS = 4  # of a picture: red, green, blue and alpha
+# Of a sum over frames that are not counted one by one, as kMostFrames of csrc/frame_shape.h.
+MOST_FRAMES = 2**31 - 1
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -194,3 +196,5 @@ def check_windows(function: str, frames: Tensor, window: int, stride: int) -> No
         raise ValueError(
             f"{function}: window must be at most the number of frames, {len(frames)}, got {window}"
         )
+    if window > MOST_FRAMES:
+        raise ValueError(f"{function}: window must be at most {MOST_FRAMES}, got {window}")

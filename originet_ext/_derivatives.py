@@ -7,7 +7,7 @@ forward mode, and give tangents of zero there without a word.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch._functorch.autograd_function import enable_single_level_autograd_function
 from torch.autograd import forward_ad
 
-from originet_ext._checks import MOTION_METHODS
+from originet_ext._checks import FLOATING, MOST_FRAMES, MOTION_METHODS
 from originet_ext._decomposition import second_derivative
 from originet_ext._library import ops
 from originet_ext.reference import normalize_images
@@ -34,6 +34,7 @@ _norm_backward = ops.rrelu_add_norm_backward.default
 _temporal = ops.temporal_pool.default
 _motion = ops.motion_pool.default
 _sliding = ops.sliding_pool.default
+_SLIDING_METHODS = ("cumulative", "authors", "rank-simple", *MOTION_METHODS)
 
 
 def _unpack(x: Tensor | None) -> tuple[Any, Tensor | None]:
@@ -235,6 +236,37 @@ def _add_backward_kernel(
 # The normalised join
 
 
+def _check_join(
+    op: str, a: Tensor, alike: Sequence[Tensor], vectors: Sequence[Tensor | None]
+) -> None:
+    """The kernel's own checks, of what torch's ops would take or broadcast."""
+    if a.dtype not in FLOATING:
+        raise RuntimeError(f"{op}: a must be float16, bfloat16, float32 or float64, got {a.dtype}")
+    if a.dim() < 2:
+        raise RuntimeError(f"{op}: a must be [N, C, ...], got {list(a.shape)}")
+    for x in alike:
+        if x.shape != a.shape:
+            raise RuntimeError(
+                f"{op}: all branches must have the shape of a, {list(a.shape)}, got {list(x.shape)}"
+            )
+        if x.dtype != a.dtype:
+            raise RuntimeError(
+                f"{op}: all branches must have the dtype of a, {a.dtype}, got {x.dtype}"
+            )
+    sum_dtype = torch.float64 if a.dtype == torch.float64 else torch.float32
+    for vector in vectors:
+        if vector is not None and vector.shape != a.shape[1:2]:
+            raise RuntimeError(
+                f"{op}: every vector must be [{a.shape[1]}], one value a channel of a, "
+                f"got {list(vector.shape)}"
+            )
+        if vector is not None and vector.dtype not in (a.dtype, sum_dtype):
+            raise RuntimeError(
+                f"{op}: every vector must have the dtype of a, {a.dtype}, or {sum_dtype}, "
+                f"got {vector.dtype}"
+            )
+
+
 class _Join:
     """The join and its derivative in psi's ops and torch's own, differentiable in every direction.
 
@@ -315,6 +347,10 @@ def _differentiable_norm(
     eps: float,
     alpha: float,
 ) -> tuple[Tensor, ...]:
+    op = "rrelu_add_norm_forward"
+    if (given_mean is None) != (given_var is None):
+        raise RuntimeError(f"{op}: mean and var must both be given or neither")
+    _check_join(op, a, (b,), (bias_a, bias_b, weight, bias, given_mean, given_var))
     join = _Join(a, b, bias_a, bias_b, alpha)
     if given_mean is not None and given_var is not None:
         mean, var = given_mean.to(join.dtype), given_var.to(join.dtype)
@@ -347,6 +383,8 @@ def _differentiable_norm_backward(
     eps: float,
     alpha: float,
 ) -> tuple[Tensor, ...]:
+    op = "rrelu_add_norm_backward"
+    _check_join(op, a, (grad, b), (bias_a, bias_b, weight, mean, rstd))
     join = _Join(a, b, bias_a, bias_b, alpha)
     if batch_statistics:  # anew, as functions of a and b
         mean, rstd = join.statistics(eps)
@@ -524,12 +562,33 @@ def _motion_kernel(
     return _run(_MotionPool, keys, clips, total, rectify, *frames)
 
 
+def _check_sliding(frames: Tensor, window: int, stride: int, method: str) -> None:
+    """The kernel's own checks, before anything is computed from these numbers."""
+    op = "sliding_pool"
+    if frames.dim() < 2:
+        raise RuntimeError(
+            f"{op}: frames must be [T, ...] with 2 dimensions or more, got {list(frames.shape)}"
+        )
+    for name, value in (("window", window), ("stride", stride)):
+        if value < 1:
+            raise RuntimeError(f"{op}: {name} must be 1 or more, got {value}")
+    if window > len(frames) or window > MOST_FRAMES:
+        most = min(len(frames), MOST_FRAMES)
+        raise RuntimeError(f"{op}: window must be at most {most} frames, got {window}")
+    if method not in _SLIDING_METHODS:
+        raise RuntimeError(
+            f"{op}: method must be cumulative, authors, rank-simple, absolute or rectified, "
+            f"got {method}"
+        )
+
+
 def _sliding_kernel(
     keys: Any, frames: Tensor, window: int, stride: int, method: str, normalize: str
 ) -> Tensor:
     """Where a derivative may be asked for, every window is a clip of its own."""
     if not _is_differentiated(frames):
         return _below(_sliding, keys, frames, window, stride, method, normalize)
+    _check_sliding(frames, window, stride, method)
     if method not in MOTION_METHODS:
         return overlapping_clips(frames, window, stride, method, normalize)
     windows = (len(frames) - window) // stride + 1

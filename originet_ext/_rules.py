@@ -4,12 +4,13 @@ The same whichever library holds the derivatives (csrc/autograd or _derivatives.
 in Python on both, as the headers of torch's own batching need one that its wheels do not hold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from originet_ext._checks import FLOATING
 from originet_ext._library import ops
 
 # Kept alive, as its registrations end with it.
@@ -17,32 +18,103 @@ _library = torch.library.Library("originet", "IMPL")
 _FUNCTIONALIZE = torch._C.DispatchKeySet(torch._C.DispatchKey.Functionalize)
 
 
-# Shapes of results, for fake and meta tensors.
+# Shapes of results, for fake and meta tensors, once the arguments have passed those of the kernels'
+# checks that need no values: a call with a meta tensor among others comes here too, and must not be
+# given memory that nobody wrote to.
+
+
+def _check_tensor(op: str, name: str, x: Tensor) -> None:
+    torch._check(
+        x.dtype in FLOATING,
+        lambda: f"{op}: {name} must be float16, bfloat16, float32 or float64, got {x.dtype}",
+    )
+
+
+def _check_same_shape(op: str, name: str, x: Tensor, like_name: str, like: Tensor) -> None:
+    def message() -> str:
+        return f"{op}: {name} must have the shape of {like_name}, {like.shape}, got {x.shape}"
+
+    torch._check(x.dim() == like.dim(), message)
+    for size, wanted in zip(x.shape, like.shape, strict=True):
+        torch._check(size == wanted, message)
+
+
+def _check_same_device(op: str, name: str, x: Tensor, like_name: str, like: Tensor) -> None:
+    torch._check(
+        x.device == like.device,
+        lambda: (
+            f"{op}: {name} and {like_name} must be on the same device, got {x.device} and "
+            f"{like.device}"
+        ),
+    )
+
+
+def _check_alike(op: str, **tensors: Tensor) -> None:
+    """Raises unless all tensors are floating and like the first."""
+    (first_name, first), *others = tensors.items()
+    _check_tensor(op, first_name, first)
+    for name, x in others:
+        _check_same_shape(op, name, x, first_name, first)
+        torch._check(
+            x.dtype == first.dtype,
+            lambda name=name, x=x: (
+                f"{op}: {name} must have the dtype of {first_name}, {first.dtype}, got {x.dtype}"
+            ),
+        )
+        _check_same_device(op, name, x, first_name, first)
 
 
 @torch.library.register_fake("originet::rrelu_forward")
 def _(x: Tensor, alpha: float) -> Tensor:
+    _check_alike("rrelu_forward", x=x)
     return torch.empty_like(x)
 
 
 @torch.library.register_fake("originet::rrelu_forward_")
 def _(x: Tensor, alpha: float) -> Tensor:
+    _check_alike("rrelu_forward_", x=x)
     return x
 
 
 @torch.library.register_fake("originet::rrelu_backward")
 def _(grad: Tensor, x: Tensor, alpha: float) -> Tensor:
+    _check_alike("rrelu_backward", x=x, grad=grad)
     return torch.empty_like(x)
 
 
 @torch.library.register_fake("originet::rrelu_add_forward")
 def _(a: Tensor, b: Tensor, alpha: float) -> Tensor:
+    _check_alike("rrelu_add_forward", a=a, b=b)
     return torch.empty_like(a)
 
 
 @torch.library.register_fake("originet::rrelu_add_backward")
 def _(grad: Tensor, a: Tensor, b: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    _check_alike("rrelu_add_backward", a=a, b=b, grad=grad)
     return torch.empty_like(a), torch.empty_like(a)
+
+
+def _check_vectors(op: str, a: Tensor, **vectors: Tensor | None) -> None:
+    """Raises unless a is [N, C, ...] and the vectors are [C], in a's dtype or that of its sums."""
+    torch._check(a.dim() >= 2, lambda: f"{op}: a must be [N, C, ...], got {a.shape}")
+    for name, x in vectors.items():
+        if x is None:
+            continue
+        shape = f"{op}: {name} must be [{a.shape[1]}], one value a channel of a, got {x.shape}"
+        torch._check(x.dim() == 1, lambda shape=shape: shape)
+        torch._check(x.shape[0] == a.shape[1], lambda shape=shape: shape)
+        _check_same_device(op, name, x, "a", a)
+        torch._check(
+            x.dtype in (a.dtype, _sum_dtype(a)),
+            lambda name=name, x=x: (
+                f"{op}: {name} must have the dtype of a, {a.dtype}, or {_sum_dtype(a)}, "
+                f"got {x.dtype}"
+            ),
+        )
+
+
+def _sum_dtype(x: Tensor) -> torch.dtype:
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 def _normalisable(x: Tensor) -> Tensor:
@@ -51,39 +123,166 @@ def _normalisable(x: Tensor) -> Tensor:
 
 
 def _vectors(a: Tensor, count: int) -> tuple[Tensor, ...]:
-    dtype = torch.float64 if a.dtype == torch.float64 else torch.float32
-    return tuple(a.new_empty(a.shape[1], dtype=dtype) for _ in range(count))
+    return tuple(a.new_empty(a.shape[1], dtype=_sum_dtype(a)) for _ in range(count))
 
 
 @torch.library.register_fake("originet::rrelu_add_norm_forward")
-def _(a: Tensor, *_: Any) -> tuple[Tensor, ...]:
+def _(
+    a: Tensor,
+    b: Tensor,
+    bias_a: Tensor | None,
+    bias_b: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    eps: float,
+    alpha: float,
+) -> tuple[Tensor, ...]:
+    op = "rrelu_add_norm_forward"
+    _check_alike(op, a=a, b=b)
+    torch._check(
+        (mean is None) == (var is None), lambda: f"{op}: mean and var must both be given or neither"
+    )
+    vectors = {"bias_a": bias_a, "bias_b": bias_b, "weight": weight, "bias": bias}
+    _check_vectors(op, a, **vectors, mean=mean, var=var)
     return torch.empty_like(_normalisable(a)), *_vectors(a, 3)
 
 
 @torch.library.register_fake("originet::rrelu_add_norm_backward")
-def _(grad: Tensor, a: Tensor, *_: Any) -> tuple[Tensor, ...]:
+def _(
+    grad: Tensor,
+    a: Tensor,
+    b: Tensor,
+    bias_a: Tensor | None,
+    bias_b: Tensor | None,
+    weight: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    *_: Any,
+) -> tuple[Tensor, ...]:
+    op = "rrelu_add_norm_backward"
+    _check_alike(op, a=a, b=b, grad=grad)
+    vectors = {"bias_a": bias_a, "bias_b": bias_b, "weight": weight}
+    _check_vectors(op, a, **vectors, mean=mean, rstd=rstd)
     like = _normalisable(a)
     return torch.empty_like(like), torch.empty_like(like), *_vectors(a, 4)
 
 
+def _check_frames(op: str, frames: Sequence[Tensor]) -> None:
+    torch._check(len(frames) > 0, lambda: f"{op}: frames must be one tensor or more")
+    first = frames[0]
+    for x in frames:
+        torch._check(
+            x.dim() >= 2,
+            lambda x=x: f"{op}: frames must be [T, ...] with 2 dimensions or more, got {x.shape}",
+        )
+        torch._check(
+            x.dtype == torch.uint8 or x.dtype in FLOATING,
+            lambda x=x: f"{op}: frames must be uint8 or floating, got {x.dtype}",
+        )
+
+        def message(x: Tensor = x) -> str:
+            return (
+                f"{op}: all frames must have one shape, dtype and device, got {x.dtype} frames of "
+                f"{x.shape} on {x.device} and {first.dtype} of {first.shape} on {first.device}"
+            )
+
+        torch._check(x.dim() == first.dim(), message)
+        torch._check(x.dtype == first.dtype and x.device == first.device, message)
+        for size, wanted in zip(x.shape[1:], first.shape[1:], strict=True):
+            torch._check(size == wanted, message)
+
+
+def _check_numbers(op: str, name: str, x: Tensor, dims: int, frames: Tensor) -> None:
+    """Raises unless x holds int64 for the host to read, or is meta as the frames are."""
+    torch._check(
+        x.dtype == torch.int64
+        and x.dim() == dims
+        and (x.device.type == "cpu" or (x.device == frames.device and x.is_meta)),
+        lambda: (
+            f"{op}: {name} must be an int64 tensor with {dims} dimensions on the CPU, "
+            f"got {x.dtype} {x.shape} on {x.device}"
+        ),
+    )
+
+
+def _check_clips(op: str, clips: Tensor, columns: int, frames: Tensor) -> None:
+    def message() -> str:
+        return f"{op}: clips must be [B, {columns}] with B >= 1, got {clips.shape}"
+
+    _check_numbers(op, "clips", clips, 2, frames)
+    torch._check(clips.shape[0] >= 1, message)
+    torch._check(clips.shape[1] == columns, message)
+
+
 def _pooled(frames: Tensor, images: int | torch.SymInt) -> Tensor:
-    dtype = torch.float64 if frames.dtype == torch.float64 else torch.float32
-    return frames.new_empty((images, *frames.shape[1:]), dtype=dtype)
+    return frames.new_empty((images, *frames.shape[1:]), dtype=_sum_dtype(frames))
 
 
 @torch.library.register_fake("originet::temporal_pool")
-def _(frames: list[Tensor], clips: Tensor, *_: Any) -> Tensor:
+def _(frames: Sequence[Tensor], clips: Tensor, index: Tensor, weights: Tensor, *_: Any) -> Tensor:
+    op = "temporal_pool"
+    _check_frames(op, frames)
+    _check_clips(op, clips, 3, frames[0])
+    _check_numbers(op, "index", index, 1, frames[0])
+    if weights.dtype == torch.int64:
+        _check_numbers(op, "weights", weights, 1, frames[0])
+    else:
+        _check_tensor(op, "weights", weights)
+        _check_same_device(op, "weights", weights, "frames", frames[0])
+    _check_same_shape(op, "weights", weights, "index", index)
     return _pooled(frames[0], clips.shape[0])
 
 
 @torch.library.register_fake("originet::motion_pool")
-def _(frames: list[Tensor], clips: Tensor, *_: Any) -> Tensor:
+def _(frames: Sequence[Tensor], clips: Tensor, *_: Any) -> Tensor:
+    _check_frames("motion_pool", frames)
+    _check_clips("motion_pool", clips, 2, frames[0])
     return _pooled(frames[0], clips.shape[0])
 
 
 @torch.library.register_fake("originet::sliding_pool")
 def _(frames: Tensor, window: int, stride: int, method: str, normalize: str) -> Tensor:
-    return _pooled(frames, (frames.shape[0] - window) // stride + 1)
+    op = "sliding_pool"
+    _check_frames(op, [frames])
+    torch._check(window >= 1, lambda: f"{op}: window must be 1 or more, got {window}")
+    torch._check(stride >= 1, lambda: f"{op}: stride must be 1 or more, got {stride}")
+    length = frames.shape[0]
+    torch._check(
+        window <= length, lambda: f"{op}: window must be at most {length} frames, got {window}"
+    )
+    return _pooled(frames, (length - window) // stride + 1)
+
+
+# Layouts that no kernel reads. torch's own answer is a list of all its backends.
+
+
+def _refuse(name: str) -> Callable[..., Any]:
+    def refuse(*args: Any) -> Any:
+        tensors = [x for arg in args for x in (arg if isinstance(arg, list | tuple) else (arg,))]
+        kinds = {
+            "quantized" if x.is_quantized else "nested" if x.is_nested else str(x.layout)
+            for x in tensors
+            if isinstance(x, Tensor)
+        } - {str(torch.strided)}
+        raise NotImplementedError(f"{name}: tensors must be dense, got {', '.join(sorted(kinds))}")
+
+    return refuse
+
+
+for _key in (
+    *("SparseCPU", "SparseCUDA", "SparseMeta", "SparseCsrCPU", "SparseCsrCUDA", "SparseCsrMeta"),
+    *("QuantizedCPU", "QuantizedCUDA", "MkldnnCPU"),
+    *("NestedTensorCPU", "NestedTensorCUDA", "NestedTensorMeta"),
+):
+    for _name in (
+        *("rrelu_forward", "rrelu_forward_", "rrelu_backward"),
+        *("rrelu_add_forward", "rrelu_add_backward"),
+        *("rrelu_add_norm_forward", "rrelu_add_norm_backward"),
+        *("temporal_pool", "motion_pool", "sliding_pool"),
+    ):
+        _library.impl(_name, _refuse(_name), _key)
 
 
 # The op that writes, for functional graphs.

@@ -661,8 +661,10 @@ def test_ops_called_directly_never_read_outside():
     pool, motion = torch.ops.originet.temporal_pool, torch.ops.originet.motion_pool
     frames, weights, index = [torch.zeros(3, 2), torch.zeros(2, 2)], torch.ones(2), torch.tensor
     clips = torch.tensor([[0, 0, 2]])
-    with pytest.raises(RuntimeError, match=r"clips\[0\] reads frames 0 to 5, outside of the 5"):
+    with pytest.raises(RuntimeError, match=r"index\[1\] = 5 is outside of the 5 frames"):
         pool(frames, clips, index([0, 5]), weights, 2, "none")
+    with pytest.raises(RuntimeError, match=r"clips\[0\] reads 4 frames from frame 3 on, outside"):
+        pool(frames, torch.tensor([[3, 0, 2]]), index([0, 3]), weights, 2, "none")
     with pytest.raises(RuntimeError, match=r"clips\[0\] begins in frames\[0\] and ends in another"):
         pool(frames, clips, index([0, 3]), weights, 2, "none")
     with pytest.raises(RuntimeError, match=r"index\[0\] = -1 is outside"):
@@ -670,11 +672,11 @@ def test_ops_called_directly_never_read_outside():
     with pytest.raises(RuntimeError, match=r"clips\[0\] has the terms 0 to 3 of 2"):
         pool(frames, torch.tensor([[0, 0, 3]]), index([0, 1]), weights, 3, "none")
     for bad, message in (
-        ([[-1, 2]], "reads frames -1 to 0, outside of the 5 frames"),
-        ([[0, 3], [4, 2]], r"clips\[1\] reads frames 4 to 5, outside"),
+        ([[-1, 2]], "reads 2 frames from frame -1 on, outside of the 5 frames"),
+        ([[0, 3], [4, 2]], r"clips\[1\] reads 2 frames from frame 4 on, outside"),
         ([[2, 2]], r"clips\[0\] begins in frames\[0\] and ends in another tensor"),
-        ([[0, 0]], r"clips\[0\] must have 1 frame or more, got 0"),
-        ([[0, 2**62]], "outside of the 5 frames"),
+        ([[0, 0]], r"clips\[0\] must have 1 to 2147483647 frames, got 0"),
+        ([[0, 2**31 - 1]], "outside of the 5 frames"),
     ):
         with pytest.raises(RuntimeError, match=message):
             motion(frames, torch.tensor(bad), sum(n for _, n in bad), False, "none")

@@ -21,12 +21,9 @@ const Tensor* plain(PyObject* object) {
     return nullptr;
   }
   const Tensor& tensor = THPVariable_Unpack(object);
-  const auto dtype = tensor.scalar_type();
-  const bool supported =
-      dtype == at::kFloat || dtype == at::kDouble || dtype == at::kHalf || dtype == at::kBFloat16;
   const bool strided = tensor.layout() == at::kStrided && !tensor.is_nested() &&
                        !tensor.unsafeGetTensorImpl()->has_symbolic_sizes_strides();
-  return supported && strided ? &tensor : nullptr;
+  return is_supported(tensor.scalar_type()) && strided ? &tensor : nullptr;
 }
 
 // Whether a finite number could be had.

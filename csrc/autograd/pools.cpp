@@ -12,6 +12,9 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <c10/util/safe_numerics.h>
+
+#include "../frame_shape.h"
 #include "node.h"
 
 namespace originet::autograd {
@@ -350,18 +353,32 @@ Tensor sliding_pool(
     static const auto op = find_op<SlidingSignature>("originet::sliding_pool");
     return call_below(op, keys, frames, window, stride, method, normalize);
   }
+  TORCH_CHECK(
+      frames.dim() >= 2, "sliding_pool: frames must be [T, ...] with 2 dimensions or more, got ",
+      frames.sym_sizes());
+  TORCH_CHECK(window >= 1, "sliding_pool: window must be 1 or more, got ", window);
+  TORCH_CHECK(stride >= 1, "sliding_pool: stride must be 1 or more, got ", stride);
+  TORCH_CHECK(
+      window <= kMostFrames && frames.sym_size(0) >= window,
+      "sliding_pool: window must be at most ", frames.sym_size(0).min(kMostFrames), " frames, got ",
+      window);
   const auto on_host = at::TensorOptions().dtype(at::kLong).device(at::kCPU);
   const c10::SymInt windows = (frames.sym_size(0) - window) / stride + 1;
+  int64_t total = 0;
+  TORCH_CHECK(
+      windows.is_symbolic() || !c10::mul_overflows(windows.expect_int(), window, &total),
+      "sliding_pool: the length of all windows does not fit in 64 bits");
+  const c10::SymInt all = windows.is_symbolic() ? windows * window : c10::SymInt(total);
   const Tensor starts = at::arange(at::Scalar(windows), on_host) * stride;
   const Tensor length = at::full_like(starts, window);
   if (method == "absolute" || method == "rectified") {
     return motion_op().call(
-        frames, at::stack({starts, length}, 1), windows * window, method == "rectified", normalize);
+        frames, at::stack({starts, length}, 1), all, method == "rectified", normalize);
   }
   const Tensor clips = at::stack({starts, at::zeros_like(starts), length}, 1);
   return temporal_op().call(
-      frames, clips, at::arange(window, on_host), window_weights(method, window, on_host),
-      windows * window, normalize);
+      frames, clips, at::arange(window, on_host), window_weights(method, window, on_host), all,
+      normalize);
 }
 
 TORCH_LIBRARY_IMPL(originet, Autograd, m) {

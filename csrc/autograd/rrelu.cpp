@@ -18,7 +18,7 @@ using AddBackwardSignature =
 Tensor run_forward(DispatchKeySet keys, const Tensor& x, double alpha) {
   static const auto op = find_op<Tensor(const Tensor&, double)>("originet::rrelu_forward");
   const at::AutoDispatchBelowADInplaceOrView below;
-  if (!is_direct(keys, x)) {
+  if (!is_direct(keys, alpha, x)) {
     return op.redispatch(keys & c10::after_autograd_keyset, x, alpha);
   }
   Tensor y = at::empty_like(x);
@@ -30,7 +30,7 @@ Tensor run_backward(DispatchKeySet keys, const Tensor& grad, const Tensor& x, do
   static const auto op =
       find_op<Tensor(const Tensor&, const Tensor&, double)>("originet::rrelu_backward");
   const at::AutoDispatchBelowADInplaceOrView below;
-  if (!is_direct(keys, x, grad)) {
+  if (!is_direct(keys, alpha, x, grad)) {
     return op.redispatch(keys & c10::after_autograd_keyset, grad, x, alpha);
   }
   Tensor y = at::empty_like(x);
@@ -42,7 +42,7 @@ Tensor run_add_forward(DispatchKeySet keys, const Tensor& a, const Tensor& b, do
   static const auto op =
       find_op<Tensor(const Tensor&, const Tensor&, double)>("originet::rrelu_add_forward");
   const at::AutoDispatchBelowADInplaceOrView below;
-  if (!is_direct(keys, a, b)) {
+  if (!is_direct(keys, alpha, a, b)) {
     return op.redispatch(keys & c10::after_autograd_keyset, a, b, alpha);
   }
   Tensor y = at::empty_like(a);
@@ -54,7 +54,7 @@ std::tuple<Tensor, Tensor> run_add_backward(
     DispatchKeySet keys, const Tensor& grad, const Tensor& a, const Tensor& b, double alpha) {
   static const auto op = find_op<AddBackwardSignature>("originet::rrelu_add_backward");
   const at::AutoDispatchBelowADInplaceOrView below;
-  if (!is_direct(keys, a, b, grad)) {
+  if (!is_direct(keys, alpha, a, b, grad)) {
     return op.redispatch(keys & c10::after_autograd_keyset, grad, a, b, alpha);
   }
   Tensor grad_a = at::empty_like(a), grad_b = at::empty_like(a);
@@ -259,7 +259,7 @@ Tensor& count_change(DispatchKeySet keys, Tensor& x, double alpha) {
       "clone it");
   {
     const at::AutoDispatchBelowADInplaceOrView guard;
-    if (is_direct(keys, x)) {
+    if (is_direct(keys, alpha, x)) {
       run_directly<1, 1>(RReluOp::kForward, {&x}, {&x}, alpha);
     } else {
       op.redispatch(keys & c10::after_ADInplaceOrView_keyset, x, alpha);

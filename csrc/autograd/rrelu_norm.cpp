@@ -1,9 +1,11 @@
 // Autograd kernels of the normalised join, y = BN(psi(a + bias_a) + psi(b + bias_b)).
 #include <array>
+#include <initializer_list>
 
 #include <ATen/ops/var_mean.h>
 
 #include "rrelu.h"
+#include "rrelu_direct.h"
 
 namespace originet::autograd {
 namespace {
@@ -41,6 +43,37 @@ const auto& forward_op() {
 const auto& backward_op() {
   static const auto op = find_op<BackwardSignature>("originet::rrelu_add_norm_backward");
   return op;
+}
+
+// The kernel's own checks, of what torch's ops would take or broadcast.
+void check_join(
+    const char* op,
+    const Tensor& a,
+    std::initializer_list<Tensor> alike, // those that have a's shape
+    std::initializer_list<OptionalTensor> vectors) {
+  TORCH_CHECK(
+      is_supported(a.scalar_type()), op, ": a must be float16, bfloat16, float32 or float64, got ",
+      a.scalar_type());
+  TORCH_CHECK(a.dim() >= 2, op, ": a must be [N, C, ...], got ", a.sym_sizes());
+  for (const Tensor& x : alike) {
+    TORCH_CHECK(
+        x.sym_sizes().equals(a.sym_sizes()), op, ": all branches must have the shape of a, ",
+        a.sym_sizes(), ", got ", x.sym_sizes());
+    TORCH_CHECK(
+        x.scalar_type() == a.scalar_type(), op, ": all branches must have the dtype of a, ",
+        a.scalar_type(), ", got ", x.scalar_type());
+  }
+  const auto sum_dtype = a.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  for (const OptionalTensor& vector : vectors) {
+    TORCH_CHECK(
+        !vector || (vector->dim() == 1 && vector->sym_size(0) == a.sym_size(1)), op,
+        ": every vector must be [", a.sym_size(1), "], one value a channel of a, got ",
+        vector->sym_sizes());
+    TORCH_CHECK(
+        !vector || vector->scalar_type() == a.scalar_type() || vector->scalar_type() == sum_dtype,
+        op, ": every vector must have the dtype of a, ", a.scalar_type(), ", or ", sum_dtype,
+        ", got ", vector->scalar_type());
+  }
 }
 
 // The join and its derivative in psi's ops and torch's own, so that both can be differentiated
@@ -121,6 +154,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> differentiable_forward(
     const OptionalTensor& given_var,
     double eps,
     double alpha) {
+  const char* op = "rrelu_add_norm_forward";
+  check_join(op, a, {b}, {bias_a, bias_b, weight, bias, given_mean, given_var});
+  TORCH_CHECK(
+      given_mean.has_value() == given_var.has_value(), op,
+      ": mean and var must both be given or neither");
   const Join join(a, b, bias_a, bias_b, alpha);
   Tensor mean, var, reported;
   if (given_mean) {
@@ -149,6 +187,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> differentiable_backwa
     bool batch_statistics,
     double eps,
     double alpha) {
+  const char* op = "rrelu_add_norm_backward";
+  check_join(op, a, {grad, b}, {bias_a, bias_b, weight, mean, rstd});
   const Join join(a, b, bias_a, bias_b, alpha);
   if (batch_statistics) { // anew, as functions of a and b
     Tensor var;
