@@ -26,6 +26,9 @@ constexpr int64_t kTile = 1024; // pixels; at most 24 KB of sums
 constexpr int64_t kBytesFlush = 257;
 constexpr int64_t kSumsFlush = 22;
 
+// Of a stream, and frames before it: float64 counts them exactly, and no sum of theirs wraps.
+constexpr int64_t kMostStream = int64_t(1) << 53;
+
 // Frames added in one sweep over float64 sums, to load and store those less.
 constexpr int kSweep = 4;
 
@@ -53,6 +56,11 @@ ORIGINET_MULTIVERSION void add_frame(
   }
 }
 
+// Integers of more frames than Python lets a stream have would wrap, which only unsigned ones may.
+ORIGINET_HD int64_t plus(int64_t a, uint64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + b);
+}
+
 // Continues `total` and `total_prefix` with the sums of the `count` frames after.
 ORIGINET_MULTIVERSION void append_sums(
     const uint16_t* sum,
@@ -63,8 +71,9 @@ ORIGINET_MULTIVERSION void append_sums(
     int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    total_prefix[i] += count * total[i] + prefix[i];
-    total[i] += sum[i];
+    const auto before = static_cast<uint64_t>(total[i]);
+    total_prefix[i] = plus(total_prefix[i], static_cast<uint64_t>(count) * before + prefix[i]);
+    total[i] = plus(total[i], sum[i]);
   }
 }
 
@@ -132,14 +141,14 @@ ORIGINET_MULTIVERSION void add_deviations(
     const uint16_t* sum, int64_t count, const uint8_t* pivot, int64_t* total, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    total[i] += sum[i] - count * pivot[i];
+    total[i] = plus(total[i], static_cast<uint64_t>(sum[i] - count * pivot[i]));
   }
 }
 
 ORIGINET_MULTIVERSION void add_widened(const uint16_t* from, int64_t* to, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    to[i] += from[i];
+    to[i] = plus(to[i], from[i]);
   }
 }
 
@@ -243,7 +252,16 @@ void require(bool condition, const char* message) {
 
 template <typename T>
 bool holds(const py::array& array) {
-  return py::isinstance<py::array_t<T, py::array::c_style>>(array);
+  return py::isinstance<py::array_t<T, py::array::c_style>>(array) &&
+         (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+}
+
+// Whether two dense arrays have memory in common.
+bool overlap(const py::array& a, const py::array& b) {
+  const auto begin = [](const py::array& array) {
+    return reinterpret_cast<uintptr_t>(array.data());
+  };
+  return begin(a) < begin(b) + b.nbytes() && begin(b) < begin(a) + a.nbytes();
 }
 
 template <typename stored_t>
@@ -269,12 +287,13 @@ void check_arrays(
       frames.ndim() >= 1 && frames.shape(0) >= 1 && sums.ndim() >= 1,
       "frames and sums must be [rows, ...]");
   require(
-      0 <= begin && begin <= end && end - begin <= frames.shape(0) - history,
+      0 <= begin && begin <= end && end <= kMostStream && end - begin <= frames.shape(0) - history,
       "begin and end must name frames of the ring");
   require(
       sums.shape(0) >= least && sums.shape(0) <= most &&
           sums.size() / sums.shape(0) == frames.size() / frames.shape(0),
       "sums must be [S, ...] like a frame");
+  require(!overlap(frames, sums), "frames and sums must not share memory");
 }
 
 // sums: int64 [2, ...] for uint8 frames, or float64 [2, ...] or [3, ...]:
@@ -282,6 +301,7 @@ void check_arrays(
 void accumulate_sums(
     const py::array& frames, int64_t begin, int64_t end, int64_t start, py::array& sums) {
   check_arrays(frames, begin, end, 0, sums, 2, 3);
+  require(0 <= start && start <= kMostStream, "start must be 0 to 2^53");
   void* out = sums.mutable_data();
   if (holds<int64_t>(sums)) {
     require(
@@ -341,8 +361,10 @@ void accumulate_frames(
   check_arrays(frames, begin, end, 0, sums, 1, 1);
   require(
       first.dtype().equal(frames.dtype()) && (first.flags() & py::array::c_style) != 0 &&
+          (first.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0 &&
           first.size() == frames.size() / frames.shape(0),
       "first must be dense and like a frame");
+  require(!overlap(first, sums), "first and sums must not share memory");
   dispatch_single(
       frames, sums, [&]<typename stored_t, typename sum_t>(const Ring<stored_t>& ring, sum_t* out) {
         sum_frames<stored_t, sum_t>(

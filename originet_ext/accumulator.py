@@ -1,5 +1,6 @@
 """Active images of streams: frame by frame, in constant memory."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ Array = NDArray[Any]
 
 _NAME = "ActiveImageAccumulator"
 _DTYPES = tuple(map(np.dtype, ("uint8", "float32", "float64")))
+# Of a stream, with those before its start: float64 counts them exactly, and int64 holds 4 * 255 of
+# each.
+MAX_FRAMES = 2**53
 # 255 n (n + 1), the largest sum of the weighted methods over uint8 frames, fits in int64.
 MAX_WEIGHTED_FRAMES = 190_000_000
 # How many bytes a pixel wait to be summed together: 16 frames of uint8.
@@ -88,7 +92,7 @@ class ActiveImageAccumulator:
         check_method(_NAME, method, normalize)
         if isinstance(start, bool) or not isinstance(start, int | np.integer):
             raise TypeError(f"{_NAME}: start must be an integer, got {type(start).__name__}")
-        if not 0 <= start < 2**53:
+        if not 0 <= start < MAX_FRAMES:
             raise ValueError(f"{_NAME}: start must be 0 or more and below 2^53, got {start}")
         self._method, self._normalize, self._start = method, normalize, int(start)
         self._count = 0
@@ -130,8 +134,8 @@ class ActiveImageAccumulator:
         Raises:
             TypeError: the frame is no array, or its dtype is none of these or changes.
             ValueError: its shape is none of these or changes, or `authors` or `rank-simple` have
-                seen 190,000,000 frames of uint8, beyond which int64 could overflow. The state is
-                as before.
+                seen 190,000,000 frames of uint8, beyond which int64 could overflow, or the stream
+                2^53 frames with those before `start`. The state is as before.
         """
         self._check_frame(frame)
         self._check_count(self._count + 1, frame.dtype)
@@ -238,17 +242,53 @@ class ActiveImageAccumulator:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._method, self._normalize = state["method"], state["normalize"]
-        self._start = state["start"]
-        self.reset()
-        if state["count"] == 0:
-            return
-        self._allocate(state["shape"], np.dtype(state["dtype"]))
+        """Takes a state that `__getstate__` gave; a pickle may hold anything.
+
+        Raises:
+            TypeError: a part of the state is of a wrong type or dtype.
+            ValueError: its parts do not fit together, or no stream could have left them. What was
+                there before stays.
+        """
+        if not isinstance(state, dict) or not {"method", "normalize", "start", "count"} <= {*state}:
+            raise TypeError(f"{_NAME}: the state is not one of an accumulator")
+        method, start, count = state["method"], state["start"], state["count"]
+        # Checks all three, for what a new one may have.
+        new = ActiveImageAccumulator(method, state["normalize"], start=start)
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"{_NAME}: the count must be an int, got {type(count).__name__}")
+        if count < 0:
+            raise ValueError(f"{_NAME}: the count must be 0 or more, got {count}")
+        if count > 0:
+            new._set_arrays(count, state)
+        self.__dict__.update(new.__dict__)
+
+    def _set_arrays(self, count: int, state: dict[str, Any]) -> None:
+        """Takes the frames and sums of a state, after `count` frames."""
+        shape, dtype = state.get("shape"), state.get("dtype")
+        if dtype not in [known.str for known in _DTYPES]:
+            raise TypeError(f"{_NAME}: the frames must be uint8, float32 or float64, got {dtype!r}")
+        dtype = np.dtype(dtype)
+        if not (
+            isinstance(shape, tuple)
+            and len(shape) in (2, 3)
+            and all(isinstance(size, int) and size > 0 for size in shape)
+        ):
+            raise ValueError(f"{_NAME}: frames must be [H, W] or [H, W, C], got {shape!r}")
+        self._check_count(count, dtype)
+        number = _SUMS[self._method]
+        ends = _array(state, "ends", (min(count, 2) * (self._method in _ENDS), *shape), dtype)
+        first = _array(state, "first", shape, dtype) if self._method in _ENDS else None
+        sums = None
+        if number:
+            sums = _array(state, "sums", (number, *shape), _sum_dtype(number, dtype))
+            if sums.dtype == np.int64:
+                _check_sums(sums, count, signed=self._method == "cumulative")
+        # Not before the arrays, which are as large as the shape says.
+        self._allocate(shape, dtype)
         assert self._ring is not None
-        self._first, self._sums = state["first"], state["sums"]
-        self._count = state["count"]
+        self._first, self._sums, self._count = first, sums, count
         self._summed = self._count - (self._method in _LAGGING)
-        for back, frame in enumerate(reversed(state["ends"]), start=1):
+        for back, frame in enumerate(reversed(ends), start=1):
             self._ring[(self._count - back) % len(self._ring)] = frame
 
     def __repr__(self) -> str:
@@ -284,6 +324,10 @@ class ActiveImageAccumulator:
             )
 
     def _check_count(self, count: int, dtype: np.dtype[Any]) -> None:
+        if self._start + count > MAX_FRAMES:
+            raise ValueError(
+                f"{_NAME}: a stream has at most 2^53 frames, got {self._start} and {count} more"
+            )
         if count > MAX_WEIGHTED_FRAMES and _SUMS[self._method] == 2 and dtype == np.uint8:
             raise ValueError(
                 f"{_NAME}: {self._method!r} takes at most {MAX_WEIGHTED_FRAMES} frames of uint8, "
@@ -295,9 +339,7 @@ class ActiveImageAccumulator:
         rows = 1 + (_PENDING_BYTES // dtype.itemsize if number else 1)
         ring = np.empty((rows, *shape), dtype)
         if number:
-            # uint8 is summed in integers, but for S(k) / k
-            wide = np.int64 if dtype == np.uint8 and number < 3 else np.float64
-            self._sums = np.zeros((number, *shape), wide)
+            self._sums = np.zeros((number, *shape), _sum_dtype(number, dtype))
         self._ring = ring
 
     def _sum(self) -> None:
@@ -406,12 +448,38 @@ class ActiveImageAccumulator:
 
 
 def _harmonic(start: int, count: int) -> float:
-    """The sum of 1 / k for k = start + 1 .. start + count, in pieces that fit in the cache."""
-    piece = 1 << 16
-    return sum(
-        float((1 / np.arange(k, min(k + piece, start + count + 1), dtype=np.float64)).sum())
-        for k in range(start + 1, start + count + 1, piece)
-    )
+    """The sum of 1 / k for k = start + 1 .. start + count, in a time that is bounded."""
+    end = start + count
+    first = min(max(start, 1 << 16), end)  # terms up to here are added up
+    total = float((1 / np.arange(start + 1, first + 1, dtype=np.float64)).sum())
+    if end > first:
+        # H(n) = ln n + g + 1 / (2 n) - 1 / (12 n^2) + ...; what follows is below 2^-70 here.
+        total += math.log1p((end - first) / first) + (1 / end - 1 / first) / 2
+        total -= (1 / end**2 - 1 / first**2) / 12
+    return total
+
+
+def _sum_dtype(number: int, dtype: np.dtype[Any]) -> type:
+    """Of `number` sums over frames: uint8 is summed in integers, but for S(k) / k."""
+    return np.int64 if dtype == np.uint8 and number < 3 else np.float64
+
+
+def _array(state: dict[str, Any], name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array of a state, to be written to; a copy if it is not that already."""
+    array = state.get(name)
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{_NAME}: {name} must be an array of {np.dtype(dtype)}, got {got}")
+    if array.shape != shape:
+        raise ValueError(f"{_NAME}: {name} must be {list(shape)}, got {list(array.shape)}")
+    return np.require(array, dtype, ["C", "A", "W", "E"])
+
+
+def _check_sums(sums: Array, count: int, signed: bool) -> None:
+    """Raises unless integer sums are within what so many frames of uint8 can add up to."""
+    for array, most in zip(sums, (255 * count, 255 * count * (count + 1) // 2), strict=False):
+        if array.min() < (-most if signed else 0) or array.max() > most:
+            raise ValueError(f"{_NAME}: no {count} frames of uint8 have the sums of this state")
 
 
 def _describe(frame: Array) -> str:
