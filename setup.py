@@ -195,13 +195,21 @@ class NinjaBuildExt(build_ext):
         # pybind11 first: torch's include folder holds a copy that refuses the stable ABI.
         system = [pybind11.get_include(), torch_dir / "include", sysconfig.get_path("include")]
         includes = [f"-isystem {shlex.quote(str(path))}" for path in system]
+        # What __FILE__ puts into error messages says nothing of this machine. The last that fits
+        # counts.
+        places = [(ROOT, "originet"), (build_dir, "build")]
+        places += zip(system, ("pybind11", "torch", "python"), strict=True)
+        prefixes = [shlex.quote(f"-fmacro-prefix-map={path}={name}") for path, name in places]
         debug = ["-g"] if self.debug else []
         extra = os.environ.get("CXXFLAGS", "").split()
         writer.variable("cxx", os.environ.get("CXX", "g++"))
         writer.variable("common", ["-std=c++20", *includes, f"-I{shlex.quote(str(build_dir))}"])
         writer.variable("stable", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}")
+        writer.variable("prefixes", prefixes)
+        writer.variable("nvccprefixes", [f"-Xcompiler {prefix}" for prefix in prefixes])
         writer.variable(
-            "cxxflags", [*WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, "$common", *extra]
+            "cxxflags",
+            [*WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, "$prefixes", "$common", *extra],
         )
         writer.variable("optimise", OPTIMISE)
         writer.variable("libraries", f"-L{shlex.quote(str(torch_dir / 'lib'))}")
@@ -232,6 +240,7 @@ class NinjaBuildExt(build_ext):
                     "-Xcompiler -fPIC,-fvisibility=hidden,-Wall",
                     "-ccbin $cxx",
                     *gencode,
+                    "$nvccprefixes",
                     "$common",
                 ],
             )

@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
+import torch
 
 import originet_ext
 from originet_ext import build_info
@@ -50,6 +52,19 @@ def test_build_info_says_what_was_built():
     assert re.match(r"2\.\d+\.\d+", info["torch_headers"])
     assert info["version"] == importlib.metadata.version("originet")
     assert info["cpu_dispatch_level"]
+
+
+def test_libraries_say_nothing_of_where_they_were_built():
+    # As __FILE__ in messages would. Debuggers have to know, so debug builds may.
+    libraries = [*LIBRARY.parent.glob("_C.*"), *LIBRARY.parent.glob("_autograd_cpp.*")]
+    assert LIBRARY in libraries
+    headers = Path(torch.__file__).parent / "include"
+    for library in libraries:
+        code = library.read_bytes()
+        if b".debug_info" in code:
+            pytest.skip("a debug build")
+        for place in (ROOT, headers, sysconfig.get_path("include")):
+            assert str(place).encode() not in code, (library.name, place)
 
 
 @needs_binutils
