@@ -156,6 +156,7 @@ def test_mistakes_in_a_model_keep_their_type(tmp_path):
 def test_values_out_of_range_are_refused():
     for make, text in (
         (lambda: Serial(threads=0), "threads must be at least 1, got 0"),
+        (lambda: Serial(threads=10**5), "threads must be at most 1024, got 100000"),
         (lambda: Processes(workers=-1), "workers must be at least 1, got -1"),
         (lambda: Processes(threads=0), "threads must be at least 1, got 0"),
         (lambda: Ray(cpus_per_task=0), "cpus_per_task must be at least 1, got 0"),

@@ -66,7 +66,7 @@ def test_config_survives_json_exactly() -> None:
 def test_config_takes_numpys_numbers() -> None:
     config = Config(epochs=np.int64(3), learning_rate=np.float32(0.5), seeds=np.arange(2))
     same = Config(epochs=3, learning_rate=0.5, seeds=(0, 1))
-    assert Config(seeds=[np.int64(0), 2**63]).seeds == (0, 2**63)  # no array's common type
+    assert Config(seeds=[np.uint64(0), 2**63 - 1]).seeds == (0, 2**63 - 1)  # no array's type
     assert config == same and hash(config) == hash(same)
     assert json.dumps(config.to_dict()) == json.dumps(same.to_dict())
     assert {type(seed) for seed in config.seeds} == {int}  # they are written with every fold
@@ -83,6 +83,21 @@ def test_config_takes_numpys_numbers() -> None:
         ("seeds", 3, "seeds must be a tuple or list of numbers, got 3"),
         ("rotations", "30", "rotations must be a tuple or list of numbers, got '30'"),
         ("batch_size", 2, "batch_size must be at least 3, got 2"),
+        ("epochs", 10**12, "epochs must be at most 1,000,000, got 1000000000000"),
+        ("epochs", True, "epochs must be a whole number, got True"),
+        ("batch_size", 10**6 + 1, "batch_size must be at most 1,000,000, got 1000001"),
+        ("image_size", 4097, "image_size must be at most 4,096, got 4097"),
+        ("seeds", range(1001), "seeds must be at most 1,000, got 1001"),
+        ("seeds", (2**63,), "seeds must be at most 9223372036854775807, got 9223372036854775808"),
+        ("rotations", (0.5,), "rotations must be whole numbers, got 0.5"),
+        ("learning_rate", "x", "learning_rate must be a number, got 'x'"),
+        ("learning_rate", 10**400, "learning_rate must be positive and finite"),
+        ("weight_decay", [0], "weight_decay must be a number, got 0"),
+        ("validation_fraction", None, "validation_fraction must be a number, got None"),
+        ("equalize", 1, "equalize must be true or false, got 1"),
+        ("crop_face", "no", "crop_face must be true or false, got 'no'"),
+        ("clips_file_sha256", "../x", "clips_file_sha256 must be none or 64 hexadecimal digits"),
+        ("precision", ["float32"], "precision must be one of"),
         ("learning_rate", 0.0, "learning_rate must be positive and finite, got 0.0"),
         ("learning_rate", float("nan"), "learning_rate must be positive and finite, got nan"),
         ("weight_decay", -1.0, "weight_decay must be at least 0"),

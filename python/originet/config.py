@@ -1,7 +1,8 @@
 """The settings of training: everything that determines a result besides the clips."""
 
 import dataclasses
-import math
+import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,14 @@ SAMPLINGS = ("shuffled", "balanced")
 SELECTIONS = ("validation", "last")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
+# More of them are a slip of the keyboard or a damaged file, and would fill memory before they end.
+MOST_EPOCHS = 1_000_000
+MOST_IN_BATCH = 1_000_000
+MOST_PIXELS = 4096
+MOST_SEEDS = 1000
+LAST_SEED = 2**63 - 1
+LARGEST = sys.float_info.max
+
 
 @dataclass(frozen=True)
 class Config:
@@ -27,19 +36,19 @@ class Config:
     epochs are not published: the values here are declared defaults of this package.
 
     Raises:
-        InputError: If a value is outside its range.
+        InputError: If a value is of another type or outside its range.
     """
 
     epochs: int = 20
-    """Passes over the augmented training images."""
+    """Passes over the augmented training images, 1 to 1,000,000."""
     batch_size: int = 32
-    """Images a step, at least 3; batches of an epoch differ in size by one image at most."""
+    """Images a step, 3 to 1,000,000; batches of an epoch differ in size by one image at most."""
     learning_rate: float = 1e-3
     """Adam's step size at the start; it falls along a half cosine to 0 at the last step."""
     weight_decay: float = 1e-4
     """L2 penalty as Adam applies it."""
     rotations: tuple[int, ...] = ROTATIONS
-    """Angles of the augmentation in degrees; (0,) for none."""
+    """Angles of the augmentation in whole degrees, -180 to 180, all different; (0,) for none."""
     equalize: bool = True
     """Add a histogram-equalised copy of every training image."""
     validation_fraction: float = 0.2
@@ -48,14 +57,14 @@ class Config:
     select: str = "validation"
     """Weights to keep: "validation" for the best validation epoch, "last" for a fixed budget."""
     seeds: tuple[int, ...] = (0,)
-    """One whole leave-one-subject-out run for each."""
+    """One whole leave-one-subject-out run for each; at most 1,000 different ones, 0 to 2^63 - 1."""
     precision: str = "float32"
     """Arithmetic of the training steps: "float32"; "tf32", in which a GPU multiplies with 10 bits
     of mantissa; "bfloat16" by autocast. Weights and predictions are float32 all the same."""
     method: str = "cumulative"
     """How clips become active images, one of `originet_ext.METHODS`."""
     image_size: int = 128
-    """Height and width of the images in pixels, at least 16."""
+    """Height and width of the images in pixels, 16 to 4096."""
     crop_face: bool = False
     """Detect and crop the face before the active image is made."""
     variant: str = "paper"
@@ -78,21 +87,35 @@ class Config:
         """Checks every value."""
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
-        for name in ("epochs", "batch_size", "image_size"):
+        for name, least, most in (
+            ("epochs", 1, MOST_EPOCHS),
+            # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
+            ("batch_size", 3, MOST_IN_BATCH),
+            ("image_size", 16, MOST_PIXELS),
+        ):
             value = getattr(self, name)
-            _require(isinstance(value, int), name, "a whole number", value)
+            _require(_is_whole(value), name, "a whole number", value)
+            _require(value >= least, name, f"at least {least}", value)
+            _require(value <= most, name, f"at most {most:,}", value)
+        for name in ("learning_rate", "weight_decay", "validation_fraction"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            _require(number, name, "a number", value)
+        for name in ("equalize", "crop_face"):
+            value = getattr(self, name)
+            _require(isinstance(value, bool), name, "true or false", value)
         for name in ("rotations", "seeds"):
             value = getattr(self, name)
             _require(isinstance(value, tuple), name, "a tuple or list of numbers", value)
-        whole = all(isinstance(seed, int) for seed in self.seeds)
-        _require(whole, "seeds", "whole numbers", self.seeds)
+            _require(all(map(_is_whole, value)), name, "whole numbers", value)
+            _require(len(set(value)) == len(value), name, "all different", value)
+        clips, digits = self.clips_file_sha256, r"[0-9a-f]{64}"
+        sound = clips is None or (isinstance(clips, str) and re.fullmatch(digits, clips))
+        _require(bool(sound), "clips_file_sha256", "none or 64 hexadecimal digits", clips)
         _require(self.protocol in PROTOCOLS, "protocol", _one_of(PROTOCOLS), self.protocol)
-        _require(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
-        _require(self.batch_size >= 3, "batch_size", "at least 3", self.batch_size)
         rate, decay, fraction = self.learning_rate, self.weight_decay, self.validation_fraction
-        _require(0 < rate < math.inf, "learning_rate", "positive and finite", rate)
-        _require(0 <= decay < math.inf, "weight_decay", "at least 0 and finite", decay)
+        _require(0 < rate <= LARGEST, "learning_rate", "positive and finite", rate)
+        _require(0 <= decay <= LARGEST, "weight_decay", "at least 0 and finite", decay)
         _require(0 <= fraction < 1, "validation_fraction", "in [0, 1)", fraction)
         _require(self.select in SELECTIONS, "select", _one_of(SELECTIONS), self.select)
         _require(
@@ -113,18 +136,18 @@ class Config:
         angles = self.rotations
         _require(len(angles) > 0, "rotations", "at least one angle", angles)
         _require(all(-180 <= a <= 180 for a in angles), "rotations", "in -180..180", angles)
-        _require(len(set(angles)) == len(angles), "rotations", "all different", angles)
         if self.protocol == "paper":  # otherwise it would be called leaky and not be so
             several = len(angles) > 1 or self.equalize
             _require(several, "rotations", 'several, or equalize on, with protocol="paper"', angles)
             _require(fraction > 0, "validation_fraction", 'above 0 with protocol="paper"', fraction)
         precision = self.precision
         _require(precision in PRECISIONS, "precision", _one_of(PRECISIONS), precision)
-        _require(len(self.seeds) > 0, "seeds", "at least one", self.seeds)
-        _require(all(s >= 0 for s in self.seeds), "seeds", "at least 0", self.seeds)
-        _require(len(set(self.seeds)) == len(self.seeds), "seeds", "all different", self.seeds)
+        seeds = self.seeds
+        _require(len(seeds) > 0, "seeds", "at least one", seeds)
+        _require(len(seeds) <= MOST_SEEDS, "seeds", f"at most {MOST_SEEDS:,}", len(seeds))
+        _require(min(seeds) >= 0, "seeds", "at least 0", seeds)
+        _require(max(seeds) <= LAST_SEED, "seeds", f"at most {LAST_SEED}", seeds)
         _require(self.method in METHODS, "method", _one_of(METHODS), self.method)
-        _require(self.image_size >= 16, "image_size", "at least 16", self.image_size)
         _require(self.variant in VARIANTS, "variant", _one_of(VARIANTS), self.variant)
 
     @property
@@ -161,6 +184,10 @@ def _require(condition: bool, name: str, expectation: str, value: object) -> Non
     if not condition:
         told = ", ".join(map(repr, value)) or "none" if isinstance(value, tuple) else repr(value)
         raise InputError(f"{name} must be {expectation}, got {told}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _one_of(words: Sequence[str]) -> str:

@@ -23,6 +23,9 @@ from originet.device import pick_device
 from originet.errors import InputError
 from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_folds, try_in_worker
 
+MOST_AT_ONCE = 1024
+"""Threads, processes and the like: with many more a library crashes rather than complain."""
+
 
 class Task(NamedTuple):
     """A fold to compute."""
@@ -88,7 +91,7 @@ class Serial:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(1, threads=self.threads, folds_at_once=self.folds_at_once)
+        _in_range(1, threads=self.threads, folds_at_once=self.folds_at_once)
 
     def fold_threads(self) -> int:
         """Returns the number of threads a fold computes with on the CPU."""
@@ -139,7 +142,7 @@ class Processes:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(1, workers=self.workers, threads=self.threads)
+        _in_range(1, workers=self.workers, threads=self.threads)
 
     def _workers(self) -> int:
         return self.workers or joblib.cpu_count()
@@ -209,8 +212,8 @@ class Ray:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(1, cpus_per_task=self.cpus_per_task)
-        _at_least(0, gpus_per_task=self.gpus_per_task, retries=self.retries)
+        _in_range(1, cpus_per_task=self.cpus_per_task)
+        _in_range(0, gpus_per_task=self.gpus_per_task, retries=self.retries)
 
     def fold_threads(self) -> int:
         """Returns the number of threads a fold computes with on the CPU."""
@@ -269,8 +272,10 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _at_least(least: int, **values: float | None) -> None:
-    """Raises InputError that names the first value which is too small."""
+def _in_range(least: int, **values: float | None) -> None:
+    """Raises InputError that names the first value which is too small or too large."""
     for name, value in values.items():
-        if value is not None and value < least:
+        if value is not None and not value >= least:
             raise InputError(f"{name} must be at least {least}, got {value}")
+        if value is not None and value > MOST_AT_ONCE:
+            raise InputError(f"{name} must be at most {MOST_AT_ONCE}, got {value}")

@@ -12,6 +12,10 @@ import typer
 from originet.choices import DATASETS, EXECUTORS, METHODS, TASKS
 from originet.config import (
     CLASS_WEIGHTS,
+    MOST_EPOCHS,
+    MOST_IN_BATCH,
+    MOST_PIXELS,
+    MOST_SEEDS,
     PRECISIONS,
     PROTOCOLS,
     SAMPLINGS,
@@ -111,14 +115,16 @@ Protocol = Annotated[
         help=f"How images are split: {_words(PROTOCOLS)}; paper augments before it, which leaks."
     ),
 ]
-Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
-BatchSize = Annotated[int, typer.Option(help="Images a step.")]
+Epochs = Annotated[
+    int, typer.Option(help=f"Passes over the training images, at most {MOST_EPOCHS:,}.")
+]
+BatchSize = Annotated[int, typer.Option(help=f"Images a step, 3 to {MOST_IN_BATCH:,}.")]
 LearningRate = Annotated[float, typer.Option(help="Adam's step.")]
 WeightDecay = Annotated[float, typer.Option(help="L2 penalty.")]
 ClassWeights = Annotated[str, typer.Option(help=f"Weights in the loss: {_words(CLASS_WEIGHTS)}.")]
 Sampling = Annotated[str, typer.Option(help=f"Images of an epoch: {_words(SAMPLINGS)}.")]
 Rotation = Annotated[
-    list[int] | None, typer.Option(help="An angle of the augmentation; repeatable.")
+    list[int] | None, typer.Option(help="An angle of the augmentation, -180 to 180; repeatable.")
 ]
 Equalize = Annotated[bool, typer.Option(help="Add histogram-equalised training images.")]
 ValidationFraction = Annotated[float, typer.Option(help="Share of the training clips held out.")]
@@ -128,9 +134,13 @@ Select = Annotated[
 Precision = Annotated[
     str, typer.Option(help=f"Arithmetic of training steps: {_words(PRECISIONS)}; tf32 on a GPU.")
 ]
-Seed = Annotated[list[int] | None, typer.Option(help="One whole run; repeatable.")]
+Seed = Annotated[
+    list[int] | None,
+    typer.Option(help=f"One whole run, from 0 on; repeatable, at most {MOST_SEEDS:,}."),
+]
 ImageSize = Annotated[
-    int | None, typer.Option(help=f"Pixels; of a root {DEFAULTS.image_size} by default.")
+    int | None,
+    typer.Option(help=f"Pixels, 16 to {MOST_PIXELS}; of a root {DEFAULTS.image_size} by default."),
 ]
 Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {_words(VARIANTS)}.")]
 
