@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from loso_results import EPOCHS, make_result
+from stores import contents
 
 from originet import tensorboard
 from originet.errors import InputError
@@ -67,10 +68,36 @@ def test_logs_written_again_do_not_pile_up(tmp_path):
     assert len(scalars(tmp_path / "seed0_000_s1")["loss/training"]) == EPOCHS
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_where_the_disk_is_full_nothing_is_left_and_the_folder_is_named(
+    tmp_path, file_limit, capfd, there
+):
+    logs = tmp_path / "made" / "logs"
+    result = make_result()
+    if there:
+        tensorboard.write_logs(result, logs)
+    before = contents(tmp_path)
+    result.folds[4]["history"] *= 50  # whose file alone is too large
+    with file_limit(5000), pytest.raises(InputError) as told:
+        tensorboard.write_logs(result, logs)
+    assert str(told.value) == f"cannot write logs to {logs}: File too large"
+    assert contents(tmp_path) == before and capfd.readouterr().err == ""
+    assert there or list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("subject", ["../../x", "/etc", "..", "", "a/b", "a\0b", "." * 300])
+def test_names_of_folders_stay_in_the_folder(tmp_path, subject):
+    result = make_result(seeds=(0,))
+    result.folds[1]["subject"] = subject
+    tensorboard.write_logs(result, tmp_path / "logs")
+    assert len(list((tmp_path / "logs").glob(f"seed0_001_*/{tensorboard.EVENTS}"))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
 def test_a_missing_package_is_told(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
+    for name in [name for name in sys.modules if name.startswith("tensorboard.")]:
         monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(InputError, match="need the package tensorboard: pip install"):
         tensorboard.write_logs(make_result(), tmp_path / "logs")
     assert not (tmp_path / "logs").exists()

@@ -1,7 +1,12 @@
 """Learning curves as logs for TensorBoard, one event file a fold, made of a finished result."""
 
+import contextlib
+import io
+import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from originet.errors import InputError
 from originet.files import write_atomically
@@ -9,7 +14,7 @@ from originet.result import LosoResult
 from originet.rundir import fold_path
 
 # TensorBoard takes every file with "tfevents" in its name. A name that stays the same is replaced
-# when the logs are written again; those that torch gives hold the time, and would pile up.
+# when the logs are written again; those that others give hold the time, and would pile up.
 EVENTS = "events.out.tfevents.originet"
 
 
@@ -23,36 +28,68 @@ def write_logs(result: LosoResult, directory: str | Path) -> int:
 
     Args:
         result: The run's result.
-        directory: Where to write; logs of the same folds are replaced.
+        directory: Where to write; logs of the same folds are replaced. Where this fails, it is as
+            it was before.
 
     Returns:
         The number of folds.
 
     Raises:
-        InputError: If the package tensorboard is not installed.
-        OSError: If the directory cannot be written.
+        InputError: If the package tensorboard is not installed, or the directory cannot be written.
     """
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        files = {fold_path(Path(), fold).stem: _events(fold) for fold in result.folds}
     except ImportError as error:
         raise InputError(
             "logs for TensorBoard need the package tensorboard: pip install 'originet[tensorboard]'"
         ) from error
-    for fold in result.folds:
-        with tempfile.TemporaryDirectory() as folder:
-            with SummaryWriter(folder) as writer:
-                share = fold["seconds"] / len(fold["history"])
-                for record in fold["history"]:
-                    for measure in ("loss", "accuracy"):
-                        for part, prefix in (("training", ""), ("validation", "validation_")):
-                            value = record[prefix + measure]
-                            if value is not None:
-                                epoch = record["epoch"]
-                                tag = f"{measure}/{part}"
-                                writer.add_scalar(tag, value, epoch, walltime=share * epoch)
-                kept = fold["selected_epoch"]
-                writer.add_scalar("accuracy/test", fold["accuracy"], kept, walltime=share * kept)
-            (events,) = Path(folder).iterdir()
-            name = fold_path(Path(), fold).stem
-            write_atomically(Path(directory) / name / EVENTS, events.read_bytes())
+    directory = Path(directory)
+    made = [path for path in (directory, *directory.parents) if not path.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # All of the disk that this needs is taken before any of it is put in place.
+        with tempfile.TemporaryDirectory(prefix=".", dir=directory) as folder:
+            staged = Path(folder)
+            for name, events in files.items():
+                write_atomically(staged / name, events)
+            for name in files:
+                (directory / name).mkdir(exist_ok=True)
+                os.replace(staged / name, directory / name / EVENTS)
+    except BaseException as error:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError):
+            told = f"cannot write logs to {directory}: {error.strerror or error}"
+            raise InputError(told) from error
+        raise
     return len(result.folds)
+
+
+def _events(fold: Mapping[str, Any]) -> bytes:
+    """Returns the event file of a fold.
+
+    Made without torch's `SummaryWriter`, whose thread prints its own traceback on a full disk.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    data = io.BytesIO()
+    writer = RecordWriter(data)
+    share = fold["seconds"] / len(fold["history"])
+
+    def add(tag: str, value: float, epoch: int) -> None:
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+        event = Event(wall_time=share * epoch, step=epoch, summary=summary)
+        writer.write(event.SerializeToString())
+
+    writer.write(Event(wall_time=0, file_version="brain.Event:2").SerializeToString())
+    for record in fold["history"]:
+        for measure in ("loss", "accuracy"):
+            for part, prefix in (("training", ""), ("validation", "validation_")):
+                value = record[prefix + measure]
+                if value is not None:
+                    add(f"{measure}/{part}", value, record["epoch"])
+    add("accuracy/test", fold["accuracy"], fold["selected_epoch"])
+    return data.getvalue()
