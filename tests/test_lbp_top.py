@@ -269,7 +269,7 @@ def test_a_run_is_written_whole_and_read_when_it_is_there(tree, tmp_path, monkey
         with pytest.raises(InputError, match=f"results of another run: {what}"):
             run(*arguments, out=out)
     (out / "results.json").write_text("{}")
-    with pytest.raises(InputError, match=r"results\.json is damaged: 'y_pred'"):
+    with pytest.raises(InputError, match=r"results\.json does not hold .* field `dataset`"):
         run(table, images, cuts, config, out=out)
 
 

@@ -187,6 +187,9 @@ def test_the_command_line_takes_executors(run, store, tmp_path):
             "--gpus-per-task 0.5 is for --executor ray, not processes",
         ),
         (("--executor", "processes", "--workers", 0), "workers must be at least 1, got 0"),
+        (("--threads", 10**5), "threads must be at most 1024, got 100000"),
+        (("--epochs", 10**12), "epochs must be at most 1,000,000, got 1000000000000"),
+        (("--image-size", 10**6), "image_size must be at most 4,096, got 1000000"),
         (
             ("--executor", "ray", "--device", "cuda"),
             "device 'cuda' needs gpus_per_task above 0",
@@ -213,3 +216,22 @@ def test_a_failing_fold_in_another_process_is_told_alike(tmp_path):
     with pytest.raises(InputError, match=r"^seed 0, subject s0\d: CUDA out of memory") as told:
         run(*small_set(), model=model, executor=Processes(workers=2, threads=1))
     assert "\n" not in str(told.value) and "in end" in str(told.value.__cause__)
+
+
+@pytest.mark.parametrize("column", ["subject", "clip", "label"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "n" * 10**6,
+            r"^{column} 'nnnnnnnnnnnnnnnnnnnn'\.\.\., has 1,000,000 characters: the long",
+        ),
+        ("caf\udce9", r"^{column} 'caf\\udce9' has bytes that are no text"),
+    ],
+)
+def test_names_that_could_not_be_read_again_are_refused_at_once(tmp_path, column, name, message):
+    table, images = small_set(2)
+    table.loc[table["clip"] == "c1", column] = name
+    with pytest.raises(InputError, match=message.format(column=column)):
+        run(table, images, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """Results that are read again, and images that must be the run's."""
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from torch import nn
 
 from originet.config import Config
+from originet.csv_cells import unguarded
 from originet.errors import InputError
 from originet.loso import run_loso
 from originet.saved_results import clip_images, read_results
@@ -91,6 +93,28 @@ def test_predictions_hold_every_clip_of_every_seed(run, data):
     assert lines[["a", "b"]].to_numpy().ravel().tolist() == told
 
 
+def test_no_name_in_predictions_is_a_formula(data, tmp_path):
+    table, images = data
+    formula = '=HYPERLINK("http://x")'
+    table = table.assign(**{name: "=" + table[name] for name in ("subject", "clip")})
+    table["label"] = table["label"].replace({"a": formula, "b": "@b"})
+    result = run_loso(table, linear, CONFIG, images=images, out=tmp_path, device="cpu")
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[5:7] == [f"'{formula}", "'@b"]
+    assert all(not cell.startswith(("=", "@", "+", "-")) for row in rows for cell in row)
+    assert {unguarded(row[3]) for row in rows} == {formula, "@b"}
+    assert {unguarded(row[2]) for row in rows} == {f"=c{i}" for i in range(4)}
+    assert read_results(tmp_path).to_json() == result.to_json()
+
+
+def test_folds_of_clips_by_other_names_get_no_images(run, data):
+    _, result = run
+    folds = [fold | {"clips": ["x", *fold["clips"][1:]]} for fold in result.folds]
+    with pytest.raises(InputError, match="the run's folds tell of x/s1/x, no clip of it"):
+        clip_images(replace(result, folds=folds), *data)
+
+
 def test_each_clip_gets_its_own_image(run, data):
     _, result = run
     table, images = data
@@ -142,20 +166,22 @@ def wrong_confusion(values):
 
 
 def wrong_fold(values):
-    predicted = values["folds"][0]["predicted"]
-    predicted[0] = 1 - predicted[0]
+    fold = values["folds"][0]
+    fold["predicted"][0] = 1 - fold["predicted"][0]
+    right = [t == p for t, p in zip(fold["true"], fold["predicted"], strict=True)]
+    fold["accuracy"] = sum(right) / len(right)
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (without("folds"), "no result of `originet loso`: it lacks 'folds'"),
-        (without("intervals"), "it lacks 'intervals'"),
-        (lambda values: values["folds"][3].pop("history"), "it lacks 'history'"),
+        (without("folds"), "does not hold what it should: .* missing required field `folds`"),
+        (without("intervals"), "missing required field `intervals`"),
+        (lambda values: values["folds"][3].pop("history"), "missing required field `history`"),
         (lambda values: values.update(config={"epoch": 3}), "unknown settings: epoch"),
-        (lambda values: values.update(intervals=[]), "no result of `originet loso`: "),
-        (lambda values: values.update(clips=[["a"]]), "no result of `originet loso`: "),
-        (lambda values: values.update(y_pred="x"), "no result of `originet loso`: "),
+        (lambda values: values.update(intervals=[]), r"got `array` - at `\$.intervals`"),
+        (lambda values: values.update(clips=[["a"]]), r"got 1 - at `\$.clips\[0\]`"),
+        (lambda values: values.update(y_pred="x"), r"got `str` - at `\$.y_pred`"),
         (lambda values: values["y_true"].pop(), r"y_true and y_pred must be \[12\] and \[2, 12\]"),
         (wrong_confusion, "damaged: the confusion matrix is not that of the predictions"),
         (wrong_fold, "damaged: the folds' predictions are not the pooled ones"),

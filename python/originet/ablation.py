@@ -7,32 +7,35 @@ measured on CASME II with four classes.
 Reference: Verma et al., arXiv:2005.07991, Tables V and VI.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.typing import NDArray
 from torch import nn
 
+from originet import result_shapes
 from originet.by_dataset import records as dataset_records
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.tasks import paper_counts
 from originet.errors import InputError
 from originet.executors import Executor
-from originet.files import write_atomically
 from originet.fold import ModelFactory
 from originet.json_files import read_json, write_json
+from originet.lock import held
 from originet.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
 from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
-from originet.saved_results import read_results
+from originet.result_shapes import Name, Reason
+from originet.rundir import write_records, writing
+from originet.saved_results import check_clips, read_results
 from originet.study import Variant, run_study
 
 DYNAMIC = "rank"
@@ -127,7 +130,7 @@ class Row:
         Returns:
             The columns.
         """
-        with torch.random.fork_rng(devices=[]):  # weights are drawn, though nobody uses them
+        with torch.device("meta"):  # without memory for weights, which nobody uses
             model = self.model(config)(classes)
         return Complexity(layer_count(model), parameter_count(model), memory_mib(model))
 
@@ -147,6 +150,18 @@ ROWS = (
     Row("WDy", "dynamic images", Paper(0.4619, 1.8, 14.3), method=DYNAMIC),
     Row("OrigiNet", "nothing", Paper(0.6209, 1.8, 14.3)),
 )
+
+
+class _Record(TypedDict):
+    row: Name
+    failed: Reason | None
+
+
+class _Table(TypedDict):
+    """What is read of ablation.json; the rows' own results have the rest."""
+
+    rows: Annotated[list[_Record], Meta(min_length=1)]
+    config: result_shapes.Settings
 
 
 @dataclass(frozen=True)
@@ -329,26 +344,29 @@ def run_ablation(
 
     Raises:
         InputError: If there is no row or one is given twice, images are missing, the table cannot
-            be evaluated, `out` belongs to another study or cannot be written, or no row could be
-            evaluated.
+            be evaluated, `out` belongs to another study, is in use by another run, cannot be
+            written or is deleted meanwhile, or no row could be evaluated.
     """
     config = Config() if config is None else config
     methods_of(rows, config)
-    study = run_study(
-        table,
-        [row.variant(config) for row in rows],
-        images,
-        config=config,
-        out=out,
-        keep_weights=keep_weights,
-        device=device,
-        executor=executor,
-        progress=progress,
-    )
-    ablation = Ablation(tuple(rows), config, study.results, study.failed)
-    if out is not None:
-        write_json(Path(out) / "ablation.json", ablation.to_json())
-        _write_csv(Path(out) / "ablation.csv", ablation.records())
+    with nullcontext() if out is None else held(out) as place:
+        study = run_study(
+            table,
+            [row.variant(config) for row in rows],
+            images,
+            config=config,
+            out=out,
+            keep_weights=keep_weights,
+            device=device,
+            executor=executor,
+            progress=progress,
+        )
+        ablation = Ablation(tuple(rows), config, study.results, study.failed)
+        if place is not None:
+            place.check()
+            with writing(place.folder):
+                write_json(place.folder / "ablation.json", ablation.to_json())
+                write_records(place.folder / "ablation.csv", ablation.records())
     return ablation
 
 
@@ -365,21 +383,20 @@ def read_ablation(directory: str | Path) -> Ablation:
         InputError: If there are none, or they are damaged.
     """
     path = Path(directory) / "ablation.json"
-    told = read_json(path, dict[str, Any])
+    told = read_json(path, _Table)
+    failed = {each["row"]: each["failed"] for each in told["rows"] if each["failed"] is not None}
     try:
-        records = told["rows"]
-        failed = {each["row"]: each["failed"] for each in records if each["failed"] is not None}
-        rows = rows_named([each["row"] for each in records])
+        rows = rows_named([each["row"] for each in told["rows"]])
         config = Config.from_dict(told["config"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # InputError among them
+    except InputError as error:
         raise InputError(f"{path} is damaged: {error}") from error
-    names = [row.name for row in rows if row.name not in failed]
-    return Ablation(rows, config, {n: read_results(Path(directory) / n) for n in names}, failed)
-
-
-def _write_csv(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    write_atomically(path, text.getvalue().encode())
+    results = {
+        row.name: read_results(path.parent / row.name) for row in rows if row.name not in failed
+    }
+    if not results:
+        raise InputError(f"{path} is damaged: none of its rows was evaluated")
+    for row in rows:
+        if row.name in results and results[row.name].config != row.configure(config):
+            raise InputError(f"{path} is damaged: row {row.name} has other settings than it")
+    check_clips(path, results, next(iter(results.values())))
+    return Ablation(rows, config, results, failed)

@@ -8,18 +8,18 @@ Reference: Verma et al., arXiv:2005.07991, Tables III, IV and V.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from originet import metrics
+from originet import metrics, result_shapes
 from originet.baselines import (
     BYTES,
     NETWORKS,
@@ -38,14 +38,15 @@ from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.device import arithmetic, pick_device
 from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
-from originet.files import write_atomically
 from originet.json_files import read_json, write_json
 from originet.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
+from originet.lock import held
 from originet.prediction import to_input
 from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
-from originet.rundir import claim
+from originet.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
+from originet.rundir import claim, write_records, writing
 from originet.saved_results import read_results
 from originet.splits import sort_clips
 from originet.study import NothingEvaluated, Variant, run_study
@@ -72,6 +73,30 @@ class InferenceTimes(dict[str, float]):
         """Takes the medians, and which of them are reliable."""
         super().__init__(medians or {})
         self.reliable = dict(reliable or {})
+
+
+class _Measured(TypedDict):
+    row: Name
+    kind: Name
+    milliseconds: Seconds | None
+    device: Name | None
+    failed: Reason | None
+
+
+class _Record(_Measured, total=False):
+    milliseconds_reliable: bool | None
+
+
+class _Table(TypedDict):
+    """What is read of compare.json; the rows' own results have the rest."""
+
+    rows: list[_Record]
+    config: result_shapes.Settings
+    dataset: Name
+    classes: list[Name]
+    clips: Count
+    majority_accuracy: Share
+    clip_list_sha256: Sha256
 
 
 @dataclass(frozen=True)
@@ -291,8 +316,8 @@ def run_comparison(
 
     Raises:
         InputError: If there is no row of a name, a package is missing, the table cannot be
-            evaluated or the images do not fit it, or `out` belongs to another study or cannot be
-            written.
+            evaluated or the images do not fit it, or `out` belongs to another study, is in use by
+            another run, cannot be written, or is deleted meanwhile.
         NothingEvaluated: If no row could be evaluated.
     """
     config = Config() if config is None else config
@@ -304,69 +329,70 @@ def run_comparison(
     # Times are taken in this process, wherever the folds are computed.
     here = pick_device() if isinstance(executor, Ray) else where
     clips = sort_clips(table, images, config.image_size)
-    directory = None if out is None else Path(out)
-    if directory is not None:
-        identity = {"config": config.to_dict(), "clip_list_sha256": clips.clip_list_sha256}
-        claim(directory, identity | {"compute": compute_identity(executor, where)})
-
-    results: dict[str, LosoResult | LbpTopResult] = {}
-    failed: dict[str, str] = {}
-    if LBP_TOP in names:  # first, as it takes minutes where networks take hours
-        cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
-        try:
-            results[LBP_TOP] = run_lbp_top(
-                clips,
+    with nullcontext() if out is None else held(out) as place:
+        if place is not None:
+            identity = {"config": config.to_dict(), "clip_list_sha256": clips.clip_list_sha256}
+            claim(place.folder, identity | {"compute": compute_identity(executor, where)})
+        results: dict[str, LosoResult | LbpTopResult] = {}
+        failed: dict[str, str] = {}
+        if LBP_TOP in names:  # first, as it takes minutes where networks take hours
+            cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
+            try:
+                results[LBP_TOP] = run_lbp_top(
+                    clips,
+                    config,
+                    [cut] * len(table) if cuts is None else cuts,
+                    out=None if place is None else place.folder / LBP_TOP,
+                    progress=None if progress is None else partial(progress, LBP_TOP),
+                )
+            except (InputError, OSError, MemoryError) as error:
+                failed[LBP_TOP] = one_line(error)
+        if networks:
+            try:
+                study = run_study(
+                    table,
+                    [Variant(network.name, network.model(config), config) for network in networks],
+                    {config.method: images},
+                    out=out,
+                    keep_weights=keep_weights,
+                    device=where,
+                    executor=executor,
+                    progress=progress,
+                )
+                results |= study.results
+                failed |= study.failed
+            except NothingEvaluated as error:
+                failed |= error.failed
+        if not results:
+            raise NothingEvaluated(failed)
+        majority = metrics.majority_baseline(clips.labels, clips.subjects)["pooled_accuracy"]
+        comparison = Comparison(
+            rows=names,
+            config=config,
+            dataset=clips.dataset,
+            classes=clips.classes,
+            clips=len(table),
+            majority_accuracy=majority,
+            clip_list_sha256=clips.clip_list_sha256,
+            results=results,
+            failed=failed,
+            # Those that could be trained here fit side by side: training takes several times as
+            # much.
+            milliseconds=inference_times(
+                [network for network in networks if network.name in results],
+                len(clips.classes),
                 config,
-                [cut] * len(table) if cuts is None else cuts,
-                out=None if directory is None else directory / LBP_TOP,
-                progress=None if progress is None else partial(progress, LBP_TOP),
-            )
-        except (InputError, OSError, MemoryError) as error:
-            failed[LBP_TOP] = one_line(error)
-    if networks:
-        try:
-            study = run_study(
-                table,
-                [Variant(network.name, network.model(config), config) for network in networks],
-                {config.method: images},
-                out=directory,
-                keep_weights=keep_weights,
-                device=where,
-                executor=executor,
-                progress=progress,
-            )
-            results |= study.results
-            failed |= study.failed
-        except NothingEvaluated as error:
-            failed |= error.failed
-    if not results:
-        raise NothingEvaluated(failed)
-    majority = metrics.majority_baseline(clips.labels, clips.subjects)["pooled_accuracy"]
-    comparison = Comparison(
-        rows=names,
-        config=config,
-        dataset=clips.dataset,
-        classes=clips.classes,
-        clips=len(table),
-        majority_accuracy=majority,
-        clip_list_sha256=clips.clip_list_sha256,
-        results=results,
-        failed=failed,
-        # Those that could be trained here fit side by side: training takes several times as much.
-        milliseconds=inference_times(
-            [network for network in networks if network.name in results],
-            len(clips.classes),
-            config,
-            device=here,
-        ),
-        device=f"cpu, {counted(torch.get_num_threads(), 'thread')}"
-        if here.type == "cpu"
-        else str(here),
-    )
-    if directory is not None:
-        write_json(directory / "compare.json", comparison.to_json())
-        records = pd.DataFrame(comparison.records(), dtype=object)
-        write_atomically(directory / "compare.csv", records.to_csv(index=False).encode())
+                device=here,
+            ),
+            device=f"cpu, {counted(torch.get_num_threads(), 'thread')}"
+            if here.type == "cpu"
+            else str(here),
+        )
+        if place is not None:
+            place.check()
+            with writing(place.folder):
+                write_json(place.folder / "compare.json", comparison.to_json())
+                write_records(place.folder / "compare.csv", comparison.records())
     return comparison
 
 
@@ -384,36 +410,46 @@ def read_comparison(directory: str | Path) -> Comparison:
     """
     directory = Path(directory)
     path = directory / "compare.json"
-    told = read_json(path, dict[str, Any])
+    told = read_json(path, _Table)
+    records = {each["row"]: each for each in told["rows"] if each["kind"] != "quoted"}
     try:
-        records = {each["row"]: each for each in told["rows"] if each["kind"] != "quoted"}
         names = rows_named(list(records))
-        timed = {name: each for name, each in records.items() if each["milliseconds"] is not None}
-        failed = {n: each["failed"] for n, each in records.items() if each["failed"] is not None}
-        comparison = Comparison(
-            rows=names,
-            config=Config.from_dict(told["config"]),
-            dataset=told["dataset"],
-            classes=tuple(told["classes"]),
-            clips=told["clips"],
-            majority_accuracy=told["majority_accuracy"],
-            clip_list_sha256=told["clip_list_sha256"],
-            results={},
-            failed=failed,
-            milliseconds=InferenceTimes(
-                {name: each["milliseconds"] for name, each in timed.items()},
-                {name: each.get("milliseconds_reliable", True) for name, each in timed.items()},
-            ),
-            device=next((each["device"] for each in timed.values()), ""),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # InputError among them
+        config = Config.from_dict(told["config"])
+    except InputError as error:
         raise InputError(f"{path} is damaged: {error}") from error
-    results = {
+    failed = {n: why for n, each in records.items() if (why := each["failed"]) is not None}
+    results: dict[str, LosoResult | LbpTopResult] = {
         name: (read_lbp_top if name == LBP_TOP else read_results)(directory / name)
         for name in names
-        if name not in failed
+        if name in records and name not in failed
     }
-    return replace(comparison, results=results)
+    if not results:
+        raise InputError(f"{path} is damaged: none of its rows was evaluated")
+    for name, result in results.items():
+        shape = len(config.seeds), told["clips"]
+        if result.y_pred.shape != shape or len(result.confusion) != len(told["classes"]):
+            raise InputError(f"{path} is damaged: row {name} has other clips, classes or seeds")
+        if isinstance(result, LosoResult) and (
+            result.config != config
+            or result.classes != tuple(told["classes"])
+            or result.clip_list_sha256 != told["clip_list_sha256"]
+        ):
+            raise InputError(f"{path} is damaged: row {name} has other settings, classes or clips")
+    times = {n: time for n, each in records.items() if (time := each["milliseconds"]) is not None}
+    reliable = {name: records[name].get("milliseconds_reliable") is not False for name in times}
+    return Comparison(
+        rows=names,
+        config=config,
+        dataset=told["dataset"],
+        classes=tuple(told["classes"]),
+        clips=told["clips"],
+        majority_accuracy=told["majority_accuracy"],
+        clip_list_sha256=told["clip_list_sha256"],
+        results=results,
+        failed=failed,
+        milliseconds=InferenceTimes(times, reliable),
+        device=next((device for name in times if (device := records[name]["device"])), ""),
+    )
 
 
 def inference_times(

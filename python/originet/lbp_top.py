@@ -12,18 +12,16 @@ References:
     evaluation", PLoS ONE 9 (2014), for 5 x 5 blocks.
 """
 
-import csv
-import io
 import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -35,11 +33,12 @@ from originet.by_dataset import dataset_scores
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.errors import InputError
-from originet.files import write_atomically
 from originet.json_files import read_json, write_json
+from originet.lock import Held, held
 from originet.opencv import one_thread, silence
 from originet.prepare import Settings
-from originet.rundir import claim
+from originet.result_shapes import Evaluation, evaluation_fault
+from originet.rundir import claim, write_csv, writing
 from originet.splits import SortedClips, subject_splits
 
 POINTS = 8
@@ -257,9 +256,20 @@ def run_lbp_top(
         The result.
 
     Raises:
-        InputError: As `features_of` and `predict_loso` do, or if `out` belongs to another run or
-            cannot be written.
+        InputError: As `features_of` and `predict_loso` do, or if `out` belongs to another run, is
+            in use by one, cannot be written, or is deleted meanwhile.
     """
+    with nullcontext() if out is None else held(out) as place:
+        return _run(clips, config, cuts, place, progress)
+
+
+def _run(
+    clips: SortedClips,
+    config: Config,
+    cuts: Sequence[Settings],
+    place: Held | None,
+    progress: Callable[[int, int], None] | None,
+) -> LbpTopResult:
     started = perf_counter()
     identity = {
         "config": config.to_dict(),
@@ -270,12 +280,15 @@ def run_lbp_top(
         "clip_list_sha256": clips.clip_list_sha256,
         "images_sha256": clips.images_sha256,
     }
-    if out is not None:
-        claim(out, identity)
-    finished = None if out is None else out / "results.json"
-    if finished is not None and finished.exists():
-        predicted, seconds = _read(finished)
-        finished = None
+    if place is not None:
+        claim(place.folder, identity)
+    path = None if place is None else place.folder / "results.json"
+    finished = path is not None and path.exists()
+    if path is not None and finished:
+        told = _read(path)
+        predicted, seconds = np.array(told["y_pred"], np.int64), told["seconds"]
+        if told["clips"] != _named(clips) or told["y_true"] != clips.labels.tolist():
+            raise InputError(f"{path} is damaged: its clips are not those of config.json")
         if progress is not None:
             progress(len(clips.names), len(clips.names))
     else:
@@ -296,8 +309,10 @@ def run_lbp_top(
         ),
     )
     result.y_pred[:, clips.order] = predicted
-    if finished is not None:
-        _write(finished, identity, clips, config, predicted, result)
+    if place is not None and not finished:
+        place.check()
+        with writing(place.folder):
+            _write(place.folder, identity, clips, config, predicted, result)
     return result
 
 
@@ -316,32 +331,35 @@ def read_lbp_top(directory: Path) -> LbpTopResult:
     path = directory / "results.json"
     if not path.is_file():
         raise InputError(f"{directory} holds no results.json of LBP-TOP")
-    predicted, seconds = _read(path)
-    told = read_json(path, dict[str, Any])
-    try:
-        intervals = {k: v for k, v in told["intervals"].items() if k not in metrics.BOOTSTRAP}
-        return LbpTopResult(
-            y_pred=predicted,
-            metrics=told["metrics"],
-            intervals={name: (low, high) for name, (low, high) in intervals.items()},
-            confusion=np.asarray(told["confusion"], np.int64),
-            seconds=seconds,
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+    told = _read(path)
+    return LbpTopResult(
+        y_pred=np.array(told["y_pred"], np.int64),
+        metrics=cast(dict[str, float], told["metrics"]),
+        intervals=cast(dict[str, tuple[float, float]], told["intervals"]),
+        confusion=np.array(told["confusion"], np.int64),
+        seconds=told["seconds"],
+        by_dataset=cast(dict[str, dict[str, Any]], told.get("by_dataset", {})),
+    )
 
 
-def _read(path: Path) -> tuple[NDArray[np.int64], float]:
-    """Reads the predictions of a finished run and the seconds that it took."""
-    told = read_json(path, dict[str, Any])
+def _read(path: Path) -> Evaluation:
+    """Reads the results of a finished run."""
+    told = read_json(path, Evaluation)
     try:
-        return np.asarray(told["y_pred"], np.int64), float(told["seconds"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+        fault = evaluation_fault(told, len(Config.from_dict(told["config"]).seeds))
+    except InputError as error:
+        raise InputError(f"{path} does not hold what it should: {error}") from error
+    if fault:
+        raise InputError(f"{path} is damaged: {fault}")
+    return told
+
+
+def _named(clips: SortedClips) -> list[tuple[str, str]]:
+    return list(zip(clips.subjects.tolist(), clips.names.tolist(), strict=True))
 
 
 def _write(
-    path: Path,
+    folder: Path,
     identity: dict[str, Any],
     clips: SortedClips,
     config: Config,
@@ -349,15 +367,17 @@ def _write(
     result: LbpTopResult,
 ) -> None:
     """Writes predictions.csv, a line a seed and clip, then results.json, which says it is done."""
-    names = list(zip(clips.subjects.tolist(), clips.names.tolist(), strict=True))
+    names = _named(clips)
     true = [clips.classes[label] for label in clips.labels]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["seed", "subject", "clip", "label", "predicted"])
-    for seed, row in zip(config.seeds, predicted, strict=True):
-        for name, label, guess in zip(names, true, row, strict=True):
-            writer.writerow([seed, *name, label, clips.classes[guess]])
-    write_atomically(path.with_name("predictions.csv"), text.getvalue().encode())
+    write_csv(
+        folder / "predictions.csv",
+        ["seed", "subject", "clip", "label", "predicted"],
+        [
+            [seed, *name, label, clips.classes[guess]]
+            for seed, row in zip(config.seeds, predicted, strict=True)
+            for name, label, guess in zip(names, true, row, strict=True)
+        ],
+    )
     told = {
         **identity,
         "clips": [list(name) for name in names],
@@ -370,7 +390,7 @@ def _write(
         "per_class": metrics.per_class(result.confusion, clips.classes),
         "seconds": result.seconds,
     }
-    write_json(path, told)
+    write_json(folder / "results.json", told)
 
 
 def _cut(cut: Settings) -> dict[str, Any]:

@@ -10,6 +10,7 @@ subject. So neither the order of the table's rows nor the other folds change a f
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from originet.datasets import ClipTable
 from originet.errors import InputError
 from originet.executors import Executor, Serial, compute_identity
 from originet.fold import ModelFactory
+from originet.lock import held
 from originet.model import OrigiNet
 from originet.prepare import active_images
 from originet.result import LosoResult
@@ -71,9 +73,10 @@ def run_loso(
 
     Raises:
         InputError: If there are fewer than 2 subjects or 2 classes, a class occurs with a single
-            subject, the images do not fit the table, `out` belongs to another run, is damaged or
-            cannot be written, or a fold fails: bad training (see `originet.train.fit`), an error
-            of torch, too little memory, a worker that was killed. Finished folds stay in `out`.
+            subject, the images do not fit the table, `out` belongs to another run, is in use by
+            one, is damaged, cannot be written or is deleted meanwhile, or a fold fails: bad
+            training (see `originet.train.fit`), an error of torch, too little memory, a worker that
+            was killed. Finished folds stay in `out`.
     """
     config = Config() if config is None else config
     executor = Serial() if executor is None else executor
@@ -86,17 +89,19 @@ def run_loso(
             image_size=config.image_size,
             crop_face=config.crop_face,
         )
-    run = LosoRun(
-        sort_clips(table, images, config.image_size),
-        originet_factory(config) if model is None else model,
-        config,
-        device=where,
-        compute=compute_identity(executor, where),
-        out=None if out is None else Path(out),
-        keep_weights=keep_weights,
-        progress=progress,
-    )
-    ((_, result),) = execute({"": run}, executor)
+    clips = sort_clips(table, images, config.image_size)
+    with nullcontext() if out is None else held(out) as place:
+        run = LosoRun(
+            clips,
+            originet_factory(config) if model is None else model,
+            config,
+            device=where,
+            compute=compute_identity(executor, where),
+            out=place,
+            keep_weights=keep_weights,
+            progress=progress,
+        )
+        ((_, result),) = execute({"": run}, executor)
     if isinstance(result, InputError):
         raise result
     return result

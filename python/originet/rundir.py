@@ -5,23 +5,27 @@
     folds/<the same>.safetensors               its network's weights, written before it
     results.json, predictions.csv              written when all folds are there
 
-Every file is either whole or absent. Only JSON is read back, and only after it was compared with
-what this run would write; of weights the hash is checked.
+Every file is either whole or absent. Only JSON is read back, of the shape that it must have, and
+only after it was compared with what this run would write; of weights the hash is checked. One run
+at a time writes there: `originet.lock`.
 """
 
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from originet import renamed
+from originet.csv_cells import guarded
 from originet.errors import InputError
 from originet.files import safe_name, sha256, write_atomically
 from originet.json_files import differences, read_json, write_json
+from originet.lock import Held
 from originet.protocol import protocol_label
+from originet.result_shapes import Fold, fold_fault
 
 
 def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
@@ -78,7 +82,31 @@ def writing(directory: Path) -> Iterator[None]:
         raise InputError(f"out: cannot write to {directory}: {reason}") from error
 
 
-def fold_path(directory: Path, fold: dict[str, Any]) -> Path:
+def check_there(place: Held, records: Iterable[Mapping[str, Any]], *, with_weights: bool) -> None:
+    """Checks that what a run has written is still there, before it writes more.
+
+    Args:
+        place: The directory of the run.
+        records: The folds that are finished.
+        with_weights: Whether the run keeps weights.
+
+    Raises:
+        InputError: If the directory, or a file of the run in it, was deleted or moved away. What
+            would be written now could not be told from a whole run.
+    """
+    place.check()
+    files = [place.folder / "config.json"]
+    for record in records:
+        path = fold_path(place.folder, record)
+        files.append(path)
+        if with_weights and record.get("weights_sha256") is not None:
+            files.append(path.with_suffix(".safetensors"))
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path} was deleted or moved away during the run")
+
+
+def fold_path(directory: Path, fold: Mapping[str, Any]) -> Path:
     """The file of a fold; its index keeps subjects apart whose names look alike once sanitised.
 
     Args:
@@ -92,12 +120,16 @@ def fold_path(directory: Path, fold: dict[str, Any]) -> Path:
     return directory / "folds" / name
 
 
-def read_fold(path: Path, expected: dict[str, Any], *, with_weights: bool) -> dict[str, Any] | None:
+def read_fold(
+    path: Path, expected: dict[str, Any], *, classes: int, epochs: int, with_weights: bool
+) -> dict[str, Any] | None:
     """Reads a fold, if it is finished.
 
     Args:
         path: The fold's file.
         expected: Names and values which the fold must have.
+        classes: How many classes its run has.
+        epochs: How many epochs its run has.
         with_weights: Whether a fold that has lost the weights it was written with counts as not
             finished. One that never had any is finished all the same.
 
@@ -105,14 +137,16 @@ def read_fold(path: Path, expected: dict[str, Any], *, with_weights: bool) -> di
         The fold's record; None if the fold is not finished.
 
     Raises:
-        InputError: If the file is no JSON or another fold's, or its weights are damaged.
+        InputError: If the file is damaged or another fold's, or its weights are damaged.
     """
     if not path.exists():
         return None
-    fold: dict[str, Any] = read_json(path, dict[str, Any])
+    fold = cast(dict[str, Any], read_json(path, Fold))
     told = list(differences({key: fold.get(key) for key in expected}, expected))
     if told:
         raise InputError(f"{path} is another fold's: {'; '.join(told)}")
+    if fault := fold_fault(fold, classes, epochs):
+        raise InputError(f"{path} is damaged: {fault}")
     weights, digest = path.with_suffix(".safetensors"), fold.get("weights_sha256")
     if with_weights and digest is not None:
         if not weights.exists():
@@ -144,20 +178,41 @@ def write_fold(path: Path, fold: dict[str, Any], weights: bytes | None) -> dict[
     return written
 
 
-def write_predictions(path: Path, classes: Sequence[str], folds: list[dict[str, Any]]) -> None:
+def write_predictions(
+    path: Path, classes: Sequence[str], protocol: str, folds: list[dict[str, Any]]
+) -> None:
     """Writes one line a seed and clip, with the probability of every class and the protocol.
 
     Args:
         path: The CSV file; replaced if it exists.
         classes: Class names [C].
+        protocol: That of the run.
         folds: The folds' records.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["seed", "subject", "clip", "label", "predicted", *classes, "protocol"])
+    lines: list[Sequence[Any]] = []
     for fold in folds:
         columns = [fold[name] for name in ("clips", "true", "predicted", "probabilities")]
         for clip, true, predicted, probabilities in zip(*columns, strict=True):
             start = [fold["seed"], fold["subject"], clip, classes[true], classes[predicted]]
-            writer.writerow([*start, *probabilities, protocol_label(fold["protocol"])])
+            lines.append([*start, *probabilities, protocol_label(protocol)])
+    header = ["seed", "subject", "clip", "label", "predicted", *classes, "protocol"]
+    write_csv(path, header, lines)
+
+
+def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Writes records of the same names, at least one, as CSV; None leaves a cell empty."""
+    write_csv(path, list(records[0]), [list(record.values()) for record in records])
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file, whose texts no spreadsheet takes for formulas: `originet.csv_cells`.
+
+    Args:
+        path: The file; replaced if it exists.
+        header: Names of the columns.
+        rows: Their cells.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(map(guarded, row) for row in (header, *rows))
     write_atomically(path, text.getvalue().encode())

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,12 @@ from originet.errors import InputError
 from originet.executors import Executor, Task
 from originet.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
 from originet.json_files import write_json
+from originet.lock import Held
 from originet.model import parameter_count
 from originet.protocol import is_leaky
 from originet.result import LosoResult
 from originet.rundir import (
+    check_there,
     fold_path,
     open_directory,
     read_fold,
@@ -47,7 +48,7 @@ class LosoRun:
         device: Where to compute.
         compute: What else the numbers depend on, see `originet.executors.compute_identity`.
         row: What identifies the run besides; may be empty.
-        out: Directory of the run; None writes nothing.
+        out: Directory of the run, held as long as it is written to; None writes nothing.
         keep_weights: Whether weights are written.
         progress: Called as progress(done, total), counted in epochs.
 
@@ -65,7 +66,7 @@ class LosoRun:
         device: torch.device,
         compute: Mapping[str, Any],
         row: Mapping[str, Any] | None = None,
-        out: Path | None = None,
+        out: Held | None = None,
         keep_weights: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -103,7 +104,9 @@ class LosoRun:
         }
         if row:
             identity["row"] = dict(row)
-        self._directory = None if out is None else open_directory(out, identity)
+        self._out = out
+        if out is not None:
+            open_directory(out.folder, identity)
 
         splits = list(subject_splits(clips.subjects))
         self._folds = [
@@ -130,11 +133,16 @@ class LosoRun:
         }
 
     def _read(self, number: int) -> dict[str, Any] | None:
-        if self._directory is None:
+        if self._out is None:
             return None
         start = self._folds[number][0]
-        path = fold_path(self._directory, start)
-        return read_fold(path, start, with_weights=self._keep_weights)
+        return read_fold(
+            fold_path(self._out.folder, start),
+            start,
+            classes=len(self.clips.classes),
+            epochs=self.config.epochs,
+            with_weights=self._keep_weights,
+        )
 
     def missing(self) -> list[int]:
         """Returns the numbers of the folds that are not finished."""
@@ -164,12 +172,13 @@ class LosoRun:
             outcome: What it came to.
 
         Raises:
-            InputError: If the directory cannot be written.
+            InputError: If the directory cannot be written, or is no longer there.
         """
         record = self._folds[number][0] | outcome.record | {"weights_sha256": None}
-        if self._directory is not None:
-            with writing(self._directory):
-                path = fold_path(self._directory, record)
+        if self._out is not None:
+            check_there(self._out, self._records.values(), with_weights=self._keep_weights)
+            with writing(self._out.folder):
+                path = fold_path(self._out.folder, record)
                 record = write_fold(path, record, outcome.weights)
         self._records[number] = record
 
@@ -184,7 +193,7 @@ class LosoRun:
         """Returns the result of all folds, and writes it.
 
         Raises:
-            InputError: If the directory cannot be written.
+            InputError: If the directory cannot be written, or is no longer there.
         """
         clips, seeds = self.clips, self.config.seeds
         records = [self._records[number] for number in range(len(self._folds))]
@@ -220,10 +229,13 @@ class LosoRun:
                 clips.labels, out_of_fold, clips.subjects, clips.datasets, clips.classes
             ),
         )
-        if self._directory is not None:
-            with writing(self._directory):
-                write_json(self._directory / "results.json", result.to_json())
-                write_predictions(self._directory / "predictions.csv", clips.classes, records)
+        if self._out is not None:
+            check_there(self._out, records, with_weights=self._keep_weights)
+            folder = self._out.folder
+            with writing(folder):
+                write_json(folder / "results.json", result.to_json())
+                path = folder / "predictions.csv"
+                write_predictions(path, clips.classes, self.config.protocol, records)
         return result
 
 

@@ -1,31 +1,24 @@
 """Results that are read again: results.json, and the images of the clips that it tells of."""
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from originet import metrics
 from originet.by_dataset import dataset_scores
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.errors import InputError
 from originet.json_files import read_json
 from originet.result import LosoResult
+from originet.result_shapes import Results, evaluation_fault, folds_fault
 from originet.splits import sort_clips
 from originet.words import counted
 
 ClipImages = Mapping[tuple[str, str], NDArray[np.uint8]]
 """The active image [S, S] of each clip by (subject, clip), as the folds name them."""
-
-# What those who read the folds need of them; more may be there.
-_FOLD = (
-    *("seed", "index", "subject", "clips", "true", "predicted", "probabilities", "accuracy"),
-    *("history", "selected_epoch", "device", "seconds"),
-)
 
 
 def read_results(directory: str | Path) -> LosoResult:
@@ -43,22 +36,20 @@ def read_results(directory: str | Path) -> LosoResult:
     directory = Path(directory)
     path = directory / "results.json"
     if not path.is_file():
-        config = directory / "config.json"
+        identity = directory / "config.json"
         # That of a study, or of a reproduction, names no network.
-        if config.is_file() and "model" in read_json(config, dict[str, Any]):
+        if identity.is_file() and "model" in read_json(identity, dict[str, Any]):
             raise InputError(f"{directory} is not finished: run the same command again")
         raise InputError(f"{directory} holds no results.json of `originet loso`")
-    values = read_json(path, dict[str, Any])
+    values = read_json(path, Results)
     try:
-        result = _from_json(values)
-        told = _contradiction(result)
-    except KeyError as error:
-        raise InputError(f"{path} is no result of `originet loso`: it lacks {error}") from error
-    except (AttributeError, IndexError, TypeError, ValueError) as error:  # InputError among them
-        raise InputError(f"{path} is no result of `originet loso`: {error}") from error
-    if told:
-        raise InputError(f"{path} is damaged: {told}")
-    return result
+        config = Config.from_dict(values["config"])
+    except InputError as error:
+        raise InputError(f"{path} does not hold what it should: {error}") from error
+    fault = evaluation_fault(values, len(config.seeds))
+    if fault := fault or folds_fault(values, config.seeds, config.epochs):
+        raise InputError(f"{path} is damaged: {fault}")
+    return _from_json(values, config)
 
 
 def clip_images(result: LosoResult, table: ClipTable, images: NDArray[np.uint8]) -> ClipImages:
@@ -73,7 +64,8 @@ def clip_images(result: LosoResult, table: ClipTable, images: NDArray[np.uint8])
         The images by clip.
 
     Raises:
-        InputError: If the clips or the images are not the run's, or do not fit each other.
+        InputError: If the clips or the images are not the run's, or do not fit each other, or the
+            result tells of clips by other names.
     """
     clips = sort_clips(table, images, result.config.image_size)
     if clips.clip_list_sha256 != result.clip_list_sha256:
@@ -87,41 +79,60 @@ def clip_images(result: LosoResult, table: ClipTable, images: NDArray[np.uint8])
             f"{result.images_sha256} there"
         )
     named = zip(clips.subjects.tolist(), clips.names.tolist(), strict=True)
-    return dict(zip(named, clips.images, strict=True))
+    found = dict(zip(named, clips.images, strict=True))
+    for fold in result.folds:
+        for clip in fold["clips"]:
+            if (fold["subject"], clip) not in found:
+                raise InputError(f"the run's folds tell of {fold['subject']}/{clip}, no clip of it")
+    return found
 
 
-def _from_json(values: dict[str, Any]) -> LosoResult:
+def check_clips(path: Path, results: Mapping[str, LosoResult], like: LosoResult) -> None:
+    """Checks that the rows of a table are results on the same clips.
+
+    Args:
+        path: The file that tells of the rows.
+        results: The rows' results.
+        like: One of them.
+
+    Raises:
+        InputError: If they are of different clips or classes.
+    """
+    for name, result in results.items():
+        same = result.clip_list_sha256 == like.clip_list_sha256
+        if not same or (result.clips, result.classes) != (like.clips, like.classes):
+            raise InputError(f"{path} is damaged: row {name} has other clips than another row")
+
+
+def _from_json(values: Results, config: Config) -> LosoResult:
     """Reverses `LosoResult.to_json`."""
-    for fold, key in itertools.product(values["folds"], _FOLD):
-        if key not in fold:
-            raise KeyError(key)
-    intervals = {k: v for k, v in values["intervals"].items() if k not in metrics.BOOTSTRAP}
     return LosoResult(
         dataset=values["dataset"],
         classes=tuple(values["classes"]),
-        config=Config.from_dict(values["config"]),
-        model=values["model"],
-        clips=[(subject, clip) for subject, clip in values["clips"]],
+        config=config,
+        model=dict(values["model"]),
+        clips=values["clips"],
         y_true=np.array(values["y_true"], dtype=np.int64),
         y_pred=np.array(values["y_pred"], dtype=np.int64),
-        folds=values["folds"],
-        metrics=values["metrics"],
-        intervals={name: (low, high) for name, (low, high) in intervals.items()},
-        baseline=values["majority_baseline"],
+        folds=cast(list[dict[str, Any]], values["folds"]),
+        metrics=cast(dict[str, float], values["metrics"]),
+        intervals=cast(dict[str, tuple[float, float]], values["intervals"]),
+        baseline=cast(dict[str, float], values["majority_baseline"]),
         confusion=np.array(values["confusion"], dtype=np.int64),
         clip_list_sha256=values["clip_list_sha256"],
         images_sha256=values["images_sha256"],
-        compute=values["compute"],
+        compute=dict(values["compute"]),
         seconds=values["seconds"],
-        by_dataset=values["by_dataset"] if "by_dataset" in values else _by_dataset(values),
+        by_dataset=cast(dict[str, dict[str, Any]], values["by_dataset"])
+        if "by_dataset" in values
+        else _by_dataset(values, config.seeds),
     )
 
 
-def _by_dataset(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _by_dataset(values: Results, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
     """Scores the data sets of a composite from its folds, for results of earlier versions."""
     if "+" not in values["dataset"]:
         return {}
-    seeds = values["config"]["seeds"]
     folds = {seed: [fold for fold in values["folds"] if fold["seed"] == seed] for seed in seeds}
     first = folds[seeds[0]]
     subjects = np.array([fold["subject"] for fold in first for _ in fold["true"]])
@@ -132,25 +143,3 @@ def _by_dataset(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
         np.array([subject.partition("/")[0] for subject in subjects]),
         values["classes"],
     )
-
-
-def _contradiction(result: LosoResult) -> str | None:
-    """Says where the parts of a result do not fit each other, if anywhere."""
-    seeds, clips = len(result.seeds), len(result.clips)
-    if result.y_true.shape != (clips,) or result.y_pred.shape != (seeds, clips):
-        shapes = f"{list(result.y_true.shape)} and {list(result.y_pred.shape)}"
-        return f"y_true and y_pred must be [{clips}] and [{seeds}, {clips}], got {shapes}"
-    confusion = metrics.confusion_matrix(
-        np.tile(result.y_true, seeds), result.y_pred.ravel(), len(result.classes)
-    )
-    if not np.array_equal(confusion, result.confusion):
-        return "the confusion matrix is not that of the predictions"
-    parts = [part["clips"] for part in result.by_dataset.values()]
-    if parts and sum(parts) != clips:
-        return f"its data sets have {sum(parts)} clips together, and it has {clips}"
-    of_folds = np.zeros_like(result.confusion)
-    for fold in result.folds:
-        np.add.at(of_folds, (np.array(fold["true"]), np.array(fold["predicted"])), 1)
-    if not np.array_equal(of_folds, result.confusion):
-        return "the folds' predictions are not the pooled ones"
-    return None

@@ -13,6 +13,7 @@ from originet.datasets import KEY, ClipTable, clip_list_hash
 from originet.datasets.table import people
 from originet.errors import InputError
 from originet.prediction import as_array
+from originet.result_shapes import LONGEST_NAME
 
 _COLUMNS = (*KEY, "label")
 
@@ -76,6 +77,12 @@ def _faults(table: ClipTable) -> Iterator[str]:
         empty = np.flatnonzero(table[column].isna())
         if len(empty) > 0:
             yield f"table has no {column} in row {empty[0]}, counted from 0"
+        for name in table[column].dropna().astype(str).unique():
+            if len(name) > LONGEST_NAME:
+                told = f"{name[:20]!r}..., has {len(name):,} characters"
+                yield f"{column} {told}: the longest name has {LONGEST_NAME:,}"
+            elif any("\ud800" <= character <= "\udfff" for character in name):
+                yield f"{column} {name!r} has bytes that are no text: give it another name"
     subjects = people(table)
     too_few = _too_few(subjects.nunique())
     if too_few:

@@ -27,6 +27,7 @@ from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, c
 from originet.datasets.table_file import format_table, read_table, relative_frames
 from originet.errors import InputError
 from originet.files import safe_name, sha256
+from originet.lock import held
 from originet.prepare import Settings, flat_images, prepare_clips
 from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
 from originet.tensor_files import read_arrays
@@ -179,8 +180,8 @@ def write_store(
 
     Raises:
         InputError: if no clip can be used, the images would be more than a store can have, or the
-            folder is not free, lies among the frames, is another command's store, or cannot be
-            written.
+            folder is not free, lies among the frames, is another command's store, is in use by
+            another run, cannot be written, or is deleted meanwhile.
     """
     out, root = Path(out), found.frames.absolute()
     check_usable(found)
@@ -188,7 +189,15 @@ def write_store(
     if found.annotations is None and out.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{out} lies in {found.frames}, among the clips: write elsewhere")
     _check_size(len(found.table), settings.methods, settings.image_size)
+    with held(out):
+        return _write(found, out, settings, jobs, progress)
+
+
+def _write(
+    found: Survey, out: Path, settings: Settings, jobs: int, progress: Progress | None
+) -> Store:
     identity = _identity(found, settings)
+    root = found.frames.absolute()
     with storedir.writing(out):
         storedir.open_directory(out, identity)
     fingerprints = _fingerprints(found.table, root)

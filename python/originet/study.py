@@ -4,6 +4,7 @@ The folds of all of them go to one executor together, so none waits for the last
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from originet.errors import InputError, one_line
 from originet.executors import Executor, Serial, compute_identity
 from originet.files import safe_name
 from originet.fold import FAILURES, ModelFactory
+from originet.lock import held
 from originet.result import LosoResult
 from originet.rundir import claim
 from originet.runs import LosoRun, execute
@@ -97,8 +99,8 @@ def run_study(
 
     Raises:
         InputError: If there is no variant, one is given twice or its name cannot be a directory's,
-            images are missing, the table cannot be evaluated, or `out` belongs to another study or
-            cannot be written.
+            images are missing, the table cannot be evaluated, or `out` belongs to another study, is
+            in use by another run, cannot be written, or is deleted meanwhile.
         NothingEvaluated: If no variant could be evaluated.
     """
     names = [variant.name for variant in variants]
@@ -115,38 +117,43 @@ def run_study(
     where = executor.pick_device(device)
     compute = compute_identity(executor, where)
     directory = None if out is None else Path(out)
-    if directory is not None:
-        shared = (config or variants[0].config).to_dict()
-        identity = {"config": shared, "clip_list_sha256": clip_list_hash(table)}
-        claim(directory, identity | {"compute": compute})
-    clips: dict[tuple[str, int], SortedClips] = {}
-    runs: dict[str, LosoRun] = {}
-    results: dict[str, LosoResult] = {}
-    failed: dict[str, str] = {}
-    for variant in variants:
-        settings = variant.config
-        key = settings.method, settings.image_size
-        try:
-            if key not in clips:
-                clips[key] = sort_clips(table, images[settings.method], settings.image_size)
-            runs[variant.name] = LosoRun(
-                clips[key],
-                variant.model,
-                settings,
-                device=where,
-                compute=compute,
-                row=variant.row,
-                out=None if directory is None else directory / variant.name,
-                keep_weights=keep_weights,
-                progress=None if progress is None else partial(progress, variant.name),
-            )
-        except FAILURES as error:
-            failed[variant.name] = one_line(error)
-    for name, result in execute(runs, executor):
-        if isinstance(result, InputError):
-            failed[name] = str(result)
-        else:
-            results[name] = result
+    with ExitStack() as locks:
+        if directory is not None:
+            locks.enter_context(held(directory))
+            shared = (config or variants[0].config).to_dict()
+            identity = {"config": shared, "clip_list_sha256": clip_list_hash(table)}
+            claim(directory, identity | {"compute": compute})
+        clips: dict[tuple[str, int], SortedClips] = {}
+        runs: dict[str, LosoRun] = {}
+        results: dict[str, LosoResult] = {}
+        failed: dict[str, str] = {}
+        for variant in variants:
+            settings = variant.config
+            key = settings.method, settings.image_size
+            try:
+                if key not in clips:
+                    clips[key] = sort_clips(table, images[settings.method], settings.image_size)
+                place = None
+                if directory is not None:
+                    place = locks.enter_context(held(directory / variant.name))
+                runs[variant.name] = LosoRun(
+                    clips[key],
+                    variant.model,
+                    settings,
+                    device=where,
+                    compute=compute,
+                    row=variant.row,
+                    out=place,
+                    keep_weights=keep_weights,
+                    progress=None if progress is None else partial(progress, variant.name),
+                )
+            except FAILURES as error:
+                failed[variant.name] = one_line(error)
+        for name, result in execute(runs, executor):
+            if isinstance(result, InputError):
+                failed[name] = str(result)
+            else:
+                results[name] = result
     failed = {name: failed[name] for name in names if name in failed}
     if not results:
         raise NothingEvaluated(failed)

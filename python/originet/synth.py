@@ -33,10 +33,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from originet import lock
 from originet.choices import RESIDUAL
 from originet.datasets.folder import GENERATOR, SEMI_SYNTHETIC
 from originet.errors import InputError
 from originet.json_files import differences, read_json
+from originet.lock import held
 from originet.strays import MANIFEST
 from originet.video import read_clip
 
@@ -173,11 +175,12 @@ def generate(
         _finite("light_drift", light_drift),
     )
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not an empty folder")
+    _check_free(out)
     sources = _real_faces()
     faces = [_subject(sources, seed, subject) for subject in range(subjects)]
-    with _written_beside(out) as folder:
+    # The lock ends before the clips are put in place: a folder that holds it is not empty.
+    with _written_beside(out) as folder, held(out):
+        _check_free(out)  # which it was before somebody else's run ended
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             clips = [
                 pool.submit(_write_clip, folder, face, (seed, subject, emotion, clip), conditions)
@@ -195,6 +198,12 @@ def generate(
         manifest = _manifest(subjects, clips_per_class, seed, conditions)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return out
+
+
+def _check_free(out: Path) -> None:
+    taken = out.is_dir() and any(path.name != lock.NAME for path in out.iterdir())
+    if taken or (out.exists() and not out.is_dir()):
+        raise InputError(f"{out} exists and is not an empty folder")
 
 
 def generate_once(

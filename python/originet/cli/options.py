@@ -25,6 +25,7 @@ from originet.config import (
 )
 from originet.errors import InputError
 from originet.limits import MAX_PIXELS, frames_up_to
+from originet.lock import held
 from originet.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -252,10 +253,10 @@ def run_of(
 
 
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of `run_of` after its own.
+    """Gives a command the options of `run_of` after its own, and its folder to it alone.
 
     Args:
-        command: Takes, besides its own parameters, `run`, a `Run`.
+        command: Takes, besides its own parameters, among which is `out`, a folder, `run`, a `Run`.
 
     Returns:
         The command as typer reads it.
@@ -266,7 +267,8 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_options(**values: Any) -> None:
         run = run_of(**{name: values.pop(name) for name in shared})
-        command(run=run, **values)
+        with held(values["out"]):  # before the minutes that images may take
+            command(run=run, **values)
 
     parameters = [
         parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())

@@ -1,6 +1,6 @@
 """`originet report`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,10 +123,11 @@ def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, An
 
 def _table_again(run: Path, kind: str) -> None:
     """Writes the report of an ablation or a comparison."""
+    from originet.json_files import read_json
     from originet.report import NAME
-    from originet.rundir import read_json
+    from originet.result_shapes import StudyIdentity
 
-    made_with = _made_again(read_json(run / "config.json", dict[str, Any]).get("compute", {}))
+    made_with = _made_again(read_json(run / "config.json", StudyIdentity).get("compute", {}))
     if kind == "ablation":
         from originet.ablation import read_ablation
         from originet.ablation_report import write_ablation_report
@@ -145,16 +146,16 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
     from originet import ablation, compare, reproduce
     from originet.config import Config
     from originet.executors import Serial
-    from originet.rundir import read_json
+    from originet.json_files import read_json
+    from originet.result_shapes import ReproductionIdentity
 
-    told = read_json(run / "config.json", dict[str, Any])
-    compared = run / "compare"
+    path, compared = run / "config.json", run / "compare"
+    told = read_json(path, ReproductionIdentity)
+    device, threads = told["compute"]["device"], told["compute"].get("threads")
     try:
-        config = Config.from_dict(told["config"])
-        device, threads = told["compute"]["device"], told["compute"].get("threads")
-        quick = told["quick"]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{run / 'config.json'} is damaged: {error}") from error
+        config, executor = Config.from_dict(told["config"]), Serial(threads=threads)
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
     own = run / reproduce.CLIPS
     if not paths and not own.is_dir():
         raise InputError(f"{run} needs its clips for the report: name the PATH that it was given")
@@ -167,9 +168,9 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
         out=run,
         rows=compare.read_comparison(compared).rows if found else None,
         cuts=clips.cuts,
-        quick=quick,
+        quick=told["quick"],
         device=device,
-        executor=Serial(threads=threads),
+        executor=executor,
     )
     console.print(f"Report: {made.report}", soft_wrap=True)
     if made.failed:
@@ -177,7 +178,7 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
         raise typer.Exit(2)
 
 
-def _made_again(compute: dict[str, Any]) -> dict[str, str]:
+def _made_again(compute: Mapping[str, Any]) -> dict[str, str]:
     """What a report is made with. The run may have used other versions than those at hand."""
     from originet.timing import originet_version
 

@@ -23,6 +23,7 @@ from originet.datasets import ClipTable, clip_list_hash
 from originet.device import pick_device
 from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
+from originet.lock import Held, held
 from originet.loso import check_table
 from originet.prepare import Settings
 from originet.reproduce import activations, complexity, pictured, responses
@@ -43,7 +44,7 @@ from originet.reproduce.sections import (
     settings,
     source_section,
 )
-from originet.rundir import claim
+from originet.rundir import claim, writing
 
 __all__ = ["PICTURED", "Reproduction", "quick_config", "run_reproduction", "synthetic_clips"]
 
@@ -147,8 +148,7 @@ def run_reproduction(
 
     Raises:
         InputError: If the table cannot be evaluated, images are missing, or `out` belongs to
-            another run or cannot be written.
-        OSError: If a file cannot be written there later on.
+            another run, is in use by one, cannot be written, or is deleted meanwhile.
     """
     config = Config() if config is None else config
     out, executor = Path(out), Serial() if executor is None else executor
@@ -163,65 +163,68 @@ def run_reproduction(
         cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
         cuts = [cut] * len(table)
     active = images[config.method]
-    claim(
-        out,
-        {
-            "config": config.to_dict(),
-            "quick": quick,
-            "compute": compute_identity(executor, where),
-            "clip_list_sha256": clip_list_hash(table),
-            "images_sha256": {method: _hash(table, images[method]) for method in sorted(images)},
-        },
-    )
+    identity = {
+        "config": config.to_dict(),
+        "quick": quick,
+        "compute": compute_identity(executor, where),
+        "clip_list_sha256": clip_list_hash(table),
+        "images_sha256": {method: _hash(table, images[method]) for method in sorted(images)},
+    }
     failed: dict[str, str] = {}
-    phases = pictured.phase_rows(table, shown, active, cuts, config.method, failed)
-    found = Findings(
-        table=table,
-        images=active,
-        config=config,
-        quick=quick,
-        device=here,
-        checks=[activations.check(activation) for activation in activations.ACTIVATIONS],
-        erratum=activations.erratum(),
-        shown=shown,
-        phases=phases,
-        complexity=_attempt(failed, "Table V", complexity.table_v) or [],
-        responses=_responses(table, active, config, shown, out, here, failed, progress),
-        comparison=_attempt(
-            failed,
-            "Tables III and IV",
-            lambda: compare.run_comparison(
-                table,
-                active,
-                config,
-                rows=names,
-                cuts=cuts,
-                out=out / "compare",
-                device=where,
-                executor=executor,
-                progress=_named(progress, "comparison"),
+    with held(out) as place:
+        claim(out, identity)
+        phases = pictured.phase_rows(table, shown, active, cuts, config.method, failed)
+        found = Findings(
+            table=table,
+            images=active,
+            config=config,
+            quick=quick,
+            device=here,
+            checks=[activations.check(activation) for activation in activations.ACTIVATIONS],
+            erratum=activations.erratum(),
+            shown=shown,
+            phases=phases,
+            complexity=_attempt(place, failed, "Table V", complexity.table_v) or [],
+            responses=_responses(table, active, config, shown, place, here, failed, progress),
+            comparison=_attempt(
+                place,
+                failed,
+                "Tables III and IV",
+                lambda: compare.run_comparison(
+                    table,
+                    active,
+                    config,
+                    rows=names,
+                    cuts=cuts,
+                    out=out / "compare",
+                    device=where,
+                    executor=executor,
+                    progress=_named(progress, "comparison"),
+                ),
             ),
-        ),
-        ablation=_attempt(
-            failed,
-            "Table VI",
-            lambda: ablation.run_ablation(
-                table,
-                images,
-                config,
-                out=out / "ablation",
-                keep_weights=False,
-                device=where,
-                executor=executor,
-                progress=_named(progress, "ablation"),
+            ablation=_attempt(
+                place,
+                failed,
+                "Table VI",
+                lambda: ablation.run_ablation(
+                    table,
+                    images,
+                    config,
+                    out=out / "ablation",
+                    keep_weights=False,
+                    device=where,
+                    executor=executor,
+                    progress=_named(progress, "ablation"),
+                ),
             ),
-        ),
-        failed=failed,
-    )
-    for what, study in (("Tables III and IV", found.comparison), ("Table VI", found.ablation)):
-        if study is not None:
-            failed |= {f"{what}, {name}": why for name, why in study.failed.items()}
-    return Reproduction(_write(found, out), failed)
+            failed=failed,
+        )
+        for what, study in (("Tables III and IV", found.comparison), ("Table VI", found.ablation)):
+            if study is not None:
+                failed |= {f"{what}, {name}": why for name, why in study.failed.items()}
+        place.check()
+        with writing(out):
+            return Reproduction(_write(found, out), failed)
 
 
 def _write(found: Findings, out: Path) -> Path:
@@ -251,7 +254,7 @@ def _responses(
     images: NDArray[np.uint8],
     config: Config,
     shown: pictured.Shown,
-    out: Path,
+    place: Held,
     device: torch.device,
     failed: dict[str, str],
     progress: Progress | None,
@@ -269,18 +272,25 @@ def _responses(
             labels,
             shown,
             config,
-            folder=out / "responses",
+            folder=place.folder / "responses",
             device=device,
             progress=None if progress is None else partial(progress, f"pictures: {name}"),
         )
-        found = _attempt(failed, f"Figs. 4 and 5, {name}", make)
+        found = _attempt(place, failed, f"Figs. 4 and 5, {name}", make)
         if found is not None:
             answered[name] = found
     return answered
 
 
-def _attempt(failed: dict[str, str], name: str, make: Callable[[], Made]) -> Made | None:
-    """Returns what is made; None if that fails, and then tells why."""
+def _attempt(
+    place: Held, failed: dict[str, str], name: str, make: Callable[[], Made]
+) -> Made | None:
+    """Returns what is made; None if that fails, and then says why.
+
+    Raises:
+        InputError: The folder of the reproduction is gone; what was made now would be all it has.
+    """
+    place.check()
     try:
         return make()
     # What may end one part alone: a package that is missing, bad training, a full device.

@@ -179,7 +179,7 @@ def network_responses(
         if progress is not None:
             progress(config.epochs, config.epochs)
         return found
-    started, seed = perf_counter(), config.seeds[0]
+    started, seed = perf_counter(), config.seeds[0] % 2**32  # as NumPy's generator takes it
     set_seed(seed)
     network = factory(int(labels.max()) + 1).to(device).eval()
     pictures = images[shown.places]

@@ -1,0 +1,266 @@
+"""What the JSON files of results must hold, as types for `originet.json_files.read_json`.
+
+Results are passed on, so they may come from anybody. Whoever reads them relies on these ranges, and
+on the functions below for what types cannot say. What earlier versions did not write is in a class
+with `total=False`, as Python 3.10 has no `NotRequired`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypedDict, cast
+
+from msgspec import Meta
+
+LONGEST_NAME = 1000
+"""Characters of a subject's, clip's, class's or data set's name."""
+
+# Halves of characters, as which Python holds bytes that are no text, cannot be written again.
+_TEXT = r"^[^\ud800-\udfff]*$"
+Name = Annotated[str, Meta(max_length=LONGEST_NAME, pattern=_TEXT)]
+Reason = Annotated[str, Meta(max_length=10_000, pattern=_TEXT)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+Index = Annotated[int, Meta(ge=0, le=10**6)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(ge=0, le=10**12)]
+Loss = Annotated[float, Meta(ge=0, le=3.4028234663852886e38)]  # float32, as it is computed
+Interval = tuple[Share, Share]
+Compute = dict[Name, Name | Count | None]
+Settings = dict[Name, Name | bool | int | float | list[int] | None]  # `Config` has their ranges
+
+Network = TypedDict("Network", {"class": Name, "parameters": Count, "architecture_sha256": Sha256})
+
+
+class Epoch(TypedDict):
+    """An epoch of a fold's history, see `originet.train.History.epochs`."""
+
+    epoch: Index
+    loss: Loss
+    accuracy: Share
+    validation_loss: Loss | None
+    validation_accuracy: Share | None
+
+
+class _Fold(TypedDict):
+    seed: Seed
+    index: Index
+    subject: Name
+    clips: list[Name]
+    true: list[Index]
+    predicted: list[Index]
+    probabilities: list[list[Share]]
+    accuracy: Share
+    history: list[Epoch]
+    selected_epoch: Index
+    device: Name
+    seconds: Seconds
+
+
+class Fold(_Fold, total=False):
+    """A fold, see `originet.result.LosoResult.folds`."""
+
+    protocol: Name
+    leaky: bool
+    training_counts: dict[Name, Count]
+    validation_counts: dict[Name, Count]
+    shared_clips: Count
+    weights_sha256: Sha256 | None
+
+
+class Scores(TypedDict):
+    """The scores of `originet.metrics.four_scores`."""
+
+    pooled_accuracy: Share
+    fold_accuracy: Share
+    uf1: Share
+    uar: Share
+
+
+class ScoresOverSeeds(Scores):
+    """The scores of `originet.metrics.scores_over_seeds`."""
+
+    pooled_accuracy_std: Share
+    fold_accuracy_std: Share
+    uf1_std: Share
+    uar_std: Share
+
+
+class Intervals(TypedDict):
+    """The intervals of `originet.metrics.bootstrap_intervals`."""
+
+    pooled_accuracy: Interval
+    fold_accuracy: Interval
+    uf1: Interval
+    uar: Interval
+
+
+class Part(TypedDict):
+    """The scores of a data set of a composite, see `originet.by_dataset.dataset_scores`."""
+
+    clips: Count
+    subjects: Count
+    classes: list[Name]
+    metrics: ScoresOverSeeds
+    majority_accuracy: Share
+
+
+class _Evaluation(TypedDict):
+    dataset: Name
+    classes: list[Name]
+    config: Settings
+    clips: list[tuple[Name, Name]]
+    y_true: list[Index]
+    y_pred: list[list[Index]]
+    metrics: ScoresOverSeeds
+    intervals: Intervals
+    confusion: list[list[Count]]
+    clip_list_sha256: Sha256
+    images_sha256: Sha256
+    seconds: Seconds
+
+
+class Evaluation(_Evaluation, total=False):
+    """What the results of every leave-one-subject-out run hold, whatever was evaluated."""
+
+    by_dataset: dict[Name, Part]
+
+
+class Results(Evaluation):
+    """The results of a network, see `originet.result.LosoResult.to_json`."""
+
+    model: Network
+    compute: Compute
+    majority_baseline: Scores
+    folds: list[Fold]
+
+
+class StudyIdentity(TypedDict, total=False):
+    """What is read of the config.json of a study, see `originet.study.run_study`."""
+
+    compute: Compute
+
+
+class _Device(TypedDict):
+    device: Name
+
+
+class _Compute(_Device, total=False):
+    threads: Count | None
+
+
+class ReproductionIdentity(TypedDict):
+    """What is read of the config.json of `originet.reproduce.run_reproduction`."""
+
+    config: Settings
+    compute: _Compute
+    quick: bool
+
+
+def evaluation_fault(values: Evaluation, seeds: int) -> str | None:
+    """Says where the parts of an evaluation do not fit each other.
+
+    Args:
+        values: The evaluation.
+        seeds: How many there are by its settings.
+
+    Returns:
+        What is wrong, if anything.
+    """
+    clips, classes = len(values["clips"]), len(values["classes"])
+    if clips == 0 or classes == 0 or len(set(values["classes"])) < classes:
+        return "it must have clips, and classes of different names"
+    lengths = [len(values["y_true"]), *map(len, values["y_pred"])]
+    if lengths != [clips] * (1 + seeds):
+        found = ", ".join(map(str, lengths[1:]))
+        must = f"y_true and y_pred must be [{clips}] and [{seeds}, {clips}]"
+        return f"{must}, got rows of {lengths[0]} and {found}"
+    if max(max(each) for each in (values["y_true"], *values["y_pred"])) >= classes:
+        return f"y_true and y_pred must be class indices below {classes}"
+    counts: dict[tuple[int, int], int] = {}
+    for predicted in values["y_pred"]:
+        for pair in zip(values["y_true"], predicted, strict=True):
+            counts[pair] = counts.get(pair, 0) + 1
+    confusion = values["confusion"]
+    square = [len(row) for row in confusion] == [classes] * classes
+    if not square or any(
+        count != counts.get((true, predicted), 0)
+        for true, row in enumerate(confusion)
+        for predicted, count in enumerate(row)
+    ):
+        return "the confusion matrix is not that of the predictions"
+    for name, (low, high) in cast(dict[str, Interval], values["intervals"]).items():
+        if low > high:
+            return f"the interval of {name} ends before it begins"
+    parts = values.get("by_dataset", {})
+    together = sum(part["clips"] for part in parts.values())
+    if parts and together != clips:
+        return f"its data sets have {together} clips together, and it has {clips}"
+    return None
+
+
+def fold_fault(fold: Mapping[str, Any], classes: int, epochs: int) -> str | None:
+    """Says where the parts of a fold do not fit each other.
+
+    Args:
+        fold: The fold, a `Fold`.
+        classes: How many there are.
+        epochs: How many there are by the settings of its run.
+
+    Returns:
+        What is wrong, if anything.
+    """
+    names = ("clips", "true", "predicted", "probabilities")
+    lengths = [len(fold[name]) for name in names]
+    if lengths[0] == 0 or len(set(lengths)) > 1:
+        return f"its {', '.join(names)} must have one length, at least 1, got {lengths}"
+    if max(*fold["true"], *fold["predicted"]) >= classes:
+        return f"its true and predicted must be class indices below {classes}"
+    if any(len(shares) != classes for shares in fold["probabilities"]):
+        return f"it must have {classes} probabilities for each clip"
+    right = sum(t == p for t, p in zip(fold["true"], fold["predicted"], strict=True))
+    if abs(right / lengths[0] - fold["accuracy"]) > 1e-9:
+        return "its accuracy is not that of its predictions"
+    if [record["epoch"] for record in fold["history"]] != list(range(1, epochs + 1)):
+        return f"its history must have the {epochs} epochs of the settings, in their order"
+    if not 1 <= fold["selected_epoch"] <= epochs:
+        return f"its selected_epoch must be in 1..{epochs}, got {fold['selected_epoch']}"
+    return None
+
+
+def folds_fault(values: Results, seeds: Sequence[int], epochs: int) -> str | None:
+    """Says where the folds of an evaluation without other faults do not fit each other or it.
+
+    Args:
+        values: The evaluation.
+        seeds: Those of its settings.
+        epochs: How many there are by its settings.
+
+    Returns:
+        What is wrong, if anything.
+    """
+    folds, classes = values["folds"], len(values["classes"])
+    count = len(folds) // len(seeds)
+    order = [(seed, index) for seed in seeds for index in range(count)]
+    if count < 2 or [(fold["seed"], fold["index"]) for fold in folds] != order:
+        return "its folds must be those of at least 2 subjects for each seed, in their order"
+    for number, fold in enumerate(folds):
+        first = folds[number % count]
+        if fault := fold_fault(fold, classes, epochs):
+            return f"fold {number}: {fault}"
+        if any(fold[name] != first[name] for name in ("subject", "clips", "true")):
+            return f"fold {number} is not of the subject and clips of the first seed's"
+    if len({fold["subject"] for fold in folds}) != count:
+        return "two folds of a seed are of one subject"
+    clips = [clip for fold in folds[:count] for clip in fold["clips"]]
+    if sorted(clips) != sorted(clip for _, clip in values["clips"]):
+        return "the folds' clips are not those of the run"
+    pooled = sorted(
+        pair
+        for predicted in values["y_pred"]
+        for pair in zip(values["y_true"], predicted, strict=True)
+    )
+    if pooled != sorted(
+        pair for fold in folds for pair in zip(fold["true"], fold["predicted"], strict=True)
+    ):
+        return "the folds' predictions are not the pooled ones"
+    return None
