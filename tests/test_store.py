@@ -306,7 +306,7 @@ def test_folders_that_are_not_free_are_refused(tree, tmp_path):
     with pytest.raises(InputError, match=r"tree/new lies in .*tree, among the clips"):
         make(tree, tree / "new")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot write the store .*file: (File exists|Not a)"):
+    with pytest.raises(InputError, match=r"cannot write to .*file: (File exists|Not a)"):
         make(tree, tmp_path / "file")
     assert sorted(contents(tmp_path / "used")) == ["manifest.json", "thesis.txt"]
 

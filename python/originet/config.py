@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from originet import renamed
-from originet.choices import METHODS
+from originet.choices import LARGEST_IMAGE, METHODS
 from originet.errors import InputError
 
 VARIANTS = ("paper", "authors")
@@ -22,7 +22,6 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 # More of them are a slip of the keyboard or a damaged file, and would fill memory before they end.
 MOST_EPOCHS = 1_000_000
 MOST_IN_BATCH = 1_000_000
-MOST_PIXELS = 4096
 MOST_SEEDS = 1000
 LAST_SEED = 2**63 - 1
 LARGEST = sys.float_info.max
@@ -91,7 +90,7 @@ class Config:
             ("epochs", 1, MOST_EPOCHS),
             # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
             ("batch_size", 3, MOST_IN_BATCH),
-            ("image_size", 16, MOST_PIXELS),
+            ("image_size", 16, LARGEST_IMAGE),
         ):
             value = getattr(self, name)
             _require(_is_whole(value), name, "a whole number", value)

@@ -10,8 +10,7 @@ from typing import Annotated, Any, TypedDict, cast
 
 from msgspec import Meta
 
-LONGEST_NAME = 1000
-"""Characters of a subject's, clip's, class's or data set's name."""
+from originet.choices import LONGEST_NAME
 
 # Halves of characters, as which Python holds bytes that are no text, cannot be written again.
 _TEXT = r"^[^\ud800-\udfff]*$"

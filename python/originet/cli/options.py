@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from originet.choices import DATASETS, EXECUTORS, METHODS, TASKS
+from originet.choices import DATASETS, EXECUTORS, LARGEST_IMAGE, METHODS, TASKS
 from originet.config import (
     CLASS_WEIGHTS,
     MOST_EPOCHS,
     MOST_IN_BATCH,
-    MOST_PIXELS,
     MOST_SEEDS,
     PRECISIONS,
     PROTOCOLS,
@@ -141,7 +140,9 @@ Seed = Annotated[
 ]
 ImageSize = Annotated[
     int | None,
-    typer.Option(help=f"Pixels, 16 to {MOST_PIXELS}; of a root {DEFAULTS.image_size} by default."),
+    typer.Option(
+        help=f"Pixels, 16 to {LARGEST_IMAGE}; {DEFAULTS.image_size} by default for a root."
+    ),
 ]
 Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {_words(VARIANTS)}.")]
 

@@ -7,6 +7,7 @@ takes memory or time.
 
 import reprlib
 
+from originet.choices import LONGEST_NAME
 from originet.errors import InputError
 
 BYTES = 32 * 2**20
@@ -33,8 +34,6 @@ CELL = 32_767
 """Characters of a cell: as many as spreadsheet programs allow."""
 TEXT = 16 * 2**20
 """Characters of all cells of a workbook; a text that stands in many cells counts in each."""
-NAME = 1_000
-"""Characters of the name of a data set, subject, clip or class; file names have at most 255."""
 DIGITS = 15
 """Of a frame number; more do not fit into the table's 64 bits, nor into a cell's number."""
 
@@ -56,9 +55,9 @@ def check_name(name: str) -> None:
     Raises:
         InputError: if it is longer than any name needs to be, or is not UTF-8.
     """
-    if len(name) > NAME:
+    if len(name) > LONGEST_NAME:
         raise InputError(
-            f"the name {quoted(name)} has {len(name):,} characters, {NAME:,} are allowed"
+            f"the name {quoted(name)} has {len(name):,} characters, {LONGEST_NAME:,} are allowed"
         )
     if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no letters
         raise InputError(f"the name {name!r} is not UTF-8: rename its folder or file")
