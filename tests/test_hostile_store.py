@@ -5,6 +5,8 @@ import errno
 import json
 import os
 import random
+import re
+import shutil
 import struct
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from mutations import mutate_bytes, mutate_json
-from stores import contents, make, write_tree
+from stores import contents, frame_of, make, write_tree
 
 from originet import datasets, store, storedir, tensor_files
 from originet.datasets import table_file
@@ -412,6 +414,21 @@ def test_frames_of_a_stores_table_are_not_opened(out, tmp_path, monkeypatch):
     table = store.read_store(out).table
     assert table["frames"][0] == (str(tmp_path / "pipe.png"),)
     assert not [path for path in stats if Path(path).suffix == ".png"]
+
+
+def test_frames_that_a_store_was_not_made_of_are_not_opened(tmp_path, tree, run):
+    made = make(tree, tmp_path / "store")
+    store.check_frames(made)
+    frame = frame_of(tree)
+    frame.write_bytes(frame.read_bytes() + b" ")
+    told = "the frames of s1/sadness_1 in .* are not those that the store of folder was made of"
+    with pytest.raises(InputError, match=told):
+        store.check_frames(made)
+    command = ("compare", tmp_path / "store", "-o", tmp_path / "out", "--network")
+    code, _, err = run(*command, "LBP-TOP")
+    assert code == 2 and re.search(told, err) and err.count("\n") == 1
+    shutil.rmtree(tree)  # a store outlives its frames
+    store.check_frames(made)
 
 
 def test_a_full_disk_names_the_store_alone(out, tree, monkeypatch):

@@ -114,6 +114,30 @@ def _read_images(path: Path, manifest: storedir.Manifest, clips: int) -> dict[st
     return {method: tensors[method] for method in methods}
 
 
+def check_frames(store: Store) -> None:
+    """Checks, before frames are opened, that they are those which a store was made of.
+
+    A store names its frames by paths, so one from elsewhere could have pictures of its reader's
+    shown under its clips' names. Frames that are not there are left to whoever wants to open them.
+
+    Args:
+        store: one that was read, no composite.
+
+    Raises:
+        InputError: naming the first clip of which a file is there, and whose files are of other
+            names or sizes than the manifest's fingerprint tells.
+    """
+    root, told = Path(store.manifest["root"]), store.manifest["fingerprints"]
+    rows = zip(store.table.to_dict("records"), _fingerprints(store.table, root), told, strict=True)
+    for row, here, there in rows:
+        if here != there and any(map(os.path.lexists, row["frames"])):
+            raise InputError(
+                f"the frames of {row['subject']}/{row['clip']} in {store.manifest['root']} are not "
+                f"those that the store of {store.manifest['dataset']} was made of: their names or "
+                "sizes differ; run its `originet prepare` again"
+            )
+
+
 def combine_stores(stores: Sequence[Store]) -> Store:
     """Joins stores to a composite of their data sets, in their order.
 

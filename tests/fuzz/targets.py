@@ -1,5 +1,6 @@
 """The readers that are given damaged files, and the sound files that are damaged for them."""
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -38,30 +39,71 @@ class Target(NamedTuple):
 
 def results(folder: Path) -> Target:
     """results.json of `originet loso`, and what its report is made of."""
-    from loso_results import make_result
+    from folds import run
 
     from originet.report import predictions
     from originet.saved_results import read_results
+
+    run(*_composite(), config=_brief(), out=folder, keep_weights=False)
 
     def read(path: Path) -> None:
         result = read_results(path.parent)
         json.dumps([result.to_json(), len(predictions(result))], allow_nan=False)
 
-    sound = json.dumps(make_result().to_json()).encode()
-    return Target(folder / "results.json", read, [sound], mutate_json_file)
+    path = folder / "results.json"
+    return Target(path, read, [path.read_bytes()], mutate_json_file)
 
 
 def fold(folder: Path) -> Target:
     """A finished fold of a run."""
-    from loso_results import make_fold
+    from folds import run
 
     from originet.rundir import read_fold
 
-    def read(path: Path) -> object:
-        return read_fold(path, {"seed": 0, "index": 0}, with_weights=True)
+    run(*_composite(), config=_brief(), out=folder, keep_weights=False)
+    path = min((folder / "folds").glob("*.json"))
+    expected = {"seed": 0, "index": 0, "subject": json.loads(path.read_bytes())["subject"]}
 
-    sound = json.dumps(make_fold(0, 0, 0, "s1")).encode()
-    return Target(folder / "seed0_000_s1.json", read, [sound], mutate_json_file)
+    def read(path: Path) -> object:
+        return read_fold(path, expected, classes=2, epochs=1, with_weights=True)
+
+    return Target(path, read, [path.read_bytes()], mutate_json_file)
+
+
+def ablation(folder: Path) -> Target:
+    """ablation.json, with the results of its rows."""
+    from originet.ablation import read_ablation, rows_named, run_ablation
+
+    table, images = _composite()
+    run_ablation(
+        *(table, {"cumulative": images}, _brief()),
+        rows=rows_named(["LR", "OrigiNet"]),
+        out=folder,
+        device="cpu",
+        keep_weights=False,
+    )
+
+    def read(path: Path) -> object:
+        return read_ablation(path.parent)
+
+    path = folder / "ablation.json"
+    return Target(path, read, [path.read_bytes()], mutate_json_file)
+
+
+def comparison(folder: Path) -> Target:
+    """compare.json, with the results of its row."""
+    from originet.compare import read_comparison, run_comparison
+
+    names = ["OrigiNet"]
+    run_comparison(
+        *(*_composite(), _brief()), rows=names, out=folder, device="cpu", keep_weights=False
+    )
+
+    def read(path: Path) -> object:
+        return read_comparison(path.parent)
+
+    path = folder / "compare.json"
+    return Target(path, read, [path.read_bytes()], mutate_json_file)
 
 
 def manifest(folder: Path) -> Target:
@@ -212,11 +254,26 @@ def timings(folder: Path) -> Target:
 TARGETS = {
     each.__name__: each
     for each in (
-        *(results, fold, manifest, clips, images, weights, dataset, annotations, clip_list),
+        *(results, fold, ablation, comparison, manifest, clips, images, weights, dataset),
+        *(annotations, clip_list),
         *(xlsx, xls, pictures, videos, animations, timings),
     )
 }
 """By name; each makes its files in a folder."""
+
+
+def _composite() -> tuple:
+    from folds import small_set
+
+    table, images = small_set(4, clips=2)
+    table["dataset"] = np.where(table["subject"] < "s02", "samm", "casme2")
+    return table, images
+
+
+def _brief() -> object:
+    from folds import QUICK
+
+    return dataclasses.replace(QUICK, epochs=1)
 
 
 def _of_store(folder: Path, name: str, mutate: Mutate) -> Target:

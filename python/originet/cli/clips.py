@@ -60,6 +60,7 @@ def read_clips(
     set_name: str | None = None,
     image_size: int | None,
     crop_face: bool | None,
+    opens_frames: bool = False,
 ) -> Clips:
     """Reads stores, or a data set's root, whose images are then made.
 
@@ -76,6 +77,8 @@ def read_clips(
         set_name: what a root of one's own clips is called.
         image_size: in pixels; None means what stores have, or the default.
         crop_face: cut faces out; None means what stores have, or what a root needs.
+        opens_frames: whether the command opens the clips' frames, also where a store has their
+            images; those that are there must be the ones that it was made of.
 
     Returns:
         The clips, which can be evaluated by leaving subjects out.
@@ -92,6 +95,9 @@ def read_clips(
         for option in (*given, *(["--micro-only"] if micro_only else [])):
             raise InputError(f"{option} is for a data set's root, not for a store")
         stores = _read_stores(paths, methods, image_size, crop_face)
+        if opens_frames:
+            for each in stores:
+                store.check_frames(each)
         stored = store.combine_stores(stores)
         cuts = [
             prepare.Settings(**each.manifest["settings"])

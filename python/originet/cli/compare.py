@@ -43,6 +43,7 @@ def compare_command(
         paths,
         [config.method],
         **run.clips,
+        opens_frames=compare.LBP_TOP in rows,
     )
     config = clips.configure(config)
     with progress_bars() as bars:

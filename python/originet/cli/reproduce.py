@@ -64,6 +64,7 @@ def reproduce_command(
             paths,
             methods,
             **run.clips,
+            opens_frames=True,
         )
         config = clips.configure(config)
         made = reproduce.run_reproduction(
