@@ -49,19 +49,25 @@ def _check_same_device(op: str, name: str, x: Tensor, like_name: str, like: Tens
     )
 
 
+def _check_same_kind(op: str, name: str, x: Tensor, like_name: str, like: Tensor) -> None:
+    """Raises unless two tensors have one dtype and device.
+
+    Of a gradient that is all: compiled autograd traces with gradients of a made-up shape.
+    """
+    torch._check(
+        x.dtype == like.dtype,
+        lambda: f"{op}: {name} must have the dtype of {like_name}, {like.dtype}, got {x.dtype}",
+    )
+    _check_same_device(op, name, x, like_name, like)
+
+
 def _check_alike(op: str, **tensors: Tensor) -> None:
     """Raises unless all tensors are floating and like the first."""
     (first_name, first), *others = tensors.items()
     _check_tensor(op, first_name, first)
     for name, x in others:
         _check_same_shape(op, name, x, first_name, first)
-        torch._check(
-            x.dtype == first.dtype,
-            lambda name=name, x=x: (
-                f"{op}: {name} must have the dtype of {first_name}, {first.dtype}, got {x.dtype}"
-            ),
-        )
-        _check_same_device(op, name, x, first_name, first)
+        _check_same_kind(op, name, x, first_name, first)
 
 
 @torch.library.register_fake("originet::rrelu_forward")
@@ -78,7 +84,9 @@ def _(x: Tensor, alpha: float) -> Tensor:
 
 @torch.library.register_fake("originet::rrelu_backward")
 def _(grad: Tensor, x: Tensor, alpha: float) -> Tensor:
-    _check_alike("rrelu_backward", x=x, grad=grad)
+    op = "rrelu_backward"
+    _check_alike(op, x=x)
+    _check_same_kind(op, "grad", grad, "x", x)
     return torch.empty_like(x)
 
 
@@ -90,7 +98,9 @@ def _(a: Tensor, b: Tensor, alpha: float) -> Tensor:
 
 @torch.library.register_fake("originet::rrelu_add_backward")
 def _(grad: Tensor, a: Tensor, b: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    _check_alike("rrelu_add_backward", a=a, b=b, grad=grad)
+    op = "rrelu_add_backward"
+    _check_alike(op, a=a, b=b)
+    _check_same_kind(op, "grad", grad, "a", a)
     return torch.empty_like(a), torch.empty_like(a)
 
 
@@ -162,7 +172,8 @@ def _(
     *_: Any,
 ) -> tuple[Tensor, ...]:
     op = "rrelu_add_norm_backward"
-    _check_alike(op, a=a, b=b, grad=grad)
+    _check_alike(op, a=a, b=b)
+    _check_same_kind(op, "grad", grad, "a", a)
     vectors = {"bias_a": bias_a, "bias_b": bias_b, "weight": weight}
     _check_vectors(op, a, **vectors, mean=mean, rstd=rstd)
     like = _normalisable(a)

@@ -20,7 +20,7 @@ HELP = "; a smaller batch_size or fewer folds at a time may help"
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nAnd more.")
 ENDS = (
     (OUT_OF_MEMORY, f"CUDA out of memory. Tried to allocate 2 GiB.{HELP}"),
-    (MemoryError(), f"MemoryError{HELP}"),
+    (MemoryError(), f"out of memory{HELP}"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), f"can't allocate memory{HELP}"),
     (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "shapes cannot be multiplied"),
     (OSError("weights cannot be fetched"), "weights cannot be fetched"),

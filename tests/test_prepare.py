@@ -78,7 +78,7 @@ def test_crop_face_cuts_to_the_face_or_names_the_clip(tmp_path):
     (tmp_path / "clips.csv").write_text(
         f"path,subject,emotion,onset,offset\n{carphone_path()},1,others,1,12\n"
     )
-    table = load_dataset("folder", tmp_path / "clips.csv")
+    table = load_dataset("folder", carphone_path().parent, annotations=tmp_path / "clips.csv")
     cropped = active_images(table, image_size=64, crop_face=True)
     assert cropped.shape == (1, 64, 64)
     assert not np.array_equal(cropped, active_images(table, image_size=64))
@@ -96,9 +96,8 @@ def test_the_face_box_is_that_of_the_whole_clip(tmp_path, numbers):
     (tmp_path / "clips.csv").write_text(
         f"path,subject,emotion,onset,offset\n{path},1,others,{onset},{offset}\n"
     )
-    images = active_images(
-        load_dataset("folder", tmp_path / "clips.csv"), image_size=64, crop_face=True
-    )
+    table = load_dataset("folder", carphone_path().parent, annotations=tmp_path / "clips.csv")
+    images = active_images(table, image_size=64, crop_face=True)
     clip = video.read_clip([path], *numbers)
     clip = faces.crop(clip, faces.stable_box(clip[faces.sample_indices(len(clip))]))
     mode = cv2.INTER_AREA if clip.shape[1] >= 64 else cv2.INTER_LINEAR

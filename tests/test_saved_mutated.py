@@ -1,6 +1,5 @@
 """Results of somebody else, with anything in them: they are read and reported, or refused."""
 
-import copy
 import functools
 import json
 import random
@@ -10,6 +9,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 from folds import QUICK, run, small_set
+from mutations import mutate_json
 
 from originet import (
     ablation,
@@ -32,43 +32,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ONE = Serial(threads=1)
 SHORT = Config.from_dict(QUICK.to_dict() | {"epochs": 2, "seeds": [3, 1]})
-VALUES = (
-    *(None, True, 0, 1, -1, 2, 0.5, -0.5, 1.5, 1e300, 10**12, 2**63, 10**400),
-    *("", "x", "\x00\x1b[31m\n\u202e<b>$\\frac{", "\udc80", "n" * 1001, "y" * 10**6),
-    *([], {}, [[]], [0.5], ["x"], {"x": 1}),
-    *(float("nan"), float("inf"), -float("inf")),
-)
-
-
-def places(values, path=()):
-    """The paths of everything in a JSON value, the value itself last."""
-    inner = values.items() if isinstance(values, dict) else ()
-    for key, value in enumerate(values) if isinstance(values, list) else inner:
-        yield from places(value, (*path, key))
-    yield path
-
-
-def mutated(values, rng):
-    """A copy with a value replaced, removed, doubled or exchanged, anywhere."""
-    values = copy.deepcopy(values)
-    # Folds have most of the values: what is beside them comes half of the time.
-    names = [path for path in places(values) if path]
-    (*way, last) = rng.choice([p for p in names if "folds" not in p or rng.random() < 0.1])
-    parent = values
-    for key in way:
-        parent = parent[key]
-    what = rng.randrange(8)
-    if what == 0:
-        del parent[last]
-    elif what == 1 and isinstance(parent, list):
-        parent.append(copy.deepcopy(parent[last]))
-    elif what == 2 and isinstance(parent, list):
-        rng.shuffle(parent)
-    elif what == 3 and isinstance(parent, dict):
-        parent["\n other"] = parent.pop(last)
-    else:
-        parent[last] = copy.deepcopy(rng.choice(VALUES))
-    return values
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +64,7 @@ def outcomes(path, monkeypatch, read_and_render, count):
     text = path.read_text()
     rng, read, refused = random.Random(0), 0, 0
     for _ in range(count):
-        values = mutated(json.loads(text), rng)
+        values = mutate_json(json.loads(text), rng)
         path.write_text(json.dumps(values))
         try:
             read_and_render()
