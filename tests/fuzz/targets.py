@@ -281,7 +281,7 @@ def _of_store(folder: Path, name: str, mutate: Mutate) -> Target:
 
     from originet.store import read_store
 
-    make(write_tree(folder / "tree"), folder / "store")
+    make(write_tree(folder / "tree", subjects=1), folder / "store")
     path = folder / "store" / name
 
     def read(path: Path) -> object:
