@@ -1,5 +1,6 @@
 """Freed memory that a process keeps."""
 
+import ctypes
 import platform
 import subprocess
 import sys
@@ -51,5 +52,5 @@ def test_freed_blocks_stay_with_the_process():
 
 def test_elsewhere_nothing_happens(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("looked for mallopt"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("looked for mallopt"))
     memory.keep_freed_memory()

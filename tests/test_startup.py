@@ -52,13 +52,17 @@ def test_what_is_mistyped_is_refused_before_anything_heavy_is_loaded():
 
 @pytest.mark.parametrize("arguments", [("--help",), ("loso", "--help"), ("loso", "--hepl")])
 def test_answers_take_less_than_half_a_second_of_a_processor(arguments):
-    def seconds() -> float:
+    def seconds(*words: str) -> float:
         before = os.times()
-        subprocess.run([sys.executable, "-m", "originet", *arguments], capture_output=True)
+        subprocess.run([sys.executable, *words], capture_output=True)
         after = os.times()
         return sum(after[2:4]) - sum(before[2:4])  # the child's: other work does not count
 
-    assert min(seconds() for _ in range(3)) < 0.5
+    # The least of several, for a busy machine takes more for the same; and where a program without
+    # a line of its own takes half of that time, the machine is slow.
+    empty = "import typer; typer.run(lambda: None)"
+    least = min(seconds("-m", "originet", *arguments) for _ in range(5))
+    assert least < max(0.5, 2 * min(seconds("-c", empty, "--help") for _ in range(5)))
 
 
 def test_public_names_are_imported_when_asked_for():

@@ -9,7 +9,6 @@ import contextlib
 import datetime
 import errno
 import os
-import platform
 import sys
 import threading
 import warnings
@@ -145,6 +144,8 @@ def _locked(folder: Path) -> int:
                 holder = printable(os.read(file, 300).decode(errors="replace")) or "another process"
                 raise InputError(f"{folder} is in use by {holder}; choose another folder, or wait")
             if os.path.samestat(os.stat(path), os.fstat(file)):
+                import platform  # not for the help of commands
+
                 since = datetime.datetime.now(datetime.timezone.utc).isoformat(" ", "seconds")
                 told = f"process {os.getpid()} on {platform.node()} since {since}"
                 # On a full disk nobody can read who it is; the lock is the same.

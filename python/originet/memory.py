@@ -1,8 +1,6 @@
 """Memory: how much there is left, and what the allocator does with what training frees."""
 
-import ctypes
 import os
-import platform
 from pathlib import Path
 
 from originet.errors import InputError
@@ -30,6 +28,9 @@ def keep_freed_memory() -> None:
     anew, page by page. For processes that are there to train; elsewhere than on glibc nothing
     changes.
     """
+    import ctypes  # the command line imports this module for its help, too
+    import platform
+
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
