@@ -3,12 +3,10 @@
 Each ends in success or in one line, and leaves no half file behind.
 """
 
-import contextlib
 import io
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -50,17 +48,6 @@ def assert_whole(folder):
             with safe_open(path, "np") as file:
                 for name in file.keys():
                     file.get_tensor(name)
-
-
-@contextlib.contextmanager
-def files_of_at_most(size):
-    """Lets this process write no larger file, as if the disk were full then."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
@@ -107,7 +94,7 @@ def test_every_command_that_writes_is_tried_on_a_full_disk():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(
-    name, run, captured, tree, tmp_path, one_thread
+    name, run, captured, tree, tmp_path, one_thread, file_limit
 ):
     size, arguments = WRITERS[name]
     out = tmp_path / "out"
@@ -116,7 +103,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(
         code, _, err = run("loso", tree, "-o", places["RUN"], *TINY)
         assert code == 0, err
     words = [re.sub("[A-Z]{3,}", lambda m: str(places[m[0]]), str(word)) for word in arguments]
-    with files_of_at_most(size):
+    with file_limit(size):
         code, err = captured(*words)
     assert code == 2 and "Traceback" not in err, err
     told = [line for line in err.splitlines() if "File too large" in line]

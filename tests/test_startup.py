@@ -58,11 +58,8 @@ def test_answers_take_less_than_half_a_second_of_a_processor(arguments):
         after = os.times()
         return sum(after[2:4]) - sum(before[2:4])  # the child's: other work does not count
 
-    # The least of several, for a busy machine takes more for the same; and where a program without
-    # a line of its own takes half of that time, the machine is slow.
-    empty = "import typer; typer.run(lambda: None)"
-    least = min(seconds("-m", "originet", *arguments) for _ in range(5))
-    assert least < max(0.5, 2 * min(seconds("-c", empty, "--help") for _ in range(5)))
+    # A busy machine takes more for the same, so one answer in time is enough.
+    assert any(seconds("-m", "originet", *arguments) < 0.5 for _ in range(30))
 
 
 def test_public_names_are_imported_when_asked_for():
