@@ -52,6 +52,14 @@ def seeded_rng():
     torch.random.set_rng_state(state)
 
 
+@pytest.fixture(autouse=True)
+def nothing_compiled() -> Iterator[None]:
+    """Each test has the whole of Dynamo's limit of recompilations, whatever ran before it."""
+    yield
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
+
+
 @pytest.fixture
 def run(monkeypatch, capfd):
     """Runs `originet ...` in this process; returns (exit code, stdout, stderr)."""

@@ -722,7 +722,6 @@ def test_another_default_device_does_not_matter(module, method):
 def test_compiles_in_one_graph(device, method, normalize):
     frames = torch.rand(7, 4, 5, device=device, requires_grad=True)
     clips = [random_clip(n, device=device) for n in (3, 8)]
-    torch._dynamo.reset()
     function = torch.compile(
         lambda f, c: (
             active_image(f, None, method, normalize),

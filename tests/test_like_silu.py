@@ -307,7 +307,6 @@ def test_compile_fullgraph_forward_and_training(activation, device, form, dynami
     def function(x):
         return getattr(activation, form)(x * 1)
 
-    torch.compiler.reset()  # or other parameters of this test count as recompilations
     compiled = torch.compile(function, fullgraph=True, dynamic=dynamic, backend="aot_eager")
     for n in (5, 9):
         x = randn((3, n), device, requires_grad=True)
@@ -321,7 +320,6 @@ def test_compile_fullgraph_forward_and_training(activation, device, form, dynami
 
 
 def test_compiled_in_place_changes_the_argument(activation, device):
-    torch.compiler.reset()
     x = randn((3, 5), device)
     want = activation.function(x)
     compiled = torch.compile(activation.in_place, fullgraph=True, backend="aot_eager")

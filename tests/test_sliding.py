@@ -365,7 +365,6 @@ def test_the_op_itself_has_derivatives(device, method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_compiled(device, method):
-    torch._dynamo.reset()  # the methods compile one function; there is a limit for each
     function = torch.compile(
         lambda f, *args: sliding_active_images(f, *args, method, "minmax") + 1,
         fullgraph=True,
