@@ -13,8 +13,8 @@ import typer
 
 from originet import bench
 from originet.bench import summary
-from originet.files import write_atomically
-from originet.timing import read_csv
+from originet.system.files import write_atomically
+from originet.system.timings import read_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, README = ROOT / "bench" / "results", ROOT / "README.md"

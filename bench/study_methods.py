@@ -32,11 +32,11 @@ from originet.bench import summary
 from originet.config import Config
 from originet.datasets import load_dataset
 from originet.executors import Processes
-from originet.files import write_atomically
 from originet.loso import originet_factory
 from originet.prepare import Settings, images_by_method
 from originet.study import Variant, run_study
-from originet.timing import environment
+from originet.system.environment import environment
+from originet.system.files import write_atomically
 from originet_ext import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]

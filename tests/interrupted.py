@@ -12,9 +12,10 @@ from folds import SIZE, run, small_set, with_dropout
 from stores import nth_write
 from torch import nn
 
-from originet import files, reproduce
+from originet import reproduce
 from originet.config import Config
 from originet.executors import Executor, Processes, Serial
+from originet.system import files
 
 ONE = Serial(threads=1)
 TWO = Processes(workers=2, threads=1)

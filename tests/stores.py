@@ -8,8 +8,9 @@ from pathlib import Path
 
 from clips import random_frames, write_folder
 
-from originet import datasets, files, store
+from originet import datasets, store
 from originet.prepare import Settings
+from originet.system import files
 
 SIZE = 16
 

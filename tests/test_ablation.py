@@ -16,8 +16,8 @@ from torch import nn
 from originet import ablation, fold
 from originet.ablation import DYNAMIC, ROWS, Paper, Row, methods_of, rows_named, run_ablation
 from originet.config import Config
-from originet.errors import InputError
 from originet.loso import run_loso
+from originet.system.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from originet.augment import ROTATIONS, augmented_views, rotate
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def noise(count: int = 2, size: int = 16) -> np.ndarray:

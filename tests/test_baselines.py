@@ -12,8 +12,8 @@ from torch import nn
 from originet import baselines
 from originet.baselines import NETWORKS, QUOTED, check_installed, depth
 from originet.config import Config
-from originet.errors import InputError
 from originet.model import layer_count, parameter_count
+from originet.system.errors import InputError
 
 BY_NAME = {network.name: network for network in NETWORKS}
 

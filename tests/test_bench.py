@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 import originet_ext
-from originet import bench, timing
-from originet.bench import harness
-from originet.errors import InputError
+from originet import bench
+from originet.system import clock
+from originet.system.environment import cache_sizes
+from originet.system.errors import InputError
 
 CPU = torch.device("cpu")
 NAMES = ("fused", "eager", "silu", "mish")
@@ -33,7 +34,7 @@ def test_time_case_gives_consistent_rows_for_each_provider_and_the_clone(mode):
         assert row.device_name and row.torch == torch.__version__
         assert row.threads == torch.get_num_threads()
         assert row.peak_bytes == row.saved_bytes == 0
-        assert (row.l2_bytes, row.l3_bytes) == timing.cache_sizes(torch.device("cpu"))
+        assert (row.l2_bytes, row.l3_bytes) == cache_sizes(torch.device("cpu"))
     assert clone.copy_ratio == 1
 
 
@@ -45,9 +46,9 @@ def test_time_case_takes_every_provider_once_a_round_in_changing_order(monkeypat
         return 1.0  # a second, so that each call is timed once
 
     calls = {name: lambda name=name: name for name in "abcd"}
-    case = harness.Case("x", "forward", torch.device("cpu"), torch.float32, (1,), "", 0, calls)
-    monkeypatch.setattr(harness, "_clock", lambda case: sample)
-    monkeypatch.setattr(harness, "_MIN_ROUNDS", 12)
+    case = clock.Case("x", "forward", torch.device("cpu"), torch.float32, (1,), "", 0, calls)
+    monkeypatch.setattr(clock, "_clock", lambda case: sample)
+    monkeypatch.setattr(clock, "_MIN_ROUNDS", 12)
     bench.time_case(case, budget=0)
     rounds = rounds[-12 * 4 :]  # without those that find out how often to repeat
     orders = ["".join(rounds[i : i + 4]) for i in range(0, len(rounds), 4)]
@@ -62,10 +63,10 @@ class Machine:
         """Takes the seconds of provider "b", in turn; "a" always takes 1, of which it waits."""
         self.script, self.waits, self.threads = iter(script), waits, threads
         self.clock, self.waited = 0.0, 0
-        monkeypatch.setattr(harness, "_clock", lambda case: self.sample)
-        monkeypatch.setattr(harness, "_repeats", lambda call, case, sample: 1)
-        monkeypatch.setattr(harness.time, "perf_counter", lambda: self.clock)
-        monkeypatch.setattr(harness.waits, "thread_times", self.thread_times)
+        monkeypatch.setattr(clock, "_clock", lambda case: self.sample)
+        monkeypatch.setattr(clock, "_repeats", lambda call, case, sample: 1)
+        monkeypatch.setattr(clock.time, "perf_counter", lambda: self.clock)
+        monkeypatch.setattr(clock.waits, "thread_times", self.thread_times)
 
     def sample(self, call, repeats):
         seconds = 1.0 if call() == "a" else next(self.script)
@@ -80,7 +81,7 @@ class Machine:
     def time(self, once=False, budget=0):
         calls = {name: lambda name=name: name for name in "ab"}
         arguments = ("x", "forward", CPU, torch.float32, (1,), "", 0, calls)
-        a, b = bench.time_case(harness.Case(*arguments, once=once), budget=budget)
+        a, b = bench.time_case(clock.Case(*arguments, once=once), budget=budget)
         self.left = len(list(self.script))
         return a, b
 
@@ -131,17 +132,17 @@ def test_a_case_that_is_timed_once_is_not_repeated(monkeypatch):
 
 
 def test_the_waits_are_those_of_the_system_where_it_counts_them(monkeypatch, tmp_path):
-    before = harness.waits.thread_times()
+    before = clock.waits.thread_times()
     assert set(before) <= set(os.listdir("/proc/self/task"))
-    assert harness.waits.waited(before, before, 1.0) == 0
+    assert clock.waits.waited(before, before, 1.0) == 0
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "schedstat").write_text("500 300 2\n")
     (tmp_path / "8").mkdir()  # a thread that has just ended
-    monkeypatch.setattr(harness.waits, "_TASKS", tmp_path)
-    assert harness.waits.thread_times() == {"7": (500, 300)}
-    monkeypatch.setattr(harness.waits, "_TASKS", tmp_path / "none")
-    assert harness.waits.thread_times() == {}
-    assert harness.waits.waited({}, {}, 1.0) == 0
+    monkeypatch.setattr(clock.waits, "_TASKS", tmp_path)
+    assert clock.waits.thread_times() == {"7": (500, 300)}
+    monkeypatch.setattr(clock.waits, "_TASKS", tmp_path / "none")
+    assert clock.waits.thread_times() == {}
+    assert clock.waits.waited({}, {}, 1.0) == 0
 
 
 @pytest.mark.parametrize("dtype", bench.DTYPES, ids=str)

@@ -10,9 +10,10 @@ import torch
 
 import originet_ext
 from originet import bench, plots
-from originet.bench import active_image, harness, ragged, rivals, stream, summary, windows
-from originet.errors import InputError
+from originet.bench import active_image, ragged, rivals, stream, summary, windows
 from originet.plots import duration, size_text
+from originet.system import clock
+from originet.system.errors import InputError
 from originet_ext import reference
 
 CPU = torch.device("cpu")
@@ -131,7 +132,7 @@ def test_cold_case_takes_clips_in_turn_that_no_cache_holds():
 def test_time_case_takes_the_clone_that_a_case_brings():
     called = []
     calls = {"a": lambda: None, "clone": lambda: called.append(1)}
-    case = harness.Case("x", "cold", CPU, torch.uint8, (1,), "", 8, calls)
+    case = clock.Case("x", "cold", CPU, torch.uint8, (1,), "", 8, calls)
     rows = bench.time_case(case, budget=0)
     assert [row.provider for row in rows] == ["a", "clone"] and called
 

@@ -11,7 +11,7 @@ import torch
 
 from originet import bench, faces, video
 from originet.bench import prepare, summary
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 CPU = torch.device("cpu")
 

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import typer
 
-from originet import bench, plots, timing
+from originet import bench, plots
 from originet.bench import summary
 from originet.bench.section import bench_section
-from originet.errors import InputError
 from originet.page import Report
+from originet.system import timings
+from originet.system.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
 
 def make_row(**changes):
-    row = timing.Row(
+    row = timings.Row(
         benchmark="rrelu",
         provider="fused",
         mode="forward",
@@ -162,13 +163,13 @@ def test_what_a_busy_machine_gave_is_marked_wherever_it_is_a_part():
     assert quiet.lines[0][3:] == ["1 ms", "0%", "0.01x", "0.00x"] and quiet.note == ""
     (table,) = summary.tables([disturbed(fused), eager, silu, clone])
     assert table.lines[0][3:] == ["1 ms ?", "0% ?", "0.01x ?", "0.00x ?"]
-    assert table.note == timing.MARK_NOTE and "unreliable" in table.note
+    assert table.note == timings.MARK_NOTE and "unreliable" in table.note
     (table,) = summary.tables([fused, disturbed(eager), silu, clone])
     assert table.lines[0][3:] == ["1 ms", "0%", "0.01x ?", "0.00x"]
     (table,) = summary.tables([fused, eager, silu, disturbed(clone)])
     assert table.lines[0][3:] == ["1 ms", "0% ?", "0.01x", "0.00x"]
     block = summary.readme_block([disturbed(fused), eager, silu, clone], "folder")
-    assert block.endswith(f"| 0.00x ? |\n\n{timing.MARK_NOTE}")
+    assert block.endswith(f"| 0.00x ? |\n\n{timings.MARK_NOTE}")
 
 
 def test_the_rule_is_the_spread_of_the_middle_rounds_over_the_median():
@@ -198,8 +199,8 @@ def test_the_report_and_its_picture_mark_what_is_unreliable(tmp_path):
     for report in (quiet, busy):
         report.write(tmp_path / "page.html")
         pages.append((tmp_path / "page.html").read_text())
-    assert timing.MARK_NOTE not in pages[0] and "5.00 ?" not in pages[0]
-    assert timing.MARK_NOTE in pages[1] and "5.00 ?" in pages[1]
+    assert timings.MARK_NOTE not in pages[0] and "5.00 ?" not in pages[0]
+    assert timings.MARK_NOTE in pages[1] and "5.00 ?" in pages[1]
 
     def words(rows, unreliable=()):
         return [text.get_text() for text in plots.kernel_speedup(rows, unreliable).axes[0].texts]
@@ -304,7 +305,7 @@ def test_every_committed_row_says_where_it_was_measured():
 
 
 def test_plot_writes_what_it_checks(plot, tmp_path, monkeypatch):
-    timing.write_csv(tmp_path / "rrelu.csv", make_rows() + make_rows(shape="65536"))
+    timings.write_csv(tmp_path / "rrelu.csv", make_rows() + make_rows(shape="65536"))
     readme = tmp_path / "README.md"
     readme.write_text("<!-- bench:begin -->\n<!-- bench:end -->\n")
     monkeypatch.setattr(plot, "RESULTS", tmp_path)
@@ -319,7 +320,7 @@ def test_plot_writes_what_it_checks(plot, tmp_path, monkeypatch):
 
 
 def test_plot_draws_beside_the_given_results(plot, tmp_path):
-    timing.write_csv(tmp_path / "mine.csv", make_rows() + make_rows(shape="65536", bytes=524288))
+    timings.write_csv(tmp_path / "mine.csv", make_rows() + make_rows(shape="65536", bytes=524288))
     plot.main([tmp_path / "mine.csv"])
     picture = cv2.imread(str(tmp_path / "rrelu_a-processor-2-threads.png"))
     assert picture is not None and picture.std() > 0
@@ -379,12 +380,12 @@ def test_labels_that_would_lie_on_each_other_are_spread():
 def test_write_csv_replaces_rows_of_the_same_key_and_keeps_the_others(tmp_path):
     path = tmp_path / "results" / "rows.csv"
     first, other = make_row(), make_row(provider="eager", median_us=9.0)
-    timing.write_csv(path, [first, other])
-    assert timing.read_csv(path) == [first, other]
+    timings.write_csv(path, [first, other])
+    assert timings.read_csv(path) == [first, other]
     newer = make_row(median_us=1.0, torch="2.14.0", commit="def", date="2026-02-02")
     elsewhere = make_row(device_name="another processor")
-    timing.write_csv(path, [newer, elsewhere])
-    assert timing.read_csv(path) == [newer, other, elsewhere]
+    timings.write_csv(path, [newer, elsewhere])
+    assert timings.read_csv(path) == [newer, other, elsewhere]
     assert [p.name for p in path.parent.iterdir()] == ["rows.csv"]
 
 
@@ -393,16 +394,16 @@ def test_write_csv_refuses_and_spares_a_file_that_is_no_bench_table(tmp_path, te
     path = tmp_path / "other.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=r"other\.csv: not a bench table"):
-        timing.write_csv(path, [make_row()])
+        timings.write_csv(path, [make_row()])
     assert path.read_text() == text
 
 
 def test_read_csv_names_the_line_that_cannot_be_read(tmp_path):
     path = tmp_path / "rows.csv"
-    timing.write_csv(path, [make_row(), make_row(provider="eager")])
+    timings.write_csv(path, [make_row(), make_row(provider="eager")])
     path.write_text(path.read_text().replace("eager", "eager,extra", 1))
     with pytest.raises(InputError, match=r"rows\.csv: line 3"):
-        timing.read_csv(path)
+        timings.read_csv(path)
 
 
 # The command
@@ -452,7 +453,7 @@ def test_bench_prints_what_is_unreliable_with_its_mark(run, tmp_path):
     bench.write_results(tmp_path, [disturbed(fused), *others])
     code, out, _ = run("--results", tmp_path)
     words = " ".join(out.split())
-    assert code == 0 and timing.MARK_NOTE in words and " 0.00x ?" in words
+    assert code == 0 and timings.MARK_NOTE in words and " 0.00x ?" in words
 
 
 def test_bench_takes_one_subject_and_the_dtypes_asked_for(run, short, tmp_path):

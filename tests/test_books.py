@@ -17,7 +17,7 @@ from originet.datasets import survey
 from originet.datasets.books import Book, choose_book
 from originet.datasets.coded import CodedClip
 from originet.datasets.frame_tree import FrameTree
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 OF_2019 = (*HEADER, "Objective Classes")  # of CASME II
 SPELLED_AS_SAMMS = [name and name.replace("Frame", " Frame") for name in OF_2019]

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats  # comes with scikit-learn
 
 from originet import metrics
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 NAMES = ("pooled_accuracy", "fold_accuracy", "uf1", "uar")
 

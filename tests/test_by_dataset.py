@@ -16,9 +16,9 @@ from stores import write_tree
 
 from originet import by_dataset, datasets, report, store
 from originet.compare import run_comparison
-from originet.errors import InputError
 from originet.prepare import Settings
 from originet.saved_results import read_results
+from originet.system.errors import InputError
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
 CLASSES = ("negative", "positive", "surprise")

@@ -4,7 +4,7 @@ from workbooks import write_workbook
 
 from originet.datasets import survey
 from originet.datasets.cas_me2 import survey_cas_me2
-from originet.errors import InputError
+from originet.system.errors import InputError
 from originet.video import read_clip
 
 # As (subject, clip), in the order of the table.

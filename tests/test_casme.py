@@ -4,7 +4,7 @@ from trees_casme2 import write_casme2
 from workbooks import write_workbook
 
 from originet.datasets.casme import subject_of, survey_casme
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def keys(table):

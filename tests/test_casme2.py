@@ -15,7 +15,7 @@ from trees_casme2 import (
 from workbooks import write_workbook
 
 from originet.datasets.casme2 import survey_casme2
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 WORKBOOKS = [
     "CASME2-coding-20140508.xlsx",

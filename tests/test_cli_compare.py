@@ -8,8 +8,9 @@ import pytest
 from clips import random_frames, write_folder
 from stores import make, write_tree
 
-from originet import compare, prepare, timing
+from originet import compare, prepare
 from originet.cli.clips import read_clips
+from originet.system import timings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -75,7 +76,7 @@ def test_rows_are_printed_beside_the_papers(run, tree, tmp_path):
 def test_times_that_are_unreliable_are_told(run, tree, tmp_path, monkeypatch):
     arguments = ("compare", tree, "-o", tmp_path / "out", *QUICK, "--image-size", 16)
     for steady, told in ((1e9, False), (-1, True)):
-        monkeypatch.setattr(timing, "STEADY", steady)
+        monkeypatch.setattr(timings, "STEADY", steady)
         code, printed, err = run(*arguments, "--network", "OrigiNet")
         assert code == 0, err
         assert ("Unreliable times, as where other programs run: OrigiNet." in printed) is told

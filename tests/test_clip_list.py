@@ -12,8 +12,8 @@ from trees_casme2 import CLIPS, write_casme2
 from originet import datasets, store
 from originet.cli.clips import read_clips
 from originet.datasets.clip_list import Clip, read_clip_list
-from originet.errors import InputError
 from originet.prepare import Settings
+from originet.system.errors import InputError
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
 SIZE = ("--image-size", 16)

@@ -1,7 +1,7 @@
 import pytest
 
 from originet.datasets.coded import CodedClip, KnownError, assemble
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def coded(onset=3, apex=5, offset=8, *, row=0, clip="a", emotion="happiness"):

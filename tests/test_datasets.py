@@ -12,7 +12,7 @@ from timed_videos import UNEVEN, bars, write_timed
 
 from originet.datasets import COLUMNS, Gap, clip_list_hash, combine, load_dataset, survey
 from originet.datasets.folder import is_semi_synthetic
-from originet.errors import InputError
+from originet.system.errors import InputError
 from originet.validate import count_clips
 
 

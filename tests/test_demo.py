@@ -9,8 +9,8 @@ import pytest
 from originet import bench, demo, prepare, synth
 from originet.config import Config
 from originet.datasets import load_dataset
-from originet.errors import InputError
 from originet.loso import run_loso
+from originet.system.errors import InputError
 from originet_ext import METHODS
 
 

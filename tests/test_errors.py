@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from originet.errors import InputError, is_foreseen, one_line
+from originet.system.errors import InputError, is_foreseen, one_line
 
 
 def test_a_message_is_one_line():

@@ -12,8 +12,8 @@ from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_t
 from torch import nn
 
 from originet.config import Config
-from originet.errors import InputError
 from originet.executors import EXECUTORS, Processes, Ray, Serial, compute_identity
+from originet.system.errors import InputError
 
 SEEDS = Config.from_dict(QUICK.to_dict() | {"seeds": [3, 4]})
 TWO = Processes(workers=2, threads=1)

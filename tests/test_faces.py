@@ -6,8 +6,8 @@ import pytest
 from skimage import data
 
 from originet import faces
-from originet.errors import InputError
 from originet.synth import carphone_path
+from originet.system.errors import InputError
 from originet.video import read_clip
 
 

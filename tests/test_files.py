@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from originet.csv_cells import guarded, unguarded
-from originet.errors import InputError
-from originet.files import check_regular, inside, read_file, sha256, write_atomically
-from originet.words import printable
+from originet.system.csv_cells import guarded, unguarded
+from originet.system.errors import InputError
+from originet.system.files import check_regular, inside, read_file, sha256, write_atomically
+from originet.system.words import printable
 
 READERS = {
     "read_file": lambda path: read_file(path, most=100),

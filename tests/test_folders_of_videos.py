@@ -10,7 +10,7 @@ from PIL import Image
 from timed_videos import bars, write_timed
 
 from originet import datasets, render, video
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 # How PyAV writes a file of each ending, where its name is not what FFmpeg calls the format.
 _CODECS = {

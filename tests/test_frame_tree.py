@@ -3,7 +3,7 @@ import re
 import pytest
 
 from originet.datasets.frame_tree import choose_tree, find_trees
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 @pytest.fixture

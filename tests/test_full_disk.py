@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from stores import make, write_tree
 
-from originet.lock import NAME
+from originet.system.lock import NAME
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

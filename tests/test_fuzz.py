@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path[:0] = [{str(FUZZ)!r}, {str(FUZZ.parent)!r}]
 import harness
 from mutations import mutate_bytes
-from originet.errors import InputError
+from originet.system.errors import InputError
 from targets import Target
 
 harness.SECONDS = 2

@@ -16,10 +16,11 @@ import pytest
 from clips import random_frames, write_folder, write_video
 from PIL import Image
 
-from originet import faces, imaging, limits, memory, pictures, render, still, video
-from originet.errors import InputError
+from originet import faces, imaging, pictures, render, still, video
 from originet.picture_size import picture_size
 from originet.render import Options
+from originet.system import limits, memory
+from originet.system.errors import InputError
 from originet_ext import METHODS, ActiveImageAccumulator
 
 LARGE = 9000  # squared: above the limit
@@ -31,7 +32,7 @@ READER = """
 import json, resource, sys, time
 from pathlib import Path
 from originet import limits, video
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**31, -1))

@@ -27,8 +27,8 @@ from originet.demo import methods_section
 from originet.page import Report
 from originet.reproduce import figures
 from originet.reproduce.book import Book
-from originet.timing import Row, read_csv, write_csv
-from originet.words import printable
+from originet.system.timings import Row, read_csv, write_csv
+from originet.system.words import printable
 
 HOSTILE = (
     "=<script>x</script>\"onload='y' </title></style>&amp;<!--\n\x1b[31m\x00\x9b0m\r\udc80\u202e"

@@ -16,11 +16,12 @@ import safetensors.numpy
 from mutations import mutate_bytes, mutate_json
 from stores import contents, frame_of, make, write_tree
 
-from originet import datasets, store, storedir, tensor_files
+from originet import datasets, store, storedir
 from originet.datasets import table_file
-from originet.errors import InputError
 from originet.prepare import Settings
-from originet.tensor_files import read_arrays
+from originet.system import tensor_files
+from originet.system.errors import InputError
+from originet.system.tensor_files import read_arrays
 
 SEEDS = 500  # of the damage to each file
 

@@ -19,13 +19,13 @@ import pytest
 from workbooks import write_workbook
 from xlwt.CompoundDoc import XlsDoc
 
-from originet import timing
-from originet.csv_cells import guarded
 from originet.datasets import bounds, make_table, survey
 from originet.datasets.clip_list import read_clip_list
 from originet.datasets.folder import read_manifest
 from originet.datasets.workbook import read_workbook
-from originet.errors import InputError
+from originet.system import timings
+from originet.system.csv_cells import guarded
+from originet.system.errors import InputError
 
 HEADER = ["Subject", "Filename", "OnsetF", "ApexF1", "ApexF2", "OffsetF", "AU", "Emotion"]
 
@@ -34,7 +34,7 @@ READER = """
 import resource, sys
 from pathlib import Path
 from originet.datasets.workbook import read_workbook
-from originet.errors import InputError
+from originet.system.errors import InputError
 there = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (there + 300 * 2**20,) * 2)
 for path in map(Path, sys.argv[1:]):
@@ -261,7 +261,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path, root):
             lambda path=path: read_workbook(path),
             lambda path=path: read_clip_list(path),
             lambda path=path: survey("folder", root, annotations=path),
-            lambda path=path: timing.read_csv(path),
+            lambda path=path: timings.read_csv(path),
         ):
             with pytest.raises(InputError, match=f"{path} is a {kind}, not a file"):
                 call()
@@ -425,9 +425,9 @@ def test_what_a_manifest_says_is_checked(root, content, message):
 
 
 def bench_row(**changed):
-    columns = timing.Row.__dataclass_fields__
+    columns = timings.Row.__dataclass_fields__
     values = {name: {int: 1, float: 2.0}.get(each.type, "x") for name, each in columns.items()}
-    return timing.Row(**values | changed)
+    return timings.Row(**values | changed)
 
 
 @pytest.mark.parametrize(
@@ -446,18 +446,18 @@ def bench_row(**changed):
 )
 def test_a_hostile_table_of_timings_is_refused_in_one_line(tmp_path, old, new, message):
     path = tmp_path / "a.csv"
-    timing.write_csv(path, [bench_row()])
+    timings.write_csv(path, [bench_row()])
     path.write_bytes(path.read_bytes().replace(old, new, 1))
     with pytest.raises(InputError, match=message) as caught:
-        timing.read_csv(path)
+        timings.read_csv(path)
     assert len(str(caught.value)) < 1000
 
 
 def test_timings_come_back_as_they_were(tmp_path):
     made = [bench_row(device_name="=cmd|' /C calc'!A0"), bench_row(device_name="'+1", threads=3)]
-    timing.write_csv(tmp_path / "a.csv", made)
+    timings.write_csv(tmp_path / "a.csv", made)
     assert b"'=cmd" in (tmp_path / "a.csv").read_bytes()
-    assert [asdict(row) for row in timing.read_csv(tmp_path / "a.csv")] == list(map(asdict, made))
+    assert [asdict(row) for row in timings.read_csv(tmp_path / "a.csv")] == list(map(asdict, made))
 
 
 def mutated(data, generator):
@@ -489,9 +489,9 @@ def test_mistakes_in_a_file_end_in_a_table_or_one_line(root, kind):
         read = {
             "csv": lambda: survey("folder", path),
             "list": lambda: read_clip_list(path),
-            "bench": lambda: timing.read_csv(path),
+            "bench": lambda: timings.read_csv(path),
         }[kind]
-        timing.write_csv(path, [bench_row()])
+        timings.write_csv(path, [bench_row()])
         texts = {"csv": rows("happy/s1/a,1,x,1,2,3,25", 'happy/s2/a,2,"y",,,,')}
         texts["list"] = "subject,clip,dataset\ns1,a,folder\ns2,a,folder\n"
         path.write_text(texts.get(kind) or path.read_text())

@@ -12,8 +12,8 @@ from skimage import data
 
 import originet_ext
 from originet import faces, imaging, video
-from originet.errors import InputError
 from originet.synth import carphone_path
+from originet.system.errors import InputError
 from originet_ext import METHODS
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, TypedDict
 import msgspec
 import pytest
 
-from originet.errors import InputError
-from originet.json_files import read_json, write_json
+from originet.system.errors import InputError
+from originet.system.json_files import read_json, write_json
 
 
 class Fold(TypedDict):

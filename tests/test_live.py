@@ -16,8 +16,8 @@ from skimage import data
 
 import originet_ext
 from originet import live, render, synth, video
-from originet.errors import InputError
 from originet.render import Options
+from originet.system.errors import InputError
 
 
 class Camera:

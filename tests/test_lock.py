@@ -16,14 +16,15 @@ from folds import QUICK, contents, small_set
 from folds import run as evaluate
 from stores import make, write_tree
 
-from originet import lock, metrics, synth
+from originet import metrics, synth
 from originet.config import Config
-from originet.errors import InputError
-from originet.lock import NAME, held
+from originet.system import lock
+from originet.system.errors import InputError
+from originet.system.lock import NAME, held
 
 HOLD = """
 import sys
-from originet.lock import held
+from originet.system.lock import held
 with held(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

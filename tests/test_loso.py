@@ -13,12 +13,12 @@ from torch import nn
 
 from originet import metrics
 from originet.config import Config
-from originet.device import set_seed
-from originet.errors import InputError
 from originet.loso import run_loso, subject_splits
 from originet.prediction import predict
 from originet.rundir import claim
 from originet.saved_results import read_results
+from originet.system.device import set_seed
+from originet.system.errors import InputError
 from originet.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")

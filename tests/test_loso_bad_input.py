@@ -10,9 +10,9 @@ from stores import make, write_tree
 from torch import nn
 
 from originet.config import Config
-from originet.errors import InputError
 from originet.executors import Processes
 from originet.model import OrigiNet
+from originet.system.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

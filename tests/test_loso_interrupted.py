@@ -13,7 +13,7 @@ from folds import contents
 from interrupted import ONE, PROCESSES, SUBJECTS, TWO, complete, kill_itself, kill_the_parent
 from stores import nth_write
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 WRITES = 1 + 2 * SUBJECTS + 2  # config.json, weights and record of each fold, results, predictions
 

@@ -6,7 +6,7 @@ from loso_results import make_result
 from matplotlib.collections import FillBetweenPolyCollection
 
 from originet import loso_plots, plots
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def texts(labels):

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from originet import memory
+from originet.system import memory
 
 # glibc's own account, see mallinfo(3): page faults are not counted on every kernel.
 PROGRAM = """
 import ctypes, sys
 import torch
-from originet.memory import keep_freed_memory
+from originet.system.memory import keep_freed_memory
 
 FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from originet import metrics
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def test_scores_by_hand() -> None:

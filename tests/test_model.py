@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from originet import model as model_module
 from originet.bench import eager_rrelu
-from originet.errors import InputError
 from originet.model import (
     HybridBlock,
     OrigiNet,
@@ -19,6 +18,7 @@ from originet.model import (
     memory_mib,
     parameter_count,
 )
+from originet.system.errors import InputError
 from originet_ext import FusedRReLU, fused_rrelu
 
 

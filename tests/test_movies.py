@@ -11,8 +11,8 @@ from skimage import data
 from timed_videos import UNEVEN, bars, write_timed
 
 from originet import faces, imaging, pictures, render, video
-from originet.errors import InputError
 from originet.render import Options
+from originet.system.errors import InputError
 
 
 def gif_times(written):

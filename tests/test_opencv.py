@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from originet.opencv import Meanwhile
+from originet.system.opencv import Meanwhile
 
 
 def test_a_setting_comes_back_when_the_last_leaves():

@@ -8,8 +8,8 @@ from clips import random_frames
 from PIL import Image
 
 from originet import pictures
-from originet.errors import InputError
 from originet.pictures import PANEL_SIDES, Panel
+from originet.system.errors import InputError
 
 
 def panels(count, size, title="title", note="note"):

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from originet import plots, timing
-from originet.errors import InputError
+from originet import plots
+from originet.system import timings
+from originet.system.errors import InputError
 from originet_ext import METHODS
 
 
 def row(provider, median_us, mode="forward", benchmark="rrelu"):
-    facts = {f: "" for f in timing.Row.__dataclass_fields__}
+    facts = {f: "" for f in timings.Row.__dataclass_fields__}
     facts |= {"benchmark": benchmark, "provider": provider, "mode": mode, "median_us": median_us}
-    return timing.Row(**facts | {"shape": "1024", "dtype": "float32"})
+    return timings.Row(**facts | {"shape": "1024", "dtype": "float32"})
 
 
 def texts(axes):

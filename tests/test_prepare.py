@@ -7,9 +7,9 @@ import torch
 
 from originet import faces, video
 from originet.datasets import load_dataset
-from originet.errors import InputError
 from originet.prepare import active_images
 from originet.synth import carphone_path
+from originet.system.errors import InputError
 from originet_ext import METHODS, active_image
 
 

@@ -12,8 +12,8 @@ from clips import random_frames, write_folder, write_video
 from originet import imaging, prepare, video
 from originet.bench.prepare import draw_face
 from originet.datasets import load_dataset
-from originet.errors import InputError
 from originet.prepare import Settings, prepare_clip, prepare_clips
+from originet.system.errors import InputError
 from originet_ext import METHODS
 
 

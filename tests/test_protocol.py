@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from originet.config import PROTOCOLS, Config
-from originet.errors import InputError
 from originet.protocol import (
     describe,
     fold_parts,
@@ -13,6 +12,7 @@ from originet.protocol import (
     split_clips,
     strict_parts,
 )
+from originet.system.errors import InputError
 
 LABELS = np.repeat([0, 1, 2], [20, 15, 5])
 CONFIG = Config()  # 7 rotations, plain and equalised

@@ -15,8 +15,8 @@ from folds import run as loso
 from stores import make, write_tree
 from torch import nn
 
-from originet.errors import InputError
 from originet.executors import Ray, Serial
+from originet.system.errors import InputError
 
 # What a cluster reads when it starts:
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

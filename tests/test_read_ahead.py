@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from originet import video
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def reading_threads():

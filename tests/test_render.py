@@ -12,9 +12,9 @@ from PIL import Image
 
 import originet_ext
 from originet import imaging, render
-from originet.errors import InputError
 from originet.render import Options
 from originet.synth import carphone_path
+from originet.system.errors import InputError
 
 
 @pytest.fixture

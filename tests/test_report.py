@@ -11,11 +11,12 @@ from loso_results import make_images, make_result
 from pages import Page
 from PIL import Image
 
-from originet import metrics, plots, report, timing
+from originet import metrics, plots, report
 from originet.bench.section import bench_section
 from originet.config import Config
 from originet.page import Report
 from originet.protocol import LEAK
+from originet.system import timings
 
 
 def small_figure():
@@ -31,7 +32,7 @@ def make_rows():
         **dict.fromkeys(("saved_bytes", "peak_bytes", "l2_bytes", "l3_bytes"), 0),
     }
     return [
-        timing.Row(
+        timings.Row(
             provider=provider,
             median_us=median,
             q20_us=median * 0.9,
@@ -58,7 +59,7 @@ def full_page():
     page.figure(small_figure(), "A clip.", 'alt "quoted"')
     report.loso_section(page, make_result(), make_images())
     bench_section(page, make_rows(), {"fused": 1.0, "eager": 3.0})
-    report.made_with_section(page, report.environment(torch.device("cpu")))
+    report.made_with_section(page, report.made_with(torch.device("cpu")))
     return page.html()
 
 

@@ -5,7 +5,7 @@ from trees_samm import HEADER, ROWS, Row, cells, many_rows, write_samm
 from workbooks import write_workbook
 
 from originet.datasets.samm import survey_samm
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def names(table):

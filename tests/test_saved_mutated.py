@@ -23,10 +23,10 @@ from originet import (
     report,
 )
 from originet.config import Config
-from originet.errors import InputError
 from originet.executors import Serial
 from originet.page import Report
 from originet.saved_results import read_results
+from originet.system.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

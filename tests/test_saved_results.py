@@ -12,10 +12,10 @@ import pytest
 from torch import nn
 
 from originet.config import Config
-from originet.csv_cells import unguarded
-from originet.errors import InputError
 from originet.loso import run_loso
 from originet.saved_results import clip_images, read_results
+from originet.system.csv_cells import unguarded
+from originet.system.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,8 +14,8 @@ from stores import SIZE, contents, count_clips, frame_of, make, write_tree
 
 from originet import datasets, store
 from originet.datasets import Correction, Gap, Omission, clip_list_hash
-from originet.errors import InputError
 from originet.prepare import Settings, prepare_clips
+from originet.system.errors import InputError
 
 SETTINGS = Settings(image_size=SIZE)
 

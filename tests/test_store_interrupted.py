@@ -10,7 +10,7 @@ from stores import contents, count_clips, frame_of, killed_run, limited_run, mak
 from stores import write_tree as write
 
 from originet import store
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 CLIPS = 4
 

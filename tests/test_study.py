@@ -10,9 +10,9 @@ import pytest
 from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
-from originet.errors import InputError
 from originet.executors import Processes, Serial
 from originet.study import Variant, run_study
+from originet.system.errors import InputError
 
 ONE = Serial(threads=1)
 

@@ -16,8 +16,8 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
 from originet import synth
 from originet.datasets import load_dataset
-from originet.errors import InputError
 from originet.prepare import active_images
+from originet.system.errors import InputError
 from originet.video import read_clip
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from originet.datasets import ClipRow, clip_list_hash, make_table
 from originet.datasets.table_file import format_table, read_table, relative_frames
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def row(clip: str, **values: object) -> ClipRow:

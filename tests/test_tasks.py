@@ -12,7 +12,7 @@ from originet.datasets.tasks import (
     paper_counts,
     published,
 )
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def test_table_ii_has_the_papers_totals():

@@ -8,7 +8,7 @@ from loso_results import EPOCHS, make_result
 from stores import contents
 
 from originet import tensorboard
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 

@@ -4,7 +4,7 @@ import subprocess
 
 import torch
 
-from originet import timing
+from originet.system import environment
 
 
 def test_cache_sizes_are_those_of_the_system(monkeypatch, tmp_path):
@@ -15,24 +15,24 @@ def test_cache_sizes_are_those_of_the_system(monkeypatch, tmp_path):
         folder.mkdir()
         for name, text in zip(("level", "type", "size"), facts, strict=True):
             (folder / name).write_text(f"{text}\n")
-    monkeypatch.setattr(timing, "_CACHES", tmp_path)
-    assert timing.cache_sizes.__wrapped__(torch.device("cpu")) == (2 << 20, 0)
-    monkeypatch.setattr(timing, "_CACHES", tmp_path / "none")
-    assert timing.cache_sizes.__wrapped__(torch.device("cpu")) == (0, 0)
+    monkeypatch.setattr(environment, "_CACHES", tmp_path)
+    assert environment.cache_sizes.__wrapped__(torch.device("cpu")) == (2 << 20, 0)
+    monkeypatch.setattr(environment, "_CACHES", tmp_path / "none")
+    assert environment.cache_sizes.__wrapped__(torch.device("cpu")) == (0, 0)
 
 
 def test_commit_is_empty_outside_a_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr(timing, "__file__", str(tmp_path / "timing.py"))
-    assert timing._commit.__wrapped__() == ""
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
+    assert environment._commit.__wrapped__() == ""
 
 
 def test_commit_is_not_that_of_a_repository_around_an_installed_copy(monkeypatch, tmp_path):
     identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
     for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
-    copy = tmp_path / "timing.py"
+    copy = tmp_path / "environment.py"
     copy.touch()
-    monkeypatch.setattr(timing, "__file__", str(copy))
-    assert timing._commit.__wrapped__() == ""
-    subprocess.run(["git", "add", "timing.py"], cwd=tmp_path, check=True)
-    assert timing._commit.__wrapped__().endswith("-dirty")
+    monkeypatch.setattr(environment, "__file__", str(copy))
+    assert environment._commit.__wrapped__() == ""
+    subprocess.run(["git", "add", "environment.py"], cwd=tmp_path, check=True)
+    assert environment._commit.__wrapped__().endswith("-dirty")

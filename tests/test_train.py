@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from originet.config import Config
-from originet.device import pick_device, set_seed
-from originet.errors import InputError
 from originet.model import OrigiNet
 from originet.prediction import predict, to_input
 from originet.protocol import split_clips
+from originet.system.device import pick_device, set_seed
+from originet.system.errors import InputError
 from originet.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from originet.augment import augmented_views
 from originet.config import Config
 from originet.cuda_graph import StepGraphs
-from originet.device import set_seed
-from originet.errors import InputError
 from originet.model import OrigiNet
+from originet.system.device import set_seed
+from originet.system.errors import InputError
 from originet.train import History, Training, fit, fit_together
 
 pytestmark = pytest.mark.usefixtures("one_thread")

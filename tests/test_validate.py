@@ -10,8 +10,8 @@ from clips import random_frames, write_folder, write_video
 
 from originet.datasets import make_table, survey
 from originet.datasets.survey import Correction, Gap, Omission, Survey
-from originet.errors import InputError
 from originet.splits import check_table
+from originet.system.errors import InputError
 from originet.validate import count_clips, to_json, to_text, validate
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from originet import video
-from originet.errors import InputError
 from originet.synth import carphone_path
+from originet.system.errors import InputError
 
 
 def write_image(path, value=100, size=(12, 16)):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from originet import cli, video
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 VIDEOS = {"a.avi": "MJPG", "b.mp4": "mp4v", "c.mov": "mp4v", "d.avi": "XVID"}
 IMAGES = ("1.png", "2.jpg", "3.bmp")

@@ -9,7 +9,7 @@ from PIL import Image
 from timed_videos import UNEVEN, bars, write_timed
 
 from originet import imaging, render, video
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 CONTAINERS = [
     ("a.mp4", "mpeg4"),

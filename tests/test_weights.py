@@ -15,9 +15,9 @@ from torch import nn
 
 import originet
 from originet.config import Config
-from originet.errors import InputError
 from originet.model import OrigiNet
 from originet.prediction import predict
+from originet.system.errors import InputError
 from originet.weights import load_fold_weights, to_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -5,11 +5,11 @@ import pytest
 
 from originet import Config, InputError, metrics, synth
 from originet.augment import augmented_views
-from originet.json_files import differences
 from originet.model import OrigiNet
 from originet.prediction import check_images
 from originet.prepare import Settings
-from originet.words import counted
+from originet.system.json_files import differences
+from originet.system.words import counted
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from originet.datasets.workbook import (
     read_workbook,
     workbook_of,
 )
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 SUFFIXES = [".xls", ".xlsx"]
 # Columns that the workbooks of CASME II and of SAMM share.

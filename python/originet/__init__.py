@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from originet.config import Config
     from originet.datasets import load_dataset
-    from originet.errors import InputError
     from originet.loso import LosoResult, run_loso
     from originet.model import OrigiNet
     from originet.prediction import predict
     from originet.prepare import active_images
+    from originet.system.errors import InputError
     from originet.train import fit
 else:
     _HOMES = {
         "Config": "config",
-        "InputError": "errors",
+        "InputError": "system.errors",
         "LosoResult": "loso",
         "OrigiNet": "model",
         "active_images": "prepare",

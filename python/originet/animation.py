@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 
-from originet.errors import InputError
-from originet.files import check_regular
-from originet.memory import check_memory
-from originet.opencv import Meanwhile
+from originet.system.errors import InputError
+from originet.system.files import check_regular
+from originet.system.memory import check_memory
+from originet.system.opencv import Meanwhile
 
 SUFFIXES = (".avif", ".webp")
 
@@ -25,8 +25,8 @@ def _set_pillow_limit(pixels: int | None) -> None:
     PillowImage.MAX_IMAGE_PIXELS = pixels
 
 
-# Pillow's own limit is another, and warns on stderr below it; `originet.limits` has the one that
-# holds here.
+# Pillow's own limit is another, and warns on stderr below it; `originet.system.limits` has the one
+# that holds here.
 _no_pillow_limit = Meanwhile(lambda: PillowImage.MAX_IMAGE_PIXELS, _set_pillow_limit, None)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet.config import ROTATIONS
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def rotate(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:

@@ -21,9 +21,9 @@ from torch import nn
 from torch.autograd.graph import Node
 
 from originet.config import Config
-from originet.errors import InputError, one_line
 from originet.fold import ModelFactory
 from originet.model import OrigiNet, layer_count, parameter_count
+from originet.system.errors import InputError, one_line
 
 EXTRA = "pip install 'originet[baselines]'"
 BYTES = (4, 8)

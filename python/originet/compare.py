@@ -29,18 +29,13 @@ from originet.baselines import (
     Quoted,
     check_installed,
 )
-from originet.bench.harness import Case, time_case
 from originet.by_dataset import records as dataset_records
 from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
 from originet.datasets.tasks import PAPER_SETS, paper_counts
-from originet.device import arithmetic, pick_device
-from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
-from originet.json_files import read_json, write_json
 from originet.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
-from originet.lock import held
 from originet.prediction import to_input
 from originet.prepare import Settings
 from originet.protocol import is_leaky, protocol_label
@@ -50,7 +45,12 @@ from originet.rundir import claim, write_records, writing
 from originet.saved_results import read_results
 from originet.splits import sort_clips
 from originet.study import NothingEvaluated, Variant, run_study
-from originet.words import counted
+from originet.system.clock import Case, time_case
+from originet.system.device import arithmetic, pick_device
+from originet.system.errors import InputError, one_line
+from originet.system.json_files import read_json, write_json
+from originet.system.lock import held
+from originet.system.words import counted
 
 LBP_TOP = "LBP-TOP"
 """The handcrafted row: LBP-TOP and a linear SVM."""
@@ -64,7 +64,7 @@ class InferenceTimes(dict[str, float]):
     """Times for one image, medians in milliseconds by the networks' names.
 
     Attributes:
-        reliable: whether the rounds of each agree, see `originet.timing.Row.reliable`.
+        reliable: whether the rounds of each agree, see `originet.system.timings.Row.reliable`.
     """
 
     def __init__(

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from originet import renamed
-from originet.choices import LARGEST_IMAGE, METHODS
-from originet.errors import InputError
+from originet.system import renamed
+from originet.system.choices import LARGEST_IMAGE, METHODS
+from originet.system.errors import InputError
 
 VARIANTS = ("paper", "authors")
 PROTOCOLS = ("strict", "paper")

@@ -29,7 +29,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from originet.words import printable
+from originet.system.words import printable
 
 
 class Terminal(Console):

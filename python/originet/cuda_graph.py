@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 _EAGER_RUNS = 3
 """Runs before a step is recorded, in which libraries and the optimiser allocate what they keep."""

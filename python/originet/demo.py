@@ -16,16 +16,16 @@ from originet import bench, faces, imaging, metrics, plots, prepare, synth
 from originet.bench.section import bench_section
 from originet.config import Config
 from originet.datasets import ClipTable, load_dataset
-from originet.device import pick_device
-from originet.errors import InputError
 from originet.executors import Processes, Serial
-from originet.lock import Held, held
 from originet.loso import LosoResult, originet_factory
 from originet.page import Report
-from originet.report import environment, loso_section, made_with_section
+from originet.report import loso_section, made_with, made_with_section
 from originet.saved_results import clip_images
 from originet.study import Variant, run_study
-from originet.timing import Row, write_csv
+from originet.system.device import pick_device
+from originet.system.errors import InputError
+from originet.system.lock import Held, held
+from originet.system.timings import Row, write_csv
 from originet.video import Image, read_clip
 from originet_ext import METHODS, active_image
 
@@ -157,7 +157,7 @@ def _run(
             for name, psi in providers.items()
         },
     )
-    made_with_section(report, environment(where))
+    made_with_section(report, made_with(where))
     place.check()
     report.write(result.report)
     return result

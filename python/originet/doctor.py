@@ -9,7 +9,7 @@ import torch
 
 import originet_ext
 from originet import faces
-from originet.words import counted
+from originet.system.words import counted
 
 TOLERANCE = 1e-5  # of float32 psi on -4..4
 

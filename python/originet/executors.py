@@ -19,9 +19,9 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 
-from originet.device import pick_device
-from originet.errors import InputError
 from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_folds, try_in_worker
+from originet.system.device import pick_device
+from originet.system.errors import InputError
 
 MOST_AT_ONCE = 1024
 """Threads, processes and the like: with many more a library crashes rather than complain."""
@@ -98,7 +98,7 @@ class Serial:
         return self.threads or torch.get_num_threads()
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Returns the device, as `originet.device.pick_device` does."""
+        """Returns the device, as `originet.system.device.pick_device` does."""
         return pick_device(device)
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
@@ -152,7 +152,7 @@ class Processes:
         return self.threads or max(joblib.cpu_count() // self._workers(), 1)
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Returns the device, as `originet.device.pick_device` does."""
+        """Returns the device, as `originet.system.device.pick_device` does."""
         return pick_device(device)
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.errors import InputError
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.words import counted
 
 CASCADE = "haarcascade_frontalface_default.xml"
 EYE_CASCADE = "haarcascade_eye.xml"

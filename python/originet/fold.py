@@ -21,11 +21,11 @@ from torch import nn
 
 from originet import metrics
 from originet.config import Config
-from originet.device import set_seed
-from originet.errors import InputError, one_line
-from originet.memory import keep_freed_memory
 from originet.prediction import predict
 from originet.protocol import is_leaky
+from originet.system.device import set_seed
+from originet.system.errors import InputError, one_line
+from originet.system.memory import keep_freed_memory
 from originet.train import History, Training, fit_together
 from originet.weights import to_safetensors
 

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from originet import faces, video
 from originet.apex import ApexFinder
-from originet.errors import InputError
-from originet.limits import check_frame
 from originet.live import Stream, iter_stream
-from originet.memory import check_memory
 from originet.span import find_span
+from originet.system.errors import InputError
+from originet.system.limits import check_frame
+from originet.system.memory import check_memory
+from originet.system.words import counted
 from originet.video import Image
 from originet.watch import Watch
-from originet.words import counted
 from originet_ext import METHODS, ActiveImageAccumulator
 
 # Called as progress(done, total) after each frame; a video may not tell how many there are.
@@ -181,7 +181,7 @@ def open_clip(
     Raises:
         InputError: naming the source or value, if there is no such clip, a value is not of these
             forms or outside the clip, a time is given where the rate is not known, frames are
-            larger than the limit (see `originet.limits`), or no face or no eyes are found.
+            larger than the limit (see `originet.system.limits`), or no face or no eyes are found.
     """
     if fps is not None and not RATES[0] <= fps <= RATES[1]:
         raise InputError(f"fps must be a number from {RATES[0]:g} to {RATES[1]:g}, got {fps:g}")

@@ -32,14 +32,14 @@ from originet.baselines import EXTRA
 from originet.by_dataset import dataset_scores
 from originet.config import Config
 from originet.datasets import ClipTable
-from originet.errors import InputError
-from originet.json_files import read_json, write_json
-from originet.lock import Held, held
-from originet.opencv import one_thread, silence
 from originet.prepare import Settings
 from originet.result_shapes import Evaluation, evaluation_fault
 from originet.rundir import claim, write_csv, writing
 from originet.splits import SortedClips, subject_splits
+from originet.system.errors import InputError
+from originet.system.json_files import read_json, write_json
+from originet.system.lock import Held, held
+from originet.system.opencv import one_thread, silence
 
 POINTS = 8
 """Neighbours that a code compares a pixel with."""

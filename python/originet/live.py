@@ -12,8 +12,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from originet.errors import InputError
-from originet.opencv import silence
+from originet.system.errors import InputError
+from originet.system.opencv import silence
 from originet.video import Clock, Timed, check_capture, of_one_size
 
 

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from originet.config import Config
 from originet.datasets import ClipTable
-from originet.errors import InputError
 from originet.executors import Executor, Serial, compute_identity
 from originet.fold import ModelFactory
-from originet.lock import held
 from originet.model import OrigiNet
 from originet.prepare import active_images
 from originet.result import LosoResult
 from originet.runs import LosoRun, execute
 from originet.splits import check_table, sort_clips, subject_splits
+from originet.system.errors import InputError
+from originet.system.lock import held
 
 __all__ = ["LosoResult", "check_table", "run_loso", "subject_splits"]
 

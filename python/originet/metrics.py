@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 LEVEL = 0.95
 """Coverage that the confidence intervals are made for."""

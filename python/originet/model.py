@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from originet.config import VARIANTS
-from originet.errors import InputError
+from originet.system.errors import InputError
 from originet_ext import FusedRReLU, fused_rrelu_add, fused_rrelu_add_norm
 
 WIDTHS = (16, 32, 64, 96)  # Eq. (8), d(k) = 2^(3+k), for stages 1-3; Eq. (6) for the fourth

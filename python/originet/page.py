@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from originet import pictures, plots
-from originet.files import write_atomically
-from originet.words import printable
+from originet.system.files import write_atomically
+from originet.system.words import printable
 
 Cell = str | int | float
 

@@ -19,11 +19,11 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 from PIL.Image import Image as Picture
 
-from originet.errors import InputError
-from originet.files import check_regular
-from originet.opencv import no_stderr, silence
+from originet.system.errors import InputError
+from originet.system.files import check_regular
+from originet.system.opencv import no_stderr, silence
+from originet.system.words import printable
 from originet.video import Image
-from originet.words import printable
 
 # The longer side of a panel, in pixels: smaller ones are enlarged, larger ones shrunk.
 PANEL_SIDES = (224, 640)

@@ -2,7 +2,7 @@
 
 Colours are a blue, an orange and greys that stay apart for colour-blind readers and in grey print.
 Names come from the user's data, so they are never read as mathematical text, and what a font has no
-sign for, or an SVG file no place, is written out, see `originet.words.printable`.
+sign for, or an SVG file no place, is written out, see `originet.system.words.printable`.
 """
 
 import io
@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from originet.errors import InputError
-from originet.files import write_atomically
-from originet.words import printable
+from originet.system.errors import InputError
+from originet.system.files import write_atomically
+from originet.system.words import printable
 
 if TYPE_CHECKING:
-    from originet.timing import Row
+    from originet.system.timings import Row
 
 # Colour, marker and line of a provider; the clone is the ceiling, not a rival, nor is reading once.
 _PROVIDERS = {
@@ -138,7 +138,7 @@ def kernel_speedup(
 
     Args:
         rows: Bench rows; cases timed for both "fused" and "eager" are drawn, in their order.
-        unreliable: Cases to mark with "?", see `originet.timing.Row.reliable`.
+        unreliable: Cases to mark with "?", see `originet.system.timings.Row.reliable`.
 
     Raises:
         InputError: No case has both.

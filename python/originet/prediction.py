@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from originet.device import arithmetic, pick_device
-from originet.errors import InputError
+from originet.system.device import arithmetic, pick_device
+from originet.system.errors import InputError
 
 PREDICTION_BATCH = 128
 

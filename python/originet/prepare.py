@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import imaging
-from originet.choices import LARGEST_IMAGE
 from originet.datasets.table import ClipTable
-from originet.errors import InputError
-from originet.opencv import one_thread, silence
+from originet.system.choices import LARGEST_IMAGE
+from originet.system.errors import InputError
+from originet.system.opencv import one_thread, silence
 from originet.video import Image
 from originet_ext import METHODS, ActiveImageAccumulator
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet.config import Config
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 LEAK = (
     "Leaky: copies of one clip are trained on and validated on, so the validation figures, and the "

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from originet.errors import InputError, one_line
 from originet.fold import FoldFailure, FoldOutcome, try_in_worker
+from originet.system.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from originet.executors import Outcomes, Ray, Task

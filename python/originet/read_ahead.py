@@ -7,7 +7,7 @@ from contextlib import closing, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 T = TypeVar("T")
 

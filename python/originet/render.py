@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import imaging, pictures
-from originet.errors import InputError
-from originet.files import write_atomically
 from originet.imaging import Clip, Progress, Shot
 from originet.live import Stream
 from originet.pictures import Panel
 from originet.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
+from originet.system.errors import InputError
+from originet.system.files import write_atomically
+from originet.system.words import counted
 from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Image, is_junk
 from originet.watch import Watch
-from originet.words import counted
 from originet_ext import METHODS, NORMALIZATIONS
 
 # What can be made of a clip, and the endings of such files, the usual one first.

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 import originet_ext
-from originet import by_dataset, loso_plots, metrics, plots, timing
+from originet import by_dataset, loso_plots, metrics, plots
 from originet.config import Config
 from originet.page import Report, Thumbnail
 from originet.protocol import LEAK, describe, is_leaky, protocol_label
 from originet.result import LosoResult
 from originet.saved_results import ClipImages
-from originet.words import counted
+from originet.system.environment import environment
+from originet.system.words import counted
 
 NAME = "report.html"
 
@@ -132,13 +133,13 @@ def made_with_section(report: Report, facts: Mapping[str, str]) -> None:
 
     Args:
         report: Where to add them.
-        facts: By name, as `environment` gives them.
+        facts: By name, as `made_with` gives them.
     """
     report.section("Made with")
     report.table(["what", "value"], list(facts.items()), "Versions and machine.")
 
 
-def environment(device: torch.device) -> dict[str, str]:
+def made_with(device: torch.device) -> dict[str, str]:
     """Tells what a report is made with: versions, device, date, what the extension holds.
 
     Args:
@@ -147,7 +148,7 @@ def environment(device: torch.device) -> dict[str, str]:
     Returns:
         The facts by name.
     """
-    facts = timing.environment(device)
+    facts = environment(device)
     facts |= {
         "python": platform.python_version(),
         "system": platform.platform(),

@@ -1,4 +1,4 @@
-"""What the JSON files of results must hold, as types for `originet.json_files.read_json`.
+"""What the JSON files of results must hold, as types for `originet.system.json_files.read_json`.
 
 Results are passed on, so they may come from anybody. Whoever reads them relies on these ranges, and
 on the functions below for what types cannot say. What earlier versions did not write is in a class
@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict, cast
 
 from msgspec import Meta
 
-from originet.choices import LONGEST_NAME
+from originet.system.choices import LONGEST_NAME
 
 # Halves of characters, as which Python holds bytes that are no text, cannot be written again.
 _TEXT = r"^[^\ud800-\udfff]*$"

@@ -7,7 +7,7 @@
 
 Every file is either whole or absent. Only JSON is read back, of the shape that it must have, and
 only after it was compared with what this run would write; of weights the hash is checked. One run
-at a time writes there: `originet.lock`.
+at a time writes there: `originet.system.lock`.
 """
 
 import csv
@@ -18,14 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from originet import renamed
-from originet.csv_cells import guarded
-from originet.errors import InputError
-from originet.files import safe_name, sha256, write_atomically
-from originet.json_files import differences, read_json, write_json
-from originet.lock import Held
 from originet.protocol import protocol_label
 from originet.result_shapes import Fold, fold_fault
+from originet.system import renamed
+from originet.system.csv_cells import guarded
+from originet.system.errors import InputError
+from originet.system.files import safe_name, sha256, write_atomically
+from originet.system.json_files import differences, read_json, write_json
+from originet.system.lock import Held
 
 
 def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
@@ -205,12 +205,12 @@ def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a CSV file, whose texts no spreadsheet takes for formulas: `originet.csv_cells`.
+    """Writes a CSV file whose cells no spreadsheet takes for formulas.
 
     Args:
         path: The file; replaced if it exists.
         header: Names of the columns.
-        rows: Their cells.
+        rows: Their cells, guarded by `originet.system.csv_cells`.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

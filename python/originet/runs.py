@@ -14,11 +14,8 @@ from originet import metrics
 from originet.augment import augmented_views
 from originet.by_dataset import dataset_scores
 from originet.config import Config
-from originet.errors import InputError
 from originet.executors import Executor, Task
 from originet.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
-from originet.json_files import write_json
-from originet.lock import Held
 from originet.model import parameter_count
 from originet.protocol import is_leaky
 from originet.result import LosoResult
@@ -32,6 +29,9 @@ from originet.rundir import (
     writing,
 )
 from originet.splits import SortedClips, subject_splits
+from originet.system.errors import InputError
+from originet.system.json_files import write_json
+from originet.system.lock import Held
 from originet.weights import check_state
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from originet.by_dataset import dataset_scores
 from originet.config import Config
 from originet.datasets import ClipTable
-from originet.errors import InputError
-from originet.json_files import read_json
 from originet.result import LosoResult
 from originet.result_shapes import Results, evaluation_fault, folds_fault
 from originet.splits import sort_clips
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.json_files import read_json
+from originet.system.words import counted
 
 ClipImages = Mapping[tuple[str, str], NDArray[np.uint8]]
 """The active image [S, S] of each clip by (subject, clip), as the folds name them."""

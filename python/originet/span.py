@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from originet import video
-from originet.errors import InputError
+from originet.system.errors import InputError
 from originet.times import seconds_of
 
 

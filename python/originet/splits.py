@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from originet.choices import LONGEST_NAME
 from originet.datasets import KEY, ClipTable, clip_list_hash
 from originet.datasets.table import people
-from originet.errors import InputError
 from originet.prediction import as_array
+from originet.system.choices import LONGEST_NAME
+from originet.system.errors import InputError
 
 _COLUMNS = (*KEY, "label")
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.errors import InputError
-from originet.files import read_file
-from originet.limits import check_frame, max_pixels
-from originet.memory import check_memory
-from originet.opencv import silence
 from originet.picture_size import picture_size
+from originet.system.errors import InputError
+from originet.system.files import read_file
+from originet.system.limits import check_frame, max_pixels
+from originet.system.memory import check_memory
+from originet.system.opencv import silence
 
 # The bytes a file begins with, and those it must hold somewhere if it is whole. Looking for them
 # first keeps the complaints of libpng and libjpeg about a truncated file off stderr.
@@ -36,8 +36,8 @@ def read_image(path: str | Path, *, color: bool = False) -> NDArray[np.uint8]:
 
     Raises:
         InputError: if the file is missing, empty, truncated or no JPEG, PNG, BMP, GIF or WebP
-            image, has more pixels than the limit (see `originet.limits`) or takes more memory than
-            there is.
+            image, has more pixels than the limit (see `originet.system.limits`) or takes more
+            memory than there is.
     """
     data = read_file(path, most=_PIXEL_BYTES * max_pixels() + _OTHER_BYTES)
     if not data:

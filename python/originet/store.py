@@ -22,16 +22,17 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from originet import pictures, renamed, storedir, tensor_files
+from originet import pictures, storedir
 from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine
 from originet.datasets.table_file import format_table, read_table, relative_frames
-from originet.errors import InputError
-from originet.files import safe_name, sha256
-from originet.lock import held
 from originet.prepare import Settings, flat_images, prepare_clips
 from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
-from originet.tensor_files import read_arrays
-from originet.words import counted
+from originet.system import renamed, tensor_files
+from originet.system.errors import InputError
+from originet.system.files import safe_name, sha256
+from originet.system.lock import held
+from originet.system.tensor_files import read_arrays
+from originet.system.words import counted
 from originet_ext import METHODS, build_info
 
 Image = NDArray[np.uint8]

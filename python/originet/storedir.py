@@ -24,13 +24,13 @@ import safetensors.numpy
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from originet import renamed
-from originet.choices import LARGEST_IMAGE, METHODS
-from originet.errors import InputError
-from originet.files import write_atomically
-from originet.json_files import differences, read_json, write_json
 from originet.prepare import LARGEST_MARGIN
-from originet.tensor_files import read_arrays
+from originet.system import renamed
+from originet.system.choices import LARGEST_IMAGE, METHODS
+from originet.system.errors import InputError
+from originet.system.files import write_atomically
+from originet.system.json_files import differences, read_json, write_json
+from originet.system.tensor_files import read_arrays
 from originet.video import is_junk
 
 IMAGES, TABLE, MANIFEST = "images.safetensors", "clips.csv", "manifest.json"

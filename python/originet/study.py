@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
-from originet.errors import InputError, one_line
 from originet.executors import Executor, Serial, compute_identity
-from originet.files import safe_name
 from originet.fold import FAILURES, ModelFactory
-from originet.lock import held
 from originet.result import LosoResult
 from originet.rundir import claim
 from originet.runs import LosoRun, execute
 from originet.splits import SortedClips, check_table, sort_clips
-from originet.words import counted
+from originet.system.errors import InputError, one_line
+from originet.system.files import safe_name
+from originet.system.lock import held
+from originet.system.words import counted
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet import lock
-from originet.choices import RESIDUAL
 from originet.datasets.folder import GENERATOR, SEMI_SYNTHETIC
-from originet.errors import InputError
-from originet.json_files import differences, read_json
-from originet.lock import held
 from originet.strays import MANIFEST
+from originet.system import lock
+from originet.system.choices import RESIDUAL
+from originet.system.errors import InputError
+from originet.system.json_files import differences, read_json
+from originet.system.lock import held
 from originet.video import read_clip
 
 VERSION = 2  # of the generator: the same version, arguments and libraries give the same bytes

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from originet.errors import InputError
-from originet.files import write_atomically
 from originet.result import LosoResult
 from originet.rundir import fold_path
+from originet.system.errors import InputError
+from originet.system.files import write_atomically
 
 # TensorBoard takes every file with "tfevents" in its name. A name that stays the same is replaced
 # when the logs are written again; those that others give hold the time, and would pile up.

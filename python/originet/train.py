@@ -20,10 +20,10 @@ from originet.augment import augmented_views
 from originet.balance import balanced_weights, epoch_order
 from originet.config import Config
 from originet.cuda_graph import StepGraphs
-from originet.device import arithmetic, own_stream, pick_device, set_seed
-from originet.errors import InputError
 from originet.prediction import as_array, check_images, probabilities_of, to_input
 from originet.protocol import fold_parts
+from originet.system.device import arithmetic, own_stream, pick_device, set_seed
+from originet.system.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import pandas as pd
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import clip_list_hash, people
 from originet.datasets.tasks import PAPER_SUBJECTS, published
-from originet.errors import InputError
-from originet.files import sha256
 from originet.splits import evaluation_faults
+from originet.system.errors import InputError
+from originet.system.files import sha256
+from originet.system.words import counted, printable
 from originet.video import is_video, iter_frames, read_image
-from originet.words import counted, printable
 
 
 class Fault(NamedTuple):

@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import animation
-from originet.errors import InputError
-from originet.files import check_regular, open_regular
-from originet.limits import check_frame
-from originet.memory import check_memory
-from originet.opencv import silence
 from originet.picture_size import picture_size
 from originet.read_ahead import read_ahead as read_ahead
 from originet.still import read_image as read_image
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.files import check_regular, open_regular
+from originet.system.limits import check_frame
+from originet.system.memory import check_memory
+from originet.system.opencv import silence
+from originet.system.words import counted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 

@@ -6,9 +6,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from originet.errors import InputError
-from originet.json_files import differences
-from originet.tensor_files import open_tensors
+from originet.system.errors import InputError
+from originet.system.json_files import differences
+from originet.system.tensor_files import open_tensors
 
 
 def to_safetensors(model: nn.Module) -> bytes:

@@ -10,7 +10,7 @@ from time import perf_counter
 
 from targets import Target
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 MEMORY = 2**30  # bytes, besides what the process has when its first case begins
 SECONDS = 20  # a case

@@ -244,7 +244,7 @@ def animations(folder: Path) -> Target:
 
 def timings(folder: Path) -> Target:
     """The CSV file of `originet bench`."""
-    from originet.timing import read_csv
+    from originet.system.timings import read_csv
 
     committed = sorted((Path(__file__).parents[2] / "bench" / "results").glob("*.csv"))
     sound = [b"\n".join(path.read_bytes().splitlines()[:4]) + b"\n" for path in committed]

@@ -27,7 +27,6 @@ from originet.bench.compiled import (
     compiled_case,
     compiled_jobs,
 )
-from originet.bench.harness import Case, Job, run_jobs, saved_bytes, time_case
 from originet.bench.join import JOIN_MODES, JOINS, join_case, join_jobs
 from originet.bench.loso import loso_case, loso_jobs, loso_providers
 from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
@@ -44,9 +43,10 @@ from originet.bench.rrelu import (
 )
 from originet.bench.stream import stream_case, stream_jobs, stream_providers
 from originet.bench.windows import windows_case, windows_jobs, windows_providers
-from originet.choices import SUBJECTS
-from originet.errors import InputError
-from originet.timing import Row, read_csv, write_csv
+from originet.system.choices import SUBJECTS
+from originet.system.clock import Case, Job, run_jobs, saved_bytes, time_case
+from originet.system.errors import InputError
+from originet.system.timings import Row, read_csv, write_csv
 
 __all__ = [
     "ACTIVE_IMAGE_MODES",

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import originet_ext
 from originet.bench import rivals
-from originet.bench.harness import Call, Case, Function, Job, check_close, sampled
-from originet.errors import InputError
-from originet.timing import cache_sizes
+from originet.system.clock import Call, Case, Function, Job, check_close, sampled
+from originet.system.environment import cache_sizes
+from originet.system.errors import InputError
 from originet_ext import reference
 from originet_ext._checks import MOTION_METHODS
 

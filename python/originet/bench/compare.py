@@ -12,8 +12,8 @@ machine the spreads are a few per cent.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from originet.errors import InputError
-from originet.timing import Row
+from originet.system.errors import InputError
+from originet.system.timings import Row
 
 RIVALS = ("clone", "eager", "silu", "opencv", "equal")
 TOLERANCE = 0.10

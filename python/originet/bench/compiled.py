@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 import originet_ext
-from originet.bench.harness import Call, Case, Function, Job, check_close
 from originet.bench.rrelu import eager_rrelu
-from originet.errors import InputError
+from originet.system.clock import Call, Case, Function, Job, check_close
+from originet.system.errors import InputError
 from originet_ext import reference
 
 COMPILED_CONTEXTS = ("alone", "linear", "chain", "layernorm", "conv")

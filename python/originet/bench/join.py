@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import originet_ext
-from originet.bench.harness import Call, Case, Job, check_close
 from originet.bench.rrelu import eager_rrelu
-from originet.errors import InputError
+from originet.system.clock import Call, Case, Job, check_close
+from originet.system.errors import InputError
 from originet_ext import reference
 
 JOINS = ("sum", "norm")

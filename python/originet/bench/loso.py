@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from originet.augment import augmented_views
-from originet.bench.harness import Case, Job, check_close
 from originet.bench.model import EagerRReLU
 from originet.config import Config
-from originet.device import set_seed
 from originet.executors import Executor, Processes, Serial, Task
 from originet.fold import FoldJob, FoldOutcome
 from originet.model import OrigiNet
 from originet.protocol import fold_parts
 from originet.splits import subject_splits
+from originet.system.clock import Case, Job, check_close
+from originet.system.device import set_seed
 
 _SUBJECTS, _CLIPS, _CLASSES, _SIZE = 26, 250, 4, 128  # CASME II as the paper has it
 _FOLDS = 2  # of which a call of the short case consists

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from originet.bench.harness import Call, Case, Job, check_close, saved_bytes
 from originet.bench.rrelu import eager_rrelu
-from originet.errors import InputError
 from originet.model import OrigiNet
+from originet.system.clock import Call, Case, Job, check_close, saved_bytes
+from originet.system.errors import InputError
 from originet_ext import FusedRReLU
 
 MODEL_MODES = ("train", "inference")

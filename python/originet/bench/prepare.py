@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from originet.bench.harness import Case, Job, check_close
 from originet.datasets import load_dataset
 from originet.datasets.table import ClipTable
-from originet.errors import InputError
 from originet.imaging import open_clip
-from originet.opencv import one_thread
 from originet.prepare import Settings, prepare_clips
+from originet.system.clock import Case, Job, check_close
+from originet.system.errors import InputError
+from originet.system.opencv import one_thread
 from originet_ext import reference
 
 # What is prepared of each clip, by the variant's name.

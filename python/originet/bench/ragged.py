@@ -22,8 +22,8 @@ from originet.bench.active_image import (
     random_frames,
     tolerance,
 )
-from originet.bench.harness import Call, Case, Job, check_close, sampled
-from originet.errors import InputError
+from originet.system.clock import Call, Case, Job, check_close, sampled
+from originet.system.errors import InputError
 from originet_ext import reference
 from originet_ext._checks import MOTION_METHODS
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from originet.bench.harness import Function
+from originet.system.clock import Function
 from originet_ext._checks import MOTION_METHODS
 from originet_ext._weights import method_weights
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import originet_ext
-from originet.bench.harness import Call, Case, Function, Job, check_close
-from originet.errors import InputError
+from originet.system.clock import Call, Case, Function, Job, check_close
+from originet.system.errors import InputError
 from originet_ext import reference
 
 MODES = ("forward", "backward", "full", "launch")

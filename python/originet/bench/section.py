@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from originet import plots, timing
+from originet import plots
 from originet.page import Report
-from originet.timing import MARK_NOTE, marked
+from originet.system import timings
+from originet.system.timings import MARK_NOTE, marked
 
 
 def bench_section(
-    report: Report, rows: Sequence[timing.Row], saved: Mapping[str, float] | None = None
+    report: Report, rows: Sequence[timings.Row], saved: Mapping[str, float] | None = None
 ) -> None:
     """Add the timings: for each benchmark fused against eager, where timed, then every figure.
 

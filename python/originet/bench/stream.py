@@ -17,7 +17,7 @@ from originet.bench.active_image import (
     check_timed_method,
     random_frames,
 )
-from originet.bench.harness import Call, Case, Function, Job
+from originet.system.clock import Call, Case, Function, Job
 
 _SHAPES = ((64, 128, 128), (16, 1080, 1920))
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import torch
 
-from originet.errors import InputError
 from originet.plots import duration, size_text
-from originet.timing import MARK, MARK_NOTE, Row, marked
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.timings import MARK, MARK_NOTE, Row, marked
+from originet.system.words import counted
 
 # In the order of the tables.
 _TITLES = {

@@ -16,8 +16,8 @@ from torch import Tensor
 import originet_ext
 from originet.bench import rivals
 from originet.bench.active_image import check_timed_method, random_frames, tolerance
-from originet.bench.harness import Call, Case, Function, Job, check_close, sampled
-from originet.errors import InputError
+from originet.system.clock import Call, Case, Function, Job, check_close, sampled
+from originet.system.errors import InputError
 from originet_ext import reference
 
 WINDOWS = (10, 40, 160, 640)

@@ -7,10 +7,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from originet.choices import ABLATIONS
 from originet.cli import options
 from originet.console import complain_of, console, progress_bar, progress_bars
-from originet.words import counted
+from originet.system.choices import ABLATIONS
+from originet.system.words import counted
 
 if TYPE_CHECKING:
     from originet.ablation import Ablation
@@ -56,7 +56,7 @@ def ablation_command(
             progress=lambda name, done, total: shown[name](done, total),
         )
     page = out / report.NAME
-    ablation_report.write_ablation_report(page, result, report.environment(run.device))
+    ablation_report.write_ablation_report(page, result, report.made_with(run.device))
     _print_ablation(result)
     console.print(f"Results: {out}, to be read in {page}", soft_wrap=True)
     if result.failed:

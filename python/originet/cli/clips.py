@@ -13,8 +13,8 @@ from originet.cli.options import DEFAULTS
 from originet.config import Config
 from originet.console import errors, progress_bar, progress_bars, warn_of
 from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list
-from originet.errors import InputError
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.words import counted
 
 
 class Clips(NamedTuple):

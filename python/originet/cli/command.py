@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from originet.console import complain, errors, leave_quietly
-from originet.errors import is_foreseen, names_itself, one_line
+from originet.system.errors import is_foreseen, names_itself, one_line
 
 RESUMES = {
     "prepare": "Finished clips are kept in {out}.",
@@ -73,7 +73,8 @@ def say_why(error: Exception, doing: str = "") -> int:
         The exit code.
 
     Raises:
-        Exception: The error itself, if it is not foreseen, see `originet.errors.is_foreseen`.
+        Exception: The error itself, if it is not foreseen, see
+            `originet.system.errors.is_foreseen`.
     """
     if not is_foreseen(error):
         raise error

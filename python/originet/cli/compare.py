@@ -7,10 +7,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from originet.choices import COMPARED
 from originet.cli import options
 from originet.console import complain_of, console, progress_bar, progress_bars
-from originet.words import counted
+from originet.system.choices import COMPARED
+from originet.system.words import counted
 
 if TYPE_CHECKING:
     from originet.compare import Comparison
@@ -62,7 +62,7 @@ def compare_command(
             progress=lambda name, done, total: shown[name](done, total),
         )
     page = out / report.NAME
-    compare_report.write_comparison_report(page, result, report.environment(run.device))
+    compare_report.write_comparison_report(page, result, report.made_with(run.device))
     records = result.records()
     _print_scores(result, records)
     _print_sizes(result, records)

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from originet.choices import METHODS, RESIDUAL
 from originet.cli.options import (
     DEFAULTS,
     Annotations,
@@ -25,8 +24,9 @@ from originet.cli.options import (
     Task,
 )
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn_of
-from originet.files import write_atomically
-from originet.words import counted
+from originet.system.choices import METHODS, RESIDUAL
+from originet.system.files import write_atomically
+from originet.system.words import counted
 
 
 def synth_command(

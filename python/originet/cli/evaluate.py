@@ -10,7 +10,7 @@ from rich.table import Table
 
 from originet.cli import options
 from originet.console import console, progress_bar, progress_bars
-from originet.words import counted
+from originet.system.words import counted
 
 if TYPE_CHECKING:
     from originet.result import LosoResult
@@ -75,7 +75,7 @@ def loso_command(
             progress=progress_bar(bars, "epochs"),
         )
     images = saved_results.clip_images(result, clips.table, clips.images[config.method])
-    report.write_loso_report(out / report.NAME, result, report.environment(run.device), images)
+    report.write_loso_report(out / report.NAME, result, report.made_with(run.device), images)
     _print_loso(result)
     console.print(f"Results: {out}, to be read in {out / report.NAME}", soft_wrap=True)
 

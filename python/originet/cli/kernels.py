@@ -9,14 +9,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from originet.choices import SUBJECTS
 from originet.cli.options import Device
 from originet.console import console, progress_bar, progress_bars
-from originet.errors import InputError
+from originet.system.choices import SUBJECTS
+from originet.system.errors import InputError
 
 if TYPE_CHECKING:
     from originet.bench.compare import Comparison
-    from originet.timing import Row
+    from originet.system.timings import Row
 
 
 def bench_command(
@@ -51,7 +51,7 @@ def bench_command(
     """
     from originet import bench
     from originet.bench import summary
-    from originet.device import pick_device
+    from originet.system.device import pick_device
 
     if compare:
         try:  # before --out changes, which may be the same folder

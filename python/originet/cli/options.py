@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from originet.choices import DATASETS, EXECUTORS, LARGEST_IMAGE, METHODS, TASKS
 from originet.config import (
     CLASS_WEIGHTS,
     MOST_EPOCHS,
@@ -22,10 +21,11 @@ from originet.config import (
     VARIANTS,
     Config,
 )
-from originet.errors import InputError
-from originet.limits import MAX_PIXELS, frames_up_to
-from originet.lock import held
-from originet.memory import keep_freed_memory
+from originet.system.choices import DATASETS, EXECUTORS, LARGEST_IMAGE, METHODS, TASKS
+from originet.system.errors import InputError
+from originet.system.limits import MAX_PIXELS, frames_up_to
+from originet.system.lock import held
+from originet.system.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from originet.choices import METHODS
 from originet.cli.options import DEFAULTS, MaxPixels
 from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn, warn_of
-from originet.errors import InputError
-from originet.words import counted
+from originet.system.choices import METHODS
+from originet.system.errors import InputError
+from originet.system.words import counted
 
 if TYPE_CHECKING:
     from originet.render import Found, Options, Report

@@ -8,8 +8,8 @@ import typer
 
 from originet.cli import options
 from originet.console import complain_of, console
-from originet.errors import InputError
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.words import counted
 
 if TYPE_CHECKING:
     from originet.cli.clips import Clips
@@ -73,7 +73,7 @@ def _kind(run: Path) -> str:
     Raises:
         InputError: If there are none, or they are not complete.
     """
-    from originet.json_files import read_json
+    from originet.system.json_files import read_json
 
     for name, kind in (
         ("results.json", "loso"),
@@ -123,9 +123,9 @@ def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, An
 
 def _table_again(run: Path, kind: str) -> None:
     """Writes the report of an ablation or a comparison."""
-    from originet.json_files import read_json
     from originet.report import NAME
     from originet.result_shapes import StudyIdentity
+    from originet.system.json_files import read_json
 
     made_with = _made_again(read_json(run / "config.json", StudyIdentity).get("compute", {}))
     if kind == "ablation":
@@ -146,8 +146,8 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
     from originet import ablation, compare, reproduce
     from originet.config import Config
     from originet.executors import Serial
-    from originet.json_files import read_json
     from originet.result_shapes import ReproductionIdentity
+    from originet.system.json_files import read_json
 
     path, compared = run / "config.json", run / "compare"
     told = read_json(path, ReproductionIdentity)
@@ -180,7 +180,7 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
 
 def _made_again(compute: Mapping[str, Any]) -> dict[str, str]:
     """What a report is made with. The run may have used other versions than those at hand."""
-    from originet.timing import originet_version
+    from originet.system.environment import originet_version
 
     facts = {name: str(value) for name, value in compute.items()}
     return {**facts, "report made again by": f"originet {originet_version()}"}

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from originet.choices import COMPARED, QUICK_ROWS
 from originet.cli import options
 from originet.console import complain_of, console, progress_bar, progress_bars
-from originet.words import counted
+from originet.system.choices import COMPARED, QUICK_ROWS
+from originet.system.words import counted
 
 
 @options.with_run_options

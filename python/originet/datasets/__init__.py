@@ -25,8 +25,8 @@ from originet.datasets.table import (
     make_table,
 )
 from originet.datasets.tasks import TASKS, class_of, default_task, paper_counts
-from originet.errors import InputError
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.words import counted
 
 __all__ = [
     "COLUMNS",

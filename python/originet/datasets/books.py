@@ -21,7 +21,7 @@ from originet.datasets.workbook import (
     read_workbook,
     workbook_of,
 )
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 # How many workbooks an error message describes.
 _DESCRIBED = 6

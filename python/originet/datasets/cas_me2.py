@@ -27,9 +27,9 @@ from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import normalize_label
 from originet.datasets.workbook import Sheet, frame_cell, unread
-from originet.errors import InputError
+from originet.system.errors import InputError
+from originet.system.words import counted
 from originet.video import VIDEO_SUFFIXES, is_junk
-from originet.words import counted
 
 _PUBLISHED = "300 macro-expression, 57 micro-expression"
 WORKBOOKS = (

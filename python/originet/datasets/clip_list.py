@@ -18,8 +18,8 @@ from originet.datasets.bounds import check_name
 from originet.datasets.csv_rows import read_rows
 from originet.datasets.survey import Correction, Gap, Omission, Survey
 from originet.datasets.table import KEY, ClipTable
-from originet.errors import InputError
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.words import counted
 
 _REQUIRED = ("subject", "clip")
 

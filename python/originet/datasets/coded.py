@@ -20,7 +20,7 @@ from originet.datasets.bounds import quoted
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table
 from originet.datasets.tasks import check_task, class_of, is_listed
-from originet.errors import InputError
+from originet.system.errors import InputError
 from originet.video import IMAGE_SUFFIXES, frame_number, list_frames, video_info
 
 

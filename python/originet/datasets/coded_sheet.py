@@ -13,8 +13,8 @@ from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
 from originet.datasets.survey import Omission, Survey
 from originet.datasets.table import normalize_label
 from originet.datasets.workbook import Coding, Sheet, find_codings, frame_cell, unread
-from originet.errors import InputError
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.words import counted
 
 
 @dataclass(frozen=True)

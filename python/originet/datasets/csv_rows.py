@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from originet.csv_cells import unguarded
 from originet.datasets import bounds
-from originet.errors import InputError
-from originet.files import read_file
+from originet.system.csv_cells import unguarded
+from originet.system.errors import InputError
+from originet.system.files import read_file
 
 # What annotators write where they have nothing to write.
 _MISSING = frozenset(("/", "\\", "-"))

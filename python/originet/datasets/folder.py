@@ -39,10 +39,10 @@ from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
 from originet.datasets.tasks import PAPER_SETS, check_task, class_of
 from originet.datasets.workbook import frame_cell
-from originet.errors import InputError
-from originet.json_files import read_json
 from originet.span import find_span
 from originet.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
+from originet.system.errors import InputError
+from originet.system.json_files import read_json
 from originet.times import seconds_of
 from originet.video import (
     IMAGE_SUFFIXES,

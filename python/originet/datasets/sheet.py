@@ -5,7 +5,7 @@ from typing import NamedTuple
 from xlrd.xldate import xldate_as_datetime
 
 from originet.datasets import bounds
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 class Sheet(NamedTuple):

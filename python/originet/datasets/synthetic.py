@@ -4,8 +4,8 @@ from pathlib import Path
 
 from originet.datasets.folder import SEMI_SYNTHETIC, read_manifest, survey_folder, unwrap
 from originet.datasets.survey import Survey
-from originet.errors import InputError
 from originet.strays import MANIFEST
+from originet.system.errors import InputError
 
 
 def survey_synthetic(root: Path, *, task: str = "original", set_name: str | None = None) -> Survey:

@@ -8,7 +8,7 @@ from typing import TypedDict
 import pandas as pd
 
 from originet.datasets.bounds import check_name
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 COLUMNS = (
     "dataset",  # str, "folder" or the data set's name

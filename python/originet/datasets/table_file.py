@@ -3,7 +3,8 @@
 Text is quoted and numbers are not; an empty number is one that is unknown (NA), never 0. The cell
 `frames` holds a JSON list, because any character may stand in a file name, of paths relative to the
 data set's root, so that a table outlives a move of its frames. No spreadsheet program takes a cell
-for a formula, see `originet.csv_cells`; tables of earlier versions, where one could, are read too.
+for a formula, see `originet.system.csv_cells`; tables of earlier versions, where one could, are
+read too.
 
 A table may come from anybody, and with it the root and the paths of frames, which may lie anywhere:
 to refuse `..` would gain nothing, as the root is told by the same stranger. So nothing is ever
@@ -22,10 +23,10 @@ from typing import Any, cast
 
 import pandas as pd
 
-from originet.csv_cells import guarded, unguarded
 from originet.datasets.table import COLUMNS, ClipRow, ClipTable, make_table
-from originet.errors import InputError, one_line
-from originet.files import read_file
+from originet.system.csv_cells import guarded, unguarded
+from originet.system.errors import InputError, one_line
+from originet.system.files import read_file
 
 _NUMBERS = ("onset", "apex", "offset")
 _TEXTS = tuple(name for name in COLUMNS if name not in (*_NUMBERS, "fps", "frames"))

@@ -19,8 +19,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from originet.choices import TASKS
-from originet.errors import InputError
+from originet.system.choices import TASKS
+from originet.system.errors import InputError
 
 # The sets whose annotations name classes that the paper merges or takes as they are.
 PAPER_SETS = ("casme", "casme2", "cas_me2", "samm")

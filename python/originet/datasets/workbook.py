@@ -16,10 +16,10 @@ from originet.datasets import bounds
 from originet.datasets.sheet import Sheet
 from originet.datasets.xls import SIGNATURE, read_xls
 from originet.datasets.xlsx import WORKBOOK, Archive, read_xlsx
-from originet.errors import InputError
-from originet.files import read_file
+from originet.system.errors import InputError
+from originet.system.files import read_file
+from originet.system.words import printable
 from originet.video import is_junk, named_errors
-from originet.words import printable
 
 SUFFIXES = (".xls", ".xlsx")
 

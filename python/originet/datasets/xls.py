@@ -13,7 +13,7 @@ import xlrd
 
 from originet.datasets import bounds
 from originet.datasets.sheet import Sheet, Sheets, date_text, number_text
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 

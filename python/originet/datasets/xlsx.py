@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 from originet.datasets import bounds
 from originet.datasets.sheet import Sheet, Sheets, date_text, number_text
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 WORKBOOK = "xl/workbook.xml"
 

@@ -17,13 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from originet import ablation, baselines, compare, synth
-from originet.choices import QUICK_ROWS
 from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
-from originet.device import pick_device
-from originet.errors import InputError, one_line
 from originet.executors import Executor, Ray, Serial, compute_identity
-from originet.lock import Held, held
 from originet.loso import check_table
 from originet.prepare import Settings
 from originet.reproduce import activations, complexity, pictured, responses
@@ -45,6 +41,10 @@ from originet.reproduce.sections import (
     source_section,
 )
 from originet.rundir import claim, writing
+from originet.system.choices import QUICK_ROWS
+from originet.system.device import pick_device
+from originet.system.errors import InputError, one_line
+from originet.system.lock import Held, held
 
 __all__ = ["PICTURED", "Reproduction", "quick_config", "run_reproduction", "synthetic_clips"]
 

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from originet import plots
-from originet.csv_cells import guarded
-from originet.files import write_atomically
 from originet.page import Cell, Report
 from originet.reproduce import figures
+from originet.system.csv_cells import guarded
+from originet.system.files import write_atomically
 
 PICTURE_ROWS = 6  # in one figure, which must fit on a sheet of paper
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from originet.plots import axis_label
 from originet.reproduce.activations import ACTIVATIONS, PSI, curves
-from originet.words import printable
+from originet.system.words import printable
 
 # Colours, markers and lines as the paper's text tells of Fig. 3.
 _LINES = {

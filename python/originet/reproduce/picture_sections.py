@@ -11,7 +11,7 @@ from originet.reproduce.figures import Picture
 from originet.reproduce.findings import Findings
 from originet.reproduce.responses import QUARTER, Responses, correlation, edge_correlation
 from originet.reproduce.sections import training
-from originet.words import counted
+from originet.system.words import counted
 
 EMOTIONS = ("negative", "others", "positive")
 """The classes of Fig. 5; all classes are shown where these are not the clips'."""

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from originet import imaging
 from originet.datasets import ClipTable
-from originet.errors import InputError
 from originet.loso import check_table
 from originet.prepare import Settings
 from originet.reproduce.figures import Picture
-from originet.words import counted
+from originet.system.errors import InputError
+from originet.system.words import counted
 
 PHASES = ("onset", "apex", "offset", "active image")
 CLIPS_A_CLASS = 2  # Fig. 5 shows two pictures of each emotion

@@ -6,11 +6,11 @@ from originet import ablation_report
 from originet.ablation import Ablation
 from originet.datasets import clip_list_hash
 from originet.protocol import LEAK, describe, is_leaky
-from originet.report import GENERATED, environment, made_with_section, settings_section
+from originet.report import GENERATED, made_with, made_with_section, settings_section
 from originet.reproduce import activations, counts, figures
 from originet.reproduce.book import Book
 from originet.reproduce.findings import Findings
-from originet.words import counted
+from originet.system.words import counted
 
 _EXACT = 1e-12  # formulas that differ by less are the same, but for rounding in float64
 
@@ -278,7 +278,7 @@ def settings(book: Book, found: Findings) -> None:
         "clip list (SHA-256)": clip_list_hash(found.table),
     }
     settings_section(book.report, found.config, facts)
-    made_with_section(book.report, environment(found.device))
+    made_with_section(book.report, made_with(found.device))
 
 
 def training(found: Findings) -> str:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 # glibc's names; see mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3

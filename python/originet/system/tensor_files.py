@@ -13,8 +13,8 @@ import numpy as np
 import safetensors
 from numpy.typing import DTypeLike, NDArray
 
-from originet.errors import InputError, one_line
-from originet.files import check_regular, open_regular
+from originet.system.errors import InputError, one_line
+from originet.system.files import check_regular, open_regular
 
 MOST = 8 * 2**30
 """Bytes of tensors that are read of a file."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 MAX_PIXELS = 2**26  # twice as many as a frame of 8K has
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from originet.errors import InputError
-from originet.files import read_file, write_atomically
+from originet.system.errors import InputError
+from originet.system.files import read_file, write_atomically
 
 # Results of a hundred seeds have some 10 MB.
 MOST = 256 * 2**20

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from originet.errors import InputError
-from originet.words import printable
+from originet.system.errors import InputError
+from originet.system.words import printable
 
 NAME = ".originet.lock"
 """The file. Its name is hidden, so it is no part of what a folder holds."""

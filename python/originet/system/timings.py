@@ -1,23 +1,16 @@
 """Timings: the rows that the benchmarks write, with all there is to know about each."""
 
 import csv
-import datetime
-import functools
-import importlib.metadata
 import io
 import math
-import platform
-import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from originet.csv_cells import guarded, unguarded
-from originet.errors import InputError
-from originet.files import read_file, write_atomically
+from originet.system.csv_cells import guarded, unguarded
+from originet.system.errors import InputError
+from originet.system.files import read_file, write_atomically
 
 STEADY = 0.5
 """How far the middle 60 % of a row's rounds may spread, over their median, to be reliable."""
@@ -32,9 +25,6 @@ MARK_NOTE = (
 
 _MOST = 64 * 2**20  # bytes of a table; a row has some 200
 _TOLD = 500  # characters of what is wrong with one
-
-_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-_CACHE_FACTS = ("level", "type", "size")  # the size as in "1024K"
 
 
 @dataclass(frozen=True)
@@ -119,42 +109,6 @@ def marked(text: str, *rows: Row) -> str:
     return text if all(row.reliable for row in rows) else f"{text} {MARK}"
 
 
-def environment(device: torch.device) -> dict[str, str]:
-    """Return the device's name, the versions, the commit and the date, as `Row` names them."""
-    return {
-        "device_name": _device_name(device),
-        "torch": str(torch.__version__),
-        "cuda": torch.version.cuda or "",
-        "originet": originet_version(),
-        "commit": _commit(),
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-    }
-
-
-@functools.cache
-def cache_sizes(device: torch.device) -> tuple[int, int]:
-    """Return the bytes of L2 and L3 that one core, or the GPU, sees; 0 where there is none known.
-
-    For the CPU they come from Linux' /sys.
-    """
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).L2_cache_size, 0
-    sizes = {"2": 0, "3": 0}
-    for index in _CACHES.glob("index*"):
-        level, kind, size = ((index / name).read_text().strip() for name in _CACHE_FACTS)
-        if level in sizes and kind != "Instruction":
-            sizes[level] = int(size.removesuffix("K")) << 10
-    return sizes["2"], sizes["3"]
-
-
-def originet_version() -> str:
-    """Return the installed version, or "not installed" where only the sources are on the path."""
-    try:
-        return importlib.metadata.version("originet")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
 def read_csv(path: str | Path) -> list[Row]:
     """Read the rows that `write_csv` wrote.
 
@@ -185,7 +139,7 @@ def read_csv(path: str | Path) -> list[Row]:
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
     """Add rows to a CSV file, atomically; a row replaces the one with the same key.
 
-    Texts are written as `originet.csv_cells.guarded` makes them, so that none is a formula.
+    Texts are written as `originet.system.csv_cells.guarded` makes them, so that none is a formula.
 
     Raises:
         InputError: The file exists and is no table of such rows.
@@ -206,30 +160,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is no finite number")
     return value
-
-
-@functools.cache
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-@functools.cache
-def _commit() -> str:
-    """The commit of this checkout, marked "-dirty" if changed; "" if this file is not tracked."""
-    folder = Path(__file__).parent
-    describe = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        # An installed copy may lie in a virtual environment inside some other repository.
-        tracked = ["git", "ls-files", "--error-unmatch", Path(__file__).name]
-        subprocess.run(tracked, cwd=folder, check=True, capture_output=True)
-        answer = subprocess.run(describe, cwd=folder, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return answer.stdout.strip()

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 
-from originet.errors import InputError
+from originet.system.errors import InputError
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:

@@ -7,7 +7,7 @@ machine at this moment. Like every provider, it pays for allocating its result.
 
 Other programs that take cores do not fall on all alike: a kernel of two threads waits at every call
 for the one that has no core, a kernel of one thread may not. Then the rounds spread, or the threads
-have waited (`originet.bench.waits`), which counts as spread; the case is timed again, up to three
+have waited (`originet.system.waits`), which counts as spread; the case is timed again, up to three
 times, and what spreads still is marked in every table (`Row.reliable`).
 
 On the CPU the clock is the wall clock, and repeated calls find their data in whatever cache holds
@@ -30,9 +30,10 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from originet.bench import waits
-from originet.errors import InputError
-from originet.timing import STEADY, Row, cache_sizes, environment, spread
+from originet.system import waits
+from originet.system.environment import cache_sizes, environment
+from originet.system.errors import InputError
+from originet.system.timings import STEADY, Row, spread
 
 Call = Callable[[], object]
 Function = Callable[[Tensor], Tensor]

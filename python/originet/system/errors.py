@@ -3,7 +3,7 @@
 import os
 import re
 
-from originet.words import printable
+from originet.system.words import printable
 
 # The characters of a message: what it begins with, often a path, and what it ends with.
 _START, _END = 1200, 300
