@@ -29,7 +29,6 @@ from matplotlib.figure import Figure
 
 from originet import plots, synth
 from originet.bench import summary
-from originet.config import Config
 from originet.datasets import load_dataset
 from originet.executors import Processes
 from originet.loso import originet_factory
@@ -37,6 +36,7 @@ from originet.prepare import Settings, images_by_method
 from originet.study import Variant, run_study
 from originet.system.environment import environment
 from originet.system.files import write_atomically
+from originet.training.config import Config
 from originet_ext import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]

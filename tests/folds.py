@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from originet.config import Config
 from originet.loso import run_loso
 from originet.result import LosoResult
+from originet.training.config import Config
 
 SIZE = 16
 CLASSES = ("left", "right")

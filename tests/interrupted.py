@@ -13,9 +13,9 @@ from stores import nth_write
 from torch import nn
 
 from originet import reproduce
-from originet.config import Config
 from originet.executors import Executor, Processes, Serial
 from originet.system import files
+from originet.training.config import Config
 
 ONE = Serial(threads=1)
 TWO = Processes(workers=2, threads=1)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from originet import metrics
-from originet.config import Config
 from originet.result import LosoResult
+from originet.training.config import Config
 
 SUBJECTS = ("s1", "s1", "s2", "s2", "s2", "s<b>3")
 TRUE = np.array([0, 1, 0, 1, 1, 0])

@@ -15,9 +15,9 @@ from torch import nn
 
 from originet import ablation, fold
 from originet.ablation import DYNAMIC, ROWS, Paper, Row, methods_of, rows_named, run_ablation
-from originet.config import Config
 from originet.loso import run_loso
 from originet.system.errors import InputError
+from originet.training.config import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from originet.augment import ROTATIONS, augmented_views, rotate
 from originet.system.errors import InputError
+from originet.training.augment import ROTATIONS, augmented_views, rotate
 
 
 def noise(count: int = 2, size: int = 16) -> np.ndarray:

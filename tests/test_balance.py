@@ -5,10 +5,10 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from originet.balance import balanced_weights, epoch_order
-from originet.config import Config
-from originet.prediction import predict
-from originet.train import fit
+from originet.training.balance import balanced_weights, epoch_order
+from originet.training.config import Config
+from originet.training.predict import predict
+from originet.training.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from originet import baselines
 from originet.baselines import NETWORKS, QUOTED, check_installed, depth
-from originet.config import Config
-from originet.model import layer_count, parameter_count
 from originet.system.errors import InputError
+from originet.training.config import Config
+from originet.training.model import layer_count, parameter_count
 
 BY_NAME = {network.name: network for network in NETWORKS}
 

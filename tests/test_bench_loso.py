@@ -8,7 +8,7 @@ import torch
 
 from originet import bench
 from originet.bench import loso, summary
-from originet.config import Config
+from originet.training.config import Config
 
 CPU = torch.device("cpu")
 SMALL = Config(epochs=1, rotations=(0,), equalize=False, image_size=16)

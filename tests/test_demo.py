@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from originet import bench, demo, prepare, synth
-from originet.config import Config
 from originet.datasets import load_dataset
 from originet.loso import run_loso
 from originet.system.errors import InputError
+from originet.training.config import Config
 from originet_ext import METHODS
 
 

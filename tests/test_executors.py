@@ -11,9 +11,9 @@ import torch
 from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
-from originet.config import Config
 from originet.executors import EXECUTORS, Processes, Ray, Serial, compute_identity
 from originet.system.errors import InputError
+from originet.training.config import Config
 
 SEEDS = Config.from_dict(QUICK.to_dict() | {"seeds": [3, 4]})
 TWO = Processes(workers=2, threads=1)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from originet.augment import augmented_views
-from originet.config import PROTOCOLS, Config
 from originet.fold import FoldJob, FoldOutcome, run_folds
 from originet.loso import LosoResult, run_loso, subject_splits
-from originet.prediction import predict
+from originet.training.augment import augmented_views
+from originet.training.config import PROTOCOLS, Config
+from originet.training.predict import predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,10 +17,10 @@ from folds import run as evaluate
 from stores import make, write_tree
 
 from originet import metrics, synth
-from originet.config import Config
 from originet.system import lock
 from originet.system.errors import InputError
 from originet.system.lock import NAME, held
+from originet.training.config import Config
 
 HOLD = """
 import sys

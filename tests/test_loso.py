@@ -12,14 +12,14 @@ from folds import CLASSES, QUICK, SIZE, run, small_set, tiny, without_time
 from torch import nn
 
 from originet import metrics
-from originet.config import Config
 from originet.loso import run_loso, subject_splits
-from originet.prediction import predict
 from originet.rundir import claim
 from originet.saved_results import read_results
 from originet.system.device import set_seed
 from originet.system.errors import InputError
-from originet.train import fit
+from originet.training.config import Config
+from originet.training.predict import predict
+from originet.training.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,10 +9,10 @@ from folds import QUICK, contents, raising, run, small_set, tiny
 from stores import make, write_tree
 from torch import nn
 
-from originet.config import Config
 from originet.executors import Processes
-from originet.model import OrigiNet
 from originet.system.errors import InputError
+from originet.training.config import Config
+from originet.training.model import OrigiNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

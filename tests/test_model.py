@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from originet import model as model_module
 from originet.bench import eager_rrelu
-from originet.model import (
+from originet.system.errors import InputError
+from originet.training import model as model_module
+from originet.training.model import (
     HybridBlock,
     OrigiNet,
     PointConv2d,
@@ -18,7 +19,6 @@ from originet.model import (
     memory_mib,
     parameter_count,
 )
-from originet.system.errors import InputError
 from originet_ext import FusedRReLU, fused_rrelu
 
 

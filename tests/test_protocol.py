@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from originet.config import PROTOCOLS, Config
-from originet.protocol import (
+from originet.system.errors import InputError
+from originet.training.config import PROTOCOLS, Config
+from originet.training.protocol import (
     describe,
     fold_parts,
     paper_parts,
@@ -12,7 +13,6 @@ from originet.protocol import (
     split_clips,
     strict_parts,
 )
-from originet.system.errors import InputError
 
 LABELS = np.repeat([0, 1, 2], [20, 15, 5])
 CONFIG = Config()  # 7 rotations, plain and equalised

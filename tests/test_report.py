@@ -13,10 +13,10 @@ from PIL import Image
 
 from originet import metrics, plots, report
 from originet.bench.section import bench_section
-from originet.config import Config
 from originet.page import Report
-from originet.protocol import LEAK
 from originet.system import timings
+from originet.training.config import Config
+from originet.training.protocol import LEAK
 
 
 def small_figure():

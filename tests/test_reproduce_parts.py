@@ -9,14 +9,14 @@ import torch
 from pages import Page
 from torch import nn
 
-from originet.config import Config
 from originet.datasets import make_table
 from originet.datasets.tasks import TABLE_II
-from originet.model import OrigiNet
 from originet.prepare import Settings
 from originet.reproduce import complexity, counts, figures, pictured, responses, sections
 from originet.reproduce.book import Book
 from originet.system.errors import InputError
+from originet.training.config import Config
+from originet.training.model import OrigiNet
 
 CONFIG = Config(epochs=1, image_size=16, rotations=(0,), equalize=False, select="last")
 CUT = Settings(image_size=16)

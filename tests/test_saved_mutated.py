@@ -22,11 +22,11 @@ from originet import (
     plots,
     report,
 )
-from originet.config import Config
 from originet.executors import Serial
 from originet.page import Report
 from originet.saved_results import read_results
 from originet.system.errors import InputError
+from originet.training.config import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

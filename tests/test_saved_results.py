@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from originet.config import Config
 from originet.loso import run_loso
 from originet.saved_results import clip_images, read_results
 from originet.system.csv_cells import unguarded
 from originet.system.errors import InputError
+from originet.training.config import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -67,13 +67,13 @@ def test_public_names_are_imported_when_asked_for():
         "import sys, originet\n"
         "assert 'torch' not in sys.modules\n"
         "assert set(originet.__all__) <= set(dir(originet))\n"
-        "import originet.prediction, originet.config\n"
+        "import originet.training.predict, originet.training.config\n"
         "for name in originet.__all__: assert callable(getattr(originet, name)), name\n"
-        "originet.weights.load_fold_weights\n"
+        "originet.training.weights.load_fold_weights\n"
         "from originet import bench, predict, synth\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-    assert originet.predict is originet.prediction.predict
+    assert originet.predict is originet.training.predict.predict
 
 
 def test_names_that_are_not_there_are_missed_as_ever():

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from originet.config import Config
-from originet.model import OrigiNet
-from originet.prediction import predict, to_input
-from originet.protocol import split_clips
 from originet.system.device import pick_device, set_seed
 from originet.system.errors import InputError
-from originet.train import fit
+from originet.training.config import Config
+from originet.training.model import OrigiNet
+from originet.training.predict import predict, to_input
+from originet.training.protocol import split_clips
+from originet.training.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

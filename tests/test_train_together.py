@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from originet.augment import augmented_views
-from originet.config import Config
-from originet.cuda_graph import StepGraphs
-from originet.model import OrigiNet
 from originet.system.device import set_seed
 from originet.system.errors import InputError
-from originet.train import History, Training, fit, fit_together
+from originet.training.augment import augmented_views
+from originet.training.config import Config
+from originet.training.cuda_graph import StepGraphs
+from originet.training.model import OrigiNet
+from originet.training.train import History, Training, fit, fit_together
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

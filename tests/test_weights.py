@@ -14,11 +14,11 @@ from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_t
 from torch import nn
 
 import originet
-from originet.config import Config
-from originet.model import OrigiNet
-from originet.prediction import predict
 from originet.system.errors import InputError
-from originet.weights import load_fold_weights, to_safetensors
+from originet.training.config import Config
+from originet.training.model import OrigiNet
+from originet.training.predict import predict
+from originet.training.weights import load_fold_weights, to_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

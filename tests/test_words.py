@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from originet import Config, InputError, metrics, synth
-from originet.augment import augmented_views
-from originet.model import OrigiNet
-from originet.prediction import check_images
 from originet.prepare import Settings
 from originet.system.json_files import differences
 from originet.system.words import counted
+from originet.training.augment import augmented_views
+from originet.training.model import OrigiNet
+from originet.training.predict import check_images
 
 
 @pytest.mark.parametrize(

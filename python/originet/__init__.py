@@ -8,29 +8,29 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from originet.config import Config
     from originet.datasets import load_dataset
     from originet.loso import LosoResult, run_loso
-    from originet.model import OrigiNet
-    from originet.prediction import predict
     from originet.prepare import active_images
     from originet.system.errors import InputError
-    from originet.train import fit
+    from originet.training.config import Config
+    from originet.training.model import OrigiNet
+    from originet.training.predict import predict
+    from originet.training.train import fit
 else:
     _HOMES = {
-        "Config": "config",
+        "Config": "training.config",
         "InputError": "system.errors",
         "LosoResult": "loso",
-        "OrigiNet": "model",
+        "OrigiNet": "training.model",
         "active_images": "prepare",
-        "fit": "train",
+        "fit": "training.train",
         "load_dataset": "datasets",
-        "predict": "prediction",
+        "predict": "training.predict",
         "run_loso": "loso",
     }
 
     def __getattr__(name):
-        """Imports a public name, or a module, as `originet.weights`; see PEP 562."""
+        """Imports a public name, or a module, as `originet.training.weights`; see PEP 562."""
         if name in _HOMES:
             found = getattr(importlib.import_module(f"originet.{_HOMES[name]}"), name)
             globals()[name] = found  # the next look-up does not come here

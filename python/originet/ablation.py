@@ -22,13 +22,10 @@ from torch import nn
 
 from originet import result_shapes
 from originet.by_dataset import records as dataset_records
-from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.tasks import paper_counts
 from originet.executors import Executor
 from originet.fold import ModelFactory
-from originet.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
-from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
 from originet.result_shapes import Name, Reason
 from originet.rundir import write_records, writing
@@ -37,6 +34,9 @@ from originet.study import Variant, run_study
 from originet.system.errors import InputError
 from originet.system.json_files import read_json, write_json
 from originet.system.lock import held
+from originet.training.config import Config
+from originet.training.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
+from originet.training.protocol import is_leaky, protocol_label
 
 DYNAMIC = "rank"
 """The active-image method that is the dynamic image of row WDy."""

@@ -8,8 +8,8 @@ from originet import by_dataset
 from originet.ablation import MEASURES, Ablation
 from originet.metrics import LEVEL
 from originet.page import Report
-from originet.protocol import LEAK, describe, is_leaky
 from originet.report import GENERATED, made_with_section, settings_section
+from originet.training.protocol import LEAK, describe, is_leaky
 
 
 def write_ablation_report(

@@ -20,10 +20,10 @@ import torch
 from torch import nn
 from torch.autograd.graph import Node
 
-from originet.config import Config
 from originet.fold import ModelFactory
-from originet.model import OrigiNet, layer_count, parameter_count
 from originet.system.errors import InputError, one_line
+from originet.training.config import Config
+from originet.training.model import OrigiNet, layer_count, parameter_count
 
 EXTRA = "pip install 'originet[baselines]'"
 BYTES = (4, 8)

@@ -30,15 +30,12 @@ from originet.baselines import (
     check_installed,
 )
 from originet.by_dataset import records as dataset_records
-from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
 from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
-from originet.prediction import to_input
 from originet.prepare import Settings
-from originet.protocol import is_leaky, protocol_label
 from originet.result import LosoResult
 from originet.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
 from originet.rundir import claim, write_records, writing
@@ -51,6 +48,9 @@ from originet.system.errors import InputError, one_line
 from originet.system.json_files import read_json, write_json
 from originet.system.lock import held
 from originet.system.words import counted
+from originet.training.config import Config
+from originet.training.predict import to_input
+from originet.training.protocol import is_leaky, protocol_label
 
 LBP_TOP = "LBP-TOP"
 """The handcrafted row: LBP-TOP and a linear SVM."""

@@ -9,8 +9,8 @@ from originet.compare import MEASURES, Comparison
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.metrics import LEVEL
 from originet.page import Report
-from originet.protocol import LEAK, describe, is_leaky
 from originet.report import GENERATED, made_with_section, settings_section
+from originet.training.protocol import LEAK, describe, is_leaky
 
 
 def write_comparison_report(

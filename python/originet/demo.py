@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from originet import bench, faces, imaging, metrics, plots, prepare, synth
 from originet.bench.section import bench_section
-from originet.config import Config
 from originet.datasets import ClipTable, load_dataset
 from originet.executors import Processes, Serial
 from originet.loso import LosoResult, originet_factory
@@ -26,6 +25,7 @@ from originet.system.device import pick_device
 from originet.system.errors import InputError
 from originet.system.lock import Held, held
 from originet.system.timings import Row, write_csv
+from originet.training.config import Config
 from originet.video import Image, read_clip
 from originet_ext import METHODS, active_image
 

@@ -53,7 +53,7 @@ class Executor(Protocol):
         """Returns the number of threads a fold computes with on the CPU."""
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Turns the user's wish into the device that folds use, see `originet.train`."""
+        """Turns the user's wish into the device that folds use, see `originet.training.train`."""
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
         """Computes folds.

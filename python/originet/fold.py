@@ -20,14 +20,14 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from originet import metrics
-from originet.config import Config
-from originet.prediction import predict
-from originet.protocol import is_leaky
 from originet.system.device import set_seed
 from originet.system.errors import InputError, one_line
 from originet.system.memory import keep_freed_memory
-from originet.train import History, Training, fit_together
-from originet.weights import to_safetensors
+from originet.training.config import Config
+from originet.training.predict import predict
+from originet.training.protocol import is_leaky
+from originet.training.train import History, Training, fit_together
+from originet.training.weights import to_safetensors
 
 ModelFactory = Callable[[int], nn.Module]
 """Called with the number of classes; returns a new network with fresh weights."""
@@ -98,12 +98,12 @@ def run_folds(
 ) -> list[FoldOutcome | FoldFailure]:
     """For each fold trains a new network on one part of the clips and predicts the other, once.
 
-    The networks train at the same time, see `originet.train.fit_together`.
+    The networks train at the same time, see `originet.training.train.fit_together`.
 
     Args:
         jobs: The folds, on one device, with the same number of epochs.
         views: All clips' views [N, 1 + copies, S, S] uint8, see
-            `originet.augment.augmented_views`.
+            `originet.training.augment.augmented_views`.
         cuda_graph: On a GPU, launch training steps as CUDA graphs.
         progress: Called as progress(epochs done, epochs).
 

@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 from originet import imaging, metrics
 from originet.baselines import EXTRA
 from originet.by_dataset import dataset_scores
-from originet.config import Config
 from originet.datasets import ClipTable
 from originet.prepare import Settings
 from originet.result_shapes import Evaluation, evaluation_fault
@@ -40,6 +39,7 @@ from originet.system.errors import InputError
 from originet.system.json_files import read_json, write_json
 from originet.system.lock import Held, held
 from originet.system.opencv import one_thread, silence
+from originet.training.config import Config
 
 POINTS = 8
 """Neighbours that a code compares a pixel with."""

@@ -1,9 +1,10 @@
 """Leave-one-subject-out (LOSO) evaluation, honest and resumable.
 
 For each subject a network with fresh weights is trained on the other subjects' clips by
-`originet.train.fit`, which chooses the epoch without the test subject; then the test subject's
-clips are predicted, once. No statistic is taken over subjects. How the other subjects' clips become
-training and validation images is the protocol's matter, "strict" or "paper": `originet.protocol`.
+`originet.training.train.fit`, which chooses the epoch without the test subject; then the test
+subject's clips are predicted, once. No statistic is taken over subjects. How the other subjects'
+clips become training and validation images is the protocol's matter, "strict" or "paper":
+`originet.training.protocol`.
 
 Clips are worked on in the order of their names, and a fold's seed comes from the seed and its
 subject. So neither the order of the table's rows nor the other folds change a fold's result.
@@ -17,17 +18,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from originet.config import Config
 from originet.datasets import ClipTable
 from originet.executors import Executor, Serial, compute_identity
 from originet.fold import ModelFactory
-from originet.model import OrigiNet
 from originet.prepare import active_images
 from originet.result import LosoResult
 from originet.runs import LosoRun, execute
 from originet.splits import check_table, sort_clips, subject_splits
 from originet.system.errors import InputError
 from originet.system.lock import held
+from originet.training.config import Config
+from originet.training.model import OrigiNet
 
 __all__ = ["LosoResult", "check_table", "run_loso", "subject_splits"]
 
@@ -52,8 +53,9 @@ def run_loso(
     Args:
         table: The clips.
         model: Makes a network for a number of classes; None is OrigiNet as `config` says. It is
-            called with what `originet.prediction.to_input` gives, which it must not write to, and
-            its weights are brought to channels_last: `view` must be `reshape` or `flatten` there.
+            called with what `originet.training.predict.to_input` gives, which it must not write to,
+            and its weights are brought to channels_last: `view` must be `reshape` or `flatten`
+            there.
         config: Settings; None is `Config()`.
         images: Active images of the clips in table order, [N, S, S] uint8 with S the configured
             image_size; None makes them by `originet.prepare.active_images`.
@@ -61,7 +63,7 @@ def run_loso(
             results.json and predictions.csv. A run that was interrupted goes on from its finished
             folds when it is started again with the same arguments.
         keep_weights: Write the weights of every fold into `out`, for
-            `originet.weights.load_fold_weights`.
+            `originet.training.weights.load_fold_weights`.
         device: Where to compute; None takes the GPU if there is one.
         executor: How folds are computed, see `originet.executors`; None is `Serial()`. To other
             processes `model` travels by cloudpickle, which takes lambdas and closures.
@@ -75,8 +77,8 @@ def run_loso(
         InputError: If there are fewer than 2 subjects or 2 classes, a class occurs with a single
             subject, the images do not fit the table, `out` belongs to another run, is in use by
             one, is damaged, cannot be written or is deleted meanwhile, or a fold fails: bad
-            training (see `originet.train.fit`), an error of torch, too little memory, a worker that
-            was killed. Finished folds stay in `out`.
+            training (see `originet.training.train.fit`), an error of torch, too little memory, a
+            worker that was killed. Finished folds stay in `out`.
     """
     config = Config() if config is None else config
     executor = Serial() if executor is None else executor

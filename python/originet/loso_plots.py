@@ -57,7 +57,8 @@ def learning_curves(histories: Sequence[Sequence[Mapping[str, float | None]]]) -
     """Draw loss and accuracy over the epochs: the median of the folds and their middle half.
 
     Args:
-        histories: The folds' histories, see `originet.train.History.epochs`, of one length; folds
+        histories: The folds' histories, see `originet.training.train.History.epochs`, of one
+            length; folds
             without validation have no part in its curves.
 
     Raises:

@@ -16,13 +16,13 @@ import torch
 
 import originet_ext
 from originet import by_dataset, loso_plots, metrics, plots
-from originet.config import Config
 from originet.page import Report, Thumbnail
-from originet.protocol import LEAK, describe, is_leaky, protocol_label
 from originet.result import LosoResult
 from originet.saved_results import ClipImages
 from originet.system.environment import environment
 from originet.system.words import counted
+from originet.training.config import Config
+from originet.training.protocol import LEAK, describe, is_leaky, protocol_label
 
 NAME = "report.html"
 

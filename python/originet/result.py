@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import metrics
-from originet.config import Config
 from originet.datasets.folder import is_semi_synthetic
-from originet.protocol import is_leaky
+from originet.training.config import Config
+from originet.training.protocol import is_leaky
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class LosoResult:
     folds: list[dict[str, Any]]
     """One record a fold, as in the fold's JSON file: seed, index, subject, clips, true, predicted,
     probabilities, accuracy, protocol, leaky, training_counts and validation_counts (clips per
-    class), shared_clips (clips on both sides), history (see `originet.train.History.epochs`),
-    selected_epoch, device, seconds, weights_sha256 (of the weights' file; None without one)."""
+    class), shared_clips (clips on both sides), history (see
+    `originet.training.train.History.epochs`), selected_epoch, device, seconds, weights_sha256 (of
+    the weights' file; None without one)."""
     metrics: dict[str, float]
     """Means over the seeds and, under names with _std, spreads: `metrics.scores_over_seeds`."""
     intervals: dict[str, tuple[float, float]]

@@ -31,7 +31,7 @@ Network = TypedDict("Network", {"class": Name, "parameters": Count, "architectur
 
 
 class Epoch(TypedDict):
-    """An epoch of a fold's history, see `originet.train.History.epochs`."""
+    """An epoch of a fold's history, see `originet.training.train.History.epochs`."""
 
     epoch: Index
     loss: Loss

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from originet.protocol import protocol_label
 from originet.result_shapes import Fold, fold_fault
 from originet.system import renamed
 from originet.system.csv_cells import guarded
@@ -26,6 +25,7 @@ from originet.system.errors import InputError
 from originet.system.files import safe_name, sha256, write_atomically
 from originet.system.json_files import differences, read_json, write_json
 from originet.system.lock import Held
+from originet.training.protocol import protocol_label
 
 
 def open_directory(directory: Path, identity: dict[str, Any]) -> Path:

@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from originet import metrics
-from originet.augment import augmented_views
 from originet.by_dataset import dataset_scores
-from originet.config import Config
 from originet.executors import Executor, Task
 from originet.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
-from originet.model import parameter_count
-from originet.protocol import is_leaky
 from originet.result import LosoResult
 from originet.rundir import (
     check_there,
@@ -32,7 +28,11 @@ from originet.splits import SortedClips, subject_splits
 from originet.system.errors import InputError
 from originet.system.json_files import write_json
 from originet.system.lock import Held
-from originet.weights import check_state
+from originet.training.augment import augmented_views
+from originet.training.config import Config
+from originet.training.model import parameter_count
+from originet.training.protocol import is_leaky
+from originet.training.weights import check_state
 
 
 class LosoRun:

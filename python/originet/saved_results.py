@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet.by_dataset import dataset_scores
-from originet.config import Config
 from originet.datasets import ClipTable
 from originet.result import LosoResult
 from originet.result_shapes import Results, evaluation_fault, folds_fault
@@ -16,6 +15,7 @@ from originet.splits import sort_clips
 from originet.system.errors import InputError
 from originet.system.json_files import read_json
 from originet.system.words import counted
+from originet.training.config import Config
 
 ClipImages = Mapping[tuple[str, str], NDArray[np.uint8]]
 """The active image [S, S] of each clip by (subject, clip), as the folds name them."""

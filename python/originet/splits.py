@@ -11,9 +11,9 @@ from torch import Tensor
 
 from originet.datasets import KEY, ClipTable, clip_list_hash
 from originet.datasets.table import people
-from originet.prediction import as_array
 from originet.system.choices import LONGEST_NAME
 from originet.system.errors import InputError
+from originet.training.predict import as_array
 
 _COLUMNS = (*KEY, "label")
 

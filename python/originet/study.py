@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.executors import Executor, Serial, compute_identity
 from originet.fold import FAILURES, ModelFactory
@@ -26,6 +25,7 @@ from originet.system.errors import InputError, one_line
 from originet.system.files import safe_name
 from originet.system.lock import held
 from originet.system.words import counted
+from originet.training.config import Config
 
 
 @dataclass(frozen=True)

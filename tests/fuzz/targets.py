@@ -125,7 +125,7 @@ def weights(folder: Path) -> Target:
     """The weights of a fold."""
     from torch import nn
 
-    from originet.weights import load_fold_weights, to_safetensors
+    from originet.training.weights import load_fold_weights, to_safetensors
 
     model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
 

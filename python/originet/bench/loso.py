@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from originet.augment import augmented_views
 from originet.bench.model import EagerRReLU
-from originet.config import Config
 from originet.executors import Executor, Processes, Serial, Task
 from originet.fold import FoldJob, FoldOutcome
-from originet.model import OrigiNet
-from originet.protocol import fold_parts
 from originet.splits import subject_splits
 from originet.system.clock import Case, Job, check_close
 from originet.system.device import set_seed
+from originet.training.augment import augmented_views
+from originet.training.config import Config
+from originet.training.model import OrigiNet
+from originet.training.protocol import fold_parts
 
 _SUBJECTS, _CLIPS, _CLASSES, _SIZE = 26, 250, 4, 128  # CASME II as the paper has it
 _FOLDS = 2  # of which a call of the short case consists
@@ -202,7 +202,7 @@ def _eager_fold(job: FoldJob, images: NDArray[np.uint8]) -> float:
 
 
 def _plain_input(images: Tensor) -> Tensor:
-    """As `originet.prediction.to_input`, in torch's default layout."""
+    """As `originet.training.predict.to_input`, in torch's default layout."""
     x = images.float() / 255
     deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
     x = (x - mean) / deviation.clamp_min(1 / 255)

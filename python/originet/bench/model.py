@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from originet.bench.rrelu import eager_rrelu
-from originet.model import OrigiNet
 from originet.system.clock import Call, Case, Job, check_close, saved_bytes
 from originet.system.errors import InputError
+from originet.training.model import OrigiNet
 from originet_ext import FusedRReLU
 
 MODEL_MODES = ("train", "inference")

@@ -68,7 +68,7 @@ def _print_ablation(result: "Ablation") -> None:
     """Prints a table that fits into 80 columns, and what holds for all its rows."""
     from originet import ablation_report
     from originet.cli.by_dataset import print_datasets
-    from originet.protocol import describe
+    from originet.training.protocol import describe
 
     shared = result.any_result
     seeds = f", mean ± deviation of {len(shared.seeds)} seeds" if len(shared.seeds) > 1 else ""

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from originet import datasets, loso, prepare, store
 from originet.cli.options import DEFAULTS
-from originet.config import Config
 from originet.console import errors, progress_bar, progress_bars, warn_of
 from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list
 from originet.system.errors import InputError
 from originet.system.words import counted
+from originet.training.config import Config
 
 
 class Clips(NamedTuple):

@@ -79,7 +79,7 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Tables III and IV, in 80 columns, and what holds for all rows."""
     from originet import compare_report
     from originet.cli.by_dataset import print_datasets
-    from originet.protocol import describe
+    from originet.training.protocol import describe
 
     several = len(result.config.seeds) > 1
     seeds = f", mean ± deviation of {len(result.config.seeds)} seeds" if several else ""

@@ -103,7 +103,7 @@ def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
 def _print_loso(result: "LosoResult") -> None:
     from originet import metrics
     from originet.cli.by_dataset import print_datasets
-    from originet.protocol import LEAK, describe, is_leaky
+    from originet.training.protocol import LEAK, describe, is_leaky
 
     several = len(result.seeds) > 1
     level = f"{100 * metrics.LEVEL:.0f} %"

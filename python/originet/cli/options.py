@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from originet.config import (
+from originet.system.choices import DATASETS, EXECUTORS, LARGEST_IMAGE, METHODS, TASKS
+from originet.system.errors import InputError
+from originet.system.limits import MAX_PIXELS, frames_up_to
+from originet.system.lock import held
+from originet.system.memory import keep_freed_memory
+from originet.training.config import (
     CLASS_WEIGHTS,
     MOST_EPOCHS,
     MOST_IN_BATCH,
@@ -21,11 +26,6 @@ from originet.config import (
     VARIANTS,
     Config,
 )
-from originet.system.choices import DATASETS, EXECUTORS, LARGEST_IMAGE, METHODS, TASKS
-from originet.system.errors import InputError
-from originet.system.limits import MAX_PIXELS, frames_up_to
-from originet.system.lock import held
-from originet.system.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from originet.system.words import counted
 
 if TYPE_CHECKING:
     from originet.cli.clips import Clips
-    from originet.config import Config
+    from originet.training.config import Config
 
 
 def report_command(
@@ -144,10 +144,10 @@ def _table_again(run: Path, kind: str) -> None:
 def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
     """Runs a finished reproduction again, which finds all folds and networks there."""
     from originet import ablation, compare, reproduce
-    from originet.config import Config
     from originet.executors import Serial
     from originet.result_shapes import ReproductionIdentity
     from originet.system.json_files import read_json
+    from originet.training.config import Config
 
     path, compared = run / "config.json", run / "compare"
     told = read_json(path, ReproductionIdentity)

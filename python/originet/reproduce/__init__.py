@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 from originet import ablation, baselines, compare, synth
-from originet.config import Config
 from originet.datasets import ClipTable, clip_list_hash
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.loso import check_table
@@ -45,6 +44,7 @@ from originet.system.choices import QUICK_ROWS
 from originet.system.device import pick_device
 from originet.system.errors import InputError, one_line
 from originet.system.lock import Held, held
+from originet.training.config import Config
 
 __all__ = ["PICTURED", "Reproduction", "quick_config", "run_reproduction", "synthetic_clips"]
 

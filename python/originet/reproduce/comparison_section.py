@@ -6,11 +6,11 @@ from originet import by_dataset
 from originet.baselines import NETWORKS, QUOTED
 from originet.compare import Comparison
 from originet.datasets.tasks import PAPER_SETS, paper_counts
-from originet.protocol import describe
 from originet.reproduce.book import Book
 from originet.reproduce.counts import SOURCES
 from originet.reproduce.findings import Findings
 from originet.reproduce.sections import training
+from originet.training.protocol import describe
 
 MAJORITY = "majority class"
 

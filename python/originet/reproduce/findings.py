@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from originet.ablation import Ablation
 from originet.compare import Comparison
-from originet.config import Config
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
 from originet.reproduce.activations import Check
 from originet.reproduce.pictured import Phases, Shown
 from originet.reproduce.responses import Responses
+from originet.training.config import Config
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from originet.config import Config
 from originet.fold import ModelFactory
-from originet.model import OrigiNet, parameter_count
-from originet.prediction import predict, to_input
 from originet.reproduce.pictured import Shown
 from originet.system.device import set_seed
 from originet.system.errors import InputError
 from originet.system.files import safe_name, write_atomically
 from originet.system.tensor_files import open_tensors, read_arrays
-from originet.train import fit
+from originet.training.config import Config
+from originet.training.model import OrigiNet, parameter_count
+from originet.training.predict import predict, to_input
+from originet.training.train import fit
 
 QUARTER = "a quarter"
 

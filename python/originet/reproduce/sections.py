@@ -5,12 +5,12 @@ from typing import Any
 from originet import ablation_report
 from originet.ablation import Ablation
 from originet.datasets import clip_list_hash
-from originet.protocol import LEAK, describe, is_leaky
 from originet.report import GENERATED, made_with, made_with_section, settings_section
 from originet.reproduce import activations, counts, figures
 from originet.reproduce.book import Book
 from originet.reproduce.findings import Findings
 from originet.system.words import counted
+from originet.training.protocol import LEAK, describe, is_leaky
 
 _EXACT = 1e-12  # formulas that differ by less are the same, but for rounding in float64
 

@@ -50,7 +50,8 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     """On a GPU, makes float32 mean float32, and the same kernels be chosen at every run.
 
     Args:
-        precision: One of `originet.config.PRECISIONS`; only "tf32" lets products be inexact.
+        precision: One of `originet.training.config.PRECISIONS`; only "tf32" lets products be
+            inexact.
         device: Where is computed; on a CPU nothing changes.
     """
     if device.type != "cuda":

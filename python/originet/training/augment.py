@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.config import ROTATIONS
 from originet.system.errors import InputError
+from originet.training.config import ROTATIONS
 
 
 def rotate(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:

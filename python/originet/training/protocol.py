@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.config import Config
 from originet.system.errors import InputError
+from originet.training.config import Config
 
 LEAK = (
     "Leaky: copies of one clip are trained on and validated on, so the validation figures, and the "
@@ -26,8 +26,8 @@ LEAK = (
 class Parts(NamedTuple):
     """The two parts of a fold's images, M to train on and V to validate on, by clip and view.
 
-    Views are numbered as `originet.augment.augmented_views` makes them: 0 is the clip's image as it
-    is, 1 and more are its augmented copies.
+    Views are numbered as `originet.training.augment.augmented_views` makes them: 0 is the clip's
+    image as it is, 1 and more are its augmented copies.
     """
 
     training_clips: NDArray[np.int64]
@@ -130,7 +130,7 @@ def is_leaky(protocol: str) -> bool:
     """Tells whether copies of one clip can be on both sides of the split.
 
     Args:
-        protocol: One of `originet.config.PROTOCOLS`.
+        protocol: One of `originet.training.config.PROTOCOLS`.
 
     Returns:
         The answer, which every output of a run carries.
@@ -142,7 +142,7 @@ def protocol_label(protocol: str) -> str:
     """Names a protocol for people to read.
 
     Args:
-        protocol: One of `originet.config.PROTOCOLS`.
+        protocol: One of `originet.training.config.PROTOCOLS`.
 
     Returns:
         "strict" or "paper (leaky)".

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from originet.config import VARIANTS
 from originet.system.errors import InputError
+from originet.training.config import VARIANTS
 from originet_ext import FusedRReLU, fused_rrelu_add, fused_rrelu_add_norm
 
 WIDTHS = (16, 32, 64, 96)  # Eq. (8), d(k) = 2^(3+k), for stages 1-3; Eq. (6) for the fourth

@@ -16,14 +16,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from originet.augment import augmented_views
-from originet.balance import balanced_weights, epoch_order
-from originet.config import Config
-from originet.cuda_graph import StepGraphs
-from originet.prediction import as_array, check_images, probabilities_of, to_input
-from originet.protocol import fold_parts
 from originet.system.device import arithmetic, own_stream, pick_device, set_seed
 from originet.system.errors import InputError
+from originet.training.augment import augmented_views
+from originet.training.balance import balanced_weights, epoch_order
+from originet.training.config import Config
+from originet.training.cuda_graph import StepGraphs
+from originet.training.predict import as_array, check_images, probabilities_of, to_input
+from originet.training.protocol import fold_parts
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Training:
         classes: int | None = None,
         cuda_graph: bool = True,
     ) -> None:
-        """Prepares the training; what it trains and validates on, `originet.protocol` chooses.
+        """Prepares the training of a model on the parts that `config.protocol` chooses.
 
         Args:
             model: Maps [B, 3, S, S] float to logits [B, classes]; moved to where `views` are.
             views: The views of all clips of a run, [all, 1 + copies, S, S] uint8, see
-                `originet.augment.augmented_views`.
+                `originet.training.augment.augmented_views`.
             clips: Which clips there are to train and validate on, [N].
             labels: Their class indices [N].
             config: Settings; those about seeds and the making of images are not read here.
@@ -239,10 +239,10 @@ def fit(
 ) -> History:
     """Trains a model in place with Adam and cross-entropy (which holds the softmax of Eq. 11).
 
-    What it trains and validates on, `originet.protocol` chooses. The validation figures are plain
-    means, whatever the class weights and the sampling. On the CPU the same call gives the same
-    weights, bit for bit, if the model started with the same weights and the number of threads is
-    the same.
+    What it trains and validates on, `originet.training.protocol` chooses. The validation figures
+    are plain means, whatever the class weights and the sampling. On the CPU the same call gives the
+    same weights, bit for bit, if the model started with the same weights and the number of threads
+    is the same.
 
     Args:
         model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in

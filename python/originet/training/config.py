@@ -70,7 +70,7 @@ class Config:
     """OrigiNet's variant, "paper" or "authors"; no matter if a model is given."""
     protocol: str = "strict"
     """How training and validation images are made, "strict" or "paper" (leaky); see
-    `originet.protocol`."""
+    `originet.training.protocol`."""
     class_weights: str = "none"
     """Weights of the classes in the training loss: "none", or "balanced" for the inverse of their
     share of the training images."""

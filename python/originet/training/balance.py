@@ -12,7 +12,8 @@ def epoch_order(labels: Tensor, sampling: str, generator: torch.Generator) -> Te
 
     Args:
         labels: Class indices of the training images, [M] int64 on the CPU.
-        sampling: One of `originet.config.SAMPLINGS`: "shuffled" for a permutation, "balanced" for
+        sampling: One of `originet.training.config.SAMPLINGS`: "shuffled" for a permutation,
+            "balanced" for
             draws with replacement in which each class present is equally likely.
         generator: Of the CPU; a training has its own, so that no other one changes its order.
 
