@@ -27,9 +27,11 @@ import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from originet import plots, synth
+from originet import synth
 from originet.bench import summary
 from originet.datasets import load_dataset
+from originet.drawing import figures
+from originet.drawing.figures import new_figure
 from originet.executors import Processes
 from originet.loso import originet_factory
 from originet.prepare import Settings, images_by_method
@@ -110,7 +112,7 @@ def main(
     text = DOCS.read_text(encoding="utf-8")
     wanted = summary.replace_block(text, tables_of(runs), "study")
     if not check:
-        plots.save(figure_of(runs), RESULTS.with_suffix(".png"))
+        figures.save(figure_of(runs), RESULTS.with_suffix(".png"))
         write_atomically(DOCS, wanted.encode())
     elif text != wanted:
         print(f"{DOCS} is not what {RESULTS} gives: python bench/study_methods.py --draw")
@@ -210,12 +212,12 @@ def series(runs: Iterable[Run], axis: str, method: str) -> list[tuple[float, lis
 
 def figure_of(runs: Sequence[Run]) -> Figure:
     """Draws accuracy over each axis, a line for each method."""
-    figure = plots.new_figure(11, 4.4)
+    figure = new_figure(11, 4.4)
     panels = figure.subplots(1, len(AXES), sharey=True)
     for axes, axis in zip(panels, AXES, strict=True):
         for place, method in enumerate(METHODS):
             _line(axes, method, series(runs, axis, method), place)
-        axes.axhline(0.25, color=plots.GREY, linewidth=1, linestyle="--")
+        axes.axhline(0.25, color=figures.GREY, linewidth=1, linestyle="--")
         axes.set_xlabel(NAMES[axis], fontsize=9)
         axes.set_xticks(range(len(AXES[axis])), [f"{value:g}" for value in AXES[axis]])
         axes.set_ylim(0, 1.02)
@@ -230,8 +232,8 @@ def figure_of(runs: Sequence[Run]) -> Figure:
 
 # Colour, marker and width: the two readings of the paper's equations stand out.
 _STYLES = {
-    "cumulative": (plots.BLUE, "o", 2.4),
-    "telescoped": (plots.ORANGE, "s", 2.4),
+    "cumulative": (figures.BLUE, "o", 2.4),
+    "telescoped": (figures.ORANGE, "s", 2.4),
     "authors": ("#8a6d00", "^", 1.2),
     "absolute": ("#cc79a7", "D", 1.2),
     "rectified": ("#cc79a7", "d", 1.2),

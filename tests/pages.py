@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 
-class Page(HTMLParser):
+class Parsed(HTMLParser):
     """What a browser would see: tags with attributes, table cells, all text."""
 
     def __init__(self, html):

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import originet_ext
-from originet import bench, plots
+from originet import bench
 from originet.bench import active_image, ragged, rivals, stream, summary, windows
-from originet.plots import duration, size_text
+from originet.bench.figures import bandwidth, duration, size_text, times
 from originet.system import clock
 from originet.system.errors import InputError
 from originet_ext import reference
@@ -421,7 +421,7 @@ def test_windows_have_a_table_and_a_picture_by_their_length(monkeypatch, tmp_pat
     link = f"](x/{path.name})"
     assert any(link in line for (line, *_) in lines)
     pairs = [(summary.window(row), row) for row in summary.drawn(rows) if row.variant == "rank"]
-    (axes,) = plots.times({"rank": pairs}, "a machine", "frames a window").axes
+    (axes,) = times({"rank": pairs}, "a machine", "frames a window").axes
     assert {text.get_text() for text in axes.texts} == {"fused", "each", "eager", "read", "clone"}
     assert all(list(line.get_xdata()) == [10, 20] for line in axes.lines)
 
@@ -462,7 +462,7 @@ def test_pictures_of_active_images_have_a_panel_for_each_method_and_mode(tmp_pat
     )
     drawn = summary.drawn(rows)
     assert {row.variant for row in drawn} == {"authors", "rank"}
-    figure = plots.bandwidth(drawn, "a machine", down="variant")
+    figure = bandwidth(drawn, "a machine", down="variant")
     assert [axes.get_title() for axes in figure.axes] == [
         *("authors forward", "authors cold", "rank forward", "rank cold")
     ]

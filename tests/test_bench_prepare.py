@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from originet import bench, faces, video
+from originet import bench
 from originet.bench import prepare, summary
+from originet.clips import faces
+from originet.clips.still import read_image
 from originet.system.errors import InputError
 
 CPU = torch.device("cpu")
@@ -42,7 +44,7 @@ def test_the_tree_holds_clips_of_the_asked_sizes(short, tmp_path):
         assert faces.detect_faces(images[0])
     # As large as a camera's files: not a flat picture that decodes in no time.
     assert Path(table.frames.iloc[0][0]).stat().st_size > 50_000
-    first, second = (video.read_image(frames[0]) for frames in table.frames.iloc[:2])
+    first, second = (read_image(frames[0]) for frames in table.frames.iloc[:2])
     assert not np.array_equal(first, second)
 
 

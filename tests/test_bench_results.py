@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import typer
 
-from originet import bench, plots
+from originet import bench
 from originet.bench import summary
+from originet.bench.figures import _spread, bandwidth, kernel_speedup, times
 from originet.bench.section import bench_section
-from originet.page import Report
-from originet.system import timings
+from originet.drawing.page import Page
+from originet.system import clock, timings
 from originet.system.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -192,7 +193,7 @@ def test_series_mark_single_figures():
 
 def test_the_report_and_its_picture_mark_what_is_unreliable(tmp_path):
     rows = make_rows(fused=0.2)
-    quiet, busy = Report("quiet"), Report("busy")
+    quiet, busy = Page("quiet"), Page("busy")
     bench_section(quiet, rows)
     bench_section(busy, [*rows[:3], disturbed(rows[3])])
     pages = []
@@ -203,7 +204,7 @@ def test_the_report_and_its_picture_mark_what_is_unreliable(tmp_path):
     assert timings.MARK_NOTE in pages[1] and "5.00 ?" in pages[1]
 
     def words(rows, unreliable=()):
-        return [text.get_text() for text in plots.kernel_speedup(rows, unreliable).axes[0].texts]
+        return [text.get_text() for text in kernel_speedup(rows, unreliable).axes[0].texts]
 
     assert words(rows) == [" 40.0x  (8 µs to 0.2 µs)"]
     assert words(rows, {rows[0].case}) == [" 40.0x ?  (8 µs to 0.2 µs)"]
@@ -215,9 +216,11 @@ def test_the_report_and_its_picture_mark_what_is_unreliable(tmp_path):
 def test_the_reports_picture_marks_what_it_draws_alone(monkeypatch, provider, marked):
     rows = [disturbed(row) if row.provider == provider else row for row in make_rows()]
     given = []
-    monkeypatch.setattr(plots, "kernel_speedup", lambda *arguments: given.append(arguments))
-    monkeypatch.setattr(Report, "figure", lambda *arguments: None)
-    bench_section(Report("page"), rows)
+    monkeypatch.setattr(
+        "originet.bench.section.kernel_speedup", lambda *arguments: given.append(arguments)
+    )
+    monkeypatch.setattr(Page, "figure", lambda *arguments: None)
+    bench_section(Page("page"), rows)
     ((drawn, unreliable),) = given
     assert {row.provider for row in drawn} == {"fused", "eager"}
     assert unreliable == ({rows[0].case} if marked else set())
@@ -347,7 +350,7 @@ def test_bandwidth_has_a_panel_for_each_dtype_and_mode_and_marks_the_caches():
         for size in (1 << 20, 1 << 10)
         for row in make_rows(dtype=dtype, mode=mode, shape=str(size), bytes=8 * size)
     ]
-    figure = plots.bandwidth(rows, "a machine")
+    figure = bandwidth(rows, "a machine")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [
         *("float32 forward", "float32 backward", "bfloat16 forward", "bfloat16 backward")
@@ -362,14 +365,14 @@ def test_bandwidth_has_a_panel_for_each_dtype_and_mode_and_marks_the_caches():
         assert all(left <= tick <= right for tick in axes.get_xticks())
 
 
-@pytest.mark.parametrize("draw", [plots.bandwidth, lambda rows, title: plots.times({}, title, "")])
+@pytest.mark.parametrize("draw", [bandwidth, lambda rows, title: times({}, title, "")])
 def test_pictures_need_something_to_draw(draw):
     with pytest.raises(InputError, match="nothing to draw"):
         draw([], "")
 
 
 def test_labels_that_would_lie_on_each_other_are_spread():
-    spread = plots._spread([0.5, 0.5, 0.51, 0.1], 0.1)
+    spread = _spread([0.5, 0.5, 0.51, 0.1], 0.1)
     assert np.diff(sorted(spread)).min() > 0.099
     assert spread[3] == 0.1 and np.mean(spread[:3]) == pytest.approx(np.mean([0.5, 0.5, 0.51]))
 
@@ -418,8 +421,8 @@ def run(run):
 @pytest.fixture
 def short(monkeypatch):
     """Times every case in as few rounds as there may be."""
-    time_case = bench.harness.time_case
-    monkeypatch.setattr(bench.harness, "time_case", lambda case, budget: time_case(case, budget=0))
+    time_case = clock.time_case
+    monkeypatch.setattr(clock, "time_case", lambda case, budget: time_case(case, budget=0))
 
 
 def test_bench_measures_writes_and_prints(run, short, tmp_path):

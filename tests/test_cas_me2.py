@@ -2,10 +2,10 @@ import pytest
 from trees_cas_me2 import ROWS, SHEETS, SUBJECTS, VIDEOS, Row, write_cas_me2
 from workbooks import write_workbook
 
+from originet.clips.frames import read_clip
 from originet.datasets import survey
 from originet.datasets.cas_me2 import survey_cas_me2
 from originet.system.errors import InputError
-from originet.video import read_clip
 
 # As (subject, clip), in the order of the table.
 CLIPS = [

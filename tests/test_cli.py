@@ -16,7 +16,7 @@ from loso_results import make_result
 
 import originet_ext
 from originet import demo, doctor, synth
-from originet.video import read_clip
+from originet.clips.frames import read_clip
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from pages import Page
+from pages import Parsed
 from stores import make, write_tree
 from torch import nn
 
@@ -40,13 +40,13 @@ def up_to_made_with(folder):
 
 
 def pictures(folder):
-    images = Page((folder / "report.html").read_text()).all("img")
+    images = Parsed((folder / "report.html").read_text()).all("img")
     return [attrs for attrs in images if attrs["alt"].startswith("Active image")]
 
 
 def test_loso_writes_a_report_with_pictures(finished):
     html = (finished / "report.html").read_text()
-    page = Page(html)
+    page = Parsed(html)
     results = json.loads((finished / "results.json").read_text())
     assert re.search("<title>(.*)</title>", html).group(1) == "OrigiNet on folder, protocol strict"
     assert ["clip list (SHA-256)", results["clip_list_sha256"]] in page.rows
@@ -87,7 +87,7 @@ def test_titles_name_generated_clips_and_leaks(run, tmp_path):
     title = "OrigiNet on semi-synthetic, protocol paper (leaky)"
     assert f"<title>{title}</title>" in html and f"<h1>{title}</h1>" in html
     assert "Leaky: copies of one clip" in html and "± " in html
-    assert ["seeds", "3, 4"] in Page(html).rows
+    assert ["seeds", "3, 4"] in Parsed(html).rows
 
 
 def test_report_writes_logs_for_tensorboard_and_nothing_else(run, finished, tmp_path):
@@ -107,7 +107,7 @@ def test_ablation_writes_a_report_beside_the_papers_figures(run, made, tmp_path)
     code, printed, err = run("ablation", made, "-o", out, *QUICK, *rows)
     assert code == 0, err
     assert f"to be read in {out / 'report.html'}" in printed
-    page = Page((out / "report.html").read_text())
+    page = Parsed((out / "report.html").read_text())
     records = {
         each["row"]: each for each in json.loads((out / "ablation.json").read_text())["rows"]
     }
@@ -136,7 +136,7 @@ def test_ablation_reports_a_row_that_failed(run, made, tmp_path, monkeypatch):
     rows = ("--row", "Sig", "--row", "LR")
     code, _, _ = run("ablation", made, "-o", tmp_path / "out", *QUICK, *rows)
     assert code == 2
-    page = Page((tmp_path / "out" / "report.html").read_text())
+    page = Parsed((tmp_path / "out" / "report.html").read_text())
     assert ["Sig", "sigmoid for psi", "failed", "-", "-", "-", "-", "54.13 %"] in page.rows
     assert "Row Sig failed: " in page.text and "no <sigmoid> here" in page.text
 
@@ -148,7 +148,7 @@ def test_compare_writes_a_report_beside_the_papers_figures(run, tree, tmp_path):
     assert code == 2 and "1 of 3 rows could not be evaluated:" in err  # VGG-16 needs 32 pixels
     assert f"to be read in {out / 'report.html'}" in printed
     html = (out / "report.html").read_text()
-    page = Page(html)
+    page = Parsed(html)
     assert "<title>Comparison on folder, protocol strict</title>" in html
     records = {each["row"]: each for each in json.loads((out / "compare.json").read_text())["rows"]}
     for name in ("OrigiNet", "LBP-TOP"):

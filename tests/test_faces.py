@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from skimage import data
 
-from originet import faces
+from originet.clips import faces
+from originet.clips.frames import read_clip
 from originet.synth import carphone_path
 from originet.system.errors import InputError
-from originet.video import read_clip
 
 
 def test_detect_faces_finds_the_astronaut():

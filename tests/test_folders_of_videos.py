@@ -9,7 +9,9 @@ from clips import random_frames, write_folder, write_video
 from PIL import Image
 from timed_videos import bars, write_timed
 
-from originet import datasets, render, video
+from originet import datasets
+from originet.clips import render, video
+from originet.clips.frames import IMAGE_SUFFIXES, read_clip
 from originet.system.errors import InputError
 
 # How PyAV writes a file of each ending, where its name is not what FFmpeg calls the format.
@@ -53,7 +55,7 @@ def write_any(path):
 @pytest.mark.parametrize("suffix", video.VIDEO_SUFFIXES)
 def test_a_video_counts_in_a_folder_as_alone_and_in_a_csv(tmp_path, suffix):
     path = write_any(tmp_path / "set" / "happy" / "s1" / f"clip{suffix}")
-    assert video.read_clip(path).shape == (10, 48, 144)
+    assert read_clip(path).shape == (10, 48, 144)
     assert render.find_clips(tmp_path).clips == [path]
     assert render.find_clips(path).clips == [path]
     (tmp_path / "clips.csv").write_text(f"path,subject,emotion\n{path},s1,happy\n")
@@ -71,7 +73,7 @@ def test_endings_in_capitals_count(tmp_path):
 
 def test_docs_name_every_ending():
     docs = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
-    for suffix in video.VIDEO_SUFFIXES + video.IMAGE_SUFFIXES:
+    for suffix in video.VIDEO_SUFFIXES + IMAGE_SUFFIXES:
         assert f"`{suffix}`" in docs
 
 
@@ -174,4 +176,4 @@ def test_a_csv_names_any_video(tmp_path):
     path = write_video(tmp_path / "a.avi", random_frames(3)).rename(tmp_path / "a.video")
     (tmp_path / "clips.csv").write_text("path,subject,emotion\na.video,s1,happy\n")
     assert len(datasets.survey("folder", tmp_path / "clips.csv").table) == 1
-    np.testing.assert_array_equal(video.read_clip(path).shape, (3, 24, 32))
+    np.testing.assert_array_equal(read_clip(path).shape, (3, 24, 32))

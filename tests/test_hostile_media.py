@@ -16,9 +16,13 @@ import pytest
 from clips import random_frames, write_folder, write_video
 from PIL import Image
 
-from originet import faces, imaging, pictures, render, still, video
-from originet.picture_size import picture_size
-from originet.render import Options
+from originet.clips import active_images, faces, pictures, render, still, video
+from originet.clips.active_images import check_room, sum_up
+from originet.clips.clip import open_clip
+from originet.clips.frames import iter_frames, read_clip
+from originet.clips.picture_size import picture_size
+from originet.clips.render import Options
+from originet.clips.still import read_image
 from originet.system import limits, memory
 from originet.system.errors import InputError
 from originet_ext import METHODS, ActiveImageAccumulator
@@ -153,13 +157,13 @@ def test_a_jpeg_of_very_many_scans_is_refused(tmp_path, monkeypatch):
     data = cv2.imencode(".jpg", random_frames(1)[0], coding)[1].tobytes()
     path = tmp_path / "1.jpg"
     path.write_bytes(data)
-    assert video.read_image(path).shape == (24, 32)
+    assert read_image(path).shape == (24, 32)
     scan = data[data.rindex(b"\xff\xda") : -2]
     path.write_bytes(data[:-2] + 300 * scan + data[-2:])
-    assert video.read_image(path).shape == (24, 32)  # soon done, of so few pixels
+    assert read_image(path).shape == (24, 32)  # soon done, of so few pixels
     monkeypatch.setattr(still, "_SOON_SCANNED", 0)
     with pytest.raises(InputError, match=r"a JPEG of more than 20\d scans: .*1\.jpg$"):
-        video.read_image(path)
+        read_image(path)
 
 
 # The limit
@@ -168,9 +172,9 @@ def test_a_jpeg_of_very_many_scans_is_refused(tmp_path, monkeypatch):
 def test_the_limit_holds_in_threads_and_ends_with_its_context(tmp_path):
     folder = write_folder(tmp_path / "clip", random_frames(3))
     with limits.frames_up_to(24 * 32):
-        assert imaging.active_images(imaging.open_clip(folder))[2] == 3  # read by a thread
+        assert sum_up(open_clip(folder))[2] == 3  # read by a thread
         with limits.frames_up_to(24 * 32 - 1), pytest.raises(InputError, match="limit of 767 "):
-            imaging.active_images(imaging.open_clip(folder))
+            sum_up(open_clip(folder))
         assert limits.max_pixels() == 24 * 32
     assert limits.max_pixels() == limits.MAX_PIXELS == 2**26
 
@@ -232,10 +236,10 @@ def test_active_images_without_memory_are_refused_at_the_first_frame(
 
 def test_memory_is_estimated_as_much_as_is_taken(monkeypatch):
     told = []
-    monkeypatch.setattr(imaging, "check_memory", lambda what, size: told.append(size))
+    monkeypatch.setattr(active_images, "check_memory", lambda what, size: told.append(size))
     frames = random_frames(40, (256, 256))
     for methods in (["telescoped"], ["cumulative"], ["absolute"], ["authors"], METHODS):
-        imaging.check_room("a", (256, 256), len(methods))
+        check_room("a", (256, 256), len(methods))
         tracemalloc.start()
         try:
             sums = [ActiveImageAccumulator(method) for method in methods]
@@ -250,16 +254,16 @@ def test_memory_is_estimated_as_much_as_is_taken(monkeypatch):
 
 
 def test_whole_clips_are_kept_as_long_as_there_is_memory(tmp_path, little_memory, monkeypatch):
-    monkeypatch.setattr(video, "_STEP", 2000)
+    monkeypatch.setattr("originet.clips.frames._STEP", 2000)
     folder = write_folder(tmp_path / "clip", random_frames(20))
     path = write_video(tmp_path / "a.avi", random_frames(20))
     little_memory(40_000)  # 20 frames of 768 bytes, twice, and a step
-    assert len(video.read_clip(folder)) == 20
+    assert len(read_clip(folder)) == 20
     little_memory(9_000)
     monkeypatch.setattr(video, "_PIXEL_BYTES", 0)
     for source in (folder, path):
         with pytest.raises(InputError, match=r"keeping more than 12 frames of 32x24 would take"):
-            video.read_clip(source)
+            read_clip(source)
     little_memory(30_000)
     with pytest.raises(InputError, match=r"a\.avi: keeping 20 frames of 32x24 would take"):
         list(video.read_frames_at(path, range(1, 21)))
@@ -312,7 +316,7 @@ def no_file(request, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["1.png", "a.mp4", "a.webp", "a.gif"])
 def test_only_files_are_opened(tmp_path, no_file, name):
     message = no_file(tmp_path / name)
-    for read in (video.read_image, video.video_info, lambda path: video.read_clip([str(path)])):
+    for read in (read_image, video.video_info, lambda path: read_clip([str(path)])):
         with pytest.raises(InputError, match=message):
             read(tmp_path / name)
 
@@ -321,10 +325,10 @@ def test_what_is_no_file_among_frames_is_told_of(tmp_path, no_file):
     folder = write_folder(tmp_path / "clip", random_frames(3))
     message = no_file(folder / "img4.png")
     if message == "is a folder":
-        assert len(video.read_clip(folder)) == 3
+        assert len(read_clip(folder)) == 3
         return
     with pytest.raises(InputError, match=rf"(img4\.png.*)?({message})"):
-        video.read_clip(folder)
+        read_clip(folder)
 
 
 @pytest.mark.parametrize(
@@ -335,14 +339,14 @@ def test_a_video_that_names_others_is_refused(tmp_path, head):
     path = tmp_path / "a.mp4"
     path.write_bytes(head)
     with pytest.raises(InputError, match=r"a\.mp4 is a list of other files, not a video"):
-        video.read_clip(path)
+        read_clip(path)
 
 
 def test_a_name_that_looks_like_a_connection_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = "tcp:127.0.0.1:9.avi"
     write_video(tmp_path / name, random_frames(3))
-    assert len(video.read_clip(name)) == 3
+    assert len(read_clip(name)) == 3
 
 
 # Long files
@@ -354,7 +358,7 @@ def test_thousands_of_frames_of_a_pixel_are_read_in_little_memory(tmp_path):
     assert video.video_info(path).length == 30_000
     tracemalloc.start()
     try:
-        count = sum(1 for _ in video.iter_frames(path))
+        count = sum(1 for _ in iter_frames(path))
         taken = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -370,10 +374,10 @@ def test_a_video_that_announces_far_too_many_frames_ends(tmp_path):
     path.write_bytes(written[: written.rfind(b"idx1")])
     announced = video.video_info(path).length
     with pytest.raises(InputError, match=f"ends after 8 of {announced} frames|after 8 of"):
-        video.read_clip(path)
+        read_clip(path)
     assert announced == 10**9
     with pytest.raises(InputError, match="no face found in"):
-        imaging.open_clip(path, crop_face=True)
+        open_clip(path, crop_face=True)
     assert len(list(video.read_frames_at(path, faces.sample_indices(10**9)[1:]))) == 0
 
 
@@ -399,7 +403,7 @@ _WRITERS = {
 def test_changed_bytes_give_frames_or_one_error(tmp_path, name):
     data, path = _WRITERS[name](tmp_path), tmp_path / name
     path.write_bytes(data)
-    assert len(video.read_clip([str(path)])) >= 1
+    assert len(read_clip([str(path)])) >= 1
     random = np.random.default_rng(0)
     frames = 0
     with limits.frames_up_to(2**16):
@@ -411,7 +415,7 @@ def test_changed_bytes_give_frames_or_one_error(tmp_path, name):
                 changed[place] = random.choice([0, 1, 0x7F, 0x80, 0xFF, random.integers(256)])
             path.write_bytes(changed)
             try:
-                clip = video.read_clip([str(path)])
+                clip = read_clip([str(path)])
             except InputError as error:
                 assert str(path) in str(error) and "\n" not in str(error)
             else:

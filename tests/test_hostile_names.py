@@ -14,17 +14,20 @@ import pandas as pd
 import pytest
 from folds import QUICK
 from loso_results import make_result
-from pages import Page
+from pages import Parsed
 
-from originet import ablation, compare, loso_plots, pictures, plots, report
+from originet import ablation, compare, loso_plots, report
 from originet.ablation_report import write_ablation_report
+from originet.bench.figures import bandwidth, kernel_speedup, times
 from originet.by_dataset import dataset_scores
 from originet.cli import ablation as cli_ablation
 from originet.cli import compare as cli_compare
 from originet.cli import evaluate
+from originet.clips import pictures
 from originet.compare_report import write_comparison_report
 from originet.demo import methods_section
-from originet.page import Report
+from originet.drawing.figures import active_image_grid, confusion_matrix, png, save
+from originet.drawing.page import Page
 from originet.reproduce import figures
 from originet.reproduce.book import Book
 from originet.system.timings import Row, read_csv, write_csv
@@ -87,8 +90,8 @@ def comparison_page(path, name):
 
 
 def demo_page(path, name):
-    page = Report(f"title {name}")
-    grid = plots.active_image_grid({name: np.zeros((4, 4), np.uint8)}, name)
+    page = Page(f"title {name}")
+    grid = active_image_grid({name: np.zeros((4, 4), np.uint8)}, name)
     methods_section(page, {name: make_result(f"set {name}")}, grid)
     page.write(path)
     evaluate._print_methods({name: make_result(f"set {name}")})
@@ -112,7 +115,7 @@ PAGES = {
 }
 
 
-def structure(page: Page):
+def structure(page: Parsed):
     """Elements with attributes, but for the words of `alt` and the pixels of pictures."""
     free = {"alt", "src"}
     return [
@@ -134,8 +137,8 @@ def test_no_name_is_more_than_text(make, tmp_path, capfd):
         (tmp_path / kind / "report.html").read_bytes().decode() for kind in ("hostile", "harmless")
     )
     assert not OBEYED.search(hostile)
-    assert structure(Page(hostile)) == structure(Page(harmless))
-    assert printable(HOSTILE) in Page(hostile).text
+    assert structure(Parsed(hostile)) == structure(Parsed(harmless))
+    assert printable(HOSTILE) in Parsed(hostile).text
 
 
 def test_names_are_no_formulas_in_the_tables_of_the_reproduction(tmp_path):
@@ -156,14 +159,14 @@ def test_names_are_no_formulas_in_the_tables_of_benches(tmp_path):
 def drawn(name):
     """Every figure that names are drawn in."""
     pixels = np.zeros((8, 8), np.uint8)
-    yield plots.active_image_grid({name: pixels}, name)
-    yield plots.confusion_matrix(np.eye(2, dtype=int), ["a", name], name)
+    yield active_image_grid({name: pixels}, name)
+    yield confusion_matrix(np.eye(2, dtype=int), ["a", name], name)
     yield loso_plots.subject_accuracy({name: [0.5]}, 0.5, 0.5)
     yield figures.picture_sheet({name: [figures.Picture(pixels, name)]}, [name])
     rows = [bench_row(provider, name) for provider in ("fused", "eager", name)]
-    yield plots.kernel_speedup(rows)
-    yield plots.bandwidth(rows, name)
-    yield plots.times({name: [(1024, row) for row in rows]}, name, "x")
+    yield kernel_speedup(rows)
+    yield bandwidth(rows, name)
+    yield times({name: [(1024, row) for row in rows]}, name, "x")
 
 
 def bench_row(provider, name):
@@ -177,10 +180,10 @@ def test_names_are_drawn_as_they_are_and_are_no_markup_of_svg(name, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for figure in drawn(name):
-            plots.save(figure, tmp_path / "figure.svg")
+            save(figure, tmp_path / "figure.svg")
             root = ElementTree.parse(tmp_path / "figure.svg").getroot()
             assert root.tag.endswith("svg")
-            assert plots.png(figure).startswith(b"\x89PNG")
+            assert png(figure).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\x1b\x00", "\udc80", "\u202e"])

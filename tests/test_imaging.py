@@ -11,7 +11,11 @@ from clips import random_frames, write_folder, write_video
 from skimage import data
 
 import originet_ext
-from originet import faces, imaging, video
+from originet.clips import faces
+from originet.clips.active_images import build_up, phases, sum_up
+from originet.clips.clip import open_clip
+from originet.clips.frames import read_clip, resize
+from originet.clips.still import read_image
 from originet.synth import carphone_path
 from originet.system.errors import InputError
 from originet_ext import METHODS
@@ -32,12 +36,10 @@ def whole(frames, method, normalize):
 @pytest.mark.parametrize("color", [False, True])
 @pytest.mark.parametrize("normalize", ["none", "clip", "minmax"])
 def test_streamed_images_are_those_of_the_whole_clip(source, color, normalize):
-    frames = video.read_clip(source, color=color)
+    frames = read_clip(source, color=color)
     calls = []
-    clip = imaging.open_clip(source, color=color)
-    first, images, length = imaging.active_images(
-        clip, METHODS, normalize, lambda *call: calls.append(call)
-    )
+    clip = open_clip(source, color=color)
+    first, images, length = sum_up(clip, METHODS, normalize, lambda *call: calls.append(call))
     assert (first.number, length) == (1, 7) and calls == [(done, 7) for done in range(1, 8)]
     np.testing.assert_array_equal(first.pixels, frames[0])
     assert list(images) == list(METHODS)
@@ -51,8 +53,8 @@ def test_streamed_images_are_those_of_the_whole_clip(source, color, normalize):
 
 
 def test_frames_are_cropped_and_resized_before_they_are_summed(source):
-    frames = np.stack([video.resize(f, 11) for f in video.read_clip(source)])
-    _, images, _ = imaging.active_images(imaging.open_clip(source, size=11), ["cumulative"], "none")
+    frames = np.stack([resize(f, 11) for f in read_clip(source)])
+    _, images, _ = sum_up(open_clip(source, size=11), ["cumulative"], "none")
     np.testing.assert_array_equal(images["cumulative"], whole(frames, "cumulative", "none"))
 
 
@@ -74,7 +76,7 @@ def test_frames_are_cropped_and_resized_before_they_are_summed(source):
     ],
 )
 def test_range_of_a_folder(tmp_path, start, end, fps, numbers):
-    clip = imaging.open_clip(
+    clip = open_clip(
         write_folder(tmp_path / "clip", random_frames(40, (4, 5)), first=5),
         start=start,
         end=end,
@@ -97,7 +99,7 @@ def test_range_of_a_folder(tmp_path, start, end, fps, numbers):
 def test_range_of_a_video(tmp_path, start, end, fps, first, length):
     frames = np.repeat(np.arange(20, 220, 20, dtype=np.uint8), 48 * 64).reshape(10, 48, 64)
     path = write_video(tmp_path / "a.avi", frames)
-    clip = imaging.open_clip(path, start=start, end=end, fps=fps)
+    clip = open_clip(path, start=start, end=end, fps=fps)
     got = list(clip)
     assert (clip.number(0), clip.length, len(got)) == (first, length, length)
     assert abs(int(got[0][0, 0]) - 20 * first) <= 2
@@ -123,37 +125,37 @@ def test_range_of_a_video(tmp_path, start, end, fps, first, length):
 )
 def test_bad_ranges_and_values_are_named(source, options, message):
     with pytest.raises(InputError, match=message):
-        list(imaging.open_clip(source, **options))
+        list(open_clip(source, **options))
 
 
 def test_times_need_a_rate(tmp_path):
     folder = write_folder(tmp_path / "clip", random_frames())
     with pytest.raises(InputError, match=r"start 0.1s is a time, and .*clip does not tell its fps"):
-        imaging.open_clip(folder, start="0.1s")
+        open_clip(folder, start="0.1s")
 
 
 def test_video_that_does_not_tell_its_length(tmp_path):
     frames = random_frames(20, (48, 64, 3))
     path = tmp_path / "stream.mjpeg"
     path.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames))
-    clip = imaging.open_clip(path)
+    clip = open_clip(path)
     assert clip.length is None
     calls = []
-    _, images, length = imaging.active_images(clip, progress=lambda *call: calls.append(call))
+    _, images, length = sum_up(clip, progress=lambda *call: calls.append(call))
     assert length == 20 and calls == [*((done, None) for done in range(1, 21)), (20, 20)]
-    want = whole(video.read_clip(path), "absolute", "minmax")
+    want = whole(read_clip(path), "absolute", "minmax")
     np.testing.assert_array_equal(images["absolute"], want)
     with pytest.raises(InputError, match=r"no face found in 5 sampled frames .*stream\.mjpeg"):
-        imaging.open_clip(path, crop_face=True)
+        open_clip(path, crop_face=True)
 
 
 def test_changing_frame_size_and_missing_clips_are_named(tmp_path):
     folder = write_folder(tmp_path / "clip", random_frames())
     cv2.imwrite(str(folder / "img7.png"), np.zeros((24, 30), np.uint8))
     with pytest.raises(InputError, match=r"frame size changes at .*img7\.png: 30x24 after 32x24"):
-        imaging.active_images(imaging.open_clip(folder))
+        sum_up(open_clip(folder))
     with pytest.raises(InputError, match=r"no such file or folder: .*none"):
-        imaging.open_clip(tmp_path / "none")
+        open_clip(tmp_path / "none")
 
 
 # Onset, apex, offset
@@ -161,8 +163,8 @@ def test_changing_frame_size_and_missing_clips_are_named(tmp_path):
 
 def test_apex_is_the_frame_least_like_the_onset(tmp_path):
     frames = random_frames(9, (20, 30))
-    clip = imaging.open_clip(write_folder(tmp_path / "clip", frames, first=11))
-    found = imaging.phases(clip, "authors", "none")
+    clip = open_clip(write_folder(tmp_path / "clip", frames, first=11))
+    found = phases(clip, "authors", "none")
     differences = np.abs(frames.astype(int) - frames[0]).mean((1, 2))
     assert found.apex.number == 11 + differences.argmax()
     assert (found.onset.number, found.offset.number, found.length) == (11, 19, 9)
@@ -172,15 +174,15 @@ def test_apex_is_the_frame_least_like_the_onset(tmp_path):
 
 
 def test_given_apex_is_taken_or_refused(source):
-    clip = imaging.open_clip(source, start=2, end=6)
-    assert imaging.phases(clip, apex=4).apex.number == 4
+    clip = open_clip(source, start=2, end=6)
+    assert phases(clip, apex=4).apex.number == 4
     with pytest.raises(InputError, match=r"apex 7 is not among frames 2 to 6 of .*clip"):
-        imaging.phases(clip, apex=7)
+        phases(clip, apex=7)
 
 
 def test_clip_of_one_frame_is_its_own_apex(tmp_path):
-    clip = imaging.open_clip(write_folder(tmp_path / "clip", random_frames(1)))
-    found = imaging.phases(clip)
+    clip = open_clip(write_folder(tmp_path / "clip", random_frames(1)))
+    found = phases(clip)
     assert found.onset == found.apex == found.offset and not found.active.any()
 
 
@@ -201,8 +203,8 @@ def test_clip_of_one_frame_is_its_own_apex(tmp_path):
 )
 def test_build_up_keeps_evenly_spread_frames(tmp_path, length, limit, numbers, step):
     frames = random_frames(length, (6, 8))
-    clip = imaging.open_clip(write_folder(tmp_path / "clip", frames))
-    built = imaging.build_up(clip, "absolute", "clip", frames=limit)
+    clip = open_clip(write_folder(tmp_path / "clip", frames))
+    built = build_up(clip, "absolute", "clip", frames=limit)
     assert [shot.number for shot in built.shots] == numbers
     assert (built.length, built.step) == (length, step)
     for shot, active in zip(built.shots, built.active, strict=True):
@@ -212,19 +214,19 @@ def test_build_up_keeps_evenly_spread_frames(tmp_path, length, limit, numbers, s
 
 def test_build_up_has_one_scale_for_all_images(tmp_path):
     frames = random_frames(6, (6, 8))
-    clip = imaging.open_clip(write_folder(tmp_path / "clip", frames))
-    built = imaging.build_up(clip)
+    clip = open_clip(write_folder(tmp_path / "clip", frames))
+    built = build_up(clip)
     parts = [whole(frames[: n + 1], "cumulative", "none") for n in range(6)]
     images = np.stack(parts).astype(float)
     low, high = images.min(), images.max()
     assert np.abs(np.stack(built.active) - (images - low) / (high - low) * 255).max() <= 0.51
     still = write_folder(tmp_path / "still", [frames[0]] * 3)
-    assert not np.stack(imaging.build_up(imaging.open_clip(still)).active).any()
+    assert not np.stack(build_up(open_clip(still)).active).any()
 
 
 def test_build_up_shrinks_large_frames(tmp_path):
-    clip = imaging.open_clip(write_folder(tmp_path / "clip", random_frames(2, (30, 60, 3))))
-    built = imaging.build_up(replace(clip, color=True), side=20)
+    clip = open_clip(write_folder(tmp_path / "clip", random_frames(2, (30, 60, 3))))
+    built = build_up(replace(clip, color=True), side=20)
     assert built.shots[0].pixels.shape == built.active[0].shape == (10, 20, 3)
 
 
@@ -234,21 +236,21 @@ def test_build_up_shrinks_large_frames(tmp_path):
 @pytest.mark.parametrize(
     "work",
     [
-        lambda clip: imaging.active_images(clip, ["rank"]),
-        lambda clip: imaging.active_images(clip, METHODS),
-        imaging.phases,
-        lambda clip: imaging.build_up(clip, frames=10),
+        lambda clip: sum_up(clip, ["rank"]),
+        lambda clip: sum_up(clip, METHODS),
+        phases,
+        lambda clip: build_up(clip, frames=10),
     ],
     ids=["one", "all", "phases", "build_up"],
 )
 def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch, work):
     # How many frames wait to be taken at the peak is chance; test_read_ahead has their number.
-    monkeypatch.setattr(video, "read_ahead", lambda frames: frames)
+    monkeypatch.setattr("originet.clips.clip.read_ahead", lambda frames: frames)
     frames = random_frames(20, (96, 128))
     peaks = []
     for copies in (2, 15):
         path = write_video(tmp_path / f"{copies}.avi", [*frames] * copies)
-        clip = imaging.open_clip(path)
+        clip = open_clip(path)
         tracemalloc.start()
         work(clip)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -260,9 +262,9 @@ def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch, work):
 
 
 def test_face_box_is_that_of_the_whole_clip():
-    frames = video.read_clip(str(carphone_path()), 5, 50)
+    frames = read_clip(str(carphone_path()), 5, 50)
     box = faces.stable_box(frames[faces.sample_indices(len(frames))])
-    clip = imaging.open_clip(str(carphone_path()), start=5, end=50, crop_face=True)
+    clip = open_clip(str(carphone_path()), start=5, end=50, crop_face=True)
     assert clip.box == box
     np.testing.assert_array_equal(np.stack(list(clip)), faces.crop(frames, box))
 
@@ -272,7 +274,7 @@ def test_one_box_for_a_face_that_jitters(tmp_path):
     shifts = np.random.default_rng(0).integers(-6, 7, (20, 2))
     frames = np.stack([np.roll(astronaut, tuple(shift), (0, 1)) for shift in shifts])
     folder = write_folder(tmp_path / "clip", frames)
-    clip = imaging.open_clip(folder, crop_face=True)
+    clip = open_clip(folder, crop_face=True)
     found = [faces.detect_faces(frames[i])[0] for i in faces.sample_indices(20)]
     assert len({box[:2] for box in found}) == 5  # the face does move
     x, y, size = np.median(found, axis=0)
@@ -286,11 +288,13 @@ def test_one_box_for_a_face_that_jitters(tmp_path):
 def test_face_box_reads_sampled_frames_only(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / "clip", random_frames(40, (64, 64)))
     read = []
-    original = video.read_image
-    monkeypatch.setattr(video, "read_image", lambda *a, **k: read.append(a) or original(*a, **k))
+    original = read_image
+    monkeypatch.setattr(
+        "originet.clips.frames.read_image", lambda *a, **k: read.append(a) or original(*a, **k)
+    )
     with pytest.raises(InputError, match=r"no face found in 5 sampled frames of 64x64: .*clip"):
-        imaging.open_clip(folder, crop_face=True)
+        open_clip(folder, crop_face=True)
     assert len(read) == 5
     path = write_video(tmp_path / "a.avi", random_frames(40, (64, 64)))
     with pytest.raises(InputError, match=r"no face found in 5 sampled frames of 64x64: .*a\.avi"):
-        imaging.open_clip(path, crop_face=True)
+        open_clip(path, crop_face=True)

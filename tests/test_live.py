@@ -15,8 +15,10 @@ from clips import random_frames, write_folder, write_video
 from skimage import data
 
 import originet_ext
-from originet import live, render, synth, video
-from originet.render import Options
+from originet import synth
+from originet.clips import live, render
+from originet.clips.frames import read_clip
+from originet.clips.render import Options
 from originet.system.errors import InputError
 
 
@@ -131,7 +133,7 @@ def test_stream_cut_to_the_face_and_animated(run, camera, tmp_path):
 
 def test_phases_of_a_stream(camera, tmp_path):
     clips = synth.generate(tmp_path / "set", subjects=3, clips_per_class=1)
-    frames = video.read_clip(clips / "positive" / "s01" / "positive_01")
+    frames = read_clip(clips / "positive" / "s01" / "positive_01")
     stream = live.Stream(0, None, threading.Event())
     camera(frames)
     made = render.render_stream(stream, tmp_path / "a.png", Options("side-by-side"))
@@ -159,7 +161,7 @@ def test_video_from_a_pipe(run, pipe, tmp_path, suffix):
     pipe(path.read_bytes())
     code, out, err = run("image", "-", "-o", tmp_path / "a.png")
     assert code == 0 and "30 frames" in out, err
-    np.testing.assert_array_equal(png(tmp_path / "a.png"), whole(video.read_clip(path)))
+    np.testing.assert_array_equal(png(tmp_path / "a.png"), whole(read_clip(path)))
 
 
 def test_a_pipe_ends_after_seconds_of_the_video(run, pipe, tmp_path):

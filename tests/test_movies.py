@@ -10,8 +10,11 @@ from PIL import Image
 from skimage import data
 from timed_videos import UNEVEN, bars, write_timed
 
-from originet import faces, imaging, pictures, render, video
-from originet.render import Options
+from originet.clips import faces, pictures, render, video
+from originet.clips.active_images import sum_up
+from originet.clips.clip import open_clip
+from originet.clips.frames import read_clip
+from originet.clips.render import Options
 from originet.system.errors import InputError
 
 
@@ -26,7 +29,7 @@ def gif_times(written):
 
 def movie_length(written, path):
     path.write_bytes(written)
-    return video.video_info(path), video.read_clip(path, color=True)
+    return video.video_info(path), read_clip(path, color=True)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_image_writes_what_the_ending_says(run, tmp_path, name):
     source = write_folder(tmp_path / "clip", random_frames(6))
     code, out, err = run("image", source, "-o", tmp_path / name, "--speed", 0.5)
     assert code == 0 and "6 of 6 frames, in 0.48 s (speed 0.5)" in out, err
-    assert len(video.read_clip(tmp_path / name)) in (6, 12)
+    assert len(read_clip(tmp_path / name)) in (6, 12)
 
 
 def test_the_clip_itself_is_not_replaced(run, tmp_path):
@@ -201,9 +204,9 @@ def test_image_levels_the_eyes_as_prepare_does(run, tmp_path):
     face = cv2.warpAffine(face, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
     source = write_folder(tmp_path / "turned", [np.roll(face, k, 1) for k in range(5)])
     options = {"crop_face": True, "size": 64}
-    clip = imaging.open_clip(source, align_eyes=True, **options)
+    clip = open_clip(source, align_eyes=True, **options)
     assert clip.angle != 0 and isinstance(clip.box, faces.Box)
-    _, images, _ = imaging.active_images(clip, ["cumulative"])
+    _, images, _ = sum_up(clip, ["cumulative"])
     code, _, err = run(
         *("image", source, "-o", tmp_path / "a.png"),
         *("--crop-face", "--align-eyes", "--size", 64),

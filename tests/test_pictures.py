@@ -7,8 +7,8 @@ import pytest
 from clips import random_frames
 from PIL import Image
 
-from originet import pictures
-from originet.pictures import PANEL_SIDES, Panel
+from originet.clips import pictures
+from originet.clips.pictures import PANEL_SIDES, Panel
 from originet.system.errors import InputError
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from originet import plots
+from originet.bench.figures import duration, kernel_speedup
+from originet.drawing import figures
 from originet.system import timings
 from originet.system.errors import InputError
 from originet_ext import METHODS
@@ -24,7 +25,7 @@ def test_active_image_grid_labels_every_image_and_keeps_its_grey_values():
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 256, (8, 6), dtype=np.uint8) for name in METHODS}
     images["frame"] = rng.integers(0, 256, (8, 6, 3), dtype=np.uint8)
-    figure = plots.active_image_grid(images, "one clip")
+    figure = figures.active_image_grid(images, "one clip")
     assert isinstance(figure, Figure)
     assert figure.get_suptitle() == "one clip"
     assert [axes.get_title() for axes in figure.axes] == [*METHODS, "frame"]
@@ -45,12 +46,12 @@ def test_active_image_grid_labels_every_image_and_keeps_its_grey_values():
 )
 def test_active_image_grid_refuses_what_is_no_image(images, match):
     with pytest.raises(InputError, match=match):
-        plots.active_image_grid(images, "")
+        figures.active_image_grid(images, "")
 
 
 def test_confusion_matrix_writes_counts_and_colours_by_share_of_the_true_class():
     confusion = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
-    figure = plots.confusion_matrix(confusion, ["a", "b", "c$d$"], "title")
+    figure = figures.confusion_matrix(confusion, ["a", "b", "c$d$"], "title")
     (axes,) = figure.axes
     assert texts(axes)[:3] == ["3\n75%", "1\n25%", "0\n0%"]
     shares = [[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]]  # an absent class is no division by zero
@@ -69,7 +70,7 @@ def test_confusion_matrix_writes_counts_and_colours_by_share_of_the_true_class()
     ],
 )
 def test_confusion_matrix_keeps_the_names_of_its_columns_apart(names, tilt):
-    figure = plots.confusion_matrix(np.eye(len(names), dtype=int), names, "")
+    figure = figures.confusion_matrix(np.eye(len(names), dtype=int), names, "")
     figure.canvas.draw()
     labels = figure.axes[0].get_xticklabels()
     assert {label.get_rotation() for label in labels} == {tilt}
@@ -80,13 +81,13 @@ def test_confusion_matrix_keeps_the_names_of_its_columns_apart(names, tilt):
 
 def test_confusion_matrix_refuses_names_that_do_not_fit():
     with pytest.raises(InputError, match=r"must be \[3, 3\], got \[2, 2\]"):
-        plots.confusion_matrix(np.eye(2, dtype=int), ["a", "b", "c"], "")
+        figures.confusion_matrix(np.eye(2, dtype=int), ["a", "b", "c"], "")
 
 
 def test_kernel_speedup_draws_eager_over_fused_and_skips_what_has_no_pair():
     rows = [row("fused", 10.0), row("eager", 25.0), row("fused", 30.0, "full")]
     rows += [row("eager", 15.0, "full"), row("silu", 5.0), row("fused", 1.0, "backward")]
-    (axes,) = plots.kernel_speedup(rows).axes
+    (axes,) = kernel_speedup(rows).axes
     assert [bar.get_width() for bar in axes.patches] == [2.5, 0.5]
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["rrelu forward\n1024 float32", "rrelu full\n1024 float32"]
@@ -95,7 +96,7 @@ def test_kernel_speedup_draws_eager_over_fused_and_skips_what_has_no_pair():
 
 def test_kernel_speedup_needs_a_pair():
     with pytest.raises(InputError, match="eager"):
-        plots.kernel_speedup([row("fused", 1.0), row("silu", 1.0)])
+        kernel_speedup([row("fused", 1.0), row("silu", 1.0)])
 
 
 @pytest.mark.parametrize(
@@ -103,32 +104,32 @@ def test_kernel_speedup_needs_a_pair():
     [(0.5, "0.5 µs"), (12.345, "12.3 µs"), (999.9, "1e+03 µs"), (1500, "1.5 ms"), (2e6, "2 s")],
 )
 def test_duration_picks_the_unit(microseconds, text):
-    assert plots.duration(microseconds) == text
+    assert duration(microseconds) == text
 
 
 def test_png_is_the_same_for_the_same_figure():
     images = {"a$b": np.zeros((4, 4), np.uint8)}
-    first, second = (plots.png(plots.active_image_grid(images, "$")) for _ in range(2))
+    first, second = (figures.png(figures.active_image_grid(images, "$")) for _ in range(2))
     assert first == second and first.startswith(b"\x89PNG")
 
 
 def test_save_writes_the_format_of_the_ending(tmp_path):
-    figure = plots.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
-    plots.save(figure, tmp_path / "new" / "f.png")
-    plots.save(figure, tmp_path / "new" / "f.SVG")
+    figure = figures.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
+    figures.save(figure, tmp_path / "new" / "f.png")
+    figures.save(figure, tmp_path / "new" / "f.SVG")
     assert (tmp_path / "new" / "f.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (tmp_path / "new" / "f.SVG").read_bytes()
     with pytest.raises(InputError, match=r"f\.txt: .* png"):
-        plots.save(figure, tmp_path / "f.txt")
+        figures.save(figure, tmp_path / "f.txt")
 
 
 def test_save_leaves_nothing_behind_when_it_fails(tmp_path, monkeypatch):
-    figure = plots.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
+    figure = figures.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
 
     def fail(*_):
         raise OSError("disk full")
 
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        plots.save(figure, tmp_path / "f.png")
+        figures.save(figure, tmp_path / "f.png")
     assert list(tmp_path.iterdir()) == []

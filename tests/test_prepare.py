@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from originet import faces, video
+from originet.clips import faces
+from originet.clips.frames import read_clip
 from originet.datasets import load_dataset
 from originet.prepare import active_images
 from originet.synth import carphone_path
@@ -98,7 +99,7 @@ def test_the_face_box_is_that_of_the_whole_clip(tmp_path, numbers):
     )
     table = load_dataset("folder", carphone_path().parent, annotations=tmp_path / "clips.csv")
     images = active_images(table, image_size=64, crop_face=True)
-    clip = video.read_clip([path], *numbers)
+    clip = read_clip([path], *numbers)
     clip = faces.crop(clip, faces.stable_box(clip[faces.sample_indices(len(clip))]))
     mode = cv2.INTER_AREA if clip.shape[1] >= 64 else cv2.INTER_LINEAR
     clip = np.stack([cv2.resize(frame, (64, 64), interpolation=mode) for frame in clip])

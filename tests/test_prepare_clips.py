@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from clips import random_frames, write_folder, write_video
 
-from originet import imaging, prepare, video
+from originet import prepare
 from originet.bench.prepare import draw_face
+from originet.clips import faces
+from originet.clips.clip import open_clip
+from originet.clips.frames import clip_frames, list_frames
+from originet.clips.still import read_image
 from originet.datasets import load_dataset
 from originet.prepare import Settings, prepare_clip, prepare_clips
 from originet.system.errors import InputError
@@ -47,9 +51,10 @@ def damaged(table):
 
 def test_all_methods_come_from_one_pass_and_are_those_of_one_alone(table, monkeypatch):
     read = collections.Counter()
-    original = video.read_image
+    original = read_image
     monkeypatch.setattr(
-        video, "read_image", lambda path, **k: read.update([str(path)]) or original(path, **k)
+        "originet.clips.frames.read_image",
+        lambda path, **k: read.update([str(path)]) or original(path, **k),
     )
     images = prepare_clips(table, Settings(METHODS, image_size=20), jobs=2).images
     assert read == dict.fromkeys([path for frames in table.frames for path in frames], 1)
@@ -63,7 +68,7 @@ def test_all_methods_come_from_one_pass_and_are_those_of_one_alone(table, monkey
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_telescoped_of_few_frames_is_that_of_all(tmp_path, count):
     write_folder(tmp_path / "a", random_frames(count, (20, 20)))
-    frames = video.list_frames(tmp_path / "a")
+    frames = list_frames(tmp_path / "a")
     first, _ = prepare_clip(frames, None, None, Settings(("telescoped", "rank"), image_size=20))
     np.testing.assert_array_equal(
         prepare_clip(frames, None, None, Settings(("telescoped",), image_size=20))[0], first
@@ -73,9 +78,10 @@ def test_telescoped_of_few_frames_is_that_of_all(tmp_path, count):
 def test_frames_are_decoded_once_with_a_face_too(tmp_path, monkeypatch):
     write_folder(tmp_path / "sad" / "s1" / "a", face_frames())
     read = collections.Counter()
-    original = video.read_image
+    original = read_image
     monkeypatch.setattr(
-        video, "read_image", lambda path, **k: read.update([path]) or original(path, **k)
+        "originet.clips.frames.read_image",
+        lambda path, **k: read.update([path]) or original(path, **k),
     )
     table = load_dataset("folder", tmp_path)
     images = prepare_clips(table, Settings(("cumulative", "absolute"), crop_face=True)).images
@@ -139,7 +145,7 @@ def test_frames_whose_size_changes_are_named(table):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_what_ends_the_work_ends_it_at_the_next_frame(table, monkeypatch, error):
     read, started = [], threading.Event()
-    original = video.read_image
+    original = read_image
 
     def slow_after_the_first(path, **options):
         if "clip0" not in path:
@@ -152,7 +158,7 @@ def test_what_ends_the_work_ends_it_at_the_next_frame(table, monkeypatch, error)
         started.wait(10)
         raise error("stop")
 
-    monkeypatch.setattr(video, "read_image", slow_after_the_first)
+    monkeypatch.setattr("originet.clips.frames.read_image", slow_after_the_first)
     before, others = cv2.getNumThreads(), set(threading.enumerate())
     with pytest.raises(error, match="stop"):
         prepare_clips(table, Settings(image_size=16), jobs=2, done=done)
@@ -195,9 +201,9 @@ def test_memory_is_that_of_the_clips_under_way(tmp_path):
 @pytest.mark.parametrize("turned", [-10.0, 7.0])
 def test_eyes_are_levelled_by_one_turn_for_the_clip(tmp_path, turned):
     folder = write_folder(tmp_path / "a", face_frames(turned=turned))
-    clip = imaging.open_clip(folder, crop_face=True, align_eyes=True)
+    clip = open_clip(folder, crop_face=True, align_eyes=True)
     assert abs(clip.angle - turned) < 3
-    straight = imaging.open_clip(folder, crop_face=True)
+    straight = open_clip(folder, crop_face=True)
     assert straight.angle == 0 and clip.box == straight.box
     images = [
         prepare_clip(clip.frames, None, None, Settings(crop_face=True, align_eyes=align))
@@ -207,21 +213,19 @@ def test_eyes_are_levelled_by_one_turn_for_the_clip(tmp_path, turned):
 
 
 def test_a_clip_without_eyes_or_face_is_named(tmp_path, monkeypatch):
-    frames = video.clip_frames(write_folder(tmp_path / "blank", np.zeros((3, 64, 64), np.uint8)))
+    frames = clip_frames(write_folder(tmp_path / "blank", np.zeros((3, 64, 64), np.uint8)))
     settings = Settings(crop_face=True, align_eyes=True)
     with pytest.raises(InputError, match=r"no face found in 3 sampled frames of 64x64: .*blank"):
         prepare_clip(frames, None, None, settings)
-    box = prepare.imaging.faces.Box(0, 0, 64)
-    monkeypatch.setattr(imaging.faces, "stable_box", lambda frames, *, margin: box)
+    box = faces.Box(0, 0, 64)
+    monkeypatch.setattr(faces, "stable_box", lambda frames, *, margin: box)
     with pytest.raises(InputError, match=r"no two eyes found in 3 sampled frames: .*blank"):
         prepare_clip(frames, None, None, settings)
 
 
 def test_the_margin_is_a_share_of_the_face(tmp_path):
     folder = write_folder(tmp_path / "a", face_frames())
-    none, wide = (
-        imaging.open_clip(folder, crop_face=True, margin=margin).box for margin in (0.0, 0.2)
-    )
+    none, wide = (open_clip(folder, crop_face=True, margin=margin).box for margin in (0.0, 0.2))
     assert abs(wide.size - 1.4 * none.size) <= 1
 
 

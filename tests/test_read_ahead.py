@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from originet import video
+from originet.clips.frames import iter_frames, read_clip
+from originet.clips.read_ahead import read_ahead
 from originet.system.errors import InputError
 
 
@@ -64,21 +65,21 @@ def eventually(condition):
 @pytest.mark.parametrize("depth", [1, 2, 8, 1000])
 def test_frames_come_in_order(depth):
     source = Source(500)
-    assert list(video.read_ahead(source.frames(), depth)) == list(range(1, 501))
+    assert list(read_ahead(source.frames(), depth)) == list(range(1, 501))
     assert source.closed_by is source.thread is not threading.current_thread()
 
 
 def test_anything_can_be_iterated_over():
-    assert list(video.read_ahead([])) == []
-    assert list(video.read_ahead([3, None, 1])) == [3, None, 1]
-    assert list(video.read_ahead(range(20), 3)) == list(range(20))
-    assert list(video.read_ahead(Source(20))) == list(range(1, 21))
+    assert list(read_ahead([])) == []
+    assert list(read_ahead([3, None, 1])) == [3, None, 1]
+    assert list(read_ahead(range(20), 3)) == list(range(20))
+    assert list(read_ahead(Source(20))) == list(range(1, 21))
 
 
 @pytest.mark.parametrize("depth", [1, 3])
 def test_reading_runs_ahead_by_depth_and_no_further(depth):
     source = Source()
-    with closing(video.read_ahead(source.frames(), depth)) as frames:
+    with closing(read_ahead(source.frames(), depth)) as frames:
         assert source.read == 0  # nothing is read before the first frame is asked for
         for taken in range(1, 6):
             assert next(frames) == taken
@@ -89,7 +90,7 @@ def test_reading_runs_ahead_by_depth_and_no_further(depth):
 
 def test_depth_below_one_is_refused():
     with pytest.raises(InputError, match="depth must be at least 1, got 0"):
-        video.read_ahead([], 0)
+        read_ahead([], 0)
 
 
 @pytest.mark.parametrize("error_at", [1, 2, 30])
@@ -97,7 +98,7 @@ def test_errors_come_in_their_place_with_their_traceback(error_at):
     source = Source(error_at=error_at)
     taken = []
     with pytest.raises(InputError, match=f"frame {error_at} is bad") as caught:
-        for frame in video.read_ahead(source.frames()):
+        for frame in read_ahead(source.frames()):
             taken.append(frame)
     assert taken == list(range(1, error_at))
     assert "raise InputError(f" in "".join(traceback.format_exception(caught.value))
@@ -112,12 +113,12 @@ def test_an_error_while_closing_is_raised():
             raise InputError("cannot be closed")
 
     with pytest.raises(InputError, match="cannot be closed"):
-        list(video.read_ahead(frames()))
+        list(read_ahead(frames()))
 
 
 def test_leaving_the_loop_stops_the_thread_and_closes_the_source():
     source = Source()
-    for frame in video.read_ahead(source.frames()):
+    for frame in read_ahead(source.frames()):
         if frame == 3:
             break
     assert not reading_threads()
@@ -132,7 +133,7 @@ def test_an_error_of_the_consumer_stops_the_thread(error):
     source = Source()
 
     def consume():
-        for frame in video.read_ahead(source.frames()):
+        for frame in read_ahead(source.frames()):
             if frame == 3:
                 raise error
 
@@ -146,19 +147,19 @@ def test_an_error_of_the_consumer_stops_the_thread(error):
 def test_close_stops_a_thread_that_waits_and_one_that_reads():
     for pause in (0, 0.05):
         source = Source()
-        frames = video.read_ahead(source.frames())
+        frames = read_ahead(source.frames())
         next(frames)
         time.sleep(pause)
         frames.close()
         assert not reading_threads() and source.closed_by is source.thread
         assert list(frames) == []
-    video.read_ahead(source.frames()).close()  # never begun
+    read_ahead(source.frames()).close()  # never begun
     frames.close()
 
 
 def test_a_generator_in_a_cycle_of_garbage_stops_its_thread():
     source = Source()
-    cycle = [video.read_ahead(source.frames())]
+    cycle = [read_ahead(source.frames())]
     cycle.append(cycle)
     next(cycle[0])
     del cycle
@@ -169,7 +170,7 @@ def test_a_generator_in_a_cycle_of_garbage_stops_its_thread():
 
 def test_several_at_once():
     sources = [Source(200) for _ in range(4)]
-    threads = [video.read_ahead(source.frames(), 2) for source in sources]
+    threads = [read_ahead(source.frames(), 2) for source in sources]
     assert list(zip(*threads, strict=True)) == [(n, n, n, n) for n in range(1, 201)]
 
 
@@ -248,12 +249,12 @@ def test_a_video_is_read_and_released(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.avi", 40)
     monkeypatch.setattr(cv2, "VideoCapture", WatchedCapture)
     monkeypatch.setattr(WatchedCapture, "released", 0)
-    frames = list(video.read_ahead(video.iter_frames(path)))
-    np.testing.assert_array_equal(frames, video.read_clip(path))
+    frames = list(read_ahead(iter_frames(path)))
+    np.testing.assert_array_equal(frames, read_clip(path))
     assert WatchedCapture.released == 2
-    for _ in video.read_ahead(video.iter_frames(path)):
+    for _ in read_ahead(iter_frames(path)):
         break
     assert WatchedCapture.released == 3
     with pytest.raises(InputError, match=r"offset 41 is outside .*a\.avi, which has 40 frames"):
-        list(video.read_ahead(video.iter_frames(path, 1, 41)))
+        list(read_ahead(iter_frames(path, 1, 41)))
     assert WatchedCapture.released == 4

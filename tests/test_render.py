@@ -11,8 +11,9 @@ from clips import random_frames, write_folder, write_video
 from PIL import Image
 
 import originet_ext
-from originet import imaging, render
-from originet.render import Options
+from originet.clips import render
+from originet.clips.render import Options
+from originet.clips.still import read_image
 from originet.synth import carphone_path
 from originet.system.errors import InputError
 
@@ -85,9 +86,9 @@ def panel_texts(monkeypatch):
 def test_all_methods_reads_the_clip_once_and_names_each(tmp_path, monkeypatch):
     source = write_folder(tmp_path / "clip", random_frames(6), first=3)
     read = []
-    original = imaging.video.read_image
+    original = read_image
     monkeypatch.setattr(
-        imaging.video, "read_image", lambda *a, **k: read.append(a) or original(*a, **k)
+        "originet.clips.frames.read_image", lambda *a, **k: read.append(a) or original(*a, **k)
     )
     texts = panel_texts(monkeypatch)
     _, summary, _ = render.render(source, ".png", Options("all-methods", normalize="clip"))
@@ -291,7 +292,7 @@ def test_interrupt_stops_what_is_under_way_and_leaves_whole_files(tree, tmp_path
 def test_interrupt_ends_a_long_clip_at_its_next_frame(tmp_path, monkeypatch):
     folders = [write_folder(tmp_path / "clips" / name, random_frames(9)) for name in "ab"]
     read, go = [], threading.Event()
-    original = render.imaging.active_images
+    original = render.sum_up
 
     def slow(clip, methods, normalize, progress, watch):
         if clip.name == str(folders[0]):  # the first clip ends at once, the other waits
@@ -304,7 +305,7 @@ def test_interrupt_ends_a_long_clip_at_its_next_frame(tmp_path, monkeypatch):
 
         return original(clip, methods, normalize, count, watch)
 
-    monkeypatch.setattr(render.imaging, "active_images", slow)
+    monkeypatch.setattr(render, "sum_up", slow)
 
     def interrupt(done, total):
         raise KeyboardInterrupt

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import torch
 from loso_results import make_images, make_result
-from pages import Page
+from pages import Parsed
 from PIL import Image
 
-from originet import metrics, plots, report
+from originet import metrics, report
 from originet.bench.section import bench_section
-from originet.page import Report
+from originet.drawing import figures
+from originet.drawing.page import Page
 from originet.system import timings
 from originet.training.config import Config
 from originet.training.protocol import LEAK
 
 
 def small_figure():
-    return plots.active_image_grid({"a": np.zeros((4, 4), np.uint8)}, "t")
+    return figures.active_image_grid({"a": np.zeros((4, 4), np.uint8)}, "t")
 
 
 def make_rows():
@@ -47,14 +48,14 @@ def make_rows():
 
 @functools.cache  # its figures take a while
 def plain_page():
-    page = Report("t")
+    page = Page("t")
     report.loso_section(page, make_result())
     return page
 
 
 @pytest.fixture(scope="module")
 def full_page():
-    page = Report("OrigiNet <demo>")
+    page = Page("OrigiNet <demo>")
     page.section("Active images")
     page.figure(small_figure(), "A clip.", 'alt "quoted"')
     report.loso_section(page, make_result(), make_images())
@@ -64,7 +65,7 @@ def full_page():
 
 
 def test_page_needs_nothing_from_outside_and_no_script(full_page):
-    page = Page(full_page)
+    page = Parsed(full_page)
     for _, attrs in page.tags:
         assert not any(name.startswith("on") for name in attrs)
         for name in ("href", "src", "srcset", "data", "action"):
@@ -74,7 +75,7 @@ def test_page_needs_nothing_from_outside_and_no_script(full_page):
 
 
 def test_every_picture_decodes(full_page):
-    pictures = Page(full_page).all("img")
+    pictures = Parsed(full_page).all("img")
     assert len(pictures) == 7 + 3 + 2  # figures, mistakes and the best of each class
     for picture in pictures:
         assert picture["alt"]
@@ -86,7 +87,7 @@ def test_every_picture_decodes(full_page):
 
 
 def test_page_is_for_phones_and_names_itself(full_page):
-    page = Page(full_page)
+    page = Parsed(full_page)
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all(
         "meta"
     )
@@ -98,7 +99,7 @@ def test_page_is_for_phones_and_names_itself(full_page):
 
 def test_loso_section_sets_each_result_beside_its_baseline():
     page = plain_page()
-    parsed = Page(page.html())
+    parsed = Parsed(page.html())
     # The baseline answers class 0, which has 3 of 6 clips: 1 of 2, 1 of 3 and 1 of 1 by subject.
     for row in (
         ["accuracy, all clips pooled", "75.0 ± 2.0 %", "61.2 to 80.0 %", "50.0 %"],
@@ -120,10 +121,10 @@ def test_loso_section_sets_each_result_beside_its_baseline():
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_loso_section_says_when_the_protocol_leaks(protocol):
-    page = Report("t")
+    page = Page("t")
     config = Config(protocol=protocol, class_weights="balanced", seeds=(0, 1))
     report.loso_section(page, dataclasses.replace(make_result(), config=config))
-    parsed = Page(page.html())
+    parsed = Parsed(page.html())
     label = {"strict": "strict", "paper": "paper (leaky)"}[protocol]
     assert f", protocol {label}, balanced class weights" in parsed.text
     assert ["protocol", label] in parsed.rows and ["class_weights", "balanced"] in parsed.rows
@@ -132,30 +133,30 @@ def test_loso_section_says_when_the_protocol_leaks(protocol):
 
 @pytest.mark.parametrize("dataset", ["semi-synthetic", "casme2", "casme2+semi-synthetic"])
 def test_loso_section_says_when_clips_are_semi_synthetic(dataset):
-    page = Report("t")
+    page = Page("t")
     report.loso_section(page, make_result(dataset))
     heading = re.search(r"<h2>(.*?)</h2>", page.html()).group(1)
     assert heading == f"Leave-one-subject-out: {dataset}, protocol strict"
-    assert ("generated" in Page(page.html()).text) == (dataset != "casme2")
+    assert ("generated" in Parsed(page.html()).text) == (dataset != "casme2")
 
 
 def test_loso_section_shows_no_spread_for_one_seed():
-    page = Report("t")
+    page = Page("t")
     report.loso_section(page, make_result(seeds=(0,)))
     assert "±" not in page.html()
     row = ["accuracy, all clips pooled", "75.0 %", "61.2 to 80.0 %", "50.0 %"]
-    assert row in Page(page.html()).rows
+    assert row in Parsed(page.html()).rows
 
 
 def test_loso_section_tells_each_class_and_what_is_undefined():
     page = plain_page()
-    rows = Page(page.html()).rows
+    rows = Parsed(page.html()).rows
     assert ["negative", "75.0 %", "50.0 %", "60.0 %", "6"] in rows  # 3 of 4, 3 of 6, 6 of 10
     assert ["others", "62.5 %", "83.3 %", "71.4 %", "6"] in rows
-    page = Report("t")
+    page = Page("t")
     report.loso_section(page, make_result(confusion=((6, 0), (6, 0))))
     html = page.html()
-    assert ["others", "-", "0.0 %", "0.0 %", "6"] in Page(html).rows
+    assert ["others", "-", "0.0 %", "0.0 %", "6"] in Parsed(html).rows
     assert (
         html.count('<th scope="col" class="number">precision</th>') == 1
     )  # a dash is no text among numbers
@@ -190,7 +191,7 @@ def test_networks_that_always_answer_one_class_are_not_above_the_baseline():
 
 def test_loso_section_begins_with_the_verdicts():
     page = plain_page()
-    text = Page(page.html()).text
+    text = Parsed(page.html()).text
     accuracy = report.verdict("Accuracy over all clips", 0.75, (0.6123, 0.8), 0.5)
     uar = report.verdict("UAR", 0.52, (0.41, 1.0), 0.5)
     assert 0 < text.index(accuracy) < text.index(uar) < text.index("Confusion matrix")
@@ -200,7 +201,7 @@ def test_loso_section_begins_with_the_verdicts():
 
 def test_confusion_is_a_table_too():
     page = plain_page()
-    rows = Page(page.html()).rows
+    rows = Parsed(page.html()).rows
     assert ["true class", "as negative", "as others"] in rows
     assert ["negative", "3 (50 %)", "3 (50 %)"] in rows
     assert ["others", "1 (17 %)", "5 (83 %)"] in rows
@@ -224,11 +225,11 @@ def test_predictions_are_listed_the_most_confident_first():
 
 
 def test_worst_mistakes_are_shown_each_clip_once_with_its_own_image():
-    page = Report("t")
+    page = Page("t")
     images = make_images()
     report.loso_section(page, make_result(), images)
     html = page.html()
-    text = Page(html).text.replace("\N{NO-BREAK SPACE}", " ")
+    text = Parsed(html).text.replace("\N{NO-BREAK SPACE}", " ")
     lines = [
         "true negative, 13 % predicted others, 87 % s<b>3 clip5 seed 1",
         "true others, 25 % predicted negative, 75 % s2 clip3 seed 0",
@@ -239,7 +240,7 @@ def test_worst_mistakes_are_shown_each_clip_once_with_its_own_image():
     places = [text.index(line) for line in lines]
     assert places == sorted(places)
     assert text.count("true negative") == 2
-    shown = [attrs["src"] for attrs in Page(html).all("img") if attrs["alt"].startswith("Active")]
+    shown = [attrs["src"] for attrs in Parsed(html).all("img") if attrs["alt"].startswith("Active")]
     for source, clip in zip(shown, (5, 3, 2, 2, 4), strict=True):
         image = Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1])))
         assert np.asarray(image).tolist() == [[40 * clip] * 8] * 8
@@ -248,40 +249,40 @@ def test_worst_mistakes_are_shown_each_clip_once_with_its_own_image():
 
 def test_at_most_twelve_mistakes_are_shown(monkeypatch):
     monkeypatch.setattr(report, "MISTAKES", 2)
-    page = Report("t")
+    page = Page("t")
     report.loso_section(page, make_result(), make_images())
-    active = [a for a in Page(page.html()).all("img") if a["alt"].startswith("Active")]
+    active = [a for a in Parsed(page.html()).all("img") if a["alt"].startswith("Active")]
     assert len(active) == 2 + 2
 
 
 def test_pictures_are_missed_and_a_faultless_run_is_told_so():
     page = plain_page()
-    assert "The pictures are left out" in Page(page.html()).text
-    assert not [a for a in Page(page.html()).all("img") if a["alt"].startswith("Active")]
+    assert "The pictures are left out" in Parsed(page.html()).text
+    assert not [a for a in Parsed(page.html()).all("img") if a["alt"].startswith("Active")]
     result = make_result(seeds=(0,))
     for fold in result.folds:
         fold["true"] = fold["predicted"]
-    page = Report("t")
+    page = Page("t")
     report.loso_section(page, result, make_images())
-    text = Page(page.html()).text
+    text = Parsed(page.html()).text
     assert "No clip was predicted wrongly." in text and "most confident wrong" not in text
     assert "6 right and 0 wrong" in text and "% where it was right." in text
 
 
 def test_epochs_that_were_kept_are_told():
     page, result = plain_page(), make_result()
-    assert "3.5 in the median, from 2 to 5" in Page(page.html()).text
-    page = Report("t")
+    assert "3.5 in the median, from 2 to 5" in Parsed(page.html()).text
+    page = Page("t")
     last = dataclasses.replace(result, config=dataclasses.replace(result.config, select="last"))
     report.loso_section(page, last)
-    assert "Every fold kept the weights of its last epoch, 7." in Page(page.html()).text
+    assert "Every fold kept the weights of its last epoch, 7." in Parsed(page.html()).text
 
 
 def test_many_subjects_are_shared_among_charts(monkeypatch):
     monkeypatch.setattr(report, "SUBJECTS", 2)
-    page = Report("t")
+    page = Page("t")
     report.loso_section(page, make_result())
-    alts = [attrs["alt"] for attrs in Page(page.html()).all("img")]
+    alts = [attrs["alt"] for attrs in Parsed(page.html()).all("img")]
     assert [alt[:30] for alt in alts if "accuracy of" in alt] == [
         "Bars: the accuracy of 2 subjec",
         "Bars: the accuracy of 1 subjec",
@@ -289,15 +290,15 @@ def test_many_subjects_are_shared_among_charts(monkeypatch):
 
 
 def test_bench_section_holds_every_row_and_the_memory(full_page):
-    rows = Page(full_page).rows
+    rows = Parsed(full_page).rows
     fused = ["forward", "1024", "float32", "fused", "2 µs", "1.8 µs", "2.2 µs", "4.1", "0.50"]
     assert fused in rows
     assert ["eager", "3.00"] in rows
-    assert "a processor, 2 threads" in Page(full_page).text
+    assert "a processor, 2 threads" in Parsed(full_page).text
 
 
 def test_made_with_section_names_the_versions(full_page):
-    rows = Page(full_page).rows
+    rows = Parsed(full_page).rows
     assert ["torch", torch.__version__] in rows
     assert any(row[0] == "python" for row in rows)
     assert any(row[0].startswith("extension: ") for row in rows)

@@ -13,7 +13,7 @@ from browser import EXECUTABLE, Browser
 from PIL import Image
 from stores import make, write_tree
 
-from originet.page import Report, Thumbnail
+from originet.drawing.page import Page, Thumbnail
 
 pytestmark = [
     pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium is installed"),
@@ -104,7 +104,7 @@ def test_content_that_is_too_wide_is_seen_but_a_table_in_its_box_is_not(look):
     meta = '<meta name="viewport" content="width=device-width">'
     seen, _ = look(meta + broken_page('<div style="width:400px">x</div>'))
     assert seen["content"] > 375
-    report = Report("Wide")
+    report = Page("Wide")
     report.table([f"column{i}" for i in range(12)], [["1234567"] * 12], "Wide. " * 40)
     report.table(["name", "hash"], [["a long name of a thing", "0123456789abcdef" * 8]], "Long")
     report.gallery([Thumbnail(np.zeros((128, 128), np.uint8), ["x" * 80], "a")] * 3)
@@ -114,7 +114,7 @@ def test_content_that_is_too_wide_is_seen_but_a_table_in_its_box_is_not(look):
 
 
 def test_long_names_of_columns_of_numbers_do_not_widen_a_table(look):
-    report = Report("Long names")
+    report = Page("Long names")
     report.table([f"as a class of a long name {i}" for i in range(9)], [["0 (0 %)"] * 9])
     seen, _ = look(report.html(), width=1280)
     assert seen["scrolling"] == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from pages import Page
+from pages import Parsed
 from torch import nn
 
 from originet.datasets import make_table
@@ -84,7 +84,7 @@ def test_many_rows_of_pictures_are_shared_out_among_figures(tmp_path, monkeypatc
     assert [name for part in drawn for name in part] == list(rows)
     names = ["sheet.png", *(f"sheet_{number}.png" for number in range(2, len(parts) + 1))]
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == names
-    page = Page(book.report.html())
+    page = Parsed(book.report.html())
     assert len(page.all("img")) == len(parts)
     assert (f"Told. Part {len(parts)} of {len(parts)}." in page.text) == (len(parts) > 1)
 

@@ -19,11 +19,11 @@ from originet import (
     compare_report,
     loso_plots,
     metrics,
-    plots,
     report,
 )
+from originet.drawing import figures
+from originet.drawing.page import Page
 from originet.executors import Serial
-from originet.page import Report
 from originet.saved_results import read_results
 from originet.system.errors import InputError
 from originet.training.config import Config
@@ -53,9 +53,9 @@ def without_drawing(monkeypatch):
     figure, axes = MagicMock(), MagicMock()
     figure.add_subplot.return_value, figure.subplots.return_value = axes, (axes, axes)
     axes.get_legend_handles_labels.return_value = [], []
-    for module in (plots, loso_plots):
+    for module in (figures, loso_plots):
         monkeypatch.setattr(module, "new_figure", lambda *_, **__: figure)
-    monkeypatch.setattr(Report, "figure", lambda *_: None)
+    monkeypatch.setattr(Page, "figure", lambda *_: None)
 
 
 def outcomes(path, monkeypatch, read_and_render, count):

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from originet import cli, video
+from originet import cli
+from originet.clips.frames import clip_frames, read_clip
 from originet.system.errors import InputError
 
 VIDEOS = {"a.avi": "MJPG", "b.mp4": "mp4v", "c.mov": "mp4v", "d.avi": "XVID"}
@@ -51,7 +52,7 @@ def sound(tmp_path_factory):
 def frames_or_input_error(source):
     """Reads a clip; returns how many frames it has, or the message of the error."""
     try:
-        clip = video.read_clip(source)
+        clip = read_clip(source)
     except InputError as error:
         message = str(error)
         named = source if isinstance(source, str | Path) else source[0]
@@ -216,16 +217,16 @@ def test_without_permission(sound, name):
             assert frames_or_input_error([str(path)]) == f"cannot read {path}: Permission denied"
             message = f"cannot read {folder}: Permission denied"
             with pytest.raises(InputError, match=message):
-                video.clip_frames(folder)
+                clip_frames(folder)
             with pytest.raises(InputError, match="Permission denied"):
-                video.clip_frames(path)
+                clip_frames(path)
 
 
 def test_a_name_that_is_too_long(tmp_path):
     path = tmp_path / ("a" * 300 + ".mp4")
     assert frames_or_input_error([str(path)]) == f"cannot read {path}: File name too long"
     with pytest.raises(InputError, match="File name too long"):
-        video.clip_frames(path)
+        clip_frames(path)
 
 
 # The command

@@ -8,7 +8,9 @@ from clips import write_folder, write_video
 from PIL import Image
 from timed_videos import UNEVEN, bars, write_timed
 
-from originet import imaging, render, video
+from originet.clips import render, video
+from originet.clips.clip import open_clip
+from originet.clips.frames import read_clip
 from originet.system.errors import InputError
 
 CONTAINERS = [
@@ -42,21 +44,21 @@ def write_animation(path, frames, durations):
 @pytest.mark.parametrize(("name", "codec"), CONTAINERS)
 def test_times_choose_frames_by_time_stamps(tmp_path, name, codec):
     path = write_timed(tmp_path / name, bars(72), UNEVEN, codec)
-    clip = imaging.open_clip(path, start="2.4s", end="2.9s")
+    clip = open_clip(path, start="2.4s", end="2.9s")
     shots = list(clip.shots())
     assert [shot.number for shot in shots] == list(range(37, 68)) and clip.length == 31
     for shot in shots:
         assert shot.seconds == pytest.approx(UNEVEN[shot.number - 1], abs=0.0006)
         assert bar_of(shot.pixels) == pytest.approx(shot.number / 72, abs=0.03)
-    assert numbers(imaging.open_clip(path, start="0.1s", end="0.25s")) == [3, 4]
-    assert numbers(imaging.open_clip(path, start="2.95s")) == [70, 71, 72]
-    assert numbers(imaging.open_clip(path, start=70, end="2.97s")) == [70, 71]
-    assert len(numbers(imaging.open_clip(path))) == 72  # and is not taken for a truncated one
+    assert numbers(open_clip(path, start="0.1s", end="0.25s")) == [3, 4]
+    assert numbers(open_clip(path, start="2.95s")) == [70, 71, 72]
+    assert numbers(open_clip(path, start=70, end="2.97s")) == [70, 71]
+    assert len(numbers(open_clip(path))) == 72  # and is not taken for a truncated one
 
 
 def test_time_stamps_run_from_the_first_frame(tmp_path):
     path = write_timed(tmp_path / "late.mkv", bars(20), [7 + k / 10 for k in range(20)])
-    shots = list(imaging.open_clip(path, start="0.5s", end="0.7s").shots())
+    shots = list(open_clip(path, start="0.5s", end="0.7s").shots())
     assert [(shot.number, round(shot.seconds, 3)) for shot in shots] == [
         (6, 0.5),
         (7, 0.6),
@@ -66,7 +68,7 @@ def test_time_stamps_run_from_the_first_frame(tmp_path):
 
 def test_fps_overrules_time_stamps(tmp_path):
     path = write_timed(tmp_path / "a.mp4", bars(72), UNEVEN)
-    shots = list(imaging.open_clip(path, start="0.1s", end="0.2s", fps=100).shots())
+    shots = list(open_clip(path, start="0.1s", end="0.2s", fps=100).shots())
     assert [(shot.number, shot.seconds) for shot in shots][::10] == [(11, 0.1), (21, 0.2)]
 
 
@@ -75,37 +77,37 @@ def test_frames_without_stamps_follow_at_the_rate_of_the_file(tmp_path, name):
     codec = {"a.h264": "libx264", "a.mpg": "mpeg1video", "a.m1v": "mpeg1video"}
     times = [k / 25 for k in range(30)]
     path = write_timed(tmp_path / name, bars(30), times, codec.get(name, "mpeg2video"))
-    seconds = [shot.seconds for shot in imaging.open_clip(path).shots()]
+    seconds = [shot.seconds for shot in open_clip(path).shots()]
     np.testing.assert_allclose(seconds, times, atol=0.041)  # one of MPEG-1's stamps skips a frame
     assert (np.diff(seconds) > 0).all()
-    assert numbers(imaging.open_clip(path, start="0.2s", end="0.32s")) == [6, 7, 8, 9]
+    assert numbers(open_clip(path, start="0.2s", end="0.32s")) == [6, 7, 8, 9]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".avif"])
 def test_animated_pictures_have_the_times_of_their_frames(tmp_path, suffix):
     durations = [100, 40, 200, 40, 40, 300, 40, 500]
     path = write_animation(tmp_path / f"a{suffix}", bars(8), durations)
-    shots = list(imaging.open_clip(path).shots())
+    shots = list(open_clip(path).shots())
     want = np.cumsum([0, *durations[:-1]]) / 1000
     np.testing.assert_allclose([shot.seconds for shot in shots], want, atol=1e-6)
     for shot in shots:
         assert bar_of(shot.pixels) == pytest.approx(shot.number / 8, abs=0.02)
-    assert numbers(imaging.open_clip(path, start="0.14s", end="0.38s")) == [3, 4, 5]
-    assert video.read_clip(path, 2, 3, color=True).shape == (2, 48, 144, 3)
+    assert numbers(open_clip(path, start="0.14s", end="0.38s")) == [3, 4, 5]
+    assert read_clip(path, 2, 3, color=True).shape == (2, 48, 144, 3)
 
 
 def test_a_still_webp_is_no_clip_and_a_broken_one_is_refused(tmp_path):
     path = tmp_path / "a.webp"
     Image.fromarray(bars(1)[0]).save(path)
     with pytest.raises(InputError, match=r"a\.webp is a single image: give a video or a folder"):
-        imaging.open_clip(path)
+        open_clip(path)
     write_animation(path, np.random.default_rng(0).integers(0, 255, (9, 48, 64, 3), np.uint8), 40)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=r"(not a readable video|truncated video).*a\.webp"):
-        video.read_clip(path)
+        read_clip(path)
     path.write_text("not a picture")
     with pytest.raises(InputError, match=r"not a readable video .*a\.webp"):
-        video.read_clip(path)
+        read_clip(path)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +122,12 @@ def test_a_still_webp_is_no_clip_and_a_broken_one_is_refused(tmp_path):
 def test_times_outside_a_video_are_named(tmp_path, options, message):
     path = write_timed(tmp_path / "a.mp4", bars(72), UNEVEN)
     with pytest.raises(InputError, match=message):
-        imaging.open_clip(path, **options)
+        open_clip(path, **options)
 
 
 def test_the_end_of_a_video_is_a_time_in_it(tmp_path):
     path = write_timed(tmp_path / "a.mp4", bars(72), UNEVEN)
-    assert numbers(imaging.open_clip(path, start="2.98s", end="3s")) == [72]
+    assert numbers(open_clip(path, start="2.98s", end="3s")) == [72]
 
 
 def test_truncated_video_of_varying_rate_is_refused(tmp_path):
@@ -133,7 +135,7 @@ def test_truncated_video_of_varying_rate_is_refused(tmp_path):
     path = write_timed(tmp_path / "a.mkv", frames, UNEVEN, "mjpeg")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=r"truncated video: .*a\.mkv ends after 3\d of \d+ frames"):
-        video.read_clip(path)
+        read_clip(path)
 
 
 @pytest.mark.parametrize("name", ["uneven.mp4", "uneven.ts", "a.mjpeg", "a.m2v", "a.webp"])
@@ -146,7 +148,7 @@ def test_frames_are_sampled_where_they_are(tmp_path, name):
         codec = {".mjpeg": "mjpeg", ".m2v": "mpeg2video"}.get(path.suffix, "libx264")
         write_timed(path, frames, UNEVEN if name.startswith("uneven") else even, codec)
     found = list(video.read_frames_at(path, [60, 1, 37, 72, 99]))
-    whole = video.read_clip(path)
+    whole = read_clip(path)
     np.testing.assert_array_equal(found, whole[[59, 0, 36, 71]])
 
 
@@ -155,7 +157,7 @@ def test_the_face_is_looked_for_all_over_a_clip_that_tells_a_wrong_length(tmp_pa
     path = write_timed(tmp_path / "a.mpg", bars(30, (48, 64)), times, "mpeg1video")
     assert video.video_info(path).length == 1
     with pytest.raises(InputError, match="no face found in 5 sampled frames"):
-        imaging.open_clip(path, crop_face=True)
+        open_clip(path, crop_face=True)
 
 
 def test_pictures_show_the_time_of_each_frame(tmp_path, monkeypatch):
@@ -173,10 +175,10 @@ def test_pictures_show_the_time_of_each_frame(tmp_path, monkeypatch):
 
 def test_constant_rate_and_folders_are_as_ever(tmp_path):
     path = write_video(tmp_path / "a.avi", bars(10)[..., 0])
-    assert numbers(imaging.open_clip(path, start="0.08s", end="0.16s")) == [3, 4, 5]
+    assert numbers(open_clip(path, start="0.08s", end="0.16s")) == [3, 4, 5]
     folder = write_folder(tmp_path / "clip", bars(10)[..., 0], first=5)
-    shots = list(imaging.open_clip(folder, start="0.2s", fps=10).shots())
+    shots = list(open_clip(folder, start="0.2s", fps=10).shots())
     assert [shot.number for shot in shots] == list(range(7, 15)) and shots[0].seconds == 0.2
-    assert {shot.seconds for shot in imaging.open_clip(folder).shots()} == {None}
+    assert {shot.seconds for shot in open_clip(folder).shots()} == {None}
     data, *_ = render.render(path, ".png", render.Options())
     assert Image.open(io.BytesIO(data)).size == (144, 48)

@@ -8,20 +8,24 @@ import pytest
 from clips import random_frames, write_folder, write_video
 from skimage import data
 
-from originet import imaging, render, synth, video
-from originet.watch import Watch
+from originet import synth
+from originet.clips import render
+from originet.clips.active_images import phases
+from originet.clips.clip import open_clip
+from originet.clips.frames import read_clip
+from originet.clips.watch import Watch
 
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
     """Synthetic clips from onset to offset, by path."""
     root = synth.generate(tmp_path_factory.mktemp("synth") / "set", subjects=3, clips_per_class=1)
-    return {path: video.read_clip(path) for path in sorted(root.glob("*/s0*/*"))}
+    return {path: read_clip(path) for path in sorted(root.glob("*/s0*/*"))}
 
 
 def apex(folder, frames):
-    clip = imaging.open_clip(write_folder(folder, frames))
-    return imaging.phases(clip).apex.number
+    clip = open_clip(write_folder(folder, frames))
+    return phases(clip).apex.number
 
 
 def leaves(frames, first, over, returns=None):
@@ -98,14 +102,14 @@ def test_black_frames_before_the_clip_begins_are_no_onset_to_differ_from(faces, 
 
 def test_ordinary_clips_keep_the_frame_least_like_the_onset(faces):
     for path, frames in [*faces.items(), (synth.carphone_path(), None)]:
-        frames = video.read_clip(path) if frames is None else frames
+        frames = read_clip(path) if frames is None else frames
         differences = np.abs(frames.astype(int) - frames[0]).mean((1, 2))
-        assert imaging.phases(imaging.open_clip(path)).apex.number == 1 + differences.argmax()
+        assert phases(open_clip(path)).apex.number == 1 + differences.argmax()
 
 
 def test_the_apex_of_a_video_is_read_again(faces, tmp_path):
     frames = planted(next(iter(faces.values())), "black")
-    found = imaging.phases(imaging.open_clip(write_video(tmp_path / "a.avi", frames), start=2))
+    found = phases(open_clip(write_video(tmp_path / "a.avi", frames), start=2))
     np.testing.assert_allclose(found.apex.pixels, frames[found.apex.number - 1], atol=25)
     assert found.apex.seconds == pytest.approx((found.apex.number - 1) / 25)
 

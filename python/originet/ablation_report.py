@@ -6,8 +6,8 @@ from typing import Any
 
 from originet import by_dataset
 from originet.ablation import MEASURES, Ablation
+from originet.drawing.page import Page
 from originet.metrics import LEVEL
-from originet.page import Report
 from originet.report import GENERATED, made_with_section, settings_section
 from originet.training.protocol import LEAK, describe, is_leaky
 
@@ -26,7 +26,7 @@ def write_ablation_report(
         OSError: The file cannot be written there.
     """
     shared = ablation.any_result
-    report = Report(f"Ablations of Table VI on {shared.dataset}, {describe(ablation.config)}")
+    report = Page(f"Ablations of Table VI on {shared.dataset}, {describe(ablation.config)}")
     ablation_section(report, ablation)
     facts = {"clips": len(shared.clips), "clip list (SHA-256)": shared.clip_list_sha256}
     settings_section(report, ablation.config, facts)
@@ -35,7 +35,7 @@ def write_ablation_report(
 
 
 def ablation_section(
-    report: Report, ablation: Ablation, title: str = "OrigiNet with one part exchanged"
+    report: Page, ablation: Ablation, title: str = "OrigiNet with one part exchanged"
 ) -> None:
     """Adds the table of the rows, the paper's figures beside ours.
 

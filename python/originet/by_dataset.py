@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import metrics
-from originet.page import Report
+from originet.drawing.page import Page
 
 WHOLE = "full"
 """Names the composite itself in tables."""
@@ -136,7 +136,7 @@ def note(results: Mapping[str, Evaluated], classes: Sequence[str]) -> str:
 
 
 def add_table(
-    report: Report,
+    report: Page,
     results: Mapping[str, Evaluated],
     classes: Sequence[str],
     majority_accuracy: float,

@@ -7,8 +7,8 @@ from typing import Any
 from originet import by_dataset
 from originet.compare import MEASURES, Comparison
 from originet.datasets.folder import SEMI_SYNTHETIC
+from originet.drawing.page import Page
 from originet.metrics import LEVEL
-from originet.page import Report
 from originet.report import GENERATED, made_with_section, settings_section
 from originet.training.protocol import LEAK, describe, is_leaky
 
@@ -26,7 +26,7 @@ def write_comparison_report(
     Raises:
         OSError: The file cannot be written there.
     """
-    report = Report(f"Comparison on {comparison.dataset}, {describe(comparison.config)}")
+    report = Page(f"Comparison on {comparison.dataset}, {describe(comparison.config)}")
     records = comparison.records()
     _scores_section(report, comparison, records)
     _sizes_section(report, comparison, records)
@@ -100,7 +100,7 @@ def size_marks(record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _scores_section(report: Report, comparison: Comparison, records: list[dict[str, Any]]) -> None:
+def _scores_section(report: Page, comparison: Comparison, records: list[dict[str, Any]]) -> None:
     """Adds Tables III and IV."""
     report.section("Tables III and IV: accuracies")
     if SEMI_SYNTHETIC in comparison.dataset.split("+"):
@@ -147,7 +147,7 @@ def _paper_accuracy(record: Mapping[str, Any]) -> str:
     return "-" if accuracy is None else f"{100 * accuracy:.2f} %"
 
 
-def _sizes_section(report: Report, comparison: Comparison, records: list[dict[str, Any]]) -> None:
+def _sizes_section(report: Page, comparison: Comparison, records: list[dict[str, Any]]) -> None:
     """Adds Table V, and how long each network takes."""
     networks = [record for record in records if record["kind"] == "network"]
     if not networks:

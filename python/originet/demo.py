@@ -12,12 +12,18 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from originet import bench, faces, imaging, metrics, plots, prepare, synth
+from originet import bench, metrics, prepare, synth
 from originet.bench.section import bench_section
+from originet.clips import faces
+from originet.clips.active_images import phases, sum_up
+from originet.clips.clip import open_clip
+from originet.clips.frames import read_clip
+from originet.clips.still import Image
 from originet.datasets import ClipTable, load_dataset
+from originet.drawing import figures
+from originet.drawing.page import Page
 from originet.executors import Processes, Serial
 from originet.loso import LosoResult, originet_factory
-from originet.page import Report
 from originet.report import loso_section, made_with, made_with_section
 from originet.saved_results import clip_images
 from originet.study import Variant, run_study
@@ -26,7 +32,6 @@ from originet.system.errors import InputError
 from originet.system.lock import Held, held
 from originet.system.timings import Row, write_csv
 from originet.training.config import Config
-from originet.video import Image, read_clip
 from originet_ext import METHODS, active_image
 
 # Small enough for eight evaluations on two CPU cores within three minutes; `originet loso` has the
@@ -105,10 +110,10 @@ def _run(
 
         return report
 
-    grid = plots.active_image_grid(
+    grid = figures.active_image_grid(
         carphone_images(progress=stage("active images")), "A face clip as active images"
     )
-    plots.save(grid, out / "active_images.png")
+    figures.save(grid, out / "active_images.png")
 
     clips = synth.generate_once(
         out / "clips",
@@ -120,8 +125,8 @@ def _run(
     stage("semi-synthetic clips")(len(table), len(table))
     pixels = prepare.images_by_method(table, prepare.Settings(METHODS, CONFIG.image_size))
     methods = evaluate_methods(table, pixels, out / "loso", where, stage("training"))
-    smile = plots.active_image_grid(smile_images(table), "A smile that comes and goes")
-    plots.save(smile, out / "methods.png")
+    smile = figures.active_image_grid(smile_images(table), "A smile that comes and goes")
+    figures.save(smile, out / "methods.png")
 
     threads = [torch.get_num_threads()]
     jobs = [
@@ -132,7 +137,7 @@ def _run(
     rows = bench.run_jobs(jobs, stage("kernel timings"))
     write_csv(out / "kernels.csv", rows)
 
-    report = Report("OrigiNet demonstration")
+    report = Page("OrigiNet demonstration")
     report.section("Active images of a real face video")
     report.text(
         f"Frames {CLIP[0]} to {CLIP[1]} of the public carphone clip, the face found by the "
@@ -211,7 +216,7 @@ def evaluate_methods(
     return study.results
 
 
-def methods_section(report: Report, methods: Mapping[str, LosoResult], pictures: Figure) -> None:
+def methods_section(report: Page, methods: Mapping[str, LosoResult], pictures: Figure) -> None:
     """Adds what each reading of the active image sees: scores on the same clips, and pictures."""
     first = next(iter(methods.values()))
     level = f"{100 * metrics.LEVEL:.0f} %"
@@ -281,9 +286,9 @@ def smile_images(table: ClipTable) -> dict[str, NDArray[np.uint8]]:
         [S, S] uint8 pictures by title: onset, apex and offset frame, then the methods.
     """
     row = table[table["label"] == SMILE].iloc[0]
-    clip = imaging.open_clip(row["frames"])
-    shown = imaging.phases(clip)
-    _, images, _ = imaging.active_images(clip)
+    clip = open_clip(row["frames"])
+    shown = phases(clip)
+    _, images, _ = sum_up(clip)
     pictures = {
         f"{name}, frame {shot.number}": _scaled(shot.pixels)
         for name, shot in zip(("onset", "apex", "offset"), shown[:3], strict=True)

@@ -8,7 +8,7 @@ import cv2
 import torch
 
 import originet_ext
-from originet import faces
+from originet.clips import faces
 from originet.system.words import counted
 
 TOLERANCE = 1e-5  # of float32 psi on -4..4

@@ -27,9 +27,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from originet import imaging, metrics
+from originet import metrics
 from originet.baselines import EXTRA
 from originet.by_dataset import dataset_scores
+from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
 from originet.prepare import Settings
 from originet.result_shapes import Evaluation, evaluation_fault
@@ -402,7 +403,7 @@ def _features(
     frames: tuple[str, ...], onset: Any, offset: Any, cut: Settings
 ) -> NDArray[np.float64]:
     first, last = (None if pd.isna(number) else int(number) for number in (onset, offset))
-    clip = imaging.open_clip(
+    clip = open_clip(
         frames,
         start=first,
         end=last,

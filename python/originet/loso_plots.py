@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from originet.plots import BLUE, INK, ORANGE, as_they_are, axis_label, new_figure
+from originet.drawing.figures import BLUE, INK, ORANGE, as_they_are, axis_label, new_figure
 from originet.system.errors import InputError
 
 WIDTH = 4.6  # inches

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from originet import imaging
+from originet.clips.active_images import check_room
+from originet.clips.clip import open_clip
+from originet.clips.still import Image
 from originet.datasets.table import ClipTable
 from originet.system.choices import LARGEST_IMAGE
 from originet.system.errors import InputError
 from originet.system.opencv import one_thread, silence
-from originet.video import Image
 from originet_ext import METHODS, ActiveImageAccumulator
 
 # Called as done(position in the table, [M, S, S] uint8 or the error) when a clip is finished.
@@ -255,7 +256,7 @@ def prepare_clip(
             where they are levelled; the message names the clip or file.
         InterruptedError: if `stopped` was set.
     """
-    clip = imaging.open_clip(
+    clip = open_clip(
         frames,
         start=onset,
         end=offset,
@@ -265,7 +266,7 @@ def prepare_clip(
         size=settings.image_size,
     )
     side = settings.image_size
-    imaging.check_room(clip.name, (side, side), len(settings.methods))
+    check_room(clip.name, (side, side), len(settings.methods))
     sums = [ActiveImageAccumulator(method, "minmax") for method in settings.methods]
     with closing(clip.decode()) as decoded:
         watched = _watched(decoded, stopped)

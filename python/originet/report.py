@@ -1,7 +1,7 @@
 """The report of an evaluation: what came out, how far to trust it, and what it came from.
 
-`originet.page` is the page itself. All that is told is in the result, so the report of a run that
-ended long ago is the one that was written then.
+`originet.drawing.page` is the page itself. All that is told is in the result, so the report of a
+run that ended long ago is the one that was written then.
 """
 
 import datetime
@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 import originet_ext
-from originet import by_dataset, loso_plots, metrics, plots
-from originet.page import Report, Thumbnail
+from originet import by_dataset, loso_plots, metrics
+from originet.drawing import figures
+from originet.drawing.page import Page, Thumbnail
 from originet.result import LosoResult
 from originet.saved_results import ClipImages
 from originet.system.environment import environment
@@ -79,13 +80,13 @@ def write_loso_report(
     Raises:
         OSError: The file cannot be written there.
     """
-    report = Report(f"{result.model['class']} on {result.dataset}, {describe(result.config)}")
+    report = Page(f"{result.model['class']} on {result.dataset}, {describe(result.config)}")
     loso_section(report, result, images)
     made_with_section(report, made_with)
     report.write(path)
 
 
-def loso_section(report: Report, result: LosoResult, images: ClipImages | None = None) -> None:
+def loso_section(report: Page, result: LosoResult, images: ClipImages | None = None) -> None:
     """Adds the outcome of a leave-one-subject-out evaluation, with all that is needed to judge it.
 
     Args:
@@ -114,7 +115,7 @@ def loso_section(report: Report, result: LosoResult, images: ClipImages | None =
     )
 
 
-def settings_section(report: Report, config: Config, facts: Mapping[str, object]) -> None:
+def settings_section(report: Page, config: Config, facts: Mapping[str, object]) -> None:
     """Adds settings, and what else a result came from.
 
     Args:
@@ -128,7 +129,7 @@ def settings_section(report: Report, config: Config, facts: Mapping[str, object]
     report.table(["setting", "value"], rows, "Settings, and what the result came from.")
 
 
-def made_with_section(report: Report, facts: Mapping[str, str]) -> None:
+def made_with_section(report: Page, facts: Mapping[str, str]) -> None:
     """Adds versions and the like.
 
     Args:
@@ -210,7 +211,7 @@ def predictions(result: LosoResult) -> list[Prediction]:
     return sorted(told, key=lambda each: (-each.probability, each.seed, each.subject, each.clip))
 
 
-def _summary(report: Report, result: LosoResult) -> None:
+def _summary(report: Page, result: LosoResult) -> None:
     seeds, subjects = len(result.seeds), len({fold["subject"] for fold in result.folds})
     if is_leaky(result.config.protocol):
         report.text(LEAK)
@@ -249,13 +250,13 @@ def _summary(report: Report, result: LosoResult) -> None:
     by_dataset.add_table(report, network, result.classes, majority, several=seeds > 1)
 
 
-def _classes(report: Report, result: LosoResult) -> None:
+def _classes(report: Page, result: LosoResult) -> None:
     over = ", over all seeds." if len(result.seeds) > 1 else "."
     report.section("Classes")
     totals = result.confusion.sum(axis=1, keepdims=True)
     shares = result.confusion / np.maximum(totals, 1)  # a class without clips keeps zeros
     report.figure(
-        plots.confusion_matrix(result.confusion, result.classes, "Confusion matrix"),
+        figures.confusion_matrix(result.confusion, result.classes, "Confusion matrix"),
         "Clips by true and predicted class" + over,
         f"Confusion matrix of {len(result.classes)} classes; the table below has its numbers",
     )
@@ -281,7 +282,7 @@ def _classes(report: Report, result: LosoResult) -> None:
     )
 
 
-def _subjects(report: Report, result: LosoResult) -> None:
+def _subjects(report: Page, result: LosoResult) -> None:
     folds: dict[str, list[dict[str, Any]]] = {}  # by subject, one fold a seed
     for fold in result.folds:
         folds.setdefault(fold["subject"], []).append(fold)
@@ -310,7 +311,7 @@ def _subjects(report: Report, result: LosoResult) -> None:
     )
 
 
-def _training(report: Report, result: LosoResult) -> None:
+def _training(report: Page, result: LosoResult) -> None:
     histories = [fold["history"] for fold in result.folds]
     chosen = [fold["selected_epoch"] for fold in result.folds]
     report.section("Training")
@@ -336,7 +337,7 @@ def _training(report: Report, result: LosoResult) -> None:
         )
 
 
-def _answers(report: Report, result: LosoResult, images: ClipImages | None) -> None:
+def _answers(report: Page, result: LosoResult, images: ClipImages | None) -> None:
     told = predictions(result)
     right, wrong = ([each for each in told if each.right is kind] for kind in (True, False))
     report.section("Worst mistakes")

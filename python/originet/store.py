@@ -22,7 +22,8 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from originet import pictures, storedir
+from originet import storedir
+from originet.clips import pictures
 from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine
 from originet.datasets.table_file import format_table, read_table, relative_frames
 from originet.prepare import Settings, flat_images, prepare_clips

@@ -24,6 +24,7 @@ import safetensors.numpy
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from originet.clips.frames import is_junk
 from originet.prepare import LARGEST_MARGIN
 from originet.system import renamed
 from originet.system.choices import LARGEST_IMAGE, METHODS
@@ -31,7 +32,6 @@ from originet.system.errors import InputError
 from originet.system.files import write_atomically
 from originet.system.json_files import differences, read_json, write_json
 from originet.system.tensor_files import read_arrays
-from originet.video import is_junk
 
 IMAGES, TABLE, MANIFEST = "images.safetensors", "clips.csv", "manifest.json"
 PARTS, ARGUMENTS = ".parts", "arguments.json"

@@ -33,14 +33,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from originet.clips.frames import read_clip
+from originet.clips.strays import MANIFEST
 from originet.datasets.folder import GENERATOR, SEMI_SYNTHETIC
-from originet.strays import MANIFEST
 from originet.system import lock
 from originet.system.choices import RESIDUAL
 from originet.system.errors import InputError
 from originet.system.json_files import differences, read_json
 from originet.system.lock import held
-from originet.video import read_clip
 
 VERSION = 2  # of the generator: the same version, arguments and libraries give the same bytes
 IMAGE_SIZE = 128

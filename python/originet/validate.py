@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from originet.clips.frames import is_video, iter_frames
+from originet.clips.still import read_image
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import clip_list_hash, people
 from originet.datasets.tasks import PAPER_SUBJECTS, published
@@ -17,7 +19,6 @@ from originet.splits import evaluation_faults
 from originet.system.errors import InputError
 from originet.system.files import sha256
 from originet.system.words import counted, printable
-from originet.video import is_video, iter_frames, read_image
 
 
 class Fault(NamedTuple):

@@ -190,7 +190,7 @@ def pictures(folder: Path) -> Target:
     """Single frames: PNG, JPEG and BMP, told by their content."""
     import cv2
 
-    from originet.video import read_image
+    from originet.clips.still import read_image
 
     frame = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
     sound = [cv2.imencode(suffix, frame)[1].tobytes() for suffix in (".png", ".jpg", ".bmp")]
@@ -202,7 +202,7 @@ def videos(folder: Path) -> Target:
     import cv2
     from PIL import Image
 
-    from originet.video import iter_frames
+    from originet.clips.frames import iter_frames
 
     frames = np.random.default_rng(0).integers(0, 256, (6, 24, 32, 3), np.uint8)
     sound = []
@@ -230,7 +230,7 @@ def animations(folder: Path) -> Target:
     """Animated pictures that Pillow reads."""
     from PIL import Image
 
-    from originet.video import iter_frames
+    from originet.clips.frames import iter_frames
 
     frames = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from originet import plots
 from originet.bench import summary
 from originet.bench.active_image import (
     ACTIVE_IMAGE_MODES,
@@ -27,6 +26,7 @@ from originet.bench.compiled import (
     compiled_case,
     compiled_jobs,
 )
+from originet.bench.figures import bandwidth, times
 from originet.bench.join import JOIN_MODES, JOINS, join_case, join_jobs
 from originet.bench.loso import loso_case, loso_jobs, loso_providers
 from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
@@ -43,6 +43,7 @@ from originet.bench.rrelu import (
 )
 from originet.bench.stream import stream_case, stream_jobs, stream_providers
 from originet.bench.windows import windows_case, windows_jobs, windows_providers
+from originet.drawing import figures
 from originet.system.choices import SUBJECTS
 from originet.system.clock import Case, Job, run_jobs, saved_bytes, time_case
 from originet.system.errors import InputError
@@ -196,7 +197,7 @@ def draw_results(folder: str | Path, rows: Iterable[Row]) -> list[Path]:
     paths = []
     for name, part in parts.items():
         paths.append(Path(folder) / name)
-        plots.save(_picture(part), paths[-1])
+        figures.save(_picture(part), paths[-1])
     return paths
 
 
@@ -204,13 +205,13 @@ def _picture(rows: list[Row]) -> Figure:
     """The picture of one subject, device and number of threads."""
     subject, where = rows[0].subject, summary.where(rows[0])
     if subject == "rrelu":
-        return plots.bandwidth(rows, f"psi on {where}")
+        return bandwidth(rows, f"psi on {where}")
     if subject == "active_image":
-        return plots.bandwidth(rows, f"active image on {where}", down="variant")
+        return bandwidth(rows, f"active image on {where}", down="variant")
     panels: dict[str, list[tuple[int, Row]]] = {}
     for row in rows:
         panels.setdefault(row.variant, []).append((summary.window(row), row))
-    return plots.times(panels, f"windows on {where}", "frames a window")
+    return times(panels, f"windows on {where}", "frames a window")
 
 
 def read_results(folder: str | Path) -> list[Row]:

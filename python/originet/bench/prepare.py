@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from originet.clips.clip import open_clip
 from originet.datasets import load_dataset
 from originet.datasets.table import ClipTable
-from originet.imaging import open_clip
 from originet.prepare import Settings, prepare_clips
 from originet.system.clock import Case, Job, check_close
 from originet.system.errors import InputError

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from originet import plots
-from originet.page import Report
+from originet.bench.figures import duration, kernel_speedup
+from originet.drawing.page import Page
 from originet.system import timings
 from originet.system.timings import MARK_NOTE, marked
 
 
 def bench_section(
-    report: Report, rows: Sequence[timings.Row], saved: Mapping[str, float] | None = None
+    report: Page, rows: Sequence[timings.Row], saved: Mapping[str, float] | None = None
 ) -> None:
     """Add the timings: for each benchmark fused against eager, where timed, then every figure.
 
@@ -36,7 +36,7 @@ def bench_section(
             drawn = [row for row in chosen if row.provider in ("fused", "eager")]
             unreliable = {row.case for row in drawn if not row.reliable}
             report.figure(
-                plots.kernel_speedup(drawn, unreliable),
+                kernel_speedup(drawn, unreliable),
                 f"{benchmark}: medians, eager over fused.",
                 f"Bars: how many times faster than eager PyTorch the fused {benchmark} is",
             )
@@ -45,8 +45,8 @@ def bench_section(
             [
                 [
                     *(row.mode, row.shape, row.dtype, row.provider),
-                    marked(plots.duration(row.median_us), row),
-                    *map(plots.duration, (row.q20_us, row.q80_us)),
+                    marked(duration(row.median_us), row),
+                    *map(duration, (row.q20_us, row.q80_us)),
                     marked(f"{row.gbps:.1f}", row),
                     marked(f"{row.copy_ratio:.2f}", row, clones.get(row.case, row)),
                 ]

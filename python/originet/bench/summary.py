@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from originet.plots import duration, size_text
+from originet.bench.figures import duration, size_text
 from originet.system.errors import InputError
 from originet.system.timings import MARK, MARK_NOTE, Row, marked
 from originet.system.words import counted

@@ -13,7 +13,7 @@ from originet.system.errors import InputError
 from originet.system.words import counted
 
 if TYPE_CHECKING:
-    from originet.render import Found, Options, Report
+    from originet.clips.render import Found, Options, Report
 
 
 def image(
@@ -87,7 +87,7 @@ def image(
     ] = None,
 ) -> None:
     """Make the active image of a clip, or of each of several."""
-    from originet import render
+    from originet.clips import render
 
     flags = {"all-methods": all_methods, "side-by-side": side_by_side, "gif": gif}
     kinds = [kind for kind, chosen in flags.items() if chosen]
@@ -137,7 +137,7 @@ def image(
 def _image_of_stream(
     camera: int | None, seconds: float | None, out: Path, options: "Options"
 ) -> None:
-    from originet import live, render
+    from originet.clips import live, render
 
     with live.until_interrupted() as stopped, progress_bars(Rate("frames")) as bars:
         stream = live.Stream(camera, seconds, stopped)
@@ -150,7 +150,7 @@ def _image_of_stream(
 def _image_of_each(
     paths: list[Path], found: "Found", out: Path, options: "Options", jobs: int
 ) -> None:
-    from originet import render
+    from originet.clips import render
 
     files = render.plan_files(paths, found.clips, out, options)
     with progress_bars(Rate("clips")) as bars:

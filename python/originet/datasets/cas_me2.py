@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from originet.clips.frames import is_junk
+from originet.clips.video import VIDEO_SUFFIXES
 from originet.datasets.books import Book, choose_book
 from originet.datasets.bounds import quoted
 from originet.datasets.coded import CodedClip, assemble
@@ -29,7 +31,6 @@ from originet.datasets.table import normalize_label
 from originet.datasets.workbook import Sheet, frame_cell, unread
 from originet.system.errors import InputError
 from originet.system.words import counted
-from originet.video import VIDEO_SUFFIXES, is_junk
 
 _PUBLISHED = "300 macro-expression, 57 micro-expression"
 WORKBOOKS = (

@@ -16,12 +16,13 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from originet.clips.frames import IMAGE_SUFFIXES, frame_number, list_frames
+from originet.clips.video import video_info
 from originet.datasets.bounds import quoted
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table
 from originet.datasets.tasks import check_task, class_of, is_listed
 from originet.system.errors import InputError
-from originet.video import IMAGE_SUFFIXES, frame_number, list_frames, video_info
 
 
 class CodedClip(NamedTuple):

@@ -33,28 +33,27 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import msgspec
 
+from originet.clips.frames import (
+    IMAGE_SUFFIXES,
+    clip_frames,
+    frame_number,
+    is_junk,
+    is_video,
+    select_frames,
+)
+from originet.clips.span import find_span
+from originet.clips.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
+from originet.clips.times import seconds_of
+from originet.clips.video import VIDEO_SUFFIXES, video_info
 from originet.datasets.bounds import check_name, quoted
 from originet.datasets.csv_rows import BadRow, read_rows
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
 from originet.datasets.tasks import PAPER_SETS, check_task, class_of
 from originet.datasets.workbook import frame_cell
-from originet.span import find_span
-from originet.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
 from originet.system.errors import InputError
+from originet.system.files import named_errors
 from originet.system.json_files import read_json
-from originet.times import seconds_of
-from originet.video import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    clip_frames,
-    frame_number,
-    is_junk,
-    is_video,
-    named_errors,
-    select_frames,
-    video_info,
-)
 
 GENERATOR = "originet.synth"
 SEMI_SYNTHETIC = "semi-synthetic"

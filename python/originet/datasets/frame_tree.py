@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from originet.clips.frames import IMAGE_SUFFIXES, is_junk
 from originet.system.errors import InputError
+from originet.system.files import named_errors
 from originet.system.words import counted
-from originet.video import IMAGE_SUFFIXES, is_junk, named_errors
 
 # Parents of subjects that belong to one tree, as users of CASME-I keep them.
 _SECTION = re.compile(r"section\b|section_", re.IGNORECASE)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from originet.clips.strays import MANIFEST
 from originet.datasets.folder import SEMI_SYNTHETIC, read_manifest, survey_folder, unwrap
 from originet.datasets.survey import Survey
-from originet.strays import MANIFEST
 from originet.system.errors import InputError
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from originet import plots
-from originet.page import Cell, Report
+from originet.drawing.figures import save
+from originet.drawing.page import Cell, Page
 from originet.reproduce import figures
 from originet.system.csv_cells import guarded
 from originet.system.files import write_atomically
@@ -26,7 +26,7 @@ class Book:
     """
 
     def __init__(self, title: str, folder: Path) -> None:
-        self.report = Report(title)
+        self.report = Page(title)
         self.folder = folder
 
     def table(
@@ -60,7 +60,7 @@ class Book:
     def figure(self, name: str, figure: Figure, caption: str, alt: str) -> None:
         """Adds a figure, and writes it to `figures/<name>.png`."""
         self.report.figure(figure, caption, alt)
-        plots.save(figure, self.folder / "figures" / f"{name}.png")
+        save(figure, self.folder / "figures" / f"{name}.png")
 
     def pictures(
         self,

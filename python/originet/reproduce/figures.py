@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from originet.plots import axis_label
+from originet.drawing.figures import axis_label
 from originet.reproduce.activations import ACTIVATIONS, PSI, curves
 from originet.system.words import printable
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from originet import imaging
+from originet.clips.active_images import phases
+from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
 from originet.loso import check_table
 from originet.prepare import Settings
@@ -115,7 +116,7 @@ def phase_pictures(
     row = table.iloc[place]
     if not Path(row["frames"][0]).exists():
         raise InputError(f"no such file: {row['frames'][0]}")
-    clip = imaging.open_clip(
+    clip = open_clip(
         row["frames"],
         start=_number(row["onset"]),
         end=_number(row["offset"]),
@@ -125,7 +126,7 @@ def phase_pictures(
         size=cut.image_size,
     )
     apex = _number(row["apex"])
-    found = imaging.phases(clip, method, apex=apex)
+    found = phases(clip, method, apex=apex)
     notes = [f"frame {shot.number}" for shot in (found.onset, found.apex, found.offset)]
     notes[1] += "" if apex is not None else " (estimated)"
     frames = (found.onset.pixels, found.apex.pixels, found.offset.pixels)

@@ -182,3 +182,12 @@ def _refused(path: str | Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"no such file: {path}")
     return InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+
+
+@contextmanager
+def named_errors(path: str | Path) -> Iterator[None]:
+    """Turns what the system says of a path, such as a missing permission, into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from originet import video
+from originet.clips import video
+from originet.clips.times import seconds_of
 from originet.system.errors import InputError
-from originet.times import seconds_of
 
 
 def find_span(

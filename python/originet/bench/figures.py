@@ -1,30 +1,16 @@
-"""Figures of the report, as `matplotlib.figure.Figure` objects: no pyplot, no global state.
+"""Figures of the benchmarks: speed-up, bandwidth and times, as `matplotlib.figure.Figure`."""
 
-Colours are a blue, an orange and greys that stay apart for colour-blind readers and in grey print.
-Names come from the user's data, so they are never read as mathematical text, and what a font has no
-sign for, or an SVG file no place, is written out, see `originet.system.words.printable`.
-"""
-
-import io
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from numpy.typing import NDArray
 
+from originet.drawing.figures import BLUE, GREY, INK, ORANGE, as_they_are, new_figure
 from originet.system.errors import InputError
-from originet.system.files import write_atomically
+from originet.system.timings import Row
 from originet.system.words import printable
-
-if TYPE_CHECKING:
-    from originet.system.timings import Row
 
 # Colour, marker and line of a provider; the clone is the ceiling, not a rival, nor is reading once.
 _PROVIDERS = {
@@ -39,100 +25,10 @@ _PROVIDERS = {
     "read": ("#8a8a8a", "", ":"),
     "clone": ("#222222", "", "--"),
 }
-_LONGEST = 32  # characters of a name beside an axis
-BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty white figure of a size in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def axis_label(name: str) -> str:
-    """Returns a name as it stands beside an axis, to which a long one would leave no room."""
-    text = printable(name)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def as_they_are(*labels: Text) -> None:
-    """Keeps the labels of an axis from being read as mathematical text."""
-    for each in labels:
-        each.set_parse_math(False)
-
-
-def active_image_grid(images: Mapping[str, NDArray[np.uint8]], title: str) -> Figure:
-    """Draw images side by side, each under its name, at most four in a line.
-
-    Args:
-        images: [H, W] or [H, W, 3] (RGB) uint8 by name.
-        title: Heading of the figure.
-
-    Raises:
-        InputError: No image, or one of another shape or dtype.
-    """
-    if not images:
-        raise InputError("images: at least one is needed, got none")
-    columns = min(4, len(images))
-    lines = math.ceil(len(images) / columns)
-    figure = new_figure(2.1 * columns, 2.35 * lines + 0.4)
-    figure.suptitle(printable(title), fontsize=12, parse_math=False)
-    for place, (name, image) in enumerate(images.items(), start=1):
-        grey = image.ndim == 2
-        if image.dtype != np.uint8 or not (grey or image.shape[2:] == (3,)):
-            what = f"{list(image.shape)} {image.dtype}"
-            raise InputError(f"image {name!r} must be [H, W] or [H, W, 3] uint8, got {what}")
-        axes = figure.add_subplot(lines, columns, place)
-        axes.imshow(image, cmap="gray" if grey else None, vmin=0, vmax=255)
-        axes.set_title(printable(name), fontsize=10, parse_math=False)
-        axes.set_axis_off()
-    return figure
-
-
-def confusion_matrix(
-    confusion: NDArray[np.integer[Any]], classes: Sequence[str], title: str
-) -> Figure:
-    """Draw a confusion matrix: counts written in, colour for the share of the true class.
-
-    Args:
-        confusion: Counts [C, C]; rows are true classes, columns predictions.
-        classes: The C names.
-        title: Heading of the figure.
-
-    Raises:
-        InputError: The matrix does not fit the names.
-    """
-    classes = list(map(axis_label, classes))
-    count = len(classes)
-    if count == 0 or confusion.shape != (count, count):
-        raise InputError(f"confusion must be [{count}, {count}], got {list(confusion.shape)}")
-    totals = confusion.sum(axis=1, keepdims=True)
-    shares = confusion / np.maximum(totals, 1)  # a class without clips keeps an empty row
-    size = max(4.0, 1.1 + 0.85 * count)
-    figure = new_figure(size, size - 0.4)
-    axes = figure.add_subplot()
-    axes.set_title(printable(title), fontsize=12, parse_math=False)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(count, count):
-        share = float(shares[row, column])
-        text = f"{confusion[row, column]}\n{share:.0%}"
-        colour = "white" if share > 0.5 else INK
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    # Names that are longer than their column is wide would run into each other.
-    tilt = 30 if count > 4 or max(map(len, classes)) > 10 else 0
-    axes.set_xticks(range(count), classes, rotation=tilt, ha="right" if tilt else "center")
-    axes.set_yticks(range(count), classes)
-    as_they_are(*axes.get_xticklabels(), *axes.get_yticklabels())
-    axes.set_xlabel("predicted (per cent of the true class)")
-    axes.set_ylabel("true")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    return figure
 
 
 def kernel_speedup(
-    rows: Sequence["Row"], unreliable: Collection[tuple[str | int, ...]] = ()
+    rows: Sequence[Row], unreliable: Collection[tuple[str | int, ...]] = ()
 ) -> Figure:
     """Draw how many times faster than eager the fused kernel is, one bar a case.
 
@@ -173,7 +69,7 @@ def kernel_speedup(
     return figure
 
 
-def bandwidth(rows: Sequence["Row"], title: str, down: str = "dtype") -> Figure:
+def bandwidth(rows: Sequence[Row], title: str, down: str = "dtype") -> Figure:
     """Draw GB/s over the bytes moved, a panel for each dtype or variant (down) and mode (across).
 
     The clone of as many bytes is the ceiling; vertical lines mark the caches.
@@ -208,7 +104,7 @@ def bandwidth(rows: Sequence["Row"], title: str, down: str = "dtype") -> Figure:
     return figure
 
 
-def times(rows: Mapping[str, Sequence[tuple[int, "Row"]]], title: str, xlabel: str) -> Figure:
+def times(rows: Mapping[str, Sequence[tuple[int, Row]]], title: str, xlabel: str) -> Figure:
     """Draw medians over a number such as a window's length, a panel for each name.
 
     Args:
@@ -254,26 +150,7 @@ def size_text(size: int) -> str:
     return f"{size} B"
 
 
-def png(figure: Figure) -> bytes:
-    """Return a figure as PNG; the same figure gives the same bytes."""
-    return _render(figure, "png")
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure, atomically, in the format that the file name's ending says.
-
-    Raises:
-        InputError: The ending is not that of a format matplotlib can write.
-        OSError: The file cannot be written there.
-    """
-    ending = Path(path).suffix.removeprefix(".").lower()
-    formats = sorted(figure.canvas.get_supported_filetypes())
-    if ending not in formats:
-        raise InputError(f"{path}: the name must end in one of {', '.join(formats)}")
-    write_atomically(path, _render(figure, ending))
-
-
-def _bandwidth_panel(axes: Axes, rows: Sequence["Row"]) -> None:
+def _bandwidth_panel(axes: Axes, rows: Sequence[Row]) -> None:
     _provider_lines(axes, [(row.provider, row.bytes, row.gbps) for row in rows])
     low, _ = axes.get_ylim()
     left, right = axes.get_xlim()
@@ -341,9 +218,3 @@ def _spread(places: Sequence[float], gap: float) -> list[float]:
                 spread[lower] -= missing / 2
                 spread[upper] += missing / 2
     return spread
-
-
-def _render(figure: Figure, ending: str) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=ending, dpi=150)
-    return buffer.getvalue()

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from originet.clips.frames import IMAGE_SUFFIXES
+from originet.clips.video import VIDEO_SUFFIXES
 
 MANIFEST = "dataset.json"  # what `originet synth` says of its clips, which is no stray
 NO_CLIP = "neither a picture nor a video, by its ending"

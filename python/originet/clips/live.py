@@ -12,9 +12,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from originet.clips.frames import of_one_size
+from originet.clips.video import Clock, Timed, check_capture
 from originet.system.errors import InputError
 from originet.system.opencv import silence
-from originet.video import Clock, Timed, check_capture, of_one_size
 
 
 class Stream(NamedTuple):

@@ -19,11 +19,11 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 from PIL.Image import Image as Picture
 
+from originet.clips.still import Image
 from originet.system.errors import InputError
 from originet.system.files import check_regular
 from originet.system.opencv import no_stderr, silence
 from originet.system.words import printable
-from originet.video import Image
 
 # The longer side of a panel, in pixels: smaller ones are enlarged, larger ones shrunk.
 PANEL_SIDES = (224, 640)

@@ -6,6 +6,7 @@ tables scroll inside their own box), a dark screen and paper.
 
 import base64
 import html
+import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from originet import pictures, plots
+from originet.drawing import figures
 from originet.system.files import write_atomically
 from originet.system.words import printable
 
@@ -86,11 +87,11 @@ class Thumbnail(NamedTuple):
     alt: str
 
 
-class Report:
+class Page:
     """A page that grows from top to bottom; all text is escaped.
 
     Example:
-        >>> report = Report("Kernels")
+        >>> report = Page("Kernels")
         >>> report.section("Speed")
         >>> report.table(["provider", "time"], [["fused", "1.2 ms"]], "Medians.")
         >>> report.write("report.html")
@@ -125,7 +126,7 @@ class Report:
         width, height = (round(96 * inches) for inches in figure.get_size_inches())
         self._parts.append(
             '<figure class="whole">'
-            + _img(plots.png(figure), width, height, alt)
+            + _img(figures.png(figure), width, height, alt)
             + f"<figcaption>{_escape(caption)}</figcaption></figure>"
         )
 
@@ -137,7 +138,7 @@ class Report:
             picture.thumbnail((THUMBNAIL, THUMBNAIL))
             self._parts.append(
                 '<figure class="whole">'
-                + _img(pictures.png(picture), *picture.size, alt)
+                + _img(_png(picture), *picture.size, alt)
                 + f"<figcaption>{'<br>'.join(map(_escape, lines))}</figcaption></figure>"
             )
         self._parts.append("</div>")
@@ -218,6 +219,12 @@ def _escape(text: str) -> str:
     What HTML may not hold or a browser would obey, as NUL and marks of direction, is shown.
     """
     return html.escape(printable(text))
+
+
+def _png(picture: PillowImage.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _kind(column: Sequence[str]) -> str:

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet import faces
-from originet.video import Image
+from originet.clips import faces
+from originet.clips.still import Image
 
 # Below this standard deviation of its grey levels, averaged over blocks, a frame shows nothing.
 _BLANK = 2.0

@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.picture_size import picture_size
+from originet.clips.picture_size import picture_size
 from originet.system.errors import InputError
 from originet.system.files import read_file
 from originet.system.limits import check_frame, max_pixels
 from originet.system.memory import check_memory
 from originet.system.opencv import silence
+
+Image = NDArray[np.uint8]
 
 # The bytes a file begins with, and those it must hold somewhere if it is whole. Looking for them
 # first keeps the complaints of libpng and libjpeg about a truncated file off stderr.
@@ -31,7 +33,7 @@ _SCAN_BYTES = 2**14
 _SOON_SCANNED = 2**37
 
 
-def read_image(path: str | Path, *, color: bool = False) -> NDArray[np.uint8]:
+def read_image(path: str | Path, *, color: bool = False) -> Image:
     """Reads one image file into [H, W] uint8, or [H, W, 3] uint8 (blue, green, red) with `color`.
 
     Raises:

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet import faces
-from originet.apex import is_blank, thumbnail
-from originet.video import Image
+from originet.clips import faces
+from originet.clips.apex import is_blank, thumbnail
+from originet.clips.still import Image
 
 # Frames to each side of a cut differ by so many grey levels on average and so many times as much as
 # neighbours do in this clip, and what they show is correlated less than this.

@@ -1,47 +1,39 @@
-"""Reads clips: numbered image files, or one video file.
+"""Decodes video files, with the time at which each frame is shown.
 
-A clip is named by a tuple of paths: its image files in frame order, or one video. The number of a
-frame is the last integer in the stem of its file (`reg_EP01_5-113.jpg` is frame 113); the frames of
-a video count from 1. When a frame of a video is shown is told by its time stamp, in seconds after
-the first: its rate need not be constant.
+The frames of a video count from 1. A time stamp says when a frame is shown, in seconds after the
+first: the rate need not be constant.
 """
 
 import bisect
 import math
 import os
-import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from originet import animation
-from originet.picture_size import picture_size
-from originet.read_ahead import read_ahead as read_ahead
-from originet.still import read_image as read_image
+from originet.clips import animation
+from originet.clips.picture_size import picture_size
+from originet.clips.still import Image
 from originet.system.errors import InputError
-from originet.system.files import check_regular, open_regular
+from originet.system.files import open_regular
 from originet.system.limits import check_frame
 from originet.system.memory import check_memory
 from originet.system.opencv import silence
 from originet.system.words import counted
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
-
-# What OpenCV's FFmpeg opens, the usual ones first, and what `originet.animation` does. In a folder
-# these tell videos, in small or capitals; alone, or named in a CSV file, a video is any other file.
+# What OpenCV's FFmpeg opens, the usual ones first, and what `originet.clips.animation` does. In a
+# folder these tell videos, in small or capitals; alone, or named in a CSV file, a video is any
+# other file.
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mov", ".webm", ".mkv", ".gif", ".webp", ".m4v", ".mpg", ".mpeg", ".wmv"),
     *(".flv", ".ogv", ".3gp", ".ts", ".mts", ".m2ts", ".3g2", ".264", ".265", ".apng", ".asf"),
     *(".avif", ".divx", ".f4v", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2v", ".mjpeg"),
     *(".mjpg", ".mxf", ".nut", ".ogm", ".qt", ".rm", ".vob", ".y4m"),
 )
-
-Image = NDArray[np.uint8]
 _Capture = cv2.VideoCapture | animation.Animation
 
 # FFmpeg reports a broken file on stderr as well; OpenCV reads this variable when it opens its first
@@ -50,9 +42,6 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 # Bytes a pixel: the frames that a decoder keeps to refer to, and those that are read ahead.
 _PIXEL_BYTES = 32
-
-# Whether there is room for more frames is asked when they have grown by so many bytes.
-_STEP = 2**27
 
 # FFmpeg would open whatever such a file names, a pipe among it.
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")
@@ -63,76 +52,6 @@ _WHOLE_SHARE = 0.9
 
 # Some containers keep times to the millisecond: 0.067 s is the time 1/15 s.
 _STAMP_ERROR = 0.0005 + 1e-9  # seconds
-
-
-def frame_number(path: str | Path) -> int:
-    """Returns the number of a frame: the last integer in the stem of its file.
-
-    Raises:
-        InputError: if the stem holds no digit.
-    """
-    numbers = re.findall(r"[0-9]+", Path(path).stem)
-    if not numbers:
-        raise InputError(f"no frame number in the file name of {path}")
-    return int(numbers[-1])
-
-
-def is_junk(path: Path) -> bool:
-    """Tells whether a file or folder is none of the user's: hidden, or left by a program."""
-    return path.name.startswith((".", "__")) or path.name.lower() in ("thumbs.db", "desktop.ini")
-
-
-def list_frames(folder: str | Path) -> tuple[str, ...]:
-    """Lists the image files of a folder, sorted by frame number; other files are ignored.
-
-    Returns:
-        The paths; empty if the folder holds no image.
-
-    Raises:
-        InputError: if an image has no number, or two have the same, or the folder is unreadable.
-    """
-    images: dict[int, Path] = {}
-    with named_errors(folder):
-        paths = sorted(Path(folder).iterdir())
-    for path in paths:
-        # What is no folder is to be a frame: a pipe or a broken link is told of, not left out.
-        if path.suffix.lower() not in IMAGE_SUFFIXES or is_junk(path) or path.is_dir():
-            continue
-        number = frame_number(path)
-        if number in images:
-            raise InputError(
-                f"{path.parent}: {images[number].name} and {path.name} are both frame {number}"
-            )
-        images[number] = path
-    return tuple(str(images[number]) for number in sorted(images))
-
-
-def clip_frames(path: str | Path) -> tuple[str, ...]:
-    """Turns a path given by the user into the frames of a clip.
-
-    Args:
-        path: a folder of numbered images, or a video file.
-
-    Returns:
-        The image files in frame order, or the one video file: what `read_clip` takes.
-
-    Raises:
-        InputError: if there is no such path, the folder holds no image, or the file is a single
-            image.
-    """
-    path = Path(path)
-    with named_errors(path):
-        if not path.exists():
-            raise InputError(f"no such file or folder: {path}")
-    if path.is_dir():
-        frames = list_frames(path)
-        if not frames:
-            raise InputError(f"no frames in {path}: looked for {', '.join(IMAGE_SUFFIXES)} files")
-        return frames
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise InputError(f"{path} is a single image: give a video or a folder of frames")
-    check_regular(path)
-    return (str(path),)
 
 
 class Timed(NamedTuple):
@@ -147,143 +66,6 @@ class Timed(NamedTuple):
     seconds: float | None
 
 
-def iter_frames(
-    frames: Sequence[str] | str | Path,
-    onset: int | None = None,
-    offset: int | None = None,
-    *,
-    color: bool = False,
-    known: Mapping[str, Image] | None = None,
-) -> Generator[Image, None, None]:
-    """Yields the frames of a clip one by one; arguments and errors are those of `read_clip`.
-
-    Image files that are `known`, read before, are not read again.
-    """
-    with closing(iter_timed(frames, onset, offset, color=color, known=known)) as timed:
-        for frame in timed:
-            yield frame.pixels
-
-
-def iter_timed(
-    frames: Sequence[str] | str | Path,
-    onset: int | None = None,
-    offset: int | None = None,
-    *,
-    color: bool = False,
-    known: Mapping[str, Image] | None = None,
-) -> Generator[Timed, None, None]:
-    """Yields the frames of a clip as `iter_frames` does, and when each is shown."""
-    if isinstance(frames, str | Path):
-        frames = clip_frames(frames)
-    if not frames:
-        raise InputError("a clip needs at least one frame, got none")
-    if onset is not None and offset is not None and onset > offset:
-        raise InputError(f"onset {onset} is after offset {offset} in {frames[0]}")
-    if is_video(frames):
-        images = _iter_video(frames[0], onset, offset, color)
-    else:
-        images = _iter_images(select_frames(frames, onset, offset), color, known or {})
-    return of_one_size(images)
-
-
-def of_one_size(images: Iterator[tuple[str, Timed]]) -> Generator[Timed, None, None]:
-    """Passes frames on, each given with its name; raises InputError if their size changes."""
-    shape: tuple[int, ...] | None = None
-    for name, frame in images:
-        shape = shape or frame.pixels.shape
-        if frame.pixels.shape != shape:
-            raise InputError(
-                f"frame size changes at {name}: {_size(frame.pixels.shape)} after {_size(shape)}"
-            )
-        yield frame
-
-
-def read_clip(
-    frames: Sequence[str] | str | Path,
-    onset: int | None = None,
-    offset: int | None = None,
-    *,
-    color: bool = False,
-) -> Image:
-    """Reads a clip into memory.
-
-    Args:
-        frames: image files in frame order, or one video file (a path alone goes through
-            `clip_frames`).
-        onset: number of the first frame to read; None means the clip's first.
-        offset: number of the last frame to read, inclusive; None means the clip's last.
-        color: reads three channels in OpenCV's order (blue, green, red) in place of grey.
-
-    Returns:
-        [T, H, W] uint8, or [T, H, W, 3] uint8 with `color`.
-
-    Raises:
-        InputError: naming the file, if it is missing, empty, truncated or unreadable, if the frame
-            size changes inside the clip, if onset and offset are reversed or outside the clip, or
-            if there is no memory for it.
-    """
-    name = frames if isinstance(frames, str | Path) else frames[0] if frames else ""
-    return np.stack(keep(iter_frames(frames, onset, offset, color=color), name, copies=2))
-
-
-def keep(frames: Iterable[Image], name: object, *, copies: int = 1) -> list[Image]:
-    """Keeps frames, as long as there is memory for them.
-
-    Args:
-        frames: the frames, of one size.
-        name: what they are of, for errors.
-        copies: how often each will be in memory, here and in what is made of them.
-
-    Raises:
-        InputError: if there is not.
-    """
-    kept: list[Image] = []
-    asked = size = 0
-    for frame in frames:
-        kept.append(frame)
-        size += frame.nbytes
-        if size >= asked + _STEP:
-            asked = size
-            what = (
-                f"{name}: keeping more than {counted(len(kept), 'frame')} of {_size(frame.shape)}"
-            )
-            check_memory(what, _STEP + (copies - 1) * size)
-    return kept
-
-
-def select_frames(frames: Sequence[str], onset: int | None, offset: int | None) -> Sequence[str]:
-    """Keeps the image files with onset <= number <= offset.
-
-    Raises:
-        InputError: if onset or offset is outside the numbers, or none is between them.
-    """
-    if onset is None and offset is None:
-        return frames
-    numbers = [frame_number(path) for path in frames]
-    first, last = min(numbers), max(numbers)
-    for name, value in (("onset", onset), ("offset", offset)):
-        if value is not None and not first <= value <= last:
-            raise InputError(
-                f"{name} {value} is outside frames {first} to {last} of {Path(frames[0]).parent}"
-            )
-    low = first if onset is None else onset
-    high = last if offset is None else offset
-    selected = [path for path, number in zip(frames, numbers, strict=True) if low <= number <= high]
-    if not selected:
-        raise InputError(f"no frame numbered {low} to {high} in {Path(frames[0]).parent}")
-    return selected
-
-
-def resize(frame: Image, size: int) -> Image:
-    """Resizes a frame, [H, W] or [H, W, 3], to `size` pixels in height and width."""
-    if frame.shape[:2] == (size, size):
-        return frame
-    # Area averaging is for shrinking; enlarging with it repeats pixels.
-    shrinks = min(frame.shape[:2]) >= size
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(frame, (size, size), interpolation=interpolation), np.uint8)
-
-
 class VideoInfo(NamedTuple):
     """What a video file says of itself, which reading it may prove wrong; None where it is silent.
 
@@ -294,11 +76,6 @@ class VideoInfo(NamedTuple):
 
     fps: float | None
     length: int | None
-
-
-def is_video(frames: Sequence[str]) -> bool:
-    """Tells whether the frames of a clip, as `clip_frames` gives them, are those of one video."""
-    return len(frames) == 1 and Path(frames[0]).suffix.lower() not in IMAGE_SUFFIXES
 
 
 def video_info(path: str | Path) -> VideoInfo:
@@ -398,21 +175,21 @@ def _read_in_order(path: str | Path, numbers: Sequence[int]) -> list[Image | Non
     return [images.get(number) for number in numbers]
 
 
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]}x{shape[0]}"
-
-
-def _iter_images(
-    frames: Sequence[str], color: bool, known: Mapping[str, Image]
-) -> Iterator[tuple[str, Timed]]:
-    for path in frames:
-        image = known.get(path)
-        yield path, Timed(read_image(path, color=color) if image is None else image, None)
-
-
-def _iter_video(
+def iter_video(
     path: str, onset: int | None, offset: int | None, color: bool
 ) -> Iterator[tuple[str, Timed]]:
+    """Yields the frames of a video one by one, each with a name for errors.
+
+    Args:
+        path: the video file.
+        onset: number of the first frame; None means 1.
+        offset: number of the last frame, inclusive; None means the video's last.
+        color: keeps three channels (blue, green, red).
+
+    Raises:
+        InputError: naming the file, if it is missing, empty, truncated or no video, or if onset or
+            offset is outside it.
+    """
     with _opened(path) as capture:
         low = 1 if onset is None else onset
         if low < 1:
@@ -526,12 +303,3 @@ def _check_file(path: str | Path) -> None:
         raise InputError(f"{path} is a list of other files, not a video")
     if (size := picture_size(head)) is not None:
         check_frame(path, *size)
-
-
-@contextmanager
-def named_errors(path: str | Path) -> Iterator[None]:
-    """Turns what the system says of a path, such as a missing permission, into an InputError."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -15,16 +15,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet import imaging, pictures
-from originet.imaging import Clip, Progress, Shot
-from originet.live import Stream
-from originet.pictures import Panel
-from originet.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
+from originet.clips import pictures
+from originet.clips.active_images import BuildUp, build_up, phases, sum_up
+from originet.clips.clip import Clip, Progress, Shot, open_clip, open_stream
+from originet.clips.frames import IMAGE_SUFFIXES, is_junk
+from originet.clips.live import Stream
+from originet.clips.pictures import Panel
+from originet.clips.still import Image
+from originet.clips.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
+from originet.clips.video import VIDEO_SUFFIXES
+from originet.clips.watch import Watch
 from originet.system.errors import InputError
 from originet.system.files import write_atomically
 from originet.system.words import counted
-from originet.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Image, is_junk
-from originet.watch import Watch
 from originet_ext import METHODS, NORMALIZATIONS
 
 # What can be made of a clip, and the endings of such files, the usual one first.
@@ -131,7 +134,7 @@ def render(
         InputError: if the ending does not fit the options, or the clip cannot be read.
     """
     _check_suffix(suffix, options)
-    clip = imaging.open_clip(
+    clip = open_clip(
         source,
         start=options.start,
         end=options.end,
@@ -174,9 +177,7 @@ def _flat(images: Mapping[str, NDArray[Any]], length: int) -> list[str]:
 def _image(
     clip: Clip, suffix: str, options: Options, progress: Progress | None, watch: Watch
 ) -> Rendered:
-    _, images, length = imaging.active_images(
-        clip, [options.method], options.normalize, progress, watch
-    )
+    _, images, length = sum_up(clip, [options.method], options.normalize, progress, watch)
     pixels = images[options.method]
     summary = f"{counted(length, 'frame')}, {options.method}, {options.normalize}"
     flat = _flat(images, length)
@@ -188,7 +189,7 @@ def _image(
 
 
 def _all_methods(clip: Clip, options: Options, progress: Progress | None, watch: Watch) -> Rendered:
-    first, images, length = imaging.active_images(clip, METHODS, options.normalize, progress, watch)
+    first, images, length = sum_up(clip, METHODS, options.normalize, progress, watch)
     note = f"{options.normalize}, {counted(length, 'frame')}"
     panels = [_frame_panel("onset", first)]
     panels += [Panel(name, note, _to_uint8(image)) for name, image in images.items()]
@@ -200,7 +201,7 @@ def _all_methods(clip: Clip, options: Options, progress: Progress | None, watch:
 def _side_by_side(
     clip: Clip, options: Options, progress: Progress | None, watch: Watch
 ) -> Rendered:
-    found = imaging.phases(clip, options.method, options.normalize, options.apex, progress, watch)
+    found = phases(clip, options.method, options.normalize, options.apex, progress, watch)
     apex = "apex (estimated)" if options.apex is None else "apex"
     panels = [
         _frame_panel("onset", found.onset),
@@ -220,7 +221,7 @@ def _side_by_side(
 def _animation(
     clip: Clip, suffix: str, options: Options, progress: Progress | None, watch: Watch
 ) -> Rendered:
-    built = imaging.build_up(clip, options.method, options.normalize, progress, watch)
+    built = build_up(clip, options.method, options.normalize, progress, watch)
     first = built.shots[0].number
     pages = [
         [
@@ -247,7 +248,7 @@ def _animation(
     )
 
 
-def _times(built: imaging.BuildUp, speed: float) -> list[float]:
+def _times(built: BuildUp, speed: float) -> list[float]:
     """Tells when an animation shows each of its frames, and when it ends, in seconds."""
     first = built.shots[0]
     times = [
@@ -334,7 +335,7 @@ def render_stream(
     out = Path(out)
     suffix = out.suffix.lower()
     _check_suffix(suffix, options, str(out))
-    clip = imaging.open_stream(
+    clip = open_stream(
         stream,
         color=options.color,
         crop_face=options.crop_face,

@@ -1,0 +1,1 @@
+"""One clip: its frames, its face, its active image, its pictures."""

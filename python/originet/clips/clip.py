@@ -1,0 +1,280 @@
+"""One clip: which frames of which source are read, and what is done to each.
+
+Frames are read when they are iterated over, a few at a time, however many there are.
+"""
+
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from originet.clips import faces, video
+from originet.clips.frames import (
+    clip_frames,
+    frame_number,
+    is_video,
+    iter_frames,
+    iter_timed,
+    keep,
+    resize,
+    select_frames,
+)
+from originet.clips.live import Stream, iter_stream
+from originet.clips.read_ahead import read_ahead
+from originet.clips.span import find_span
+from originet.clips.still import Image
+from originet.system.errors import InputError
+from originet.system.limits import check_frame
+
+# Called as progress(done, total) after each frame; a video may not tell how many there are.
+Progress = Callable[[int, int | None], None]
+
+# Frames a second that a clip may have: one in twelve days, and what no camera reaches.
+RATES = (1e-6, 1e6)
+
+_SOON_COUNTED = 5  # frames
+_STREAM_SAMPLES = 16  # frames of a stream that the face is looked for in
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Which frames are read, and what is done to each; made by `open_clip`.
+
+    Attributes:
+        frames: the image files, or the one video.
+        onset: number of the first frame of a video; None means its first.
+        offset: number of the last, inclusive; None means its last.
+        length: how many frames there are; of a video, as its file says, None if it does not.
+        origin: number of the source's first frame, at time 0.
+        fps: frames a second, as the caller says; None where time stamps tell, or nothing does.
+        color: three channels (blue, green, red) in place of grey.
+        box: what is cut out of each frame, or None.
+        angle: of the line of the eyes, which the cut levels, in degrees; 0 leaves frames upright.
+        size: height and width that each frame is resized to, or None.
+        people: how many faces were seen where a face is cut out; None where none is looked for.
+        stream: the frames of a stream, which can be read once; None reads files.
+        samples: by image file, the frames that the face was looked for in, not to be read twice.
+    """
+
+    frames: tuple[str, ...]
+    onset: int | None
+    offset: int | None
+    length: int | None
+    origin: int
+    fps: float | None
+    color: bool
+    box: faces.Box | None
+    angle: float
+    size: int | None
+    people: int | None = None
+    stream: Generator[video.Timed, None, None] | None = field(
+        default=None, compare=False, repr=False
+    )
+    samples: Mapping[str, Image] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The path that the clip was opened from."""
+        path = Path(self.frames[0])
+        return str(path if is_video(self.frames) else path.parent)
+
+    def number(self, index: int) -> int:
+        """Returns the number of the frame at an index from 0."""
+        if is_video(self.frames):
+            return (self.onset or 1) + index
+        return frame_number(self.frames[index])
+
+    def __iter__(self) -> Generator[Image, None, None]:
+        """Reads and cuts the frames, [H, W] or [H, W, 3] uint8; a thread reads ahead."""
+        with closing(self.shots()) as shots:
+            for shot in shots:
+                yield shot.pixels
+
+    def shots(self) -> Generator["Shot", None, None]:
+        """Reads and cuts the frames, each with its number and time; a thread reads ahead."""
+        return read_ahead(self._shots())
+
+    def _shots(self) -> Generator["Shot", None, None]:
+        with closing(self._timed()) as frames:
+            for index, (pixels, seconds) in enumerate(frames):
+                number = self.number(index)
+                if self.fps is not None:
+                    seconds = (number - self.origin) / self.fps
+                yield Shot(number, self.cut(pixels), seconds)
+
+    def one(self, number: int) -> Iterator["Shot"]:
+        """Reads one frame again, by its number.
+
+        Raises:
+            InputError: if the clip is a stream.
+        """
+        if self.stream is not None:
+            raise InputError(f"frame {number} of {self.name} is the apex, and gone: give --apex")
+        if is_video(self.frames):
+            clip = replace(self, onset=number, offset=number)
+        else:
+            clip = replace(self, frames=tuple(select_frames(self.frames, number, number)))
+        return clip._shots()
+
+    def decode(self) -> Generator[Image, None, None]:
+        """Reads the frames as they are."""
+        with closing(self._timed()) as frames:
+            for frame in frames:
+                yield frame.pixels
+
+    def _timed(self) -> Generator[video.Timed, None, None]:
+        if self.stream is not None:
+            return self.stream
+        return iter_timed(
+            self.frames, self.onset, self.offset, color=self.color, known=self.samples
+        )
+
+    def cut(self, frame: Image) -> Image:
+        """Cuts the face out of a frame, where that was asked for, and resizes it."""
+        if self.box is not None:
+            frame = faces.cut(frame, self.box, self.angle)
+        return frame if self.size is None else resize(frame, self.size)
+
+
+def open_clip(
+    source: str | Path | Sequence[str],
+    *,
+    start: int | str | None = None,
+    end: int | str | None = None,
+    fps: float | None = None,
+    color: bool = False,
+    crop_face: bool = False,
+    align_eyes: bool = False,
+    margin: float = 0.1,
+    size: int | None = None,
+) -> Clip:
+    """Finds out what will be read; of the frames, only those that the face is looked for in are.
+
+    Args:
+        source: a video, or a folder of numbered frames; or the clip's frames, as
+            `video.clip_frames` gives them.
+        start: the first frame: its number, or a time after the source's first frame, as in "12.5s"
+            or "1:02:03.5". A time means the first frame then or later; those of a video are found
+            by its time stamps, for which it is decoded up to them, before it is read.
+        end: the last frame, likewise; a time means the last frame then or earlier.
+        fps: frames a second, where a video's time stamps are wrong and for folders, which have
+            none.
+        color: keeps three channels.
+        crop_face: cuts out the face, with one box for all frames: the median of those found in 5
+            to 16 frames spread over the clip. Those of image files are kept with the clip, not to
+            be read again; in a video they are sought, and decoded again when it is read.
+        align_eyes: with `crop_face`, turns all frames by one angle, so that the eyes are level.
+        margin: added on each side of the face, as a share of its size.
+        size: resizes each frame to so many pixels in height and width, after the cut.
+
+    Raises:
+        InputError: naming the source or value, if there is no such clip, a value is not of these
+            forms or outside the clip, a time is given where the rate is not known, frames are
+            larger than the limit (see `originet.system.limits`), or no face or no eyes are found.
+    """
+    if fps is not None and not RATES[0] <= fps <= RATES[1]:
+        raise InputError(f"fps must be a number from {RATES[0]:g} to {RATES[1]:g}, got {fps:g}")
+    _check_size(size)
+    frames = clip_frames(source) if isinstance(source, str | Path) else tuple(source)
+    if is_video(frames):
+        name, first, last = frames[0], 1, video.video_info(frames[0]).length
+    else:
+        name = str(Path(frames[0]).parent)
+        first, last = (frame_number(frames[index]) for index in (0, -1))
+    onset, offset = find_span(name, start, end, first, fps, stamped=is_video(frames))
+    if onset is not None and offset is not None and onset > offset:
+        raise InputError(
+            f"start {start} (frame {onset}) is after end {end} (frame {offset}) in {name}"
+        )
+    if is_video(frames):
+        # The file's own count may be an estimate, so it refuses nothing.
+        last = offset or last
+        length = None if last is None or last < (onset or 1) else last - (onset or 1) + 1
+    else:
+        frames = tuple(select_frames(frames, onset, offset))
+        length, onset, offset = len(frames), None, None
+    clip = Clip(frames, onset, offset, length, first, fps, color, None, 0.0, size)
+    return _with_face(clip, margin, align_eyes) if crop_face else clip
+
+
+def open_stream(
+    stream: Stream,
+    *,
+    color: bool = False,
+    crop_face: bool = False,
+    align_eyes: bool = False,
+    size: int | None = None,
+) -> Clip:
+    """Opens a camera or a pipe; arguments are those of `open_clip`.
+
+    The face is looked for in the first 16 frames, which then are the clip's first.
+
+    Raises:
+        InputError: if nothing comes, or no face or no eyes are found.
+    """
+    _check_size(size)
+    frames = iter_stream(stream, color=color)
+    clip = Clip((stream.name,), None, None, None, 1, None, color, None, 0.0, size, stream=frames)
+    if not crop_face:
+        return clip
+    first = list(itertools.islice(frames, _STREAM_SAMPLES))
+    clip = _cut_to_face(clip, [frame.pixels for frame in first], 0.1, align_eyes)
+    return replace(clip, stream=_rejoined(first, frames))
+
+
+def _check_size(size: int | None) -> None:
+    if size is None:
+        return
+    if size < 1:
+        raise InputError(f"size must be at least 1, got {size}")
+    check_frame(f"size {size}", size, size)
+
+
+def _rejoined(
+    first: list[video.Timed], others: Generator[video.Timed, None, None]
+) -> Generator[video.Timed, None, None]:
+    with closing(others):
+        yield from first
+        yield from others
+
+
+class Shot(NamedTuple):
+    """A frame of a clip.
+
+    Attributes:
+        number: its number in the clip.
+        pixels: [H, W] or [H, W, 3] (blue, green, red) uint8.
+        seconds: when it is shown, after the source's first frame; None if not known.
+    """
+
+    number: int
+    pixels: Image
+    seconds: float | None
+
+
+def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
+    """Finds out what is to be cut out of a clip."""
+    length = clip.length or 0
+    if is_video(clip.frames) and length < _SOON_COUNTED:  # the file may be wrong, as .mpg
+        length = sum(1 for _ in clip.decode())
+    indices = faces.sample_indices(length)
+    samples: dict[str, Image] = {}
+    if is_video(clip.frames):
+        frames = [*video.read_frames_at(clip.frames[0], [clip.number(i) for i in indices])]
+    else:
+        paths = [clip.frames[index] for index in indices]
+        frames = keep(iter_frames(paths, color=clip.color), clip.name)
+        samples = dict(zip(paths, frames, strict=True))
+    return replace(_cut_to_face(clip, frames, margin, align_eyes), samples=samples)
+
+
+def _cut_to_face(clip: Clip, frames: Sequence[Image], margin: float, align_eyes: bool) -> Clip:
+    """Finds the face that is to be cut out, in some of a clip's frames."""
+    try:
+        box = faces.stable_box(frames, margin=margin)
+        angle = faces.eye_angle(frames, box) if align_eyes else 0.0
+    except InputError as error:
+        raise InputError(f"{error}: {clip.name}") from error
+    return replace(clip, box=box, angle=angle, people=faces.count_faces(frames))
