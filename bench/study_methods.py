@@ -27,14 +27,13 @@ import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from originet import synth
 from originet.bench import summary
-from originet.datasets import load_dataset
+from originet.datasets import load_dataset, synth
+from originet.datasets.prepare import Settings, images_by_method
 from originet.drawing import figures
 from originet.drawing.figures import new_figure
 from originet.executors import Processes
 from originet.loso import originet_factory
-from originet.prepare import Settings, images_by_method
 from originet.study import Variant, run_study
 from originet.system.environment import environment
 from originet.system.files import write_atomically

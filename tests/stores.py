@@ -8,14 +8,15 @@ from pathlib import Path
 
 from clips import random_frames, write_folder
 
-from originet import datasets, store
-from originet.prepare import Settings
+from originet import datasets
+from originet.datasets import store
+from originet.datasets.prepare import Settings
 from originet.system import files
 
 SIZE = 16
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["originet.store"])
+_processes.set_forkserver_preload(["originet.datasets.store"])
 
 
 def write_tree(root, *, subjects=2, labels=("happiness", "sadness")):

@@ -14,9 +14,9 @@ from trees_samm import ROWS, cells, write_samm
 from workbooks import write_workbook
 
 from originet.datasets import survey
-from originet.datasets.books import Book, choose_book
-from originet.datasets.coded import CodedClip
-from originet.datasets.frame_tree import FrameTree
+from originet.datasets.coded.assemble import CodedClip
+from originet.datasets.coded.books import Book, choose_book
+from originet.datasets.coded.frame_tree import FrameTree
 from originet.system.errors import InputError
 
 OF_2019 = (*HEADER, "Objective Classes")  # of CASME II

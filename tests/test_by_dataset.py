@@ -14,9 +14,10 @@ from loso_results import make_result
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 from stores import write_tree
 
-from originet import by_dataset, datasets, report, store
+from originet import by_dataset, datasets, report
 from originet.compare import run_comparison
-from originet.prepare import Settings
+from originet.datasets import store
+from originet.datasets.prepare import Settings
 from originet.saved_results import read_results
 from originet.system.errors import InputError
 

@@ -4,7 +4,7 @@ from workbooks import write_workbook
 
 from originet.clips.frames import read_clip
 from originet.datasets import survey
-from originet.datasets.cas_me2 import survey_cas_me2
+from originet.datasets.coded.cas_me2 import survey_cas_me2
 from originet.system.errors import InputError
 
 # As (subject, clip), in the order of the table.

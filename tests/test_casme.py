@@ -3,7 +3,7 @@ from trees_casme import CLIPS, HEADER, KNOWN, MISSING, numbered_rows, write_casm
 from trees_casme2 import write_casme2
 from workbooks import write_workbook
 
-from originet.datasets.casme import subject_of, survey_casme
+from originet.datasets.coded.casme import subject_of, survey_casme
 from originet.system.errors import InputError
 
 

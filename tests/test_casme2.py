@@ -14,7 +14,7 @@ from trees_casme2 import (
 )
 from workbooks import write_workbook
 
-from originet.datasets.casme2 import survey_casme2
+from originet.datasets.coded.casme2 import survey_casme2
 from originet.system.errors import InputError
 
 WORKBOOKS = [

@@ -15,8 +15,9 @@ from clips import random_frames, write_folder
 from loso_results import make_result
 
 import originet_ext
-from originet import demo, doctor, synth
+from originet import demo, doctor
 from originet.clips.frames import read_clip
+from originet.datasets import synth
 
 
 @pytest.fixture(scope="module")

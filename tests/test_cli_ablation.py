@@ -6,7 +6,8 @@ import pytest
 from stores import make, write_tree
 from torch import nn
 
-from originet import ablation, synth
+from originet import ablation
+from originet.datasets import synth
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

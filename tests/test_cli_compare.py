@@ -8,8 +8,9 @@ import pytest
 from clips import random_frames, write_folder
 from stores import make, write_tree
 
-from originet import compare, prepare
+from originet import compare
 from originet.cli.clips import read_clips
+from originet.datasets import prepare
 from originet.system import timings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

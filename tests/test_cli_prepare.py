@@ -12,10 +12,10 @@ from trees_casme import write_casme
 from trees_casme2 import write_casme2
 from trees_samm import write_samm
 
-from originet import datasets, store
-from originet.datasets import Omission, Survey
+from originet import datasets
+from originet.datasets import Omission, Survey, store
+from originet.datasets.prepare import Settings
 from originet.loso import check_table
-from originet.prepare import Settings
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
 

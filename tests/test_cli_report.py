@@ -9,7 +9,7 @@ from pages import Parsed
 from stores import make, write_tree
 from torch import nn
 
-from originet import synth
+from originet.datasets import synth
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,10 +9,11 @@ import pytest
 from stores import frame_of, write_tree
 from trees_casme2 import CLIPS, write_casme2
 
-from originet import datasets, store
+from originet import datasets
 from originet.cli.clips import read_clips
+from originet.datasets import store
 from originet.datasets.clip_list import Clip, read_clip_list
-from originet.prepare import Settings
+from originet.datasets.prepare import Settings
 from originet.system.errors import InputError
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")

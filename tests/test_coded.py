@@ -1,6 +1,6 @@
 import pytest
 
-from originet.datasets.coded import CodedClip, KnownError, assemble
+from originet.datasets.coded.assemble import CodedClip, KnownError, assemble
 from originet.system.errors import InputError
 
 

@@ -11,9 +11,9 @@ from clips import random_frames, write_video
 from timed_videos import UNEVEN, bars, write_timed
 
 from originet.datasets import COLUMNS, Gap, clip_list_hash, combine, load_dataset, survey
+from originet.datasets.check import count_clips
 from originet.datasets.folder import is_semi_synthetic
 from originet.system.errors import InputError
-from originet.validate import count_clips
 
 
 def write_clip(folder, numbers=(1, 2, 3)):

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from originet import bench, demo, prepare, synth
-from originet.datasets import load_dataset
+from originet import bench, demo
+from originet.datasets import load_dataset, prepare, synth
 from originet.loso import run_loso
 from originet.system.errors import InputError
 from originet.training.config import Config

@@ -6,7 +6,7 @@ from pathlib import Path
 from trees_casme2 import Coded, numbered_rows, write_casme2, write_objective_classes
 
 from originet.datasets import survey
-from originet.validate import to_text, validate
+from originet.datasets.check import to_text, validate
 
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 

@@ -7,7 +7,7 @@ from skimage import data
 
 from originet.clips import faces
 from originet.clips.frames import read_clip
-from originet.synth import carphone_path
+from originet.datasets.synth import carphone_path
 from originet.system.errors import InputError
 
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from originet.datasets.frame_tree import choose_tree, find_trees
+from originet.datasets.coded.frame_tree import choose_tree, find_trees
 from originet.system.errors import InputError
 
 

@@ -198,7 +198,7 @@ def test_images_too_large_for_the_memory_are_told_in_one_line(run, tree, tmp_pat
     def fail(*_, **__):
         raise MemoryError("Unable to allocate 9 EiB for an array")
 
-    monkeypatch.setattr("originet.store.write_store", fail)
+    monkeypatch.setattr("originet.datasets.store.write_store", fail)
     code, _, err = run("prepare", "folder", tree, "-o", tmp_path / "out")
     assert (code, err) == (2, "error: prepare: Unable to allocate 9 EiB for an array\n")
 

@@ -16,9 +16,9 @@ import safetensors.numpy
 from mutations import mutate_bytes, mutate_json
 from stores import contents, frame_of, make, write_tree
 
-from originet import datasets, store, storedir
-from originet.datasets import table_file
-from originet.prepare import Settings
+from originet import datasets
+from originet.datasets import store, store_files, table
+from originet.datasets.prepare import Settings
 from originet.system import tensor_files
 from originet.system.errors import InputError
 from originet.system.tensor_files import read_arrays
@@ -328,7 +328,7 @@ def test_a_file_of_huge_claims_is_not_read(out, monkeypatch):
         file.truncate(2**40)  # it takes no disk
     with pytest.raises(InputError, match=r"has 1,099,511,627,776 bytes, more than the 2,048 that"):
         store.read_store(out)
-    monkeypatch.setattr(table_file, "_MOST", 1000)
+    monkeypatch.setattr(table, "_MOST", 1000)
     with (out / "clips.csv").open("r+b") as file:
         file.truncate(2**40)
     with pytest.raises(InputError, match=r"clips\.csv has 1,099,511,627,776 bytes, more than"):
@@ -448,4 +448,4 @@ def test_a_full_disk_names_the_store_alone(out, tree, monkeypatch):
 def test_a_store_remains_read_only_and_whole(out):
     made = store.read_store(out)
     assert dataclasses.is_dataclass(made) and not made.images["rank"].flags.writeable
-    assert storedir.find_manifest(out) == out / "manifest.json"
+    assert store_files.find_manifest(out) == out / "manifest.json"

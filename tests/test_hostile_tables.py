@@ -21,8 +21,8 @@ from xlwt.CompoundDoc import XlsDoc
 
 from originet.datasets import bounds, make_table, survey
 from originet.datasets.clip_list import read_clip_list
+from originet.datasets.coded.workbook import read_workbook
 from originet.datasets.folder import read_manifest
-from originet.datasets.workbook import read_workbook
 from originet.system import timings
 from originet.system.csv_cells import guarded
 from originet.system.errors import InputError
@@ -33,7 +33,7 @@ HEADER = ["Subject", "Filename", "OnsetF", "ApexF1", "ApexF2", "OffsetF", "AU", 
 READER = """
 import resource, sys
 from pathlib import Path
-from originet.datasets.workbook import read_workbook
+from originet.datasets.coded.workbook import read_workbook
 from originet.system.errors import InputError
 there = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (there + 300 * 2**20,) * 2)

@@ -16,7 +16,7 @@ from originet.clips.active_images import build_up, phases, sum_up
 from originet.clips.clip import open_clip
 from originet.clips.frames import read_clip, resize
 from originet.clips.still import read_image
-from originet.synth import carphone_path
+from originet.datasets.synth import carphone_path
 from originet.system.errors import InputError
 from originet_ext import METHODS
 

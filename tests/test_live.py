@@ -15,10 +15,10 @@ from clips import random_frames, write_folder, write_video
 from skimage import data
 
 import originet_ext
-from originet import synth
 from originet.clips import live, render
 from originet.clips.frames import read_clip
 from originet.clips.render import Options
+from originet.datasets import synth
 from originet.system.errors import InputError
 
 

@@ -16,7 +16,8 @@ from folds import QUICK, contents, small_set
 from folds import run as evaluate
 from stores import make, write_tree
 
-from originet import metrics, synth
+from originet import metrics
+from originet.datasets import synth
 from originet.system import lock
 from originet.system.errors import InputError
 from originet.system.lock import NAME, held

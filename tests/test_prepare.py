@@ -8,8 +8,8 @@ import torch
 from originet.clips import faces
 from originet.clips.frames import read_clip
 from originet.datasets import load_dataset
-from originet.prepare import active_images
-from originet.synth import carphone_path
+from originet.datasets.prepare import active_images
+from originet.datasets.synth import carphone_path
 from originet.system.errors import InputError
 from originet_ext import METHODS, active_image
 

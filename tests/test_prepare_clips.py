@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from clips import random_frames, write_folder, write_video
 
-from originet import prepare
 from originet.bench.prepare import draw_face
 from originet.clips import faces
 from originet.clips.clip import open_clip
 from originet.clips.frames import clip_frames, list_frames
 from originet.clips.still import read_image
-from originet.datasets import load_dataset
-from originet.prepare import Settings, prepare_clip, prepare_clips
+from originet.datasets import load_dataset, prepare
+from originet.datasets.prepare import Settings, prepare_clip, prepare_clips
 from originet.system.errors import InputError
 from originet_ext import METHODS
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from originet import cli, synth
+from originet import cli
+from originet.datasets import synth
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -14,7 +14,7 @@ import originet_ext
 from originet.clips import render
 from originet.clips.render import Options
 from originet.clips.still import read_image
-from originet.synth import carphone_path
+from originet.datasets.synth import carphone_path
 from originet.system.errors import InputError
 
 

@@ -10,8 +10,8 @@ from pages import Parsed
 from torch import nn
 
 from originet.datasets import make_table
+from originet.datasets.prepare import Settings
 from originet.datasets.tasks import TABLE_II
-from originet.prepare import Settings
 from originet.reproduce import complexity, counts, figures, pictured, responses, sections
 from originet.reproduce.book import Book
 from originet.system.errors import InputError

@@ -4,7 +4,7 @@ from trees_casme import write_frames
 from trees_samm import HEADER, ROWS, Row, cells, many_rows, write_samm
 from workbooks import write_workbook
 
-from originet.datasets.samm import survey_samm
+from originet.datasets.coded.samm import survey_samm
 from originet.system.errors import InputError
 
 

@@ -12,9 +12,9 @@ import safetensors.numpy
 from clips import random_frames, write_folder
 from stores import SIZE, contents, count_clips, frame_of, make, write_tree
 
-from originet import datasets, store
-from originet.datasets import Correction, Gap, Omission, clip_list_hash
-from originet.prepare import Settings, prepare_clips
+from originet import datasets
+from originet.datasets import Correction, Gap, Omission, clip_list_hash, store
+from originet.datasets.prepare import Settings, prepare_clips
 from originet.system.errors import InputError
 
 SETTINGS = Settings(image_size=SIZE)

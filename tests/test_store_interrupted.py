@@ -9,7 +9,7 @@ import pytest
 from stores import contents, count_clips, frame_of, killed_run, limited_run, make, nth_write
 from stores import write_tree as write
 
-from originet import store
+from originet.datasets import store
 from originet.system.errors import InputError
 
 CLIPS = 4

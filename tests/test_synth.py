@@ -14,10 +14,9 @@ import pytest
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
-from originet import synth
 from originet.clips.frames import read_clip
-from originet.datasets import load_dataset
-from originet.prepare import active_images
+from originet.datasets import load_dataset, synth
+from originet.datasets.prepare import active_images
 from originet.system.errors import InputError
 
 

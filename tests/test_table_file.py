@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from originet.datasets import ClipRow, clip_list_hash, make_table
-from originet.datasets.table_file import format_table, read_table, relative_frames
+from originet.datasets.table import format_table, read_table, relative_frames
 from originet.system.errors import InputError
 
 

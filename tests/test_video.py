@@ -7,7 +7,7 @@ import pytest
 from originet.clips import video
 from originet.clips.frames import clip_frames, frame_number, list_frames, read_clip
 from originet.clips.still import read_image
-from originet.synth import carphone_path
+from originet.datasets.synth import carphone_path
 from originet.system.errors import InputError
 
 

@@ -8,12 +8,12 @@ import pytest
 from clips import random_frames, write_folder, write_video
 from skimage import data
 
-from originet import synth
 from originet.clips import render
 from originet.clips.active_images import phases
 from originet.clips.clip import open_clip
 from originet.clips.frames import read_clip
 from originet.clips.watch import Watch
+from originet.datasets import synth
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from originet import Config, InputError, metrics, synth
-from originet.prepare import Settings
+from originet import Config, InputError, metrics
+from originet.datasets import synth
+from originet.datasets.prepare import Settings
 from originet.system.json_files import differences
 from originet.system.words import counted
 from originet.training.augment import augmented_views

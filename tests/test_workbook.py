@@ -13,7 +13,7 @@ from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
 from workbooks import write_workbook
 
-from originet.datasets.workbook import (
+from originet.datasets.coded.workbook import (
     Sheet,
     find_codings,
     find_header,

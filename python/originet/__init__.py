@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from originet.datasets import load_dataset
+    from originet.datasets.prepare import active_images
     from originet.loso import LosoResult, run_loso
-    from originet.prepare import active_images
     from originet.system.errors import InputError
     from originet.training.config import Config
     from originet.training.model import OrigiNet
@@ -22,7 +22,7 @@ else:
         "InputError": "system.errors",
         "LosoResult": "loso",
         "OrigiNet": "training.model",
-        "active_images": "prepare",
+        "active_images": "datasets.prepare",
         "fit": "training.train",
         "load_dataset": "datasets",
         "predict": "training.predict",

@@ -328,7 +328,7 @@ def run_ablation(
     Args:
         table: The clips.
         images: Active images by method, [N, S, S] uint8 in table order, of all `methods_of` the
-            rows; `originet.prepare.images_by_method` makes them.
+            rows; `originet.datasets.prepare.images_by_method` makes them.
         config: Settings of all rows; None is `Config()`.
         rows: Which rows.
         out: Directory for a directory of `run_loso` a row, under its name, and for ablation.json

@@ -32,10 +32,10 @@ from originet.baselines import (
 from originet.by_dataset import records as dataset_records
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
+from originet.datasets.prepare import Settings
 from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
-from originet.prepare import Settings
 from originet.result import LosoResult
 from originet.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
 from originet.rundir import claim, write_records, writing

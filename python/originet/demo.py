@@ -12,14 +12,14 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from originet import bench, metrics, prepare, synth
+from originet import bench, metrics
 from originet.bench.section import bench_section
 from originet.clips import faces
 from originet.clips.active_images import phases, sum_up
 from originet.clips.clip import open_clip
 from originet.clips.frames import read_clip
 from originet.clips.still import Image
-from originet.datasets import ClipTable, load_dataset
+from originet.datasets import ClipTable, load_dataset, prepare, synth
 from originet.drawing import figures
 from originet.drawing.page import Page
 from originet.executors import Processes, Serial

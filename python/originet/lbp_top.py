@@ -32,7 +32,7 @@ from originet.baselines import EXTRA
 from originet.by_dataset import dataset_scores
 from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
-from originet.prepare import Settings
+from originet.datasets.prepare import Settings
 from originet.result_shapes import Evaluation, evaluation_fault
 from originet.rundir import claim, write_csv, writing
 from originet.splits import SortedClips, subject_splits

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from originet.datasets import ClipTable
+from originet.datasets.prepare import active_images
 from originet.executors import Executor, Serial, compute_identity
 from originet.fold import ModelFactory
-from originet.prepare import active_images
 from originet.result import LosoResult
 from originet.runs import LosoRun, execute
 from originet.splits import check_table, sort_clips, subject_splits
@@ -58,7 +58,7 @@ def run_loso(
             there.
         config: Settings; None is `Config()`.
         images: Active images of the clips in table order, [N, S, S] uint8 with S the configured
-            image_size; None makes them by `originet.prepare.active_images`.
+            image_size; None makes them by `originet.datasets.prepare.active_images`.
         out: Directory for config.json, folds/*.json and *.safetensors (written when a fold ends),
             results.json and predictions.csv. A run that was interrupted goes on from its finished
             folds when it is started again with the same arguments.

@@ -84,7 +84,7 @@ def run_study(
         table: The clips.
         variants: The networks.
         images: Active images by method, [N, S, S] uint8 in table order, of all methods in the
-            variants' settings; `originet.prepare.images_by_method` makes them.
+            variants' settings; `originet.datasets.prepare.images_by_method` makes them.
         config: Settings of the study, by which `out` is known; None takes the first variant's.
         out: Directory for config.json and for a directory of `run_loso` a variant, under its name.
             An interrupted call goes on from the last finished fold when it is made again, also

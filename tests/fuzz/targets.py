@@ -279,7 +279,7 @@ def _brief() -> object:
 def _of_store(folder: Path, name: str, mutate: Mutate) -> Target:
     from stores import make, write_tree
 
-    from originet.store import read_store
+    from originet.datasets.store import read_store
 
     make(write_tree(folder / "tree", subjects=1), folder / "store")
     path = folder / "store" / name

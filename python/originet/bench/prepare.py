@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from originet.clips.clip import open_clip
 from originet.datasets import load_dataset
+from originet.datasets.prepare import Settings, prepare_clips
 from originet.datasets.table import ClipTable
-from originet.prepare import Settings, prepare_clips
 from originet.system.clock import Case, Job, check_close
 from originet.system.errors import InputError
 from originet.system.opencv import one_thread

@@ -43,7 +43,8 @@ def synth_command(
     ] = RESIDUAL,
 ) -> None:
     """Write a semi-synthetic data set: real faces, warped."""
-    from originet import datasets, synth
+    from originet import datasets
+    from originet.datasets import synth
 
     with progress_bars() as bars:
         synth.generate(
@@ -81,7 +82,8 @@ def check(
 
     Exit code 1 if anything is missing.
     """
-    from originet import datasets, validate
+    from originet import datasets
+    from originet.datasets import check
 
     found = datasets.survey(
         name,
@@ -95,15 +97,15 @@ def check(
         set_name=set_name,
     )
     with progress_bars() as bars:
-        result = validate.validate(
+        result = check.validate(
             found,
             pictures=pictures,
             jobs=os.cpu_count() or 1 if jobs is None else jobs,
             progress=progress_bar(bars, "clips"),
         )
-    print(validate.to_text(result))  # as it is, so that it may be sent to a file
+    print(check.to_text(result))  # as it is, so that it may be sent to a file
     if json_file is not None:
-        write_atomically(json_file, json.dumps(validate.to_json(result), indent=1).encode())
+        write_atomically(json_file, json.dumps(check.to_json(result), indent=1).encode())
     if not result.sound:
         raise typer.Exit(1)
 
@@ -137,8 +139,9 @@ def prepare_command(
 
     An interrupted run resumes where it stopped.
     """
-    from originet import datasets, store, validate
-    from originet.prepare import Settings, flat_images
+    from originet import datasets
+    from originet.datasets import check, store
+    from originet.datasets.prepare import Settings, flat_images
 
     found = datasets.survey(
         name,
@@ -165,7 +168,7 @@ def prepare_command(
             jobs=os.cpu_count() or 1 if jobs is None else jobs,
             progress=progress_bar(bars, "clips"),
         )
-    counts = validate.count_clips(dataclasses.replace(found, table=made.table))
+    counts = check.count_clips(dataclasses.replace(found, table=made.table))
     shown = counts.loc[[row for row in _COUNTED if row in counts.index]]
     lines = [
         *found.remarks,

@@ -190,8 +190,8 @@ def _clips(
     paths: Sequence[Path], config: "Config", methods: Sequence[str], of_a_root: dict[str, Any]
 ) -> "Clips":
     """Reads or makes the images of the run's clips, with the settings of the run."""
-    from originet import store
     from originet.cli.clips import read_clips
+    from originet.datasets import store
 
     stored = any(map(store.is_store, paths))  # of several, some may have had their faces cut out
     return read_clips(

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from originet.datasets.cas_me2 import survey_cas_me2
-from originet.datasets.casme import survey_casme
-from originet.datasets.casme2 import survey_casme2
 from originet.datasets.clip_list import ClipList, read_clip_list, restrict
-from originet.datasets.folder import survey_folder
-from originet.datasets.samm import survey_samm
+from originet.datasets.coded.cas_me2 import survey_cas_me2
+from originet.datasets.coded.casme import survey_casme
+from originet.datasets.coded.casme2 import survey_casme2
+from originet.datasets.coded.samm import survey_samm
+from originet.datasets.folder import survey_folder, survey_synthetic
 from originet.datasets.survey import Correction, Gap, Omission, Survey
-from originet.datasets.synthetic import survey_synthetic
 from originet.datasets.table import (
     COLUMNS,
     KEY,

@@ -46,11 +46,11 @@ from originet.clips.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_
 from originet.clips.times import seconds_of
 from originet.clips.video import VIDEO_SUFFIXES, video_info
 from originet.datasets.bounds import check_name, quoted
+from originet.datasets.coded.workbook import frame_cell
 from originet.datasets.csv_rows import BadRow, read_rows
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
 from originet.datasets.tasks import PAPER_SETS, check_task, class_of
-from originet.datasets.workbook import frame_cell
 from originet.system.errors import InputError
 from originet.system.files import named_errors
 from originet.system.json_files import read_json
@@ -479,3 +479,16 @@ def _without_repeated(
                 Omission(clip.where, row["subject"], row["clip"], row["emotion"], reason)
             )
     return rows, repeated
+
+
+def survey_synthetic(root: Path, *, task: str = "original", set_name: str | None = None) -> Survey:
+    """Surveys a set written by `originet synth`, whose `dataset.json` must be there.
+
+    Raises:
+        InputError: as `survey_folder`, and if the manifest is missing or of another origin.
+    """
+    if not root.is_dir():
+        raise InputError(f"no such folder: {root}")
+    if read_manifest(unwrap(root)).name != SEMI_SYNTHETIC:
+        raise InputError(f"{root} holds no {MANIFEST} written by `originet synth`")
+    return survey_folder(root, task=task, set_name=set_name)

@@ -1,14 +1,34 @@
-"""The clip table: one row a clip, the same columns for every data set."""
+"""The clip table: one row a clip, the same columns for every data set; and its CSV file.
 
+In the file text is quoted and numbers are not; an empty number is unknown (NA), never 0. The cell
+`frames` holds a JSON list, because any character may stand in a file name, of paths relative to the
+data set's root, so that a table outlives a move of its frames. No spreadsheet program takes a cell
+for a formula (`originet.system.csv_cells`); tables of earlier versions, where one could, are still
+read.
+
+A table may come from anybody, and with it the root and the paths of frames, which may lie anywhere:
+refusing `..` would gain nothing, as the same stranger chose the root. So nothing is ever written or
+removed at these paths, and reading a table opens none of them. LBP-TOP and the pictures of
+`originet reproduce` decode them later, as pictures and videos in regular files; anything else ends
+in an error that names it.
+"""
+
+import csv
 import hashlib
+import io
+import json
+import math
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import TypedDict
+from pathlib import Path
+from typing import Any, TypedDict, cast
 
 import pandas as pd
 
 from originet.datasets.bounds import check_name
-from originet.system.errors import InputError
+from originet.system.csv_cells import guarded, unguarded
+from originet.system.errors import InputError, one_line
+from originet.system.files import read_file
 
 COLUMNS = (
     "dataset",  # str, "folder" or the data set's name
@@ -98,3 +118,109 @@ def clip_list_hash(table: ClipTable) -> str:
     keys: Iterable[tuple[object, ...]] = table[[*KEY, "label"]].itertuples(index=False, name=None)
     lines = sorted("/".join(map(str, key)) + "\n" for key in keys)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+_NUMBERS = ("onset", "apex", "offset")
+_TEXTS = tuple(name for name in COLUMNS if name not in (*_NUMBERS, "fps", "frames"))
+
+_MOST = 2**28  # bytes of a table, with some 50 for each frame
+_LARGEST = 2**63 - 1  # frame number
+
+
+def relative_frames(frames: Sequence[str], root: Path) -> list[str]:
+    """Returns paths as they are below a root, with forward slashes; others stay absolute."""
+    paths = (Path(frame).absolute() for frame in frames)
+    return [
+        (path.relative_to(root) if path.is_relative_to(root) else path).as_posix() for path in paths
+    ]
+
+
+def format_table(table: ClipTable, root: Path) -> bytes:
+    """Writes a clip table as CSV in UTF-8; the same table gives the same bytes.
+
+    Args:
+        table: the clips.
+        root: the folder, absolute, that the paths of frames are written relative to.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for values in table[list(COLUMNS)].itertuples(index=False, name=None):
+        row = dict(zip(COLUMNS, values, strict=True))
+        row["frames"] = json.dumps(relative_frames(row["frames"], root), ensure_ascii=False)
+        for name in (*_NUMBERS, "fps"):
+            row[name] = "" if pd.isna(row[name]) else row[name]
+        writer.writerow(map(guarded, row.values()))
+    # File names need not be text on every system; what is none comes back as it was.
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def read_table(path: Path, root: Path) -> ClipTable:
+    """Reads a clip table that `format_table` wrote; the frames need not be there.
+
+    Args:
+        path: the CSV file.
+        root: the folder that the paths of frames start from.
+
+    Raises:
+        InputError: if the file is no such table; names the row, the first below the header as 1.
+    """
+    data = read_file(path, most=_MOST)
+    try:
+        if b"\0" in data:
+            raise ValueError("it holds a NUL")
+        if not data.endswith(b"\n"):
+            raise ValueError("it ends within a row")
+        # pandas' reader, for that of `csv` has a limit to the length of a cell.
+        cells = pd.read_csv(
+            io.BytesIO(data),
+            dtype=str,
+            header=None,  # or a row that is longer would shift the columns
+            keep_default_na=False,
+            encoding_errors="surrogateescape",
+        )
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise InputError(f"{path} is no clip table: {one_line(error)}") from error
+    header, *records = cells.itertuples(index=False, name=None)
+    if header != COLUMNS:
+        raise InputError(f"{path} is no clip table: its header is not {','.join(COLUMNS)}")
+    rows = []
+    for number, record in enumerate(records, start=1):
+        try:
+            rows.append(_parse(dict(zip(COLUMNS, record, strict=True)), root))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{path}, row {number}: {one_line(error)}") from error
+    try:
+        return make_table(rows)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _parse(row: dict[str, Any], root: Path) -> ClipRow:
+    numbers = {name: _number(name, row[name]) for name in _NUMBERS}
+    texts = {name: unguarded(row[name]) for name in _TEXTS}
+    texts["dataset"].encode()  # bytes that are no text may be in the names of files alone
+    fps = float(row["fps"] or math.nan)
+    if row["fps"] and not 0 < fps < math.inf:
+        raise ValueError(f"fps must be a number above 0, got {row['fps']!r}")
+    values = {**texts, **numbers, "fps": fps, "frames": _frames(row["frames"], root)}
+    return cast(ClipRow, values)
+
+
+def _number(name: str, text: str) -> int | None:
+    number = int(text) if text else None
+    if number is not None and not 0 <= number <= _LARGEST:
+        raise ValueError(f"{name} must be in 0..{_LARGEST}, got {number}")
+    return number
+
+
+def _frames(cell: str, root: Path) -> tuple[str, ...]:
+    frames = json.loads(cell)
+    named = isinstance(frames, list) and all(isinstance(name, str) and name for name in frames)
+    if not named or not frames:
+        raise ValueError("frames must be a list of file names")
+    together = "".join(frames)
+    together.encode("utf-8", "surrogateescape")
+    if "\0" in together:
+        raise ValueError("frames must be a list of file names, and one holds a NUL")
+    return tuple(str(root / frame) for frame in frames)

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from originet import ablation, baselines, compare, synth
-from originet.datasets import ClipTable, clip_list_hash
+from originet import ablation, baselines, compare
+from originet.datasets import ClipTable, clip_list_hash, synth
+from originet.datasets.prepare import Settings
 from originet.executors import Executor, Ray, Serial, compute_identity
 from originet.loso import check_table
-from originet.prepare import Settings
 from originet.reproduce import activations, complexity, pictured, responses
 from originet.reproduce.book import Book
 from originet.reproduce.comparison_section import comparison_section
@@ -103,7 +103,7 @@ def synthetic_clips(
         The clips' folder.
 
     Raises:
-        InputError: As `originet.synth.generate_once`.
+        InputError: As `originet.datasets.synth.generate_once`.
     """
     subjects, each = (4, 2) if quick else (12, 3)
     return synth.generate_once(

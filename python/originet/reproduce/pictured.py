@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from originet.clips.active_images import phases
 from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
+from originet.datasets.prepare import Settings
 from originet.loso import check_table
-from originet.prepare import Settings
 from originet.reproduce.figures import Picture
 from originet.system.errors import InputError
 from originet.system.words import counted

@@ -31,7 +31,8 @@ LONGEST_NAME = 1000
 """Characters of the name of a data set, subject, clip or class; file names have at most 255."""
 
 RESIDUAL = (0.0, 0.1)
-"""Share of the peak that is left in the last frames of generated clips, see `originet.synth`."""
+"""Share of the peak that is left in the last frames of generated clips, see
+`originet.datasets.synth`."""
 
 EXECUTORS = ("serial", "processes", "ray")
 """Where folds are computed: the keys of `originet.executors.EXECUTORS`."""

@@ -1,7 +1,7 @@
 """The folder of a store: who owns it, which clips are finished in it, and how it is replaced.
 
     images.safetensors      one tensor a method, [N, S, S] uint8
-    clips.csv               the N clips, in the same order; see `originet.datasets.table_file`
+    clips.csv               the N clips, in the same order; see `originet.datasets.table`
     <class>.png             a contact sheet of each class (and method, if there are several)
     manifest.json           how it was made, of what, and what is not in it; written last
     .parts/                 while a run is under way: its arguments, the clips it has finished, and
@@ -25,7 +25,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from originet.clips.frames import is_junk
-from originet.prepare import LARGEST_MARGIN
+from originet.datasets.prepare import LARGEST_MARGIN
 from originet.system import renamed
 from originet.system.choices import LARGEST_IMAGE, METHODS
 from originet.system.errors import InputError
@@ -75,7 +75,7 @@ class Identity(_Made):
 
 
 class StoredSettings(TypedDict):
-    """`originet.prepare.Settings` without the methods."""
+    """`originet.datasets.prepare.Settings` without the methods."""
 
     image_size: Annotated[int, Meta(ge=1, le=LARGEST_IMAGE)]
     crop_face: bool

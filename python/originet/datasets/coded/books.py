@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from originet.datasets.coded import CodedClip
-from originet.datasets.frame_tree import FrameTree
-from originet.datasets.survey import Omission
-from originet.datasets.workbook import (
+from originet.datasets.coded.assemble import CodedClip
+from originet.datasets.coded.frame_tree import FrameTree
+from originet.datasets.coded.workbook import (
     SUFFIXES,
     Sheet,
     describe,
@@ -21,6 +20,7 @@ from originet.datasets.workbook import (
     read_workbook,
     workbook_of,
 )
+from originet.datasets.survey import Omission
 from originet.system.errors import InputError
 
 # How many workbooks an error message describes.

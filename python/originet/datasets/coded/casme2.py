@@ -6,9 +6,9 @@ subject's folder is a bare number.
 
 from pathlib import Path
 
-from originet.datasets.casme import subject_of
-from originet.datasets.coded import KnownError
-from originet.datasets.coded_sheet import SheetFormat, survey_sheet
+from originet.datasets.coded.assemble import KnownError
+from originet.datasets.coded.casme import subject_of
+from originet.datasets.coded.sheet import SheetFormat, survey_sheet
 from originet.datasets.survey import Survey
 
 _FORMAT = SheetFormat(

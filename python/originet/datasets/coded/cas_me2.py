@@ -22,13 +22,13 @@ from pathlib import Path
 
 from originet.clips.frames import is_junk
 from originet.clips.video import VIDEO_SUFFIXES
-from originet.datasets.books import Book, choose_book
 from originet.datasets.bounds import quoted
-from originet.datasets.coded import CodedClip, assemble
-from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
+from originet.datasets.coded.assemble import CodedClip, assemble
+from originet.datasets.coded.books import Book, choose_book
+from originet.datasets.coded.frame_tree import FrameTree, choose_tree, find_trees
+from originet.datasets.coded.workbook import Sheet, frame_cell, unread
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import normalize_label
-from originet.datasets.workbook import Sheet, frame_cell, unread
 from originet.system.errors import InputError
 from originet.system.words import counted
 

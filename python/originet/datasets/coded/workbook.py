@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from originet.clips.frames import is_junk
 from originet.datasets import bounds
-from originet.datasets.sheet import Sheet
-from originet.datasets.xls import SIGNATURE, read_xls
-from originet.datasets.xlsx import WORKBOOK, Archive, read_xlsx
+from originet.datasets.coded.cells import Sheet
+from originet.datasets.coded.xls import SIGNATURE, read_xls
+from originet.datasets.coded.xlsx import WORKBOOK, Archive, read_xlsx
 from originet.system.errors import InputError
 from originet.system.files import named_errors, read_file
 from originet.system.words import printable

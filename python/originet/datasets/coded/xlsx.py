@@ -13,7 +13,7 @@ from collections.abc import Callable
 from xml.parsers import expat
 
 from originet.datasets import bounds
-from originet.datasets.sheet import Sheet, Sheets, date_text, number_text
+from originet.datasets.coded.cells import Sheet, Sheets, date_text, number_text
 from originet.system.errors import InputError
 
 WORKBOOK = "xl/workbook.xml"

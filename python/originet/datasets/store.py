@@ -1,9 +1,9 @@
 """Stores: a data set's active images, made once, with everything that is known about them.
 
-A store is a folder; `originet.storedir` tells what is in it. A run that ends early, whatever ends
-it, leaves the clips that it finished, and the same command goes on from there. Nothing in a store
-tells when, in how many attempts or with how many threads it was made: the same clips and settings
-give the same bytes.
+A store is a folder; `originet.datasets.store_files` tells what is in it. A run that ends early,
+whatever ends it, leaves the clips that it finished, and the same command goes on from there.
+Nothing in a store tells when, in how many attempts or with how many threads it was made: the same
+clips and settings give the same bytes.
 """
 
 import dataclasses
@@ -22,12 +22,11 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from originet import storedir
 from originet.clips import pictures
-from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine
-from originet.datasets.table_file import format_table, read_table, relative_frames
-from originet.prepare import Settings, flat_images, prepare_clips
-from originet.storedir import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
+from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine, store_files
+from originet.datasets.prepare import Settings, flat_images, prepare_clips
+from originet.datasets.store_files import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
+from originet.datasets.table import format_table, read_table, relative_frames
 from originet.system import renamed, tensor_files
 from originet.system.errors import InputError
 from originet.system.files import safe_name, sha256
@@ -74,7 +73,7 @@ class Store:
 def is_store(folder: str | Path) -> bool:
     """Tells whether a folder is a store, finished or not."""
     try:
-        return storedir.find_manifest(Path(folder)) is not None
+        return store_files.find_manifest(Path(folder)) is not None
     except InputError:  # somebody else's manifest.json
         return False
 
@@ -87,7 +86,7 @@ def read_store(folder: str | Path) -> Store:
             message names the file.
     """
     folder = Path(folder)
-    manifest = storedir.read_manifest(folder)
+    manifest = store_files.read_manifest(folder)
     table = read_table(folder / TABLE, Path(manifest["root"]))
     if not len(table):
         raise InputError(f"{folder / TABLE} has no clips")
@@ -104,7 +103,7 @@ def read_store(folder: str | Path) -> Store:
     return Store(table, images, {**manifest, "methods": list(images), "images_sha256": hashes})
 
 
-def _read_images(path: Path, manifest: storedir.Manifest, clips: int) -> dict[str, Image]:
+def _read_images(path: Path, manifest: store_files.Manifest, clips: int) -> dict[str, Image]:
     """Reads [clips, S, S] of each method, S the size that the manifest tells."""
     size, methods = manifest["settings"]["image_size"], manifest["methods"]
     expected = len(methods) * clips * size**2
@@ -224,40 +223,40 @@ def _write(
 ) -> Store:
     identity = _identity(found, settings)
     root = found.frames.absolute()
-    with storedir.writing(out):
-        storedir.open_directory(out, identity)
+    with store_files.writing(out):
+        store_files.open_directory(out, identity)
     fingerprints = _fingerprints(found.table, root)
     made, there = _take_over(out, fingerprints, settings.image_size)
     methods = tuple(m for m in METHODS if m in there or m in settings.methods)
     _check_size(len(found.table), methods, settings.image_size)
 
     def keep(place: int) -> None:
-        with storedir.writing(out):
-            storedir.write_part(out, fingerprints[place], made[place])
+        with store_files.writing(out):
+            store_files.write_part(out, fingerprints[place], made[place])
 
     chosen = dataclasses.replace(settings, methods=methods)
     failed = _make(found.table, chosen, made, keep, jobs, progress)
     places = [place for place in range(len(made)) if place not in failed]
     if not places:
-        with storedir.writing(out):
-            storedir.end_run(out)  # nothing to go on with, nor to hold other settings against
+        with store_files.writing(out):
+            store_files.end_run(out)  # nothing to go on with, nor to hold other settings against
         raise InputError(f"none of {counted(len(made), 'clip')} could be read, as {failed[0]}")
 
     images = {method: np.stack([made[place][method] for place in places]) for method in methods}
     prints = [fingerprints[place] for place in places]
     files = _lay_out(found, identity, images, failed, prints)
-    with storedir.writing(out):
-        if not all(storedir.holds(out / name, data) for name, data in files.items()):
+    with store_files.writing(out):
+        if not all(store_files.holds(out / name, data) for name, data in files.items()):
             for place in places:  # also those taken from a store that is about to be replaced
                 keep(place)
-            storedir.put_in_place(out, files)
-        storedir.end_run(out)
+            store_files.put_in_place(out, files)
+        store_files.end_run(out)
     return read_store(out)
 
 
 def _lay_out(
     found: Survey,
-    identity: storedir.Identity,
+    identity: store_files.Identity,
     images: dict[str, Image],
     failed: dict[int, str],
     fingerprints: list[str],
@@ -302,7 +301,7 @@ def _check_size(clips: int, methods: Sequence[str], size: int) -> None:
         raise InputError(f"{made}, would be {expected:,} bytes, {most}")
 
 
-def _identity(found: Survey, settings: Settings) -> storedir.Identity:
+def _identity(found: Survey, settings: Settings) -> store_files.Identity:
     """Returns what a run must share with an earlier one to go on with it."""
     chosen = dataclasses.asdict(settings)
     del chosen["methods"]  # which may be added to
@@ -352,7 +351,7 @@ def _take_over(
     made = []
     for name in fingerprints:
         ready = {m: pixels[rows[name]] for m, pixels in images.items()} if name in rows else {}
-        made.append(ready | storedir.read_part(out, name, size))
+        made.append(ready | store_files.read_part(out, name, size))
     return made, tuple(images)
 
 

@@ -9,8 +9,8 @@ number, not the clip's name. They show more than the face, except in cropped cop
 import re
 from pathlib import Path
 
-from originet.datasets.coded import KnownError
-from originet.datasets.coded_sheet import SheetFormat, survey_sheet
+from originet.datasets.coded.assemble import KnownError
+from originet.datasets.coded.sheet import SheetFormat, survey_sheet
 from originet.datasets.survey import Survey
 
 

@@ -7,8 +7,8 @@ The workbook has two columns of apexes, of which a row may fill either; its fram
 import re
 from pathlib import Path
 
-from originet.datasets.coded import KnownError
-from originet.datasets.coded_sheet import SheetFormat, survey_sheet
+from originet.datasets.coded.assemble import KnownError
+from originet.datasets.coded.sheet import SheetFormat, survey_sheet
 from originet.datasets.survey import Survey
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from originet.datasets.books import Book, choose_book
 from originet.datasets.bounds import quoted
-from originet.datasets.coded import CodedClip, KnownError, assemble
-from originet.datasets.frame_tree import FrameTree, choose_tree, find_trees
+from originet.datasets.coded.assemble import CodedClip, KnownError, assemble
+from originet.datasets.coded.books import Book, choose_book
+from originet.datasets.coded.frame_tree import FrameTree, choose_tree, find_trees
+from originet.datasets.coded.workbook import Coding, Sheet, find_codings, frame_cell, unread
 from originet.datasets.survey import Omission, Survey
 from originet.datasets.table import normalize_label
-from originet.datasets.workbook import Coding, Sheet, find_codings, frame_cell, unread
 from originet.system.errors import InputError
 from originet.system.words import counted
 

@@ -12,7 +12,7 @@ from struct import unpack_from
 import xlrd
 
 from originet.datasets import bounds
-from originet.datasets.sheet import Sheet, Sheets, date_text, number_text
+from originet.datasets.coded.cells import Sheet, Sheets, date_text, number_text
 from originet.system.errors import InputError
 
 SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -1,0 +1,1 @@
+"""The paper's four published data sets, which are coded in workbooks: a file each."""
