@@ -32,9 +32,9 @@ from originet.datasets import load_dataset, synth
 from originet.datasets.prepare import Settings, images_by_method
 from originet.drawing import figures
 from originet.drawing.figures import new_figure
-from originet.executors import Processes
-from originet.loso import originet_factory
-from originet.study import Variant, run_study
+from originet.evaluation.executors import Processes
+from originet.evaluation.loso import originet_factory
+from originet.evaluation.study import Variant, run_study
 from originet.system.environment import environment
 from originet.system.files import write_atomically
 from originet.training.config import Config

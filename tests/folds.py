@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from originet.loso import run_loso
-from originet.result import LosoResult
+from originet.evaluation.loso import run_loso
+from originet.evaluation.result import LosoResult
 from originet.training.config import Config
 
 SIZE = 16

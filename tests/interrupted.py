@@ -13,7 +13,7 @@ from stores import nth_write
 from torch import nn
 
 from originet import reproduce
-from originet.executors import Executor, Processes, Serial
+from originet.evaluation.executors import Executor, Processes, Serial
 from originet.system import files
 from originet.training.config import Config
 

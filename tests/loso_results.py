@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from originet import metrics
-from originet.result import LosoResult
+from originet.evaluation import metrics
+from originet.evaluation.result import LosoResult
 from originet.training.config import Config
 
 SUBJECTS = ("s1", "s1", "s2", "s2", "s2", "s<b>3")

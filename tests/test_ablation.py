@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from originet import ablation, fold
+from originet import ablation
 from originet.ablation import DYNAMIC, ROWS, Paper, Row, methods_of, rows_named, run_ablation
-from originet.loso import run_loso
+from originet.evaluation import fold
+from originet.evaluation.loso import run_loso
 from originet.system.errors import InputError
 from originet.training.config import Config
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import originet_ext
 from originet import Config, InputError, fit, predict
-from originet.splits import sort_clips
+from originet.evaluation.splits import sort_clips
 from originet_ext import reference
 
 QUICK = Config(epochs=1, batch_size=4, rotations=(0,), equalize=False, select="last")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats  # comes with scikit-learn
 
-from originet import metrics
+from originet.evaluation import metrics
 from originet.system.errors import InputError
 
 NAMES = ("pooled_accuracy", "fold_accuracy", "uf1", "uar")

@@ -14,11 +14,12 @@ from loso_results import make_result
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 from stores import write_tree
 
-from originet import by_dataset, datasets, report
+from originet import datasets
 from originet.compare import run_comparison
 from originet.datasets import store
 from originet.datasets.prepare import Settings
-from originet.saved_results import read_results
+from originet.evaluation import by_dataset, report
+from originet.evaluation.result import read_results
 from originet.system.errors import InputError
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")

@@ -3,7 +3,8 @@
 import pytest
 
 import originet_ext
-from originet import ablation, compare, datasets, executors
+from originet import ablation, compare, datasets
+from originet.evaluation import executors
 from originet.system import choices
 
 

@@ -16,8 +16,8 @@ from originet.baselines import NETWORKS, QUOTED, Network, TableV
 from originet.compare import LBP_TOP, ROWS, inference_times, rows_named, run_comparison
 from originet.datasets import load_dataset
 from originet.datasets.prepare import Settings, images_by_method
-from originet.loso import run_loso
-from originet.study import NothingEvaluated
+from originet.evaluation.loso import run_loso
+from originet.evaluation.study import NothingEvaluated
 from originet.system.errors import InputError
 from originet.system.timings import Row
 from originet.training.config import Config

@@ -8,7 +8,7 @@ import pytest
 
 from originet import bench, demo
 from originet.datasets import load_dataset, prepare, synth
-from originet.loso import run_loso
+from originet.evaluation.loso import run_loso
 from originet.system.errors import InputError
 from originet.training.config import Config
 from originet_ext import METHODS

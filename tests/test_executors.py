@@ -11,7 +11,8 @@ import torch
 from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
-from originet.executors import EXECUTORS, Processes, Ray, Serial, compute_identity
+from originet.evaluation.executors import EXECUTORS, Processes, Serial, compute_identity
+from originet.evaluation.ray_executor import Ray
 from originet.system.errors import InputError
 from originet.training.config import Config
 

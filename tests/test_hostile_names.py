@@ -16,10 +16,9 @@ from folds import QUICK
 from loso_results import make_result
 from pages import Parsed
 
-from originet import ablation, compare, loso_plots, report
+from originet import ablation, compare
 from originet.ablation_report import write_ablation_report
 from originet.bench.figures import bandwidth, kernel_speedup, times
-from originet.by_dataset import dataset_scores
 from originet.cli import ablation as cli_ablation
 from originet.cli import compare as cli_compare
 from originet.cli import evaluate
@@ -28,6 +27,9 @@ from originet.compare_report import write_comparison_report
 from originet.demo import methods_section
 from originet.drawing.figures import active_image_grid, confusion_matrix, png, save
 from originet.drawing.page import Page
+from originet.evaluation import report
+from originet.evaluation.by_dataset import dataset_scores
+from originet.evaluation.figures import subject_accuracy
 from originet.reproduce import figures
 from originet.reproduce.book import Book
 from originet.system.timings import Row, read_csv, write_csv
@@ -161,7 +163,7 @@ def drawn(name):
     pixels = np.zeros((8, 8), np.uint8)
     yield active_image_grid({name: pixels}, name)
     yield confusion_matrix(np.eye(2, dtype=int), ["a", name], name)
-    yield loso_plots.subject_accuracy({name: [0.5]}, 0.5, 0.5)
+    yield subject_accuracy({name: [0.5]}, 0.5, 0.5)
     yield figures.picture_sheet({name: [figures.Picture(pixels, name)]}, [name])
     rows = [bench_row(provider, name) for provider in ("fused", "eager", name)]
     yield kernel_speedup(rows)

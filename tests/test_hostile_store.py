@@ -440,7 +440,7 @@ def test_a_full_disk_names_the_store_alone(out, tree, monkeypatch):
     with pytest.raises(InputError) as error:
         make(tree, out, "authors")
     assert str(error.value) == (
-        f"cannot write the store {out}: No space left on device "
+        f"out: cannot write to {out}: No space left on device "
         "(finished clips are kept for the next run)"
     )
 

@@ -14,8 +14,8 @@ from stores import write_tree
 from originet import lbp_top as module
 from originet.datasets import load_dataset
 from originet.datasets.prepare import Settings
+from originet.evaluation.splits import sort_clips
 from originet.lbp_top import features_of, lbp_top, predict_loso, run_lbp_top
-from originet.splits import sort_clips
 from originet.system.errors import InputError
 from originet.training.config import Config
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from originet.fold import FoldJob, FoldOutcome, run_folds
-from originet.loso import LosoResult, run_loso, subject_splits
+from originet.evaluation.fold import FoldJob, FoldOutcome, run_folds
+from originet.evaluation.loso import LosoResult, run_loso, subject_splits
 from originet.training.augment import augmented_views
 from originet.training.config import PROTOCOLS, Config
 from originet.training.predict import predict

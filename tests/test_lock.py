@@ -16,8 +16,8 @@ from folds import QUICK, contents, small_set
 from folds import run as evaluate
 from stores import make, write_tree
 
-from originet import metrics
 from originet.datasets import synth
+from originet.evaluation import metrics
 from originet.system import lock
 from originet.system.errors import InputError
 from originet.system.lock import NAME, held
@@ -246,7 +246,9 @@ def test_a_run_that_was_moved_away_resumes_where_it_is(tmp_path, monkeypatch):
 def test_the_report_does_not_make_a_deleted_folder_again_without_a_word(run, tmp_path, monkeypatch):
     make(write_tree(tmp_path / "tree", subjects=3), tmp_path / "store")
     out = tmp_path / "out"
-    monkeypatch.setattr("originet.report.write_loso_report", lambda *_: shutil.rmtree(out))
+    monkeypatch.setattr(
+        "originet.evaluation.report.write_loso_report", lambda *_: shutil.rmtree(out)
+    )
     code, _, err = run(
         *("loso", tmp_path / "store", "-o", out, "--epochs", 1, "--rotation", 0, "--no-equalize")
     )

@@ -9,7 +9,7 @@ from folds import QUICK, contents, raising, run, small_set, tiny
 from stores import make, write_tree
 from torch import nn
 
-from originet.executors import Processes
+from originet.evaluation.executors import Processes
 from originet.system.errors import InputError
 from originet.training.config import Config
 from originet.training.model import OrigiNet

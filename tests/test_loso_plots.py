@@ -5,8 +5,8 @@ import pytest
 from loso_results import make_result
 from matplotlib.collections import FillBetweenPolyCollection
 
-from originet import loso_plots
-from originet.drawing import figures
+from originet.drawing.figures import png
+from originet.evaluation import figures
 from originet.system.errors import InputError
 
 
@@ -16,7 +16,7 @@ def texts(labels):
 
 def test_subject_accuracy_has_a_bar_a_subject_and_a_dot_a_seed():
     accuracies = {"s$1$": [0.5, 1.0], "s2": [0.25, 0.25]}
-    figure = loso_plots.subject_accuracy(accuracies, mean=0.5, baseline=0.3)
+    figure = figures.subject_accuracy(accuracies, mean=0.5, baseline=0.3)
     (axes,) = figure.axes
     assert [bar.get_width() for bar in axes.patches] == [0.75, 0.25]
     assert texts(axes.get_yticklabels()) == ["s$1$", "s2"]
@@ -25,17 +25,17 @@ def test_subject_accuracy_has_a_bar_a_subject_and_a_dot_a_seed():
     assert [list(each) for each in dots] == [[0.5, 1.0], [0.25, 0.25]]
     lines = {line.get_label(): line.get_xdata() for line in axes.lines}
     assert set(lines["mean"]) == {0.5} and set(lines["majority baseline"]) == {0.3}
-    assert figures.png(figure)[:4] == b"\x89PNG"
+    assert png(figure)[:4] == b"\x89PNG"
 
 
 def test_subject_accuracy_of_one_seed_has_no_dots():
-    (axes,) = loso_plots.subject_accuracy({"s1": [0.5]}, 0.5, 0.3).axes
+    (axes,) = figures.subject_accuracy({"s1": [0.5]}, 0.5, 0.3).axes
     assert not [line for line in axes.lines if line.get_marker() == "."]
 
 
 def test_learning_curves_are_medians_with_the_middle_half():
     histories = [fold["history"] for fold in make_result().folds]
-    loss, accuracy = loso_plots.learning_curves(histories).axes
+    loss, accuracy = figures.learning_curves(histories).axes
     lines = {line.get_label(): line for line in loss.lines}
     assert lines.keys() == {"training", "validation"}
     training = np.array([[record["loss"] for record in history] for history in histories])
@@ -54,40 +54,40 @@ def test_learning_curves_leave_out_folds_without_validation():
     histories = [fold["history"] for fold in make_result().folds]
     none = {"validation_loss": None, "validation_accuracy": None}
     without = [[record | none for record in history] for history in histories]
-    loss, accuracy = loso_plots.learning_curves(without).axes
+    loss, accuracy = figures.learning_curves(without).axes
     assert [line.get_label() for line in (*loss.lines, *accuracy.lines)] == ["training"] * 2
-    _, accuracy = loso_plots.learning_curves([*without[:-1], histories[-1]]).axes
+    _, accuracy = figures.learning_curves([*without[:-1], histories[-1]]).axes
     np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 0.3)
 
 
 def test_one_epoch_is_a_point():
     history = make_result().folds[0]["history"][:1]
-    loss, _ = loso_plots.learning_curves([history]).axes
+    loss, _ = figures.learning_curves([history]).axes
     assert [line.get_marker() for line in loss.lines] == ["o", "o"]
 
 
 def test_selected_epochs_are_counted():
-    (axes,) = loso_plots.selected_epochs([2, 3, 3, 5], last=5).axes
+    (axes,) = figures.selected_epochs([2, 3, 3, 5], last=5).axes
     assert [bar.get_height() for bar in axes.patches] == [0, 1, 2, 0, 1]
     assert [bar.get_center()[0] for bar in axes.patches] == [1, 2, 3, 4, 5]
 
 
 def test_confidences_are_counted_right_and_wrong_apart():
-    (axes,) = loso_plots.confidences([0.31, 0.99, 1.0], [0.5]).axes
+    (axes,) = figures.confidences([0.31, 0.99, 1.0], [0.5]).axes
     counts = {patch.get_label(): patch.get_data().values for patch in axes.patches}
     assert counts["right"].tolist() == [0] * 6 + [1] + [0] * 12 + [2]
     assert counts["wrong"].sum() == 1 and counts["wrong"][10] == 1
-    (axes,) = loso_plots.confidences([0.5], []).axes  # nothing wrong
+    (axes,) = figures.confidences([0.5], []).axes  # nothing wrong
 
 
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: loso_plots.subject_accuracy({}, 0.5, 0.5), "accuracies: at least one"),
-        (lambda: loso_plots.learning_curves([]), "histories: at least one"),
-        (lambda: loso_plots.selected_epochs([], 3), r"one or more in 1..3, got \[\]"),
-        (lambda: loso_plots.selected_epochs([1, 4], 3), r"in 1..3, got \[1, 4\]"),
-        (lambda: loso_plots.selected_epochs([0, 1], 3), r"in 1..3, got \[0, 1\]"),
+        (lambda: figures.subject_accuracy({}, 0.5, 0.5), "accuracies: at least one"),
+        (lambda: figures.learning_curves([]), "histories: at least one"),
+        (lambda: figures.selected_epochs([], 3), r"one or more in 1..3, got \[\]"),
+        (lambda: figures.selected_epochs([1, 4], 3), r"in 1..3, got \[1, 4\]"),
+        (lambda: figures.selected_epochs([0, 1], 3), r"in 1..3, got \[0, 1\]"),
     ],
 )
 def test_figures_refuse_what_they_cannot_draw(draw, message):

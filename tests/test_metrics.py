@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from originet import metrics
+from originet.evaluation import metrics
 from originet.system.errors import InputError
 
 

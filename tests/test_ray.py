@@ -15,7 +15,8 @@ from folds import run as loso
 from stores import make, write_tree
 from torch import nn
 
-from originet.executors import Ray, Serial
+from originet.evaluation.executors import Serial
+from originet.evaluation.ray_executor import Ray
 from originet.system.errors import InputError
 
 # What a cluster reads when it starts:
@@ -193,7 +194,6 @@ def test_a_ray_that_cannot_be_had_is_told(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(InputError, match=r"address: no Ray cluster at '127\.0\.0\.1:1': .*refused"):
         loso(*small_set(2), executor=Ray("127.0.0.1:1"))
-    monkeypatch.delitem(sys.modules, "originet.ray_tasks", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"needs the package ray, pip install 'originet\[ray\]'"):
         loso(*small_set(2), executor=Ray())

@@ -11,10 +11,10 @@ from loso_results import make_images, make_result
 from pages import Parsed
 from PIL import Image
 
-from originet import metrics, report
 from originet.bench.section import bench_section
 from originet.drawing import figures
 from originet.drawing.page import Page
+from originet.evaluation import metrics, report
 from originet.system import timings
 from originet.training.config import Config
 from originet.training.protocol import LEAK

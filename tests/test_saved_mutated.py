@@ -11,20 +11,11 @@ import pytest
 from folds import QUICK, run, small_set
 from mutations import mutate_json
 
-from originet import (
-    ablation,
-    ablation_report,
-    by_dataset,
-    compare,
-    compare_report,
-    loso_plots,
-    metrics,
-    report,
-)
-from originet.drawing import figures
+from originet import ablation, ablation_report, compare, compare_report
 from originet.drawing.page import Page
-from originet.executors import Serial
-from originet.saved_results import read_results
+from originet.evaluation import by_dataset, metrics, report
+from originet.evaluation.executors import Serial
+from originet.evaluation.result import read_results
 from originet.system.errors import InputError
 from originet.training.config import Config
 
@@ -53,8 +44,8 @@ def without_drawing(monkeypatch):
     figure, axes = MagicMock(), MagicMock()
     figure.add_subplot.return_value, figure.subplots.return_value = axes, (axes, axes)
     axes.get_legend_handles_labels.return_value = [], []
-    for module in (figures, loso_plots):
-        monkeypatch.setattr(module, "new_figure", lambda *_, **__: figure)
+    for package in ("drawing", "evaluation"):
+        monkeypatch.setattr(f"originet.{package}.figures.new_figure", lambda *_, **__: figure)
     monkeypatch.setattr(Page, "figure", lambda *_: None)
 
 

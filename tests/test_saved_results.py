@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from originet.loso import run_loso
-from originet.saved_results import clip_images, read_results
+from originet.evaluation.loso import run_loso
+from originet.evaluation.result import clip_images, read_results
 from originet.system.csv_cells import unguarded
 from originet.system.errors import InputError
 from originet.training.config import Config

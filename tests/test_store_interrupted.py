@@ -86,7 +86,7 @@ def test_a_full_disk_is_told_and_a_later_run_completes(tmp_path, monkeypatch, tr
             try:
                 make(tree, out)
             except InputError as error:
-                text = f"cannot write the store {out}: No space left on device (finished clips"
+                text = f"out: cannot write to {out}: No space left on device (finished clips"
                 assert str(error).startswith(text) and "\n" not in str(error)
             else:
                 break
@@ -119,7 +119,7 @@ def test_a_write_that_the_system_refuses(tmp_path, tree, undisturbed):
     out = tmp_path / "out"
     images = len(undisturbed["images.safetensors"])
     error = limited_run(tree, out, images - 1)
-    assert error.startswith(f"InputError: cannot write the store {out}: File too large")
+    assert error.startswith(f"InputError: out: cannot write to {out}: File too large")
     assert sum(len(Path(path).stem) == 64 for path in contents(out)) == CLIPS
     assert "manifest.json" not in contents(out)
     make(tree, out)

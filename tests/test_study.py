@@ -10,8 +10,8 @@ import pytest
 from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
-from originet.executors import Processes, Serial
-from originet.study import Variant, run_study
+from originet.evaluation.executors import Processes, Serial
+from originet.evaluation.study import Variant, run_study
 from originet.system.errors import InputError
 
 ONE = Serial(threads=1)

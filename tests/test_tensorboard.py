@@ -7,7 +7,7 @@ import pytest
 from loso_results import EPOCHS, make_result
 from stores import contents
 
-from originet import tensorboard
+from originet.evaluation import tensorboard
 from originet.system.errors import InputError
 
 accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")

@@ -11,7 +11,7 @@ from clips import random_frames, write_folder, write_video
 from originet.datasets import make_table, survey
 from originet.datasets.check import count_clips, to_json, to_text, validate
 from originet.datasets.survey import Correction, Gap, Omission, Survey
-from originet.splits import check_table
+from originet.evaluation.splits import check_table
 from originet.system.errors import InputError
 
 

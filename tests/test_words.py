@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from originet import Config, InputError, metrics
+from originet import Config, InputError
 from originet.datasets import synth
 from originet.datasets.prepare import Settings
+from originet.evaluation import metrics
 from originet.system.json_files import differences
 from originet.system.words import counted
 from originet.training.augment import augmented_views

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from originet.datasets import load_dataset
     from originet.datasets.prepare import active_images
-    from originet.loso import LosoResult, run_loso
+    from originet.evaluation.loso import LosoResult, run_loso
     from originet.system.errors import InputError
     from originet.training.config import Config
     from originet.training.model import OrigiNet
@@ -20,13 +20,13 @@ else:
     _HOMES = {
         "Config": "training.config",
         "InputError": "system.errors",
-        "LosoResult": "loso",
+        "LosoResult": "evaluation.loso",
         "OrigiNet": "training.model",
         "active_images": "datasets.prepare",
         "fit": "training.train",
         "load_dataset": "datasets",
         "predict": "training.predict",
-        "run_loso": "loso",
+        "run_loso": "evaluation.loso",
     }
 
     def __getattr__(name):

@@ -20,18 +20,18 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from torch import nn
 
-from originet import result_shapes
-from originet.by_dataset import records as dataset_records
 from originet.datasets import ClipTable
 from originet.datasets.tasks import paper_counts
-from originet.executors import Executor
-from originet.fold import ModelFactory
-from originet.result import LosoResult
-from originet.result_shapes import Name, Reason
-from originet.rundir import write_records, writing
-from originet.saved_results import check_clips, read_results
-from originet.study import Variant, run_study
+from originet.evaluation import result_shapes
+from originet.evaluation.by_dataset import records as dataset_records
+from originet.evaluation.executors import Executor
+from originet.evaluation.fold import ModelFactory
+from originet.evaluation.result import LosoResult, check_clips, read_results
+from originet.evaluation.result_shapes import Name, Reason
+from originet.evaluation.run_files import write_records
+from originet.evaluation.study import Variant, run_study
 from originet.system.errors import InputError
+from originet.system.files import writing
 from originet.system.json_files import read_json, write_json
 from originet.system.lock import held
 from originet.training.config import Config
@@ -336,7 +336,8 @@ def run_ablation(
             the last finished fold when it is made again, also with more rows.
         keep_weights: Write the weights of every fold.
         device: Where to compute; None takes the GPU if there is one.
-        executor: How the folds of all rows are computed; None is `originet.executors.Serial()`.
+        executor: How the folds of all rows are computed; None is
+            `originet.evaluation.executors.Serial()`.
         progress: Called as progress(row's name, done, total), counted as `run_loso` does.
 
     Returns:

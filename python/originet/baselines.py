@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import Node
 
-from originet.fold import ModelFactory
+from originet.evaluation.fold import ModelFactory
 from originet.system.errors import InputError, one_line
 from originet.training.config import Config
 from originet.training.model import OrigiNet, layer_count, parameter_count

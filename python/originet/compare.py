@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from originet import metrics, result_shapes
 from originet.baselines import (
     BYTES,
     NETWORKS,
@@ -29,22 +28,24 @@ from originet.baselines import (
     Quoted,
     check_installed,
 )
-from originet.by_dataset import records as dataset_records
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
 from originet.datasets.prepare import Settings
 from originet.datasets.tasks import PAPER_SETS, paper_counts
-from originet.executors import Executor, Ray, Serial, compute_identity
+from originet.evaluation import metrics, result_shapes
+from originet.evaluation.by_dataset import records as dataset_records
+from originet.evaluation.executors import Executor, Serial, compute_identity
+from originet.evaluation.ray_executor import Ray
+from originet.evaluation.result import LosoResult, read_results
+from originet.evaluation.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
+from originet.evaluation.run_files import claim, write_records
+from originet.evaluation.splits import sort_clips
+from originet.evaluation.study import NothingEvaluated, Variant, run_study
 from originet.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
-from originet.result import LosoResult
-from originet.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
-from originet.rundir import claim, write_records, writing
-from originet.saved_results import read_results
-from originet.splits import sort_clips
-from originet.study import NothingEvaluated, Variant, run_study
 from originet.system.clock import Case, time_case
 from originet.system.device import arithmetic, pick_device
 from originet.system.errors import InputError, one_line
+from originet.system.files import writing
 from originet.system.json_files import read_json, write_json
 from originet.system.lock import held
 from originet.system.words import counted
@@ -306,7 +307,7 @@ def run_comparison(
             fold (of LBP-TOP: row) when it is made again, also with more rows.
         keep_weights: Write the weights of every fold, half a gigabyte of VGG.
         device: Where to compute; None takes the GPU if there is one.
-        executor: How the networks' folds are computed, see `originet.executors`; None is
+        executor: How the networks' folds are computed, see `originet.evaluation.executors`; None is
             `Serial()`.
         progress: Called as progress(row's name, done, total), counted in epochs, of LBP-TOP in
             clips.

@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from originet import bench, metrics
+from originet import bench
 from originet.bench.section import bench_section
 from originet.clips import faces
 from originet.clips.active_images import phases, sum_up
@@ -22,11 +22,12 @@ from originet.clips.still import Image
 from originet.datasets import ClipTable, load_dataset, prepare, synth
 from originet.drawing import figures
 from originet.drawing.page import Page
-from originet.executors import Processes, Serial
-from originet.loso import LosoResult, originet_factory
-from originet.report import loso_section, made_with, made_with_section
-from originet.saved_results import clip_images
-from originet.study import Variant, run_study
+from originet.evaluation import metrics
+from originet.evaluation.executors import Processes, Serial
+from originet.evaluation.loso import LosoResult, originet_factory
+from originet.evaluation.report import loso_section, made_with, made_with_section
+from originet.evaluation.result import clip_images
+from originet.evaluation.study import Variant, run_study
 from originet.system.device import pick_device
 from originet.system.errors import InputError
 from originet.system.lock import Held, held

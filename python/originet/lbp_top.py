@@ -27,16 +27,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from originet import metrics
 from originet.baselines import EXTRA
-from originet.by_dataset import dataset_scores
 from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
 from originet.datasets.prepare import Settings
-from originet.result_shapes import Evaluation, evaluation_fault
-from originet.rundir import claim, write_csv, writing
-from originet.splits import SortedClips, subject_splits
+from originet.evaluation import metrics
+from originet.evaluation.by_dataset import dataset_scores
+from originet.evaluation.result_shapes import Evaluation, evaluation_fault
+from originet.evaluation.run_files import claim, write_csv
+from originet.evaluation.splits import SortedClips, subject_splits
 from originet.system.errors import InputError
+from originet.system.files import writing
 from originet.system.json_files import read_json, write_json
 from originet.system.lock import Held, held
 from originet.system.opencv import one_thread, silence
@@ -69,7 +70,7 @@ METHOD = {
 class LbpTopResult:
     """Out-of-fold predictions of N clips by S seeds, in the order of the table, and their scores.
 
-    `metrics`, `intervals` and `confusion` are those of `originet.result.LosoResult`.
+    `metrics`, `intervals` and `confusion` are those of `originet.evaluation.result.LosoResult`.
     """
 
     y_pred: NDArray[np.int64]
@@ -83,7 +84,8 @@ class LbpTopResult:
     seconds: float
     """Time spent on features and training."""
     by_dataset: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Scores of each data set of a composite, see `originet.by_dataset.dataset_scores`."""
+    """Scores of each data set of a composite, see
+    `originet.evaluation.by_dataset.dataset_scores`."""
 
 
 def pattern_function() -> Callable[..., NDArray[np.float64]]:

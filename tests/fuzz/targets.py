@@ -41,8 +41,8 @@ def results(folder: Path) -> Target:
     """results.json of `originet loso`, and what its report is made of."""
     from folds import run
 
-    from originet.report import predictions
-    from originet.saved_results import read_results
+    from originet.evaluation.report import predictions
+    from originet.evaluation.result import read_results
 
     run(*_composite(), config=_brief(), out=folder, keep_weights=False)
 
@@ -58,7 +58,7 @@ def fold(folder: Path) -> Target:
     """A finished fold of a run."""
     from folds import run
 
-    from originet.rundir import read_fold
+    from originet.evaluation.run_files import read_fold
 
     run(*_composite(), config=_brief(), out=folder, keep_weights=False)
     path = min((folder / "folds").glob("*.json"))

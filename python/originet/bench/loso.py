@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from originet.bench.model import EagerRReLU
-from originet.executors import Executor, Processes, Serial, Task
-from originet.fold import FoldJob, FoldOutcome
-from originet.splits import subject_splits
+from originet.evaluation.executors import Executor, Processes, Serial, Task
+from originet.evaluation.fold import FoldJob, FoldOutcome
+from originet.evaluation.splits import subject_splits
 from originet.system.clock import Case, Job, check_close
 from originet.system.device import set_seed
 from originet.training.augment import augmented_views

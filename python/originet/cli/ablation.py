@@ -31,8 +31,9 @@ def ablation_command(
     Each is OrigiNet with one part exchanged. An interrupted run resumes where it stopped. Row WDy
     needs images by method rank.
     """
-    from originet import ablation, ablation_report, report
+    from originet import ablation, ablation_report
     from originet.cli.clips import read_clips
+    from originet.evaluation import report
 
     config = run.config
     rows = ablation.rows_named(row)

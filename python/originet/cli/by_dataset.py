@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from originet import by_dataset
 from originet.console import console
+from originet.evaluation import by_dataset
 
 
 def print_datasets(

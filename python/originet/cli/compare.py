@@ -33,8 +33,9 @@ def compare_command(
     other than OrigiNet need torchvision and timm; LBP-TOP needs scikit-image, and the clips'
     frames, also where a store holds their images.
     """
-    from originet import compare, compare_report, report
+    from originet import compare, compare_report
     from originet.cli.clips import read_clips
+    from originet.evaluation import report
 
     config = run.config
     rows = compare.rows_named(network)

@@ -13,7 +13,7 @@ from originet.console import console, progress_bar, progress_bars
 from originet.system.words import counted
 
 if TYPE_CHECKING:
-    from originet.result import LosoResult
+    from originet.evaluation.result import LosoResult
 
 
 def demo_command(
@@ -53,8 +53,9 @@ def loso_command(
 
     An interrupted run resumes where it stopped.
     """
-    from originet import loso, report, saved_results
     from originet.cli.clips import read_clips
+    from originet.evaluation import loso, report
+    from originet.evaluation.result import clip_images
 
     config = run.config
     clips = read_clips(
@@ -74,14 +75,14 @@ def loso_command(
             executor=run.executor,
             progress=progress_bar(bars, "epochs"),
         )
-    images = saved_results.clip_images(result, clips.table, clips.images[config.method])
+    images = clip_images(result, clips.table, clips.images[config.method])
     report.write_loso_report(out / report.NAME, result, report.made_with(run.device), images)
     _print_loso(result)
     console.print(f"Results: {out}, to be read in {out / report.NAME}", soft_wrap=True)
 
 
 def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
-    from originet import metrics
+    from originet.evaluation import metrics
 
     first = next(iter(methods.values()))
     table = Table(
@@ -101,8 +102,8 @@ def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
 
 
 def _print_loso(result: "LosoResult") -> None:
-    from originet import metrics
     from originet.cli.by_dataset import print_datasets
+    from originet.evaluation import metrics
     from originet.training.protocol import LEAK, describe, is_leaky
 
     several = len(result.seeds) > 1

@@ -30,7 +30,7 @@ from originet.training.config import (
 if TYPE_CHECKING:
     import torch
 
-    from originet.executors import Executor as AnyExecutor
+    from originet.evaluation.executors import Executor as AnyExecutor
 
 DEFAULTS = Config()
 _words = ", ".join
@@ -295,7 +295,7 @@ def executor_of(options: Mapping[str, Any]) -> "AnyExecutor":
     name = options["executor"]
     if name not in EXECUTORS:
         raise InputError(f"--executor must be one of {_words(EXECUTORS)}, got {name!r}")
-    from originet import executors  # not before: a wrong name is told at once
+    from originet.evaluation import executors  # not before: a wrong name is told at once
 
     kinds = executors.EXECUTORS
     takes = {

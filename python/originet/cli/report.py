@@ -97,8 +97,8 @@ def _kind(run: Path) -> str:
 
 def _write_logs(run: Path, kind: str, logs: Path) -> None:
     """Writes the curves of one network's folds."""
-    from originet import tensorboard
-    from originet.saved_results import read_results
+    from originet.evaluation import tensorboard
+    from originet.evaluation.result import read_results
 
     if kind != "loso":
         raise InputError(f"--tensorboard takes the folder of one network, as one in {run}")
@@ -107,8 +107,8 @@ def _write_logs(run: Path, kind: str, logs: Path) -> None:
 
 
 def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
-    from originet.report import NAME, write_loso_report
-    from originet.saved_results import clip_images, read_results
+    from originet.evaluation.report import NAME, write_loso_report
+    from originet.evaluation.result import clip_images, read_results
 
     result = read_results(run)
     images = None
@@ -123,8 +123,8 @@ def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, An
 
 def _table_again(run: Path, kind: str) -> None:
     """Writes the report of an ablation or a comparison."""
-    from originet.report import NAME
-    from originet.result_shapes import StudyIdentity
+    from originet.evaluation.report import NAME
+    from originet.evaluation.result_shapes import StudyIdentity
     from originet.system.json_files import read_json
 
     made_with = _made_again(read_json(run / "config.json", StudyIdentity).get("compute", {}))
@@ -144,8 +144,8 @@ def _table_again(run: Path, kind: str) -> None:
 def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
     """Runs a finished reproduction again, which finds all folds and networks there."""
     from originet import ablation, compare, reproduce
-    from originet.executors import Serial
-    from originet.result_shapes import ReproductionIdentity
+    from originet.evaluation.executors import Serial
+    from originet.evaluation.result_shapes import ReproductionIdentity
     from originet.system.json_files import read_json
     from originet.training.config import Config
 

@@ -15,7 +15,7 @@ from originet.clips.still import read_image
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import clip_list_hash, people
 from originet.datasets.tasks import PAPER_SUBJECTS, published
-from originet.splits import evaluation_faults
+from originet.evaluation.splits import evaluation_faults
 from originet.system.errors import InputError
 from originet.system.files import sha256
 from originet.system.words import counted, printable

@@ -29,7 +29,7 @@ from originet.datasets.store_files import FORMAT, GENERATOR, IMAGES, MANIFEST, T
 from originet.datasets.table import format_table, read_table, relative_frames
 from originet.system import renamed, tensor_files
 from originet.system.errors import InputError
-from originet.system.files import safe_name, sha256
+from originet.system.files import safe_name, sha256, writing
 from originet.system.lock import held
 from originet.system.tensor_files import read_arrays
 from originet.system.words import counted
@@ -37,6 +37,9 @@ from originet_ext import METHODS, build_info
 
 Image = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
+
+
+_KEPT = "finished clips are kept for the next run"
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ def _write(
 ) -> Store:
     identity = _identity(found, settings)
     root = found.frames.absolute()
-    with store_files.writing(out):
+    with writing(out, _KEPT):
         store_files.open_directory(out, identity)
     fingerprints = _fingerprints(found.table, root)
     made, there = _take_over(out, fingerprints, settings.image_size)
@@ -231,21 +234,21 @@ def _write(
     _check_size(len(found.table), methods, settings.image_size)
 
     def keep(place: int) -> None:
-        with store_files.writing(out):
+        with writing(out, _KEPT):
             store_files.write_part(out, fingerprints[place], made[place])
 
     chosen = dataclasses.replace(settings, methods=methods)
     failed = _make(found.table, chosen, made, keep, jobs, progress)
     places = [place for place in range(len(made)) if place not in failed]
     if not places:
-        with store_files.writing(out):
+        with writing(out, _KEPT):
             store_files.end_run(out)  # nothing to go on with, nor to hold other settings against
         raise InputError(f"none of {counted(len(made), 'clip')} could be read, as {failed[0]}")
 
     images = {method: np.stack([made[place][method] for place in places]) for method in methods}
     prints = [fingerprints[place] for place in places]
     files = _lay_out(found, identity, images, failed, prints)
-    with store_files.writing(out):
+    with writing(out, _KEPT):
         if not all(store_files.holds(out / name, data) for name, data in files.items()):
             for place in places:  # also those taken from a store that is about to be replaced
                 keep(place)

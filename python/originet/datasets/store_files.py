@@ -14,8 +14,6 @@ have changed since is not taken.
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar
 
@@ -277,20 +275,6 @@ def end_run(folder: Path) -> None:
         if _is_left(path):
             path.unlink()
     parts.rmdir()
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Names the store where writing fails: the error of a full disk names no file at all.
-
-    Raises:
-        InputError: for an OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = f"cannot write the store {folder}: {error.strerror}"
-        raise InputError(f"{reason} (finished clips are kept for the next run)") from error
 
 
 _Shape = TypeVar("_Shape", Identity, Manifest)

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from originet import ablation, baselines, compare
 from originet.datasets import ClipTable, clip_list_hash, synth
 from originet.datasets.prepare import Settings
-from originet.executors import Executor, Ray, Serial, compute_identity
-from originet.loso import check_table
+from originet.evaluation.executors import Executor, Serial, compute_identity
+from originet.evaluation.loso import check_table
+from originet.evaluation.ray_executor import Ray
+from originet.evaluation.run_files import claim
 from originet.reproduce import activations, complexity, pictured, responses
 from originet.reproduce.book import Book
 from originet.reproduce.comparison_section import comparison_section
@@ -39,10 +41,10 @@ from originet.reproduce.sections import (
     settings,
     source_section,
 )
-from originet.rundir import claim, writing
 from originet.system.choices import QUICK_ROWS
 from originet.system.device import pick_device
 from originet.system.errors import InputError, one_line
+from originet.system.files import writing
 from originet.system.lock import Held, held
 from originet.training.config import Config
 
@@ -139,7 +141,8 @@ def run_reproduction(
             means as the settings say.
         quick: The settings are those of a quick look, which the report says.
         device: Where to compute; None takes the GPU if there is one.
-        executor: How the folds of the tables are computed, see `originet.executors`; None is
+        executor: How the folds of the tables are computed, see `originet.evaluation.executors`;
+            None is
             `Serial()`. The networks of the pictures are trained in this process.
         progress: Called as progress(what, done, total), mostly in epochs.
 

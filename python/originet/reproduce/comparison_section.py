@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from originet import by_dataset
 from originet.baselines import NETWORKS, QUOTED
 from originet.compare import Comparison
 from originet.datasets.tasks import PAPER_SETS, paper_counts
+from originet.evaluation import by_dataset
 from originet.reproduce.book import Book
 from originet.reproduce.counts import SOURCES
 from originet.reproduce.findings import Findings

@@ -17,7 +17,7 @@ from originet.clips.active_images import phases
 from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
 from originet.datasets.prepare import Settings
-from originet.loso import check_table
+from originet.evaluation.loso import check_table
 from originet.reproduce.figures import Picture
 from originet.system.errors import InputError
 from originet.system.words import counted
@@ -72,7 +72,7 @@ def choose_clips(table: ClipTable) -> Shown:
         Up to two clips of each class.
 
     Raises:
-        InputError: If the table cannot be evaluated, see `originet.loso.check_table`.
+        InputError: If the table cannot be evaluated, see `originet.evaluation.loso.check_table`.
     """
     subjects, classes, labels = check_table(table)
     names = table["clip"].astype(str).to_numpy()

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from originet.fold import ModelFactory
+from originet.evaluation.fold import ModelFactory
 from originet.reproduce.pictured import Shown
 from originet.system.device import set_seed
 from originet.system.errors import InputError

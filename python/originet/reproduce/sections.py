@@ -5,7 +5,7 @@ from typing import Any
 from originet import ablation_report
 from originet.ablation import Ablation
 from originet.datasets import clip_list_hash
-from originet.report import GENERATED, made_with, made_with_section, settings_section
+from originet.evaluation.report import GENERATED, made_with, made_with_section, settings_section
 from originet.reproduce import activations, counts, figures
 from originet.reproduce.book import Book
 from originet.reproduce.findings import Findings

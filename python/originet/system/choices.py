@@ -35,7 +35,7 @@ RESIDUAL = (0.0, 0.1)
 `originet.datasets.synth`."""
 
 EXECUTORS = ("serial", "processes", "ray")
-"""Where folds are computed: the keys of `originet.executors.EXECUTORS`."""
+"""Where folds are computed: the keys of `originet.evaluation.executors.EXECUTORS`."""
 
 ABLATIONS = ("Sig", "LR", "LFC", "KS-1", "KS-2", "WDy", "OrigiNet")
 """Rows of Table VI: the names of `originet.ablation.ROWS`."""

@@ -191,3 +191,23 @@ def named_errors(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+@contextmanager
+def writing(folder: Path, kept: str = "") -> Iterator[None]:
+    """Names the folder where writing fails: the error of a full disk names no file at all.
+
+    Args:
+        folder: Where is written.
+        kept: What the user still has, for the message.
+
+    Raises:
+        InputError: For an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        note = f" ({kept})" if kept else ""
+        raise InputError(
+            f"out: cannot write to {folder}: {error.strerror or error}{note}"
+        ) from error

@@ -1,9 +1,9 @@
-"""How many pixels a frame may have: one limit for every picture, video, camera and pipe.
+"""Limits: how many pixels a frame may have, how many threads and processes there may be.
 
-A header of a few bytes can promise a frame that no memory holds, so whoever opens a source checks
-what its header says before a decoder allocates anything. The limit is the environment variable
-ORIGINET_MAX_PIXELS, which threads and child processes see alike; `--max-pixels` sets it for the
-time of a command.
+That of pixels holds for every picture, video, camera and pipe. A header of a few bytes can promise
+a frame that no memory holds, so whoever opens a source checks what its header says before a decoder
+allocates anything. The limit is the environment variable ORIGINET_MAX_PIXELS, which threads and
+child processes see alike; `--max-pixels` sets it for the time of a command.
 """
 
 import os
@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from originet.system.errors import InputError
 
 MAX_PIXELS = 2**26  # twice as many as a frame of 8K has
+
+MOST_AT_ONCE = 1024
+"""Threads, processes and the like: with many more a library crashes rather than complain."""
 
 _VARIABLE = "ORIGINET_MAX_PIXELS"
 
@@ -69,3 +72,20 @@ def check_frame(name: object, width: int, height: int) -> None:
             f"{name}: frames of {width}x{height} have {width * height:,} pixels, more than the "
             f"limit of {most:,} (--max-pixels)"
         )
+
+
+def check_count(least: int, **values: float | None) -> None:
+    """Checks how many threads, processes and the like are asked for.
+
+    Args:
+        least: The smallest number allowed.
+        values: The numbers by name; None is allowed.
+
+    Raises:
+        InputError: Naming the first value that is too small, or above `MOST_AT_ONCE`.
+    """
+    for name, value in values.items():
+        if value is not None and not value >= least:
+            raise InputError(f"{name} must be at least {least}, got {value}")
+        if value is not None and value > MOST_AT_ONCE:
+            raise InputError(f"{name} must be at most {MOST_AT_ONCE}, got {value}")

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 
 import originet_ext
-from originet import by_dataset, loso_plots, metrics
-from originet.drawing import figures
+from originet.drawing.figures import confusion_matrix
 from originet.drawing.page import Page, Thumbnail
-from originet.result import LosoResult
-from originet.saved_results import ClipImages
+from originet.evaluation import by_dataset, figures, metrics
+from originet.evaluation.result import ClipImages, LosoResult
 from originet.system.environment import environment
 from originet.system.words import counted
 from originet.training.config import Config
@@ -74,7 +73,8 @@ def write_loso_report(
         path: The HTML file; replaced if it exists.
         result: The evaluation.
         made_with: Versions and the like, by name.
-        images: The clips' active images, see `originet.saved_results.clip_images`; None leaves the
+        images: The clips' active images, see `originet.evaluation.result.clip_images`; None leaves
+            the
             pictures of mistakes out, and says so.
 
     Raises:
@@ -256,7 +256,7 @@ def _classes(report: Page, result: LosoResult) -> None:
     totals = result.confusion.sum(axis=1, keepdims=True)
     shares = result.confusion / np.maximum(totals, 1)  # a class without clips keeps zeros
     report.figure(
-        figures.confusion_matrix(result.confusion, result.classes, "Confusion matrix"),
+        confusion_matrix(result.confusion, result.classes, "Confusion matrix"),
         "Clips by true and predicted class" + over,
         f"Confusion matrix of {len(result.classes)} classes; the table below has its numbers",
     )
@@ -293,7 +293,7 @@ def _subjects(report: Page, result: LosoResult) -> None:
     for part in np.array_split(np.arange(len(names)), charts):
         shown = {names[place]: accuracies[names[place]] for place in part}
         report.figure(
-            loso_plots.subject_accuracy(
+            figures.subject_accuracy(
                 shown, result.metrics["fold_accuracy"], result.baseline["fold_accuracy"]
             ),
             "Subjects, their mean, and the majority baseline's mean over subjects"
@@ -317,7 +317,7 @@ def _training(report: Page, result: LosoResult) -> None:
     report.section("Training")
     leak = f" {LEAK}" if is_leaky(result.config.protocol) else ""
     report.figure(
-        loso_plots.learning_curves(histories),
+        figures.learning_curves(histories),
         f"Learning curves of {counted(len(histories), 'fold')}: lines are medians, bands the "
         "middle half of the folds. Training images are seen augmented and, if so set, weighted; "
         f"validation is on images of clips of the training subjects.{leak}",
@@ -331,7 +331,7 @@ def _training(report: Page, result: LosoResult) -> None:
         report.text(f"Every fold kept the weights of its last epoch, {result.config.epochs}.")
     else:
         report.figure(
-            loso_plots.selected_epochs(chosen, result.config.epochs),
+            figures.selected_epochs(chosen, result.config.epochs),
             f"Epochs whose weights the folds kept, chosen on the validation images: {kept}.",
             f"Bars: folds by the epoch that they kept, {kept}",
         )
@@ -347,7 +347,7 @@ def _answers(report: Page, result: LosoResult, images: ClipImages | None) -> Non
         if part
     ]
     report.figure(
-        loso_plots.confidences(*([each.probability for each in part] for part in (right, wrong))),
+        figures.confidences(*([each.probability for each in part] for part in (right, wrong))),
         f"How sure the networks were: {len(right)} right and {len(wrong)} wrong predictions. The "
         f"predicted class had a median probability of {' and of '.join(medians)}.",
         "Histogram of the probability of the predicted class, right and wrong predictions apart",

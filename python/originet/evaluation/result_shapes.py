@@ -56,7 +56,7 @@ class _Fold(TypedDict):
 
 
 class Fold(_Fold, total=False):
-    """A fold, see `originet.result.LosoResult.folds`."""
+    """A fold, see `originet.evaluation.result.LosoResult.folds`."""
 
     protocol: Name
     leaky: bool
@@ -67,7 +67,7 @@ class Fold(_Fold, total=False):
 
 
 class Scores(TypedDict):
-    """The scores of `originet.metrics.four_scores`."""
+    """The scores of `originet.evaluation.metrics.four_scores`."""
 
     pooled_accuracy: Share
     fold_accuracy: Share
@@ -76,7 +76,7 @@ class Scores(TypedDict):
 
 
 class ScoresOverSeeds(Scores):
-    """The scores of `originet.metrics.scores_over_seeds`."""
+    """The scores of `originet.evaluation.metrics.scores_over_seeds`."""
 
     pooled_accuracy_std: Share
     fold_accuracy_std: Share
@@ -85,7 +85,7 @@ class ScoresOverSeeds(Scores):
 
 
 class Intervals(TypedDict):
-    """The intervals of `originet.metrics.bootstrap_intervals`."""
+    """The intervals of `originet.evaluation.metrics.bootstrap_intervals`."""
 
     pooled_accuracy: Interval
     fold_accuracy: Interval
@@ -94,7 +94,7 @@ class Intervals(TypedDict):
 
 
 class Part(TypedDict):
-    """The scores of a data set of a composite, see `originet.by_dataset.dataset_scores`."""
+    """The scores of a data set of a composite: `by_dataset.dataset_scores`."""
 
     clips: Count
     subjects: Count
@@ -125,7 +125,7 @@ class Evaluation(_Evaluation, total=False):
 
 
 class Results(Evaluation):
-    """The results of a network, see `originet.result.LosoResult.to_json`."""
+    """The results of a network, see `originet.evaluation.result.LosoResult.to_json`."""
 
     model: Network
     compute: Compute
@@ -134,7 +134,7 @@ class Results(Evaluation):
 
 
 class StudyIdentity(TypedDict, total=False):
-    """What is read of the config.json of a study, see `originet.study.run_study`."""
+    """What is read of the config.json of a study, see `originet.evaluation.study.run_study`."""
 
     compute: Compute
 

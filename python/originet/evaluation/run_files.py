@@ -13,16 +13,15 @@ at a time writes there: `originet.system.lock`.
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from originet.result_shapes import Fold, fold_fault
+from originet.evaluation.result_shapes import Fold, fold_fault
 from originet.system import renamed
 from originet.system.csv_cells import guarded
 from originet.system.errors import InputError
-from originet.system.files import safe_name, sha256, write_atomically
+from originet.system.files import safe_name, sha256, write_atomically, writing
 from originet.system.json_files import differences, read_json, write_json
 from originet.system.lock import Held
 from originet.training.protocol import protocol_label
@@ -70,16 +69,6 @@ def claim(directory: Path, identity: dict[str, Any]) -> None:
         told = list(differences(renamed.identity(read_json(path, dict[str, Any])), identity))
     if told:
         raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
-
-
-@contextmanager
-def writing(directory: Path) -> Iterator[None]:
-    """Turns the system's refusal to write into an InputError that names the directory."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"out: cannot write to {directory}: {reason}") from error
 
 
 def check_there(place: Held, records: Iterable[Mapping[str, Any]], *, with_weights: bool) -> None:

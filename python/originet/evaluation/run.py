@@ -10,22 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from originet import metrics
-from originet.by_dataset import dataset_scores
-from originet.executors import Executor, Task
-from originet.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
-from originet.result import LosoResult
-from originet.rundir import (
+from originet.evaluation import metrics
+from originet.evaluation.by_dataset import dataset_scores
+from originet.evaluation.executors import Executor, Task
+from originet.evaluation.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
+from originet.evaluation.result import LosoResult
+from originet.evaluation.run_files import (
     check_there,
     fold_path,
     open_directory,
     read_fold,
     write_fold,
     write_predictions,
-    writing,
 )
-from originet.splits import SortedClips, subject_splits
+from originet.evaluation.splits import SortedClips, subject_splits
 from originet.system.errors import InputError
+from originet.system.files import writing
 from originet.system.json_files import write_json
 from originet.system.lock import Held
 from originet.training.augment import augmented_views
@@ -46,7 +46,8 @@ class LosoRun:
         model: Makes a network for a number of classes.
         config: Settings.
         device: Where to compute.
-        compute: What else the numbers depend on, see `originet.executors.compute_identity`.
+        compute: What else the numbers depend on, see
+            `originet.evaluation.executors.compute_identity`.
         row: What identifies the run besides; may be empty.
         out: Directory of the run, held as long as it is written to; None writes nothing.
         keep_weights: Whether weights are written.

@@ -1,16 +1,16 @@
 """One fold of a leave-one-subject-out run: a new network, trained once, predicting once.
 
 A fold is plain data, arrays and a factory, so that any process can compute it; what comes back is
-plain data too. Files are written by whoever asked for it, see `originet.rundir`.
+plain data too. Files are written by whoever asked for it, see `originet.evaluation.run_files`.
 """
 
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from originet import metrics
+from originet.evaluation import metrics
 from originet.system.device import set_seed
 from originet.system.errors import InputError, one_line
 from originet.system.memory import keep_freed_memory
@@ -68,7 +68,8 @@ class FoldOutcome:
     """What a fold came to."""
 
     record: dict[str, Any]
-    """What training adds to the fold's record, see `originet.result.LosoResult.folds`."""
+    """What training adds to the fold's record, see
+    `originet.evaluation.result.LosoResult.folds`."""
     weights: bytes | None
     """The weights of the selected epoch, as a safetensors file."""
 
@@ -87,6 +88,24 @@ class FoldFailure:
         error = InputError(self.reason)
         error.__cause__ = RuntimeError(self.details) if self.details else None
         return error
+
+
+class Task(NamedTuple):
+    """A fold to compute."""
+
+    key: int
+    """By which the caller knows it."""
+    job: FoldJob
+    """The fold."""
+    views: NDArray[np.uint8]
+    """All clips' views, see `originet.evaluation.fold.run_folds`; many tasks share one array."""
+
+
+Outcomes = Generator[tuple[int, FoldOutcome | FoldFailure], None, None]
+"""Keys of tasks and what the tasks came to; closing it stops what is running."""
+
+Progress = Callable[[int, int, int], None]
+"""Called with a task's key, how many of its epochs are done, and how many it has."""
 
 
 def run_folds(

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from originet.datasets import ClipTable, clip_list_hash
-from originet.executors import Executor, Serial, compute_identity
-from originet.fold import FAILURES, ModelFactory
-from originet.result import LosoResult
-from originet.rundir import claim
-from originet.runs import LosoRun, execute
-from originet.splits import SortedClips, check_table, sort_clips
+from originet.evaluation.executors import Executor, Serial, compute_identity
+from originet.evaluation.fold import FAILURES, ModelFactory
+from originet.evaluation.result import LosoResult
+from originet.evaluation.run import LosoRun, execute
+from originet.evaluation.run_files import claim
+from originet.evaluation.splits import SortedClips, check_table, sort_clips
 from originet.system.errors import InputError, one_line
 from originet.system.files import safe_name
 from originet.system.lock import held
@@ -76,7 +76,7 @@ def run_study(
     executor: Executor | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> StudyResult:
-    """Evaluates several networks as `originet.loso.run_loso` does one.
+    """Evaluates several networks as `originet.evaluation.loso.run_loso` does one.
 
     A network that fails does not stop the others; its folds that have not started do not start.
 
@@ -91,7 +91,7 @@ def run_study(
             with more variants.
         keep_weights: Write the weights of every fold.
         device: Where to compute; None takes the GPU if there is one.
-        executor: How folds are computed, see `originet.executors`; None is `Serial()`.
+        executor: How folds are computed, see `originet.evaluation.executors`; None is `Serial()`.
         progress: Called as progress(variant's name, done, total), counted as `run_loso` does.
 
     Returns:

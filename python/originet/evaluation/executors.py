@@ -1,17 +1,17 @@
 """Where folds are computed: one after the other, in several processes, or on a Ray cluster.
 
-An executor takes folds that are plain data (`originet.fold.FoldJob`) and yields what they come to
-as they end, in any order. Every fold sets its own seeds, so on the CPU the same number of threads
-gives the same numbers, bit for bit, whatever the executor. Only the caller writes files.
+An executor takes folds that are plain data (`originet.evaluation.fold.FoldJob`) and yields what
+they come to as they end, in any order. Every fold sets its own seeds, so on the CPU the same number
+of threads gives the same numbers, bit for bit, whatever the executor. Only the caller writes files.
 """
 
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import joblib
 import numpy as np
@@ -19,31 +19,19 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 
-from originet.fold import FoldFailure, FoldJob, FoldOutcome, try_folds, try_in_worker
+from originet.evaluation.fold import (
+    FoldFailure,
+    FoldJob,
+    FoldOutcome,
+    Outcomes,
+    Progress,
+    Task,
+    try_folds,
+    try_in_worker,
+)
+from originet.evaluation.ray_executor import Ray
 from originet.system.device import pick_device
-from originet.system.errors import InputError
-
-MOST_AT_ONCE = 1024
-"""Threads, processes and the like: with many more a library crashes rather than complain."""
-
-
-class Task(NamedTuple):
-    """A fold to compute."""
-
-    key: int
-    """By which the caller knows it."""
-    job: FoldJob
-    """The fold."""
-    views: NDArray[np.uint8]
-    """All clips' views, see `originet.fold.run_folds`; many tasks share one array."""
-
-
-Outcomes = Generator[tuple[int, FoldOutcome | FoldFailure], None, None]
-"""Keys of tasks and what the tasks came to; closing it stops what is running."""
-
-
-Progress = Callable[[int, int, int], None]
-"""Called with a task's key, how many of its epochs are done, and how many it has."""
+from originet.system.limits import check_count
 
 
 class Executor(Protocol):
@@ -91,7 +79,7 @@ class Serial:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _in_range(1, threads=self.threads, folds_at_once=self.folds_at_once)
+        check_count(1, threads=self.threads, folds_at_once=self.folds_at_once)
 
     def fold_threads(self) -> int:
         """Returns the number of threads a fold computes with on the CPU."""
@@ -142,7 +130,7 @@ class Processes:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _in_range(1, workers=self.workers, threads=self.threads)
+        check_count(1, workers=self.workers, threads=self.threads)
 
     def _workers(self) -> int:
         return self.workers or joblib.cpu_count()
@@ -193,57 +181,6 @@ class Processes:
                 yield from ((key, FoldFailure(reason)) for key in lost)
 
 
-@dataclass(frozen=True)
-class Ray:
-    """Folds as tasks of a Ray cluster, or of a Ray that is started here for them.
-
-    This process alone reads and writes files: nodes need no disk in common. A fold whose worker or
-    node died is computed again elsewhere; one that failed by itself is not, as it would fail again.
-    """
-
-    address: str | None = None
-    """Of the cluster, as `ray.init` takes it; None means RAY_ADDRESS or a local Ray."""
-    cpus_per_task: int = 1
-    """Cores reserved for a fold, and its threads."""
-    gpus_per_task: float = 0
-    """GPUs reserved for a fold; a fraction lets folds share one."""
-    retries: int = 3
-    """How often a fold is started again when its worker or node died."""
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        _in_range(1, cpus_per_task=self.cpus_per_task)
-        _in_range(0, gpus_per_task=self.gpus_per_task, retries=self.retries)
-
-    def fold_threads(self) -> int:
-        """Returns the number of threads a fold computes with on the CPU."""
-        return self.cpus_per_task
-
-    def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Returns the device that is asked for, or what the tasks' resources allow.
-
-        Whether it is there, only the nodes can tell.
-
-        Raises:
-            InputError: If a GPU is asked for, but none per task.
-        """
-        if device is None:
-            return torch.device("cuda" if self.gpus_per_task > 0 else "cpu")
-        try:
-            picked = torch.device(device)
-        except RuntimeError as error:
-            raise InputError(f"device {device!r} is none: {str(error).splitlines()[0]}") from error
-        if picked.type == "cuda" and self.gpus_per_task == 0:
-            raise InputError(f"device {str(device)!r} needs gpus_per_task above 0")
-        return picked
-
-    def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
-        """Computes folds, see `Executor.run`; `progress` is not called."""
-        from originet.ray_tasks import run_tasks
-
-        yield from run_tasks(self, tasks)
-
-
 EXECUTORS: Mapping[str, type[Serial] | type[Processes] | type[Ray]] = {
     "serial": Serial,
     "processes": Processes,
@@ -270,12 +207,3 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _in_range(least: int, **values: float | None) -> None:
-    """Raises InputError that names the first value which is too small or too large."""
-    for name, value in values.items():
-        if value is not None and not value >= least:
-            raise InputError(f"{name} must be at least {least}, got {value}")
-        if value is not None and value > MOST_AT_ONCE:
-            raise InputError(f"{name} must be at most {MOST_AT_ONCE}, got {value}")

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from originet.datasets import ClipTable
 from originet.datasets.prepare import active_images
-from originet.executors import Executor, Serial, compute_identity
-from originet.fold import ModelFactory
-from originet.result import LosoResult
-from originet.runs import LosoRun, execute
-from originet.splits import check_table, sort_clips, subject_splits
+from originet.evaluation.executors import Executor, Serial, compute_identity
+from originet.evaluation.fold import ModelFactory
+from originet.evaluation.result import LosoResult
+from originet.evaluation.run import LosoRun, execute
+from originet.evaluation.splits import check_table, sort_clips, subject_splits
 from originet.system.errors import InputError
 from originet.system.lock import held
 from originet.training.config import Config
@@ -65,7 +65,8 @@ def run_loso(
         keep_weights: Write the weights of every fold into `out`, for
             `originet.training.weights.load_fold_weights`.
         device: Where to compute; None takes the GPU if there is one.
-        executor: How folds are computed, see `originet.executors`; None is `Serial()`. To other
+        executor: How folds are computed, see `originet.evaluation.executors`; None is `Serial()`.
+            To other
             processes `model` travels by cloudpickle, which takes lambdas and closures.
         progress: Called as progress(done, total), counted in epochs over all folds and seeds;
             fold by fold where folds run in other processes.

@@ -1,8 +1,9 @@
 """Scores of each data set of a composite, beside those of the whole, as the field has them.
 
 The networks are those of the composite run; only the clips that are counted differ. A data set's
-UF1 and UAR average over the classes that it has, as those of the whole do (`originet.metrics`): a
-class that a set lacks has no recall there. An answer of such a class is a miss all the same.
+UF1 and UAR average over the classes that it has, as those of the whole do
+(`originet.evaluation.metrics`): a class that a set lacks has no recall there. An answer of such a
+class is a miss all the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from originet import metrics
 from originet.drawing.page import Page
+from originet.evaluation import metrics
 
 WHOLE = "full"
 """Names the composite itself in tables."""
@@ -26,7 +27,7 @@ class Evaluated(Protocol):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Scores of the whole, see `originet.metrics.scores_over_seeds`."""
+        """Scores of the whole, see `originet.evaluation.metrics.scores_over_seeds`."""
 
     @property
     def by_dataset(self) -> dict[str, dict[str, Any]]:
@@ -51,8 +52,8 @@ def dataset_scores(
 
     Returns:
         By data set, sorted: clips and subjects, how many there are; classes, the names of those
-        that it has; metrics, see `originet.metrics.scores_over_seeds`; majority_accuracy, the share
-        of its commonest class. Nothing where there is one data set.
+        that it has; metrics, see `originet.evaluation.metrics.scores_over_seeds`;
+        majority_accuracy, the share of its commonest class. Nothing where there is one data set.
     """
     names = np.unique(datasets)
     if len(names) < 2:

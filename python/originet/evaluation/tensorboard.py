@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from originet.result import LosoResult
-from originet.rundir import fold_path
+from originet.evaluation.result import LosoResult
+from originet.evaluation.run_files import fold_path
 from originet.system.errors import InputError
 from originet.system.files import write_atomically
 

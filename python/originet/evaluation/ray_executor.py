@@ -1,0 +1,157 @@
+"""Folds as tasks of a Ray cluster. Ray is an extra, so it is imported only when folds run."""
+
+import logging
+import math
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from originet.evaluation.fold import (
+    FoldFailure,
+    FoldOutcome,
+    Outcomes,
+    Progress,
+    Task,
+    try_in_worker,
+)
+from originet.system.errors import InputError, one_line
+from originet.system.limits import check_count
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Folds as tasks of a Ray cluster, or of a Ray that is started here for them.
+
+    This process alone reads and writes files: nodes need no disk in common. A fold whose worker or
+    node died is computed again elsewhere; one that failed by itself is not, as it would fail again.
+    """
+
+    address: str | None = None
+    """Of the cluster, as `ray.init` takes it; None means RAY_ADDRESS or a local Ray."""
+    cpus_per_task: int = 1
+    """Cores reserved for a fold, and its threads."""
+    gpus_per_task: float = 0
+    """GPUs reserved for a fold; a fraction lets folds share one."""
+    retries: int = 3
+    """How often a fold is started again when its worker or node died."""
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_count(1, cpus_per_task=self.cpus_per_task)
+        check_count(0, gpus_per_task=self.gpus_per_task, retries=self.retries)
+
+    def fold_threads(self) -> int:
+        """Returns the number of threads a fold computes with on the CPU."""
+        return self.cpus_per_task
+
+    def pick_device(self, device: str | torch.device | None) -> torch.device:
+        """Returns the device that is asked for, or what the tasks' resources allow.
+
+        Whether it is there, only the nodes can tell.
+
+        Raises:
+            InputError: If a GPU is asked for, but none per task.
+        """
+        if device is None:
+            return torch.device("cuda" if self.gpus_per_task > 0 else "cpu")
+        try:
+            picked = torch.device(device)
+        except RuntimeError as error:
+            raise InputError(f"device {device!r} is none: {str(error).splitlines()[0]}") from error
+        if picked.type == "cuda" and self.gpus_per_task == 0:
+            raise InputError(f"device {str(device)!r} needs gpus_per_task above 0")
+        return picked
+
+    def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
+        """Computes folds, see `Executor.run`; `progress` is not called.
+
+        Raises:
+            InputError: If Ray is not installed, there is no cluster at the address, or no node has
+                a task's resources.
+        """
+        ray = _import_ray()
+        ours = not ray.is_initialized()
+        if ours:
+            _connect(ray, self.address)
+        function: Any = try_in_worker  # Ray's own types count no arguments with defaults
+        remote = ray.remote(function).options(
+            num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=self.retries
+        )
+        stored: dict[int, tuple[Any, Any]] = {}  # views by id, which lives as long as they do
+        running: dict[Any, Task] = {}
+        try:
+            while True:
+                # Twice as many as can run: nodes never wait, and few are lost when a run fails.
+                room = 2 * _slots(ray, self) - len(running)
+                for task in (task for _, task in zip(range(room), tasks, strict=False)):
+                    if id(task.views) not in stored:
+                        stored[id(task.views)] = task.views, ray.put(task.views)
+                    reference = stored[id(task.views)][1]
+                    running[remote.remote(task.job, reference, self.cpus_per_task)] = task
+                if not running:
+                    return
+                (done, *_), _ = ray.wait(list(running), num_returns=1)
+                task = running.pop(done)
+                yield task.key, _outcome(ray, done, task, self.retries)
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+            if ours:
+                ray.shutdown()
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            f"executor ray needs the package ray, pip install 'originet[ray]': {error}"
+        ) from error
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    # A cluster of somebody else keeps its own settings; one that starts here tells nobody.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        address = address or os.environ.get("RAY_ADDRESS") or "local"
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if host and port.isdigit():  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), timeout=10).close()
+        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"address: no Ray cluster at {address!r}: {one_line(error)}") from error
+
+
+def _slots(ray: Any, settings: Ray) -> int:
+    """How many tasks the nodes that are alive can run at a time."""
+    wanted = {"CPU": settings.cpus_per_task, "GPU": settings.gpus_per_task}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    slots = sum(
+        min(math.floor(node.get(kind, 0) / each) for kind, each in wanted.items() if each > 0)
+        for node in nodes
+    )
+    if slots == 0:
+        have = "; ".join(f"{n.get('CPU', 0):g} CPUs, {n.get('GPU', 0):g} GPUs" for n in nodes)
+        raise InputError(
+            f"no Ray node has the cpus_per_task {settings.cpus_per_task} and gpus_per_task "
+            f"{settings.gpus_per_task:g} of a fold, they have {have or 'nothing'}"
+        )
+    return slots
+
+
+def _outcome(ray: Any, reference: Any, task: Task, retries: int) -> FoldOutcome | FoldFailure:
+    """Fetches what a task came to; a mistake inside a task is raised here as it was there."""
+    try:
+        outcome: FoldOutcome | FoldFailure = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", error)  # of an exception that was raised inside a task
+        if not isinstance(cause, ray.exceptions.RayError):
+            raise
+        reason = f"{task.job.name}: lost by Ray after {retries} retries: {one_line(error)}"
+        return FoldFailure(f"{reason}; a smaller batch_size or more cpus_per_task may help")
+    return outcome
