@@ -12,8 +12,8 @@ from folds import SIZE, run, small_set, with_dropout
 from stores import nth_write
 from torch import nn
 
-from originet import reproduce
 from originet.evaluation.executors import Executor, Processes, Serial
+from originet.paper import reproduce
 from originet.system import files
 from originet.training.config import Config
 
@@ -22,7 +22,7 @@ TWO = Processes(workers=2, threads=1)
 SUBJECTS = 4
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["originet.reproduce"])
+PROCESSES.set_forkserver_preload(["originet.paper.reproduce"])
 
 
 def complete(out: Path, executor: Executor = ONE) -> None:

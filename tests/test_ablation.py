@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from originet import ablation
-from originet.ablation import DYNAMIC, ROWS, Paper, Row, methods_of, rows_named, run_ablation
 from originet.evaluation import fold
 from originet.evaluation.loso import run_loso
+from originet.paper import ablation
+from originet.paper.ablation import DYNAMIC, ROWS, Paper, Row, methods_of, rows_named, run_ablation
 from originet.system.errors import InputError
 from originet.training.config import Config
 

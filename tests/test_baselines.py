@@ -9,8 +9,8 @@ import torch
 from cloudpickle import dumps, loads
 from torch import nn
 
-from originet import baselines
-from originet.baselines import NETWORKS, QUOTED, check_installed, depth
+from originet.paper import baselines
+from originet.paper.baselines import NETWORKS, QUOTED, check_installed, depth
 from originet.system.errors import InputError
 from originet.training.config import Config
 from originet.training.model import layer_count, parameter_count
@@ -131,7 +131,7 @@ def test_torchvision_is_imported_where_its_ops_cannot_be_loaded():
     # A process of its own, for the tests of this one have mended the import already.
     code = """
 import torch
-from originet.baselines import timm_package, torchvision_models
+from originet.paper.baselines import timm_package, torchvision_models
 models = torchvision_models()
 assert models is torchvision_models() and timm_package().__name__ == "timm"
 print(sum(p.numel() for p in models.squeezenet1_1().parameters()))

@@ -15,11 +15,11 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 from stores import write_tree
 
 from originet import datasets
-from originet.compare import run_comparison
 from originet.datasets import store
 from originet.datasets.prepare import Settings
 from originet.evaluation import by_dataset, report
 from originet.evaluation.result import read_results
+from originet.paper.comparison import run_comparison
 from originet.system.errors import InputError
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
@@ -143,7 +143,7 @@ def test_the_report_has_a_line_for_each_set_below_the_whole(composite, tmp_path)
 def test_lbp_top_is_scored_by_set_too(composite, monkeypatch):
     table, images = composite
     monkeypatch.setattr(
-        "originet.lbp_top.features_of",
+        "originet.paper.lbp_top.features_of",
         lambda clips, cuts, **options: np.eye(len(clips))[: len(clips)],
     )
     found = run_comparison(table, images, CONFIG, rows=["LBP-TOP"], device="cpu")

@@ -3,8 +3,9 @@
 import pytest
 
 import originet_ext
-from originet import ablation, compare, datasets
+from originet import datasets
 from originet.evaluation import executors
+from originet.paper import ablation, comparison
 from originet.system import choices
 
 
@@ -15,7 +16,7 @@ from originet.system import choices
         (choices.DATASETS, datasets.DATASETS),
         (choices.EXECUTORS, tuple(executors.EXECUTORS)),
         (choices.ABLATIONS, tuple(row.name for row in ablation.ROWS)),
-        (choices.COMPARED, compare.ROWS),
+        (choices.COMPARED, comparison.ROWS),
     ],
     ids=["methods", "data sets", "executors", "ablations", "networks"],
 )

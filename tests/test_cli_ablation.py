@@ -6,8 +6,8 @@ import pytest
 from stores import make, write_tree
 from torch import nn
 
-from originet import ablation
 from originet.datasets import synth
+from originet.paper import ablation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

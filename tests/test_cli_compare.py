@@ -8,9 +8,9 @@ import pytest
 from clips import random_frames, write_folder
 from stores import make, write_tree
 
-from originet import compare
 from originet.cli.clips import read_clips
 from originet.datasets import prepare
+from originet.paper import comparison
 from originet.system import timings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,7 +21,7 @@ ROOT = {"dataset": None, "annotations": None, "frames": None, "task": None}
 
 @pytest.fixture(autouse=True)
 def quick_timing(monkeypatch):
-    monkeypatch.setattr(compare.inference_times, "__kwdefaults__", {"budget": 0.0})
+    monkeypatch.setattr(comparison.inference_times, "__kwdefaults__", {"budget": 0.0})
 
 
 @pytest.fixture

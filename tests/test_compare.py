@@ -11,13 +11,13 @@ import torch
 from stores import write_tree
 from torch import nn
 
-from originet import compare, lbp_top
-from originet.baselines import NETWORKS, QUOTED, Network, TableV
-from originet.compare import LBP_TOP, ROWS, inference_times, rows_named, run_comparison
 from originet.datasets import load_dataset
 from originet.datasets.prepare import Settings, images_by_method
 from originet.evaluation.loso import run_loso
 from originet.evaluation.study import NothingEvaluated
+from originet.paper import comparison, lbp_top
+from originet.paper.baselines import NETWORKS, QUOTED, Network, TableV
+from originet.paper.comparison import LBP_TOP, ROWS, inference_times, rows_named, run_comparison
 from originet.system.errors import InputError
 from originet.system.timings import Row
 from originet.training.config import Config
@@ -77,7 +77,7 @@ def test_rows_are_runs_of_their_own_and_one_that_fails_does_not_lose_the_others(
         assert line == {k: "" if v is None else str(v) for k, v in record.items()}
     for name in rows[1:]:
         stored = json.loads((out / name / "results.json").read_text())
-        for measure in compare.MEASURES:
+        for measure in comparison.MEASURES:
             assert records[name][measure] == stored["metrics"][measure]
         assert (records[name]["milliseconds"] is None) == (name == LBP_TOP)
         assert records[name]["kind"] == ("handcrafted" if name == LBP_TOP else "network")
@@ -244,7 +244,7 @@ def test_times_that_a_busy_machine_gave_are_told_to_be_unreliable(clips, monkeyp
         rows = {name: fields | {"provider": name, "median_us": 4e3} for name in case.calls}
         return [Row(**row | {"q20_us": 1e3, "q80_us": 4.1e3}) for row in rows.values()]
 
-    monkeypatch.setattr("originet.compare.time_case", busy)
+    monkeypatch.setattr("originet.paper.comparison.time_case", busy)
     found = run_comparison(*clips, QUICK, rows=["OrigiNet"], device="cpu")
     assert found.milliseconds == {"OrigiNet": 4.0}
     (record,) = found.records()

@@ -73,11 +73,11 @@ def test_a_run_on_a_full_disk_ends_in_one_line(run, store, tmp_path, full_at, co
 def test_a_reproduction_on_a_full_disk_ends_in_one_line(
     run, store, tmp_path, full_at, monkeypatch, name
 ):
-    monkeypatch.setattr("originet.reproduce.PICTURED", ())
+    monkeypatch.setattr("originet.paper.reproduce.PICTURED", ())
     for study in ("compare.run_comparison", "ablation.run_ablation"):  # tried above
         monkeypatch.setattr(f"originet.{study}", lambda *_, **__: None)
     for section in ("comparison", "ablation", "response", "first_layer"):
-        monkeypatch.setattr(f"originet.reproduce.{section}_section", lambda *_: None)
+        monkeypatch.setattr(f"originet.paper.reproduce.{section}_section", lambda *_: None)
     full_at(name)
     answer = run("reproduce", store, "--quick", "-o", tmp_path / "out")
     check(answer, tmp_path, tmp_path / "out")

@@ -16,22 +16,22 @@ from folds import QUICK
 from loso_results import make_result
 from pages import Parsed
 
-from originet import ablation, compare
-from originet.ablation_report import write_ablation_report
 from originet.bench.figures import bandwidth, kernel_speedup, times
 from originet.cli import ablation as cli_ablation
 from originet.cli import compare as cli_compare
 from originet.cli import evaluate
 from originet.clips import pictures
-from originet.compare_report import write_comparison_report
 from originet.demo import methods_section
 from originet.drawing.figures import active_image_grid, confusion_matrix, png, save
 from originet.drawing.page import Page
 from originet.evaluation import report
 from originet.evaluation.by_dataset import dataset_scores
 from originet.evaluation.figures import subject_accuracy
-from originet.reproduce import figures
-from originet.reproduce.book import Book
+from originet.paper import ablation, comparison
+from originet.paper.ablation_report import write_ablation_report
+from originet.paper.comparison_report import write_comparison_report
+from originet.paper.reproduce import figures
+from originet.paper.reproduce.book import Book
 from originet.system.timings import Row, read_csv, write_csv
 from originet.system.words import printable
 
@@ -80,8 +80,8 @@ def ablation_page(path, name):
 def comparison_page(path, name):
     made = result_of(name)
     facts = (made.dataset, made.classes, len(made.clips), 0.5, made.clip_list_sha256)
-    times = compare.InferenceTimes({"OrigiNet": 1.0})
-    result = compare.Comparison(
+    times = comparison.InferenceTimes({"OrigiNet": 1.0})
+    result = comparison.Comparison(
         *(("AlexNet", "OrigiNet"), QUICK, *facts, {"OrigiNet": made}, {"AlexNet": name}),
         *(times, name),
     )

@@ -11,11 +11,11 @@ from clips import random_frames, write_folder, write_video
 from sklearn.svm import LinearSVC
 from stores import write_tree
 
-from originet import lbp_top as module
 from originet.datasets import load_dataset
 from originet.datasets.prepare import Settings
 from originet.evaluation.splits import sort_clips
-from originet.lbp_top import features_of, lbp_top, predict_loso, run_lbp_top
+from originet.paper import lbp_top as module
+from originet.paper.lbp_top import features_of, lbp_top, predict_loso, run_lbp_top
 from originet.system.errors import InputError
 from originet.training.config import Config
 

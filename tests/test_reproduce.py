@@ -12,9 +12,9 @@ from interrupted import PROCESSES, QUICK_LOOK, kill_reproduction, reproduce_some
 from PIL import Image
 from stores import make, write_tree
 
-from originet import reproduce
 from originet.datasets import load_dataset, synth
 from originet.datasets.prepare import Settings, images_by_method
+from originet.paper import reproduce
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from originet.reproduce import activations
-from originet.reproduce.activations import ACTIVATIONS, ALPHA, PSI
+from originet.paper.reproduce import activations
+from originet.paper.reproduce.activations import ACTIVATIONS, ALPHA, PSI
 
 CHECKS = {check.activation: check for check in map(activations.check, ACTIVATIONS)}
 FACTS = {record["quantity"]: record for record in activations.erratum()}

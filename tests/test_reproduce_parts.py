@@ -12,8 +12,9 @@ from torch import nn
 from originet.datasets import make_table
 from originet.datasets.prepare import Settings
 from originet.datasets.tasks import TABLE_II
-from originet.reproduce import complexity, counts, figures, pictured, responses, sections
-from originet.reproduce.book import Book
+from originet.paper import baselines
+from originet.paper.reproduce import counts, figures, responses, shown_clips, table_sections
+from originet.paper.reproduce.book import Book
 from originet.system.errors import InputError
 from originet.training.config import Config
 from originet.training.model import OrigiNet
@@ -40,7 +41,7 @@ def table():
 
 
 def test_pictures_are_of_the_first_subject_with_most_classes_in_the_order_of_names(table):
-    shown = pictured.choose_clips(table)
+    shown = shown_clips.choose_clips(table)
     assert shown.subject == "s2"
     names = [table["clip"].iloc[place] for place in shown.places]
     assert list(zip(shown.labels, names, strict=True)) == [
@@ -50,15 +51,15 @@ def test_pictures_are_of_the_first_subject_with_most_classes_in_the_order_of_nam
     others = table.iloc[shown.training]
     assert set(others["subject"]) == {"s1", "s3"} and len(others) == 5
     shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
-    again = pictured.choose_clips(shuffled)
+    again = shown_clips.choose_clips(shuffled)
     assert [shuffled["clip"].iloc[place] for place in again.places] == names
     assert shuffled.iloc[again.training]["clip"].tolist() == others["clip"].tolist()
 
 
 def test_clips_without_frames_keep_their_active_image(table):
     images = np.random.default_rng(0).integers(0, 256, (len(table), 16, 16), dtype=np.uint8)
-    shown, failed = pictured.choose_clips(table), {}
-    rows = pictured.phase_rows(table, shown, images, [CUT] * len(table), "cumulative", failed)
+    shown, failed = shown_clips.choose_clips(table), {}
+    rows = shown_clips.phase_rows(table, shown, images, [CUT] * len(table), "cumulative", failed)
     assert [row.label for row in rows] == ["a", "b", "c"]
     for row, place in zip(rows, shown.first_of_each(), strict=True):
         assert row.pictures[:3] == [None] * 3
@@ -117,7 +118,7 @@ def test_other_classes_of_cas_me2_are_not_held_against_table_ii():
 
 
 def test_sizes_of_table_v():
-    records = {record["network"]: record for record in complexity.table_v()}
+    records = {record["network"]: record for record in baselines.table_v()}
     assert len(records) == 8
     assert records["OrigiNet"]["parameters"] == 1_872_548
     assert records["OrigiNet"]["mib_at_8_bytes"] == pytest.approx(14.286, abs=1e-3)
@@ -194,7 +195,7 @@ def test_responses_are_trained_once_without_the_subject_shown(table, tmp_path, m
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (len(table), 16, 16), dtype=np.uint8)
     labels = np.searchsorted(["a", "b", "c"], table["label"])
-    shown = pictured.choose_clips(table)
+    shown = shown_clips.choose_clips(table)
     seen = []
 
     def respond(images, folder):
@@ -295,7 +296,7 @@ def test_each_set_at_hand_is_said_to_agree_differ_or_not_compare(tmp_path):
     rows += [clip_row("1", f"a{i}", "negative", dataset="cas_me2") for i in "ab"]
     rows += [clip_row("1", f"f{i}", "fear", dataset="samm") for i in range(8)]
     book = Book("t", tmp_path)
-    sections.count_section(book, SimpleNamespace(table=make_table(rows)))
+    table_sections.count_section(book, SimpleNamespace(table=make_table(rows)))
     page = book.report.html()
     for said in (
         "CASME (CASME-I) has as many clips of each emotion as the paper",

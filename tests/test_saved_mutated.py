@@ -11,11 +11,11 @@ import pytest
 from folds import QUICK, run, small_set
 from mutations import mutate_json
 
-from originet import ablation, ablation_report, compare, compare_report
 from originet.drawing.page import Page
 from originet.evaluation import by_dataset, metrics, report
 from originet.evaluation.executors import Serial
 from originet.evaluation.result import read_results
+from originet.paper import ablation, ablation_report, comparison, comparison_report
 from originet.system.errors import InputError
 from originet.training.config import Config
 
@@ -171,9 +171,11 @@ def studies(composite, tmp_path_factory):
     by_method = {"cumulative": images}
     ablation.run_ablation(table, by_method, config, rows=rows, out=out / "a", **arguments)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("originet.lbp_top.features_of", lambda clips, *_, **__: np.eye(len(clips)))
+        patch.setattr(
+            "originet.paper.lbp_top.features_of", lambda clips, *_, **__: np.eye(len(clips))
+        )
         names = ["LBP-TOP", "OrigiNet"]
-        compare.run_comparison(table, images, config, rows=names, out=out / "c", **arguments)
+        comparison.run_comparison(table, images, config, rows=names, out=out / "c", **arguments)
     return out
 
 
@@ -189,11 +191,11 @@ def test_mutated_studies_are_reported_or_refused(studies, tmp_path, monkeypatch,
             found = ablation.read_ablation(out)
             ablation_report.write_ablation_report(tmp_path / "report.html", found, {})
         else:
-            found = compare.read_comparison(out)
-            compare_report.write_comparison_report(tmp_path / "report.html", found, {})
+            found = comparison.read_comparison(out)
+            comparison_report.write_comparison_report(tmp_path / "report.html", found, {})
 
     if file == "LBP-TOP/results.json":
-        before = compare.read_comparison(out).results["LBP-TOP"]
+        before = comparison.read_comparison(out).results["LBP-TOP"]
         assert list(before.by_dataset) == ["casme2", "samm"]
     read, refused = outcomes(out / file, monkeypatch, read_and_render, 150)
     assert read > 5 and refused > 5
@@ -222,4 +224,4 @@ def test_a_table_whose_rows_are_of_different_runs_is_refused(studies, tmp_path):
     ):
         (out / "compare.json").write_text(json.dumps(values | change))
         with pytest.raises(InputError, match=rf"compare\.json is damaged: {told}"):
-            compare.read_comparison(out)
+            comparison.read_comparison(out)

@@ -72,7 +72,7 @@ def fold(folder: Path) -> Target:
 
 def ablation(folder: Path) -> Target:
     """ablation.json, with the results of its rows."""
-    from originet.ablation import read_ablation, rows_named, run_ablation
+    from originet.paper.ablation import read_ablation, rows_named, run_ablation
 
     table, images = _composite()
     run_ablation(
@@ -92,7 +92,7 @@ def ablation(folder: Path) -> Target:
 
 def comparison(folder: Path) -> Target:
     """compare.json, with the results of its row."""
-    from originet.compare import read_comparison, run_comparison
+    from originet.paper.comparison import read_comparison, run_comparison
 
     names = ["OrigiNet"]
     run_comparison(

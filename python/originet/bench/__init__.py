@@ -18,7 +18,6 @@ from originet.bench.active_image import (
     active_image_jobs,
     active_image_providers,
 )
-from originet.bench.compare import TOLERANCE, compare
 from originet.bench.compiled import (
     COMPILED_CONTEXTS,
     COMPILED_DTYPES,
@@ -32,6 +31,7 @@ from originet.bench.loso import loso_case, loso_jobs, loso_providers
 from originet.bench.model import MODEL_MODES, MODEL_PROVIDERS, model_case, model_jobs
 from originet.bench.prepare import PREPARE_VARIANTS, prepare_case, prepare_jobs, prepare_providers
 from originet.bench.ragged import ragged_batch, ragged_case, ragged_jobs, ragged_providers
+from originet.bench.regressions import TOLERANCE, compare
 from originet.bench.rrelu import (
     DTYPES,
     MODES,

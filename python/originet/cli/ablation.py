@@ -13,7 +13,7 @@ from originet.system.choices import ABLATIONS
 from originet.system.words import counted
 
 if TYPE_CHECKING:
-    from originet.ablation import Ablation
+    from originet.paper.ablation import Ablation
 
 
 @options.with_run_options
@@ -31,9 +31,9 @@ def ablation_command(
     Each is OrigiNet with one part exchanged. An interrupted run resumes where it stopped. Row WDy
     needs images by method rank.
     """
-    from originet import ablation, ablation_report
     from originet.cli.clips import read_clips
     from originet.evaluation import report
+    from originet.paper import ablation, ablation_report
 
     config = run.config
     rows = ablation.rows_named(row)
@@ -67,8 +67,8 @@ def ablation_command(
 
 def _print_ablation(result: "Ablation") -> None:
     """Prints a table that fits into 80 columns, and what holds for all its rows."""
-    from originet import ablation_report
     from originet.cli.by_dataset import print_datasets
+    from originet.paper import ablation_report
     from originet.training.protocol import describe
 
     shared = result.any_result
@@ -102,7 +102,7 @@ def _print_ablation(result: "Ablation") -> None:
 
 def _scores(record: dict[str, Any]) -> list[str]:
     """Returns the cells of a row's measures, accuracies in percent."""
-    from originet.ablation import MEASURES
+    from originet.paper.ablation import MEASURES
 
     if record["failed"] is not None:
         return ["failed", *[""] * (len(MEASURES) - 1)]

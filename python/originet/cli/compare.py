@@ -13,7 +13,7 @@ from originet.system.choices import COMPARED
 from originet.system.words import counted
 
 if TYPE_CHECKING:
-    from originet.compare import Comparison
+    from originet.paper.comparison import Comparison
 
 
 @options.with_run_options
@@ -33,24 +33,24 @@ def compare_command(
     other than OrigiNet need torchvision and timm; LBP-TOP needs scikit-image, and the clips'
     frames, also where a store holds their images.
     """
-    from originet import compare, compare_report
     from originet.cli.clips import read_clips
     from originet.evaluation import report
+    from originet.paper import comparison, comparison_report
 
     config = run.config
-    rows = compare.rows_named(network)
-    compare.check_packages(rows)  # before the minutes that images may take
+    rows = comparison.rows_named(network)
+    comparison.check_packages(rows)  # before the minutes that images may take
     clips = read_clips(
         paths,
         [config.method],
         **run.clips,
-        opens_frames=compare.LBP_TOP in rows,
+        opens_frames=comparison.LBP_TOP in rows,
     )
     config = clips.configure(config)
     with progress_bars() as bars:
-        units = {name: "clips" if name == compare.LBP_TOP else "epochs" for name in rows}
+        units = {name: "clips" if name == comparison.LBP_TOP else "epochs" for name in rows}
         shown = {name: progress_bar(bars, f"{name}, {unit}") for name, unit in units.items()}
-        result = compare.run_comparison(
+        result = comparison.run_comparison(
             clips.table,
             clips.images[config.method],
             config,
@@ -63,7 +63,7 @@ def compare_command(
             progress=lambda name, done, total: shown[name](done, total),
         )
     page = out / report.NAME
-    compare_report.write_comparison_report(page, result, report.made_with(run.device))
+    comparison_report.write_comparison_report(page, result, report.made_with(run.device))
     records = result.records()
     _print_scores(result, records)
     _print_sizes(result, records)
@@ -78,8 +78,8 @@ def compare_command(
 
 def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Tables III and IV, in 80 columns, and what holds for all rows."""
-    from originet import compare_report
     from originet.cli.by_dataset import print_datasets
+    from originet.paper import comparison_report
     from originet.training.protocol import describe
 
     several = len(result.config.seeds) > 1
@@ -96,13 +96,13 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
         table.add_row(record["row"], *_scores(record, several), told)
     console.print(table)
     print_datasets(result.results, result.classes, result.majority_accuracy, several=several)
-    for line in compare_report.notes(result):
+    for line in comparison_report.notes(result):
         console.print(line, soft_wrap=True, highlight=False)
 
 
 def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Table V, in 80 columns."""
-    from originet import compare_report
+    from originet.paper import comparison_report
 
     networks = [record for record in records if record["kind"] == "network"]
     if not networks:
@@ -135,16 +135,16 @@ def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
             _millions(record["published_parameters"]),
             f"{record['published_mib_4_bytes']:.1f}",
             f"{record['published_mib_8_bytes']:.1f}",
-            *compare_report.size_marks(record),
+            *comparison_report.size_marks(record),
         )
     console.print(table)
-    for line in compare_report.size_notes(result):
+    for line in comparison_report.size_notes(result):
         console.print(line, soft_wrap=True, highlight=False)
 
 
 def _scores(record: dict[str, Any], several: bool) -> list[str]:
     """Returns the cells of a row's measures, accuracies in percent."""
-    from originet.compare import MEASURES
+    from originet.paper.comparison import MEASURES
 
     if record["kind"] == "quoted" or record["failed"] is not None:
         word = "quoted" if record["kind"] == "quoted" else "not evaluated"

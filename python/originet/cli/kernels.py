@@ -15,7 +15,7 @@ from originet.system.choices import SUBJECTS
 from originet.system.errors import InputError
 
 if TYPE_CHECKING:
-    from originet.bench.compare import Comparison
+    from originet.bench.regressions import Regressions
     from originet.system.timings import Row
 
 
@@ -93,7 +93,7 @@ def bench_command(
     if results is None:
         console.print(f"Results: {out}", soft_wrap=True)
     if compare:
-        _print_comparison(bench.compare(rows, committed))
+        _print_regressions(bench.compare(rows, committed))
 
 
 def doctor_command() -> None:
@@ -110,7 +110,7 @@ def doctor_command() -> None:
         raise typer.Exit(1)
 
 
-def _print_comparison(outcome: "Comparison") -> None:
+def _print_regressions(outcome: "Regressions") -> None:
     """Prints what got worse; ends with exit code 1 if anything did."""
     from originet.bench import TOLERANCE
 

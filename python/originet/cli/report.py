@@ -129,13 +129,13 @@ def _table_again(run: Path, kind: str) -> None:
 
     made_with = _made_again(read_json(run / "config.json", StudyIdentity).get("compute", {}))
     if kind == "ablation":
-        from originet.ablation import read_ablation
-        from originet.ablation_report import write_ablation_report
+        from originet.paper.ablation import read_ablation
+        from originet.paper.ablation_report import write_ablation_report
 
         write_ablation_report(run / NAME, read_ablation(run), made_with)
     else:
-        from originet.compare import read_comparison
-        from originet.compare_report import write_comparison_report
+        from originet.paper.comparison import read_comparison
+        from originet.paper.comparison_report import write_comparison_report
 
         write_comparison_report(run / NAME, read_comparison(run), made_with)
     console.print(f"Report: {run / NAME}", soft_wrap=True)
@@ -143,9 +143,9 @@ def _table_again(run: Path, kind: str) -> None:
 
 def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
     """Runs a finished reproduction again, which finds all folds and networks there."""
-    from originet import ablation, compare, reproduce
     from originet.evaluation.executors import Serial
     from originet.evaluation.result_shapes import ReproductionIdentity
+    from originet.paper import ablation, comparison, reproduce
     from originet.system.json_files import read_json
     from originet.training.config import Config
 
@@ -166,7 +166,7 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
         clips.images,
         config,
         out=run,
-        rows=compare.read_comparison(compared).rows if found else None,
+        rows=comparison.read_comparison(compared).rows if found else None,
         cuts=clips.cuts,
         quick=told["quick"],
         device=device,

@@ -39,12 +39,12 @@ def reproduce_command(
     All in one report. An interrupted run resumes where it stopped. Row WDy needs images by
     method rank.
     """
-    from originet import ablation, compare, reproduce
     from originet.cli.clips import read_clips
+    from originet.paper import ablation, comparison, reproduce
 
     config = run.config
     config = reproduce.quick_config(config) if quick else config
-    rows = compare.rows_named(network) if network else None
+    rows = comparison.rows_named(network) if network else None
     methods = ablation.methods_of(ablation.ROWS, config)
     with progress_bars() as bars:
         shown: dict[str, Callable[[int, int | None], None]] = {}

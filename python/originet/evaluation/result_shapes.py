@@ -148,7 +148,7 @@ class _Compute(_Device, total=False):
 
 
 class ReproductionIdentity(TypedDict):
-    """What is read of the config.json of `originet.reproduce.run_reproduction`."""
+    """What is read of the config.json of `originet.paper.reproduce.run_reproduction`."""
 
     config: Settings
     compute: _Compute

@@ -38,7 +38,7 @@ EXECUTORS = ("serial", "processes", "ray")
 """Where folds are computed: the keys of `originet.evaluation.executors.EXECUTORS`."""
 
 ABLATIONS = ("Sig", "LR", "LFC", "KS-1", "KS-2", "WDy", "OrigiNet")
-"""Rows of Table VI: the names of `originet.ablation.ROWS`."""
+"""Rows of Table VI: the names of `originet.paper.ablation.ROWS`."""
 
 COMPARED = (
     "AlexNet",
@@ -51,7 +51,7 @@ COMPARED = (
     "OrigiNet",
     "LBP-TOP",
 )
-"""Rows of Tables III and IV that are measured: `originet.compare.ROWS`."""
+"""Rows of Tables III and IV that are measured: `originet.paper.comparison.ROWS`."""
 
 QUICK_ROWS = ("MobileNet", "OrigiNet", "LBP-TOP")
 """Those of `originet reproduce --quick`, where none are named."""

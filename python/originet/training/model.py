@@ -175,8 +175,8 @@ class OrigiNet(nn.Module):
         variant: "paper" or "authors".
         activation: Called without arguments once a stage; its module serves both branches. The
             paper's ablations "Sig" and "LR" are `nn.Sigmoid` and `nn.LeakyReLU`, the latter with
-            psi's alpha as its slope in `originet.ablation`. `FusedRReLU` is the paper's refined
-            ReLU, not `nn.RReLU` (randomized leaky ReLU).
+            psi's alpha as its slope in `originet.paper.ablation`. `FusedRReLU` is the paper's
+            refined ReLU, not `nn.RReLU` (randomized leaky ReLU).
         kernel_sizes: The two kernels of a stage, odd. Ablations "KS-1" and "KS-2" are (1, 3) and
             (5, 7).
         parallel_fc: False for ablation "LFC", one fully connected layer: on the same features in

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from originet.ablation import MEASURES, Ablation
 from originet.drawing.page import Page
 from originet.evaluation import by_dataset
 from originet.evaluation.metrics import LEVEL
 from originet.evaluation.report import GENERATED, made_with_section, settings_section
+from originet.paper.ablation import MEASURES, Ablation
 from originet.training.protocol import LEAK, describe, is_leaky
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from originet.reproduce import pictured
-from originet.reproduce.book import Book
-from originet.reproduce.figures import Picture
-from originet.reproduce.findings import Findings
-from originet.reproduce.responses import QUARTER, Responses, correlation, edge_correlation
-from originet.reproduce.sections import training
+from originet.paper.reproduce import shown_clips
+from originet.paper.reproduce.book import Book
+from originet.paper.reproduce.figures import Picture
+from originet.paper.reproduce.findings import Findings
+from originet.paper.reproduce.responses import QUARTER, Responses, correlation, edge_correlation
+from originet.paper.reproduce.table_sections import training
 from originet.system.words import counted
 
 EMOTIONS = ("negative", "others", "positive")
@@ -24,7 +24,7 @@ def active_image_section(book: Book, found: Findings) -> None:
     book.pictures(
         "figure2",
         {row.label: row.pictures for row in found.phases},
-        pictured.PHASES,
+        shown_clips.PHASES,
         f"Fig. 2: onset, apex and offset of a clip of each class, all of subject {subject}, and "
         f"the active image by method {found.config.method}, stretched from black to white.",
         "Rows of a face in three almost equal frames, and the active image of its movement",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from originet.drawing.figures import save
 from originet.drawing.page import Cell, Page
-from originet.reproduce import figures
+from originet.paper.reproduce import figures
 from originet.system.csv_cells import guarded
 from originet.system.files import write_atomically
 
@@ -74,7 +74,7 @@ class Book:
 
         Args:
             name: The file's name; the figures after the first are numbered, from `<name>_2.png`.
-            rows: As `originet.reproduce.figures.picture_sheet` takes them, at least one.
+            rows: As `originet.paper.reproduce.figures.picture_sheet` takes them, at least one.
             columns: Their names.
             caption: Text below each figure.
             alt: What they show.

@@ -48,7 +48,7 @@ class _Ratio(NamedTuple):
         )
 
 
-class Comparison(NamedTuple):
+class Regressions(NamedTuple):
     """What was compared, and what got worse, the worst first."""
 
     cases: int
@@ -60,7 +60,7 @@ class Comparison(NamedTuple):
 
 def compare(
     measured: Iterable[Row], committed: Iterable[Row], tolerance: float = TOLERANCE
-) -> Comparison:
+) -> Regressions:
     """Compare the ratios of the cases that both have: benchmark, mode, dtype, shape, threads.
 
     Where the committed results hold a case for the same device, that one is taken, else the one of
@@ -102,7 +102,7 @@ def compare(
     if not ratios:
         raise InputError("no case of these results is among the committed ones")
     worse.sort(key=lambda change: change.measured / change.committed, reverse=True)
-    return Comparison(cases, ratios, list(devices), worse)
+    return Regressions(cases, ratios, list(devices), worse)
 
 
 def _cases(rows: Iterable[Row]) -> _Cases:

@@ -18,7 +18,7 @@ from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
 from originet.datasets.prepare import Settings
 from originet.evaluation.loso import check_table
-from originet.reproduce.figures import Picture
+from originet.paper.reproduce.figures import Picture
 from originet.system.errors import InputError
 from originet.system.words import counted
 

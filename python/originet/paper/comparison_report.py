@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from originet.compare import MEASURES, Comparison
 from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.drawing.page import Page
 from originet.evaluation import by_dataset
 from originet.evaluation.metrics import LEVEL
 from originet.evaluation.report import GENERATED, made_with_section, settings_section
+from originet.paper.comparison import MEASURES, Comparison
 from originet.training.protocol import LEAK, describe, is_leaky
 
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from originet.baselines import NETWORKS, QUOTED
-from originet.compare import Comparison
 from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.evaluation import by_dataset
-from originet.reproduce.book import Book
-from originet.reproduce.counts import SOURCES
-from originet.reproduce.findings import Findings
-from originet.reproduce.sections import training
+from originet.paper.baselines import NETWORKS, QUOTED
+from originet.paper.comparison import Comparison
+from originet.paper.reproduce.book import Book
+from originet.paper.reproduce.counts import SOURCES
+from originet.paper.reproduce.findings import Findings
+from originet.paper.reproduce.table_sections import training
 from originet.training.protocol import describe
 
 MAJORITY = "majority class"

@@ -27,7 +27,7 @@ from safetensors.numpy import save
 from torch import Tensor, nn
 
 from originet.evaluation.fold import ModelFactory
-from originet.reproduce.pictured import Shown
+from originet.paper.reproduce.shown_clips import Shown
 from originet.system.device import set_seed
 from originet.system.errors import InputError
 from originet.system.files import safe_name, write_atomically

@@ -19,15 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from originet.baselines import (
-    BYTES,
-    NETWORKS,
-    PUBLISHED_SIZE,
-    QUOTED,
-    Network,
-    Quoted,
-    check_installed,
-)
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
 from originet.datasets.prepare import Settings
@@ -41,7 +32,16 @@ from originet.evaluation.result_shapes import Count, Name, Reason, Seconds, Sha2
 from originet.evaluation.run_files import claim, write_records
 from originet.evaluation.splits import sort_clips
 from originet.evaluation.study import NothingEvaluated, Variant, run_study
-from originet.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
+from originet.paper.baselines import (
+    BYTES,
+    NETWORKS,
+    PUBLISHED_SIZE,
+    QUOTED,
+    Network,
+    Quoted,
+    check_installed,
+)
+from originet.paper.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
 from originet.system.clock import Case, time_case
 from originet.system.device import arithmetic, pick_device
 from originet.system.errors import InputError, one_line

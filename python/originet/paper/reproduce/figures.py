@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from originet.drawing.figures import axis_label
-from originet.reproduce.activations import ACTIVATIONS, PSI, curves
+from originet.paper.reproduce.activations import ACTIVATIONS, PSI, curves
 from originet.system.words import printable
 
 # Colours, markers and lines as the paper's text tells of Fig. 3.

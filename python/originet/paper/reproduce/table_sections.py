@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from originet import ablation_report
-from originet.ablation import Ablation
 from originet.datasets import clip_list_hash
 from originet.evaluation.report import GENERATED, made_with, made_with_section, settings_section
-from originet.reproduce import activations, counts, figures
-from originet.reproduce.book import Book
-from originet.reproduce.findings import Findings
+from originet.paper import ablation_report
+from originet.paper.ablation import Ablation
+from originet.paper.reproduce import activations, counts, figures
+from originet.paper.reproduce.book import Book
+from originet.paper.reproduce.findings import Findings
 from originet.system.words import counted
 from originet.training.protocol import LEAK, describe, is_leaky
 

@@ -16,23 +16,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from originet import ablation, baselines, compare
 from originet.datasets import ClipTable, clip_list_hash, synth
 from originet.datasets.prepare import Settings
 from originet.evaluation.executors import Executor, Serial, compute_identity
 from originet.evaluation.loso import check_table
 from originet.evaluation.ray_executor import Ray
 from originet.evaluation.run_files import claim
-from originet.reproduce import activations, complexity, pictured, responses
-from originet.reproduce.book import Book
-from originet.reproduce.comparison_section import comparison_section
-from originet.reproduce.findings import Findings
-from originet.reproduce.picture_sections import (
+from originet.paper import ablation, baselines, comparison
+from originet.paper.reproduce import activations, responses, shown_clips
+from originet.paper.reproduce.book import Book
+from originet.paper.reproduce.comparison_section import comparison_section
+from originet.paper.reproduce.findings import Findings
+from originet.paper.reproduce.picture_sections import (
     active_image_section,
     first_layer_section,
     response_section,
 )
-from originet.reproduce.sections import (
+from originet.paper.reproduce.table_sections import (
     ablation_section,
     activation_section,
     complexity_section,
@@ -160,8 +160,8 @@ def run_reproduction(
     for method in ablation.methods_of(ablation.ROWS, config):
         if method not in images:
             raise InputError(f"images by {method!r} are needed, got {', '.join(images) or 'none'}")
-    names = compare.rows_named(rows or (QUICK_ROWS if quick else None))
-    shown = pictured.choose_clips(table)
+    names = comparison.rows_named(rows or (QUICK_ROWS if quick else None))
+    shown = shown_clips.choose_clips(table)
     if cuts is None:
         cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
         cuts = [cut] * len(table)
@@ -176,7 +176,7 @@ def run_reproduction(
     failed: dict[str, str] = {}
     with held(out) as place:
         claim(out, identity)
-        phases = pictured.phase_rows(table, shown, active, cuts, config.method, failed)
+        phases = shown_clips.phase_rows(table, shown, active, cuts, config.method, failed)
         found = Findings(
             table=table,
             images=active,
@@ -187,13 +187,13 @@ def run_reproduction(
             erratum=activations.erratum(),
             shown=shown,
             phases=phases,
-            complexity=_attempt(place, failed, "Table V", complexity.table_v) or [],
+            complexity=_attempt(place, failed, "Table V", baselines.table_v) or [],
             responses=_responses(table, active, config, shown, place, here, failed, progress),
             comparison=_attempt(
                 place,
                 failed,
                 "Tables III and IV",
-                lambda: compare.run_comparison(
+                lambda: comparison.run_comparison(
                     table,
                     active,
                     config,
@@ -256,7 +256,7 @@ def _responses(
     table: ClipTable,
     images: NDArray[np.uint8],
     config: Config,
-    shown: pictured.Shown,
+    shown: shown_clips.Shown,
     place: Held,
     device: torch.device,
     failed: dict[str, str],

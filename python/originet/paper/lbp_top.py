@@ -27,7 +27,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from originet.baselines import EXTRA
 from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
 from originet.datasets.prepare import Settings
@@ -36,6 +35,7 @@ from originet.evaluation.by_dataset import dataset_scores
 from originet.evaluation.result_shapes import Evaluation, evaluation_fault
 from originet.evaluation.run_files import claim, write_csv
 from originet.evaluation.splits import SortedClips, subject_splits
+from originet.paper.baselines import EXTRA
 from originet.system.errors import InputError
 from originet.system.files import writing
 from originet.system.json_files import read_json, write_json

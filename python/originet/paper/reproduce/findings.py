@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from originet.ablation import Ablation
-from originet.compare import Comparison
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
-from originet.reproduce.activations import Check
-from originet.reproduce.pictured import Phases, Shown
-from originet.reproduce.responses import Responses
+from originet.paper.ablation import Ablation
+from originet.paper.comparison import Comparison
+from originet.paper.reproduce.activations import Check
+from originet.paper.reproduce.responses import Responses
+from originet.paper.reproduce.shown_clips import Phases, Shown
 from originet.training.config import Config
 
 

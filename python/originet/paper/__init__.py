@@ -1,0 +1,1 @@
+"""The paper's tables and figures: its networks, its ablation, its comparison, all in one report."""
