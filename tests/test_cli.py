@@ -15,7 +15,7 @@ from clips import random_frames, write_folder
 from loso_results import make_result
 
 import originet_ext
-from originet import demo, doctor
+from originet.cli import demonstration, diagnosis
 from originet.clips.frames import read_clip
 from originet.datasets import synth
 
@@ -150,7 +150,7 @@ def test_doctor_tells_what_works(run):
 
 
 def test_doctor_says_in_which_language_derivatives_are():
-    (finding,) = [f for f in doctor.diagnose() if f.name == "autograd"]
+    (finding,) = [f for f in diagnosis.diagnose() if f.name == "autograd"]
     assert finding.text == originet_ext.build_info()["autograd"]
 
 
@@ -158,18 +158,18 @@ def test_doctor_gives_the_reason_why_cuda_is_not_usable(monkeypatch):
     built = originet_ext.build_info() | {"cuda_archs": "7.5;9.0+PTX", "cuda_symbols_resolved": True}
     monkeypatch.setattr(originet_ext, "build_info", lambda: built)
     if torch.version.cuda is None:
-        assert "is a CPU-only build" in doctor.cuda_usable()[1]
+        assert "is a CPU-only build" in diagnosis.cuda_usable()[1]
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "torch sees no GPU" in doctor.cuda_usable()[1]
+    assert "torch sees no GPU" in diagnosis.cuda_usable()[1]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Old GPU")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (6, 1))
-    assert "Old GPU has compute capability 6.1" in doctor.cuda_usable()[1]
+    assert "Old GPU has compute capability 6.1" in diagnosis.cuda_usable()[1]
     built["cuda_symbols_resolved"] = False
-    assert "does not export the stream" in doctor.cuda_usable()[1]
+    assert "does not export the stream" in diagnosis.cuda_usable()[1]
     built["cuda_archs"] = ""
-    assert "built without CUDA kernels" in doctor.cuda_usable()[1]
+    assert "built without CUDA kernels" in diagnosis.cuda_usable()[1]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_doctor_gives_the_reason_why_cuda_is_not_usable(monkeypatch):
     ],
 )
 def test_compute_capabilities_covered_by_an_arch_list(capability, archs, covered):
-    assert doctor._covered(capability, archs) is covered
+    assert diagnosis._covered(capability, archs) is covered
 
 
 # Bad input: one line, exit code 2, no traceback, nothing written
@@ -331,7 +331,7 @@ def test_paths_that_look_like_markup_are_printed_as_they_are(run, tmp_path, monk
     result = make_result()
     methods = {"cumulative": result}
     made = SimpleNamespace(loso=result, methods=methods, report=path / "report.html")
-    monkeypatch.setattr(demo, "run_demo", lambda *_, **__: made)
+    monkeypatch.setattr(demonstration, "run_demo", lambda *_, **__: made)
     code, out, err = run("demo", "-o", path)
     assert code == 0 and f"\nReport: {path}/report.html (" in out, err
 

@@ -8,7 +8,7 @@ import pytest
 from clips import random_frames, write_folder
 from stores import make, write_tree
 
-from originet.cli.clips import read_clips
+from originet.cli.inputs import read_clips
 from originet.datasets import prepare
 from originet.paper import comparison
 from originet.system import timings
@@ -108,7 +108,7 @@ def test_figures_that_the_paper_quotes_are_told_to_be_so(run, tree, tmp_path, mo
         clips = read_clips(*arguments, **options)
         return clips._replace(table=clips.table.assign(dataset="casme2"))
 
-    monkeypatch.setattr("originet.cli.clips.read_clips", renamed)
+    monkeypatch.setattr("originet.cli.inputs.read_clips", renamed)
     arguments = ("--protocol", "paper", "--validation-fraction", 0.4, "--epochs", 1)
     code, printed, err = run(
         *("compare", tree, "-o", tmp_path / "out", *arguments, "--rotation", 0),

@@ -9,8 +9,8 @@ import pytest
 from clips import random_frames, write_folder
 from rich.console import Console
 
-from originet import cli, console
-from originet.cli import command
+from originet import cli
+from originet.cli import command, console
 
 QUICK = ("--epochs", 1, "--image-size", 16, "--rotation", 0, "--no-equalize", "--select", "last")
 RESUMES = ("prepare", "loso", "ablation", "compare", "reproduce", "demo")

@@ -10,7 +10,7 @@ from stores import frame_of, write_tree
 from trees_casme2 import CLIPS, write_casme2
 
 from originet import datasets
-from originet.cli.clips import read_clips
+from originet.cli.inputs import read_clips
 from originet.datasets import store
 from originet.datasets.clip_list import Clip, read_clip_list
 from originet.datasets.prepare import Settings

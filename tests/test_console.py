@@ -9,8 +9,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from originet import console
-from originet.console import Terminal
+from originet.cli import console
+from originet.cli.console import Terminal
 
 HOSTILE = "a\x1b[31m\x1b]0;title\x07\nerror: b\r\x9b2J\u202e [bold]c :smile: \udc80"
 SHOWN = r"a\x1b[31m\x1b]0;title\x07\nerror: b\r\x9b2J\u202e [bold]c :smile: \udc80"
@@ -55,7 +55,7 @@ def test_bars_are_named_as_they_are(screen):
 # A program with the console's rules in place, whose last line is what a test is about.
 PROGRAM = """
 import sys, warnings
-from originet.console import complain, console, speak_plainly
+from originet.cli.console import complain, console, speak_plainly
 speak_plainly()
 name = {name!r}
 {line}

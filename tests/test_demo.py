@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from originet import bench, demo
+from originet import bench
+from originet.cli import demonstration
 from originet.datasets import load_dataset, prepare, synth
 from originet.evaluation.loso import run_loso
 from originet.system.errors import InputError
@@ -77,17 +78,17 @@ def test_demo_writes_a_report_with_all_parts(tmp_path, monkeypatch):
             rows += bench.time_case(dataclasses.replace(case, bytes=0, calls=idle), budget=0)
         return rows
 
-    monkeypatch.setattr(demo, "SUBJECTS", 2)
-    monkeypatch.setattr(demo, "CLIPS_PER_CLASS", 1)
+    monkeypatch.setattr(demonstration, "SUBJECTS", 2)
+    monkeypatch.setattr(demonstration, "CLIPS_PER_CLASS", 1)
     monkeypatch.setattr(bench, "run_jobs", idle_kernels)
     monkeypatch.setattr(
-        demo, "CONFIG", Config(epochs=1, image_size=16, rotations=(0,), select="last")
+        demonstration, "CONFIG", Config(epochs=1, image_size=16, rotations=(0,), select="last")
     )
     stages = []
-    result = demo.run_demo(
+    result = demonstration.run_demo(
         tmp_path / "out", device="cpu", progress=lambda stage, done, total: stages.append(stage)
     )
-    assert list(dict.fromkeys(stages)) == list(demo.STAGES[:3])
+    assert list(dict.fromkeys(stages)) == list(demonstration.STAGES[:3])
     page = result.report.read_text()
     for part in ("Active images of a real face video", "semi-synthetic", "Kernel speed"):
         assert part in page
@@ -100,7 +101,7 @@ def test_demo_writes_a_report_with_all_parts(tmp_path, monkeypatch):
     places = [section.index(f'<th scope="row">{row}</th>') for row in rows]
     assert places == sorted(places)
     assert "telescope: the last two frames less twice the first" in section
-    pictures = demo.smile_images(load_dataset("synthetic", tmp_path / "out" / "clips"))
+    pictures = demonstration.smile_images(load_dataset("synthetic", tmp_path / "out" / "clips"))
     assert [title.partition(",")[0] for title in pictures] == ["onset", "apex", "offset", *METHODS]
     assert (tmp_path / "out" / "methods.png").exists()
     # Some are timed beside eager, which makes a picture, and others are not.
@@ -109,24 +110,26 @@ def test_demo_writes_a_report_with_all_parts(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "active_images.png").exists()
     assert (tmp_path / "out" / "kernels.csv").exists()
     # Started again, it keeps what is finished and ends with the same numbers.
-    again = demo.run_demo(tmp_path / "out", device="cpu")
+    again = demonstration.run_demo(tmp_path / "out", device="cpu")
     for method in METHODS:
         np.testing.assert_array_equal(again.methods[method].y_pred, result.methods[method].y_pred)
 
 
 def test_clips_of_an_earlier_generator_are_not_taken_for_those_of_this_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "SUBJECTS", 1)
-    monkeypatch.setattr(demo, "CLIPS_PER_CLASS", 1)
+    monkeypatch.setattr(demonstration, "SUBJECTS", 1)
+    monkeypatch.setattr(demonstration, "CLIPS_PER_CLASS", 1)
     clips = synth.generate(tmp_path / "clips", subjects=1, clips_per_class=1)
     manifest = json.loads((clips / synth.MANIFEST).read_text())
     (clips / synth.MANIFEST).write_text(json.dumps(manifest | {"version": 1}))
     with pytest.raises(InputError, match=r"clips holds other .* version is 1 there, 2 here"):
-        demo.run_demo(tmp_path, device="cpu")
+        demonstration.run_demo(tmp_path, device="cpu")
 
 
 def test_carphone_pictures_are_the_face_by_every_method():
-    pictures = demo.carphone_images()
+    pictures = demonstration.carphone_images()
     assert len(pictures) == 3 + len(METHODS)
     for picture in pictures.values():
-        assert picture.shape == (demo.SIDE, demo.SIDE) and picture.dtype == np.uint8
+        assert (
+            picture.shape == (demonstration.SIDE, demonstration.SIDE) and picture.dtype == np.uint8
+        )
     assert len({picture.tobytes() for picture in pictures.values()}) == len(pictures)

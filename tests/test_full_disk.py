@@ -85,8 +85,8 @@ def test_a_reproduction_on_a_full_disk_ends_in_one_line(
 
 @pytest.mark.parametrize("name", ["active_images.png", "kernels.csv"])
 def test_a_demonstration_on_a_full_disk_ends_in_one_line(run, tmp_path, full_at, monkeypatch, name):
-    monkeypatch.setattr("originet.demo.SUBJECTS", 2)
-    monkeypatch.setattr("originet.demo.evaluate_methods", lambda *_: {})
+    monkeypatch.setattr("originet.cli.demonstration.SUBJECTS", 2)
+    monkeypatch.setattr("originet.cli.demonstration.evaluate_methods", lambda *_: {})
     monkeypatch.setattr("originet.bench.jobs", lambda *_, **__: [])
     monkeypatch.setattr("originet.bench.run_jobs", lambda *_: [])
     full_at(name)

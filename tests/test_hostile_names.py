@@ -19,9 +19,9 @@ from pages import Parsed
 from originet.bench.figures import bandwidth, kernel_speedup, times
 from originet.cli import ablation as cli_ablation
 from originet.cli import compare as cli_compare
-from originet.cli import evaluate
+from originet.cli import loso
+from originet.cli.demonstration import methods_section
 from originet.clips import pictures
-from originet.demo import methods_section
 from originet.drawing.figures import active_image_grid, confusion_matrix, png, save
 from originet.drawing.page import Page
 from originet.evaluation import report
@@ -67,7 +67,7 @@ def loso_page(path, name):
     result = result_of(name)
     shown = {clip: np.full((8, 8), 40, np.uint8) for clip in result.clips}
     report.write_loso_report(path, result, {"command": f"originet loso {name}"}, shown)
-    evaluate._print_loso(result)
+    loso._print_loso(result)
 
 
 def ablation_page(path, name):
@@ -96,7 +96,7 @@ def demo_page(path, name):
     grid = active_image_grid({name: np.zeros((4, 4), np.uint8)}, name)
     methods_section(page, {name: make_result(f"set {name}")}, grid)
     page.write(path)
-    evaluate._print_methods({name: make_result(f"set {name}")})
+    loso._print_methods({name: make_result(f"set {name}")})
 
 
 def reproduction_page(path, name):

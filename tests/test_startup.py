@@ -68,8 +68,8 @@ def test_public_names_are_imported_when_asked_for():
         "assert 'torch' not in sys.modules\n"
         "assert set(originet.__all__) <= set(dir(originet))\n"
         "import originet.training.predict, originet.training.config\n"
-        "for name in originet.__all__: assert callable(getattr(originet, name)), name\n"
-        "originet.training.weights.load_fold_weights\n"
+        "for name in {*originet.__all__} - {'synth'}: assert callable(getattr(originet, name)), name\n"  # noqa: E501
+        "assert originet.synth.generate and originet.evaluation\n"
         "from originet import bench, predict, synth\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from originet.datasets import load_dataset
+    from originet.datasets import load_dataset, synth
     from originet.datasets.prepare import active_images
     from originet.evaluation.loso import LosoResult, run_loso
     from originet.system.errors import InputError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from originet.training.model import OrigiNet
     from originet.training.predict import predict
     from originet.training.train import fit
+    from originet.training.weights import load_fold_weights
 else:
     _HOMES = {
         "Config": "training.config",
@@ -25,14 +26,18 @@ else:
         "active_images": "datasets.prepare",
         "fit": "training.train",
         "load_dataset": "datasets",
+        "load_fold_weights": "training.weights",
         "predict": "training.predict",
         "run_loso": "evaluation.loso",
+        "synth": "datasets",
     }
 
     def __getattr__(name):
-        """Imports a public name, or a module, as `originet.training.weights`; see PEP 562."""
+        """Imports a public name, or a package, as `originet.training`; see PEP 562."""
         if name in _HOMES:
-            found = getattr(importlib.import_module(f"originet.{_HOMES[name]}"), name)
+            home = f"originet.{_HOMES[name]}"
+            found = getattr(importlib.import_module(home), name, None)
+            found = found or importlib.import_module(f"{home}.{name}")  # a module, as synth
             globals()[name] = found  # the next look-up does not come here
             return found
         if not name.startswith("_"):
@@ -55,6 +60,8 @@ __all__ = [
     "active_images",
     "fit",
     "load_dataset",
+    "load_fold_weights",
     "predict",
     "run_loso",
+    "synth",
 ]

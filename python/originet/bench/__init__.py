@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 
 from originet.bench import summary
 from originet.bench.active_image import (
@@ -44,6 +43,7 @@ from originet.bench.rrelu import (
 from originet.bench.stream import stream_case, stream_jobs, stream_providers
 from originet.bench.windows import windows_case, windows_jobs, windows_providers
 from originet.drawing import figures
+from originet.drawing.figures import Figure
 from originet.system.choices import SUBJECTS
 from originet.system.clock import Case, Job, run_jobs, saved_bytes, time_case
 from originet.system.errors import InputError

@@ -9,16 +9,20 @@ from typer.main import get_command
 
 from originet.cli import (
     ablation,
+    bench,
+    check,
     compare,
-    data,
-    evaluate,
-    kernels,
-    pictures,
+    demo,
+    doctor,
+    image,
+    loso,
+    prepare,
     report,
     reproduce,
+    synth,
 )
 from originet.cli.command import Command, say_why
-from originet.console import complain, errors, leave_quietly, speak_plainly
+from originet.cli.console import complain, errors, leave_quietly, speak_plainly
 
 
 def _version(wanted: bool) -> None:
@@ -51,18 +55,18 @@ def originet(
 
 
 _command = functools.partial(app.command, cls=Command)
-_command("demo")(evaluate.demo_command)
-_command("image")(pictures.image)
-_command("synth")(data.synth_command)
-_command("check")(data.check)
-_command("prepare")(data.prepare_command)
-_command("loso")(evaluate.loso_command)
+_command("demo")(demo.demo_command)
+_command("image")(image.image_command)
+_command("synth")(synth.synth_command)
+_command("check")(check.check_command)
+_command("prepare")(prepare.prepare_command)
+_command("loso")(loso.loso_command)
 _command("ablation")(ablation.ablation_command)
 _command("report")(report.report_command)
 _command("compare")(compare.compare_command)
 _command("reproduce")(reproduce.reproduce_command)
-_command("bench")(kernels.bench_command)
-_command("doctor")(kernels.doctor_command)
+_command("bench")(bench.bench_command)
+_command("doctor")(doctor.doctor_command)
 
 
 # click's, or that of the copy of click inside newer typers.

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from originet.cli import options
-from originet.console import complain_of, console, progress_bar, progress_bars
+from originet.cli.console import complain_of, console, progress_bar, progress_bars
 from originet.system.choices import ABLATIONS
 from originet.system.words import counted
 
@@ -31,7 +31,7 @@ def ablation_command(
     Each is OrigiNet with one part exchanged. An interrupted run resumes where it stopped. Row WDy
     needs images by method rank.
     """
-    from originet.cli.clips import read_clips
+    from originet.cli.inputs import read_clips
     from originet.evaluation import report
     from originet.paper import ablation, ablation_report
 

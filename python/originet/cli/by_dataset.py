@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from originet.console import console
+from originet.cli.console import console
 from originet.evaluation import by_dataset
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from originet.console import complain, errors, leave_quietly
+from originet.cli.console import complain, errors, leave_quietly
 from originet.system.errors import is_foreseen, names_itself, one_line
 
 RESUMES = {

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from originet.cli import options
-from originet.console import complain_of, console, progress_bar, progress_bars
+from originet.cli.console import complain_of, console, progress_bar, progress_bars
 from originet.system.choices import COMPARED
 from originet.system.words import counted
 
@@ -33,7 +33,7 @@ def compare_command(
     other than OrigiNet need torchvision and timm; LBP-TOP needs scikit-image, and the clips'
     frames, also where a store holds their images.
     """
-    from originet.cli.clips import read_clips
+    from originet.cli.inputs import read_clips
     from originet.evaluation import report
     from originet.paper import comparison, comparison_report
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from originet.system.choices import DATASETS, EXECUTORS, LARGEST_IMAGE, METHODS, TASKS
+from originet.system.choices import DATASETS, EXECUTORS, METHODS, TASKS
 from originet.system.errors import InputError
-from originet.system.limits import MAX_PIXELS, frames_up_to
+from originet.system.limits import LARGEST_IMAGE, MAX_PIXELS, frames_up_to
 from originet.system.lock import held
 from originet.system.memory import keep_freed_memory
 from originet.training.config import (
@@ -190,7 +190,7 @@ class Run(NamedTuple):
         config: The settings; of images those that were asked for, which `read_clips` may correct.
         executor: How folds are computed.
         device: Where.
-        clips: What `originet.cli.clips.read_clips` is asked for, by the names of its arguments.
+        clips: What `originet.cli.inputs.read_clips` is asked for, by the names of its arguments.
     """
 
     config: Config

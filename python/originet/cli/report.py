@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from originet.cli import options
-from originet.console import complain_of, console
+from originet.cli.console import complain_of, console
 from originet.system.errors import InputError
 from originet.system.words import counted
 
 if TYPE_CHECKING:
-    from originet.cli.clips import Clips
+    from originet.cli.inputs import Clips
     from originet.training.config import Config
 
 
@@ -190,7 +190,7 @@ def _clips(
     paths: Sequence[Path], config: "Config", methods: Sequence[str], of_a_root: dict[str, Any]
 ) -> "Clips":
     """Reads or makes the images of the run's clips, with the settings of the run."""
-    from originet.cli.clips import read_clips
+    from originet.cli.inputs import read_clips
     from originet.datasets import store
 
     stored = any(map(store.is_store, paths))  # of several, some may have had their faces cut out

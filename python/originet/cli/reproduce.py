@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from originet.cli import options
-from originet.console import complain_of, console, progress_bar, progress_bars
+from originet.cli.console import complain_of, console, progress_bar, progress_bars
 from originet.system.choices import COMPARED, QUICK_ROWS
 from originet.system.words import counted
 
@@ -39,7 +39,7 @@ def reproduce_command(
     All in one report. An interrupted run resumes where it stopped. Row WDy needs images by
     method rank.
     """
-    from originet.cli.clips import read_clips
+    from originet.cli.inputs import read_clips
     from originet.paper import ablation, comparison, reproduce
 
     config = run.config

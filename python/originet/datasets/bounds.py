@@ -7,8 +7,8 @@ takes memory or time.
 
 import reprlib
 
-from originet.system.choices import LONGEST_NAME
 from originet.system.errors import InputError
+from originet.system.limits import LONGEST_NAME
 
 BYTES = 32 * 2**20
 """Of a file on disk."""

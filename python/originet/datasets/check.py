@@ -12,10 +12,10 @@ import pandas as pd
 
 from originet.clips.frames import is_video, iter_frames
 from originet.clips.still import read_image
+from originet.datasets.faults import evaluation_faults
 from originet.datasets.survey import Correction, Omission, Survey
 from originet.datasets.table import clip_list_hash, people
 from originet.datasets.tasks import PAPER_SUBJECTS, published
-from originet.evaluation.splits import evaluation_faults
 from originet.system.errors import InputError
 from originet.system.files import sha256
 from originet.system.words import counted, printable
@@ -51,7 +51,7 @@ class Validation:
     @property
     def refused(self) -> list[str]:
         """Why the clips cannot be evaluated by leaving subjects out."""
-        return evaluation_faults(self.found.table)
+        return list(evaluation_faults(self.found.table))
 
     @property
     def sound(self) -> bool:

@@ -16,8 +16,8 @@ from originet.clips.active_images import check_room
 from originet.clips.clip import open_clip
 from originet.clips.still import Image
 from originet.datasets.table import ClipTable
-from originet.system.choices import LARGEST_IMAGE
 from originet.system.errors import InputError
+from originet.system.limits import LARGEST_IMAGE
 from originet.system.opencv import one_thread, silence
 from originet_ext import METHODS, ActiveImageAccumulator
 

@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from originet.clips.frames import is_junk
 from originet.datasets.prepare import LARGEST_MARGIN
 from originet.system import renamed
-from originet.system.choices import LARGEST_IMAGE, METHODS
+from originet.system.choices import METHODS
 from originet.system.errors import InputError
 from originet.system.files import write_atomically
 from originet.system.json_files import differences, read_json, write_json
+from originet.system.limits import LARGEST_IMAGE
 from originet.system.tensor_files import read_arrays
 
 IMAGES, TABLE, MANIFEST = "images.safetensors", "clips.csv", "manifest.json"

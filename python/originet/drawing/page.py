@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from originet.drawing import figures
+from originet.drawing.figures import Figure
 from originet.system.files import write_atomically
 from originet.system.words import printable
 

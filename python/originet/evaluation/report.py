@@ -5,12 +5,12 @@ run that ended long ago is the one that was written then.
 """
 
 import datetime
+import importlib.metadata
 import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
 
@@ -155,7 +155,7 @@ def made_with(device: torch.device) -> dict[str, str]:
         "system": platform.platform(),
         "threads": str(torch.get_num_threads()),
         "numpy": np.__version__,
-        "matplotlib": matplotlib.__version__,
+        "matplotlib": importlib.metadata.version("matplotlib"),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(" ", "minutes"),
     }
     facts |= {f"extension: {k}": _plain(value) for k, value in originet_ext.build_info().items()}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict, cast
 
 from msgspec import Meta
 
-from originet.system.choices import LONGEST_NAME
+from originet.system.limits import LONGEST_NAME
 
 # Halves of characters, as which Python holds bytes that are no text, cannot be written again.
 _TEXT = r"^[^\ud800-\udfff]*$"

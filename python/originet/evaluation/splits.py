@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from originet.datasets import KEY, ClipTable, clip_list_hash
+from originet.datasets import ClipTable, clip_list_hash
+from originet.datasets.faults import evaluation_faults, too_few_subjects
 from originet.datasets.table import people
-from originet.system.choices import LONGEST_NAME
 from originet.system.errors import InputError
 from originet.training.predict import as_array
-
-_COLUMNS = (*KEY, "label")
 
 
 def subject_splits(
@@ -33,7 +31,7 @@ def subject_splits(
         InputError: If there are fewer than 2 subjects.
     """
     groups = np.asarray(subjects, dtype=str)
-    if too_few := _too_few(len(np.unique(groups))):
+    if too_few := too_few_subjects(len(np.unique(groups))):
         raise InputError(too_few)
     from sklearn.model_selection import LeaveOneGroupOut  # here, as every command would wait for it
 
@@ -55,58 +53,12 @@ def check_table(
         InputError: If a column or a value in it is missing, a clip stands in the table twice,
             there are fewer than 2 subjects or classes, or a class occurs with a single subject.
     """
-    for fault in _faults(table):
+    for fault in evaluation_faults(table):
         raise InputError(fault)
     labels = table["label"].astype(str)
     classes = tuple(sorted(set(labels)))
     indices = np.searchsorted(np.array(classes), labels.to_numpy(dtype=str))
     return people(table).to_numpy(dtype=str), classes, indices.astype(np.int64)
-
-
-def evaluation_faults(table: ClipTable) -> list[str]:
-    """Returns all that `check_table` would refuse a table for, the first reason first."""
-    return list(_faults(table))
-
-
-def _faults(table: ClipTable) -> Iterator[str]:
-    missing = [c for c in _COLUMNS if c not in table.columns]
-    if missing:
-        yield f"table has no column {', '.join(missing)}"
-        return
-    for column in _COLUMNS:
-        empty = np.flatnonzero(table[column].isna())
-        if len(empty) > 0:
-            yield f"table has no {column} in row {empty[0]}, counted from 0"
-        for name in table[column].dropna().astype(str).unique():
-            if len(name) > LONGEST_NAME:
-                told = f"{name[:20]!r}..., has {len(name):,} characters"
-                yield f"{column} {told}: the longest name has {LONGEST_NAME:,}"
-            elif any("\ud800" <= character <= "\udfff" for character in name):
-                yield f"{column} {name!r} has bytes that are no text: give it another name"
-    subjects = people(table)
-    too_few = _too_few(subjects.nunique())
-    if too_few:
-        yield too_few
-    doubled = table[table.duplicated(KEY)]
-    if len(doubled) > 0:
-        yield f"table holds clip {'/'.join(map(str, doubled.iloc[0][KEY]))} twice"
-    labels = table["label"].astype(str)
-    classes = sorted(set(labels))
-    if len(classes) < 2:
-        found = f" ({classes[0]!r})" if classes else ""
-        yield f"at least 2 classes are needed, got {len(classes)}{found}"
-    for name in [] if too_few else classes:
-        having = sorted(set(subjects[labels == name]))
-        if len(having) == 1:
-            yield (
-                f"class {name!r} occurs with one subject only ({having[0]!r}); with that subject "
-                "left out it cannot be learned: add subjects, or merge or drop the class"
-            )
-
-
-def _too_few(subjects: int) -> str:
-    needed = "leave-one-subject-out needs at least 2 subjects"
-    return f"{needed}, got {subjects}" if subjects < 2 else ""
 
 
 @dataclass(frozen=True)

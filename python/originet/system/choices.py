@@ -1,4 +1,4 @@
-"""What help texts name of modules that take long to import: choices, a default and two limits.
+"""What help texts name of modules that take long to import: choices and a default.
 
 This module imports nothing, so `originet --help` and a wrong option are answered before torch is
 loaded. A tuple that is a module's own is defined here and imported there; the keys of a table,
@@ -23,12 +23,6 @@ DATASETS = ("casme", "casme2", "cas_me2", "samm", "folder", "synthetic")
 
 TASKS = ("paper", "original", "five", "three", "megc2019")
 """How emotions become classes, see `originet.datasets.tasks`."""
-
-LARGEST_IMAGE = 4096
-"""Pixels a side that an active image may have; a typing error asks for no more memory than that."""
-
-LONGEST_NAME = 1000
-"""Characters of the name of a data set, subject, clip or class; file names have at most 255."""
 
 RESIDUAL = (0.0, 0.1)
 """Share of the peak that is left in the last frames of generated clips, see

@@ -15,6 +15,12 @@ from originet.system.errors import InputError
 
 MAX_PIXELS = 2**26  # twice as many as a frame of 8K has
 
+LARGEST_IMAGE = 4096
+"""Pixels a side that an active image may have; a typing error asks for no more memory than that."""
+
+LONGEST_NAME = 1000
+"""Characters of the name of a data set, subject, clip or class; file names have at most 255."""
+
 MOST_AT_ONCE = 1024
 """Threads, processes and the like: with many more a library crashes rather than complain."""
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from originet.system import renamed
-from originet.system.choices import LARGEST_IMAGE, METHODS
+from originet.system.choices import METHODS
 from originet.system.errors import InputError
+from originet.system.limits import LARGEST_IMAGE
 
 VARIANTS = ("paper", "authors")
 PROTOCOLS = ("strict", "paper")

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from originet.drawing.figures import save
+from originet.drawing.figures import Figure, save
 from originet.drawing.page import Cell, Page
 from originet.paper.reproduce import figures
 from originet.system.csv_cells import guarded

@@ -1,13 +1,13 @@
-"""`originet synth`, `originet check` and `originet prepare`."""
+"""`originet prepare`."""
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from originet.cli.console import Rate, complain_of, console, progress_bar, progress_bars, warn_of
 from originet.cli.options import (
     DEFAULTS,
     Annotations,
@@ -23,91 +23,8 @@ from originet.cli.options import (
     Sheet,
     Task,
 )
-from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn_of
-from originet.system.choices import METHODS, RESIDUAL
-from originet.system.files import write_atomically
+from originet.system.choices import METHODS
 from originet.system.words import counted
-
-
-def synth_command(
-    out: Annotated[Path, typer.Argument(help="A folder that does not exist yet, or an empty one.")],
-    subjects: Annotated[int, typer.Option(help="Number of faces.")] = 12,
-    clips_per_class: Annotated[int, typer.Option(help="Clips of each class and subject.")] = 3,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    residual: Annotated[
-        tuple[float, float],
-        typer.Option(
-            metavar="LOW HIGH",
-            help="Share of the peak left in a clip's last frames, drawn between LOW and HIGH.",
-        ),
-    ] = RESIDUAL,
-) -> None:
-    """Write a semi-synthetic data set: real faces, warped."""
-    from originet import datasets
-    from originet.datasets import synth
-
-    with progress_bars() as bars:
-        synth.generate(
-            out,
-            subjects=subjects,
-            clips_per_class=clips_per_class,
-            seed=seed,
-            residual=residual,
-            progress=progress_bar(bars, "clips"),
-        )
-    count = len(datasets.load_dataset("synthetic", out))
-    console.print(f"{out}: {counted(count, 'clip')}", soft_wrap=True)
-
-
-def check(
-    name: Name,
-    root: Root,
-    annotations: Annotations = None,
-    sheet: Sheet = None,
-    frames: Frames = None,
-    task: Task = None,
-    clips: ClipsFile = None,
-    micro_only: MicroOnly = False,
-    set_name: SetName = None,
-    pictures: Annotated[
-        bool, typer.Option(help="Read every picture: are they whole, and of one size a clip?")
-    ] = True,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the report to this file, as JSON.")
-    ] = None,
-    max_pixels: MaxPixels = None,
-    jobs: Jobs = None,
-) -> None:
-    """Compare a data set with its annotations and the paper's counts.
-
-    Exit code 1 if anything is missing.
-    """
-    from originet import datasets
-    from originet.datasets import check
-
-    found = datasets.survey(
-        name,
-        root,
-        annotations=annotations,
-        sheet=sheet,
-        frames=frames,
-        task=task,
-        micro_only=micro_only,
-        clips=clips,
-        set_name=set_name,
-    )
-    with progress_bars() as bars:
-        result = check.validate(
-            found,
-            pictures=pictures,
-            jobs=os.cpu_count() or 1 if jobs is None else jobs,
-            progress=progress_bar(bars, "clips"),
-        )
-    print(check.to_text(result))  # as it is, so that it may be sent to a file
-    if json_file is not None:
-        write_atomically(json_file, json.dumps(check.to_json(result), indent=1).encode())
-    if not result.sound:
-        raise typer.Exit(1)
 
 
 def prepare_command(

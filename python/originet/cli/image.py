@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from originet.cli.console import (
+    Rate,
+    complain_of,
+    console,
+    progress_bar,
+    progress_bars,
+    warn,
+    warn_of,
+)
 from originet.cli.options import DEFAULTS, MaxPixels
-from originet.console import Rate, complain_of, console, progress_bar, progress_bars, warn, warn_of
 from originet.system.choices import METHODS
 from originet.system.errors import InputError
 from originet.system.words import counted
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
     from originet.clips.render import Found, Options, Report
 
 
-def image(
+def image_command(
     out: Annotated[
         Path,
         typer.Option(

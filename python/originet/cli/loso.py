@@ -1,45 +1,15 @@
-"""`originet demo` and `originet loso`."""
+"""`originet loso`."""
 
-import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 
 from originet.cli import options
-from originet.console import console, progress_bar, progress_bars
+from originet.cli.console import console, progress_bar, progress_bars
 from originet.system.words import counted
 
 if TYPE_CHECKING:
     from originet.evaluation.result import LosoResult
-
-
-def demo_command(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(
-        "originet-demo"
-    ),
-    device: options.Device = None,
-) -> None:
-    """Run the whole pipeline once and write one report.
-
-    From a video and generated clips: active images, LOSO by every method, and kernel timings.
-    """
-    from originet import demo
-
-    start = time.perf_counter()
-    with progress_bars() as bars:
-        stages = {name: progress_bar(bars, name) for name in demo.STAGES}
-        result = demo.run_demo(
-            out,
-            device=device,
-            progress=lambda stage, done, total: stages[stage](done, total),
-        )
-    _print_loso(result.loso)
-    _print_methods(result.methods)
-    seconds = time.perf_counter() - start
-    console.print(f"Report: {result.report} ({seconds:.0f} s)", soft_wrap=True)
 
 
 @options.with_run_options
@@ -53,7 +23,7 @@ def loso_command(
 
     An interrupted run resumes where it stopped.
     """
-    from originet.cli.clips import read_clips
+    from originet.cli.inputs import read_clips
     from originet.evaluation import loso, report
     from originet.evaluation.result import clip_images
 
@@ -77,31 +47,12 @@ def loso_command(
         )
     images = clip_images(result, clips.table, clips.images[config.method])
     report.write_loso_report(out / report.NAME, result, report.made_with(run.device), images)
-    _print_loso(result)
+    print_loso(result)
     console.print(f"Results: {out}, to be read in {out / report.NAME}", soft_wrap=True)
 
 
-def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
-    from originet.evaluation import metrics
-
-    first = next(iter(methods.values()))
-    table = Table(
-        title=f"Every reading of the active image, on the same {counted(len(first.clips), 'clip')}"
-    )
-    table.add_column("method")
-    for heading in ("accuracy", f"{100 * metrics.LEVEL:.0f} % interval", "UAR"):
-        table.add_column(heading, justify="right")
-    for name, result in methods.items():
-        low, high = result.intervals["pooled_accuracy"]
-        scores = (result.metrics[key] for key in ("pooled_accuracy", "uar"))
-        accuracy, uar = (f"{score:.3f}" for score in scores)
-        table.add_row(name, accuracy, f"{low:.3f} to {high:.3f}", uar)
-    accuracy, uar = (f"{first.baseline[key]:.3f}" for key in ("pooled_accuracy", "uar"))
-    table.add_row("majority baseline", accuracy, "", uar)
-    console.print(table)
-
-
-def _print_loso(result: "LosoResult") -> None:
+def print_loso(result: "LosoResult") -> None:
+    """Prints the scores of a run, by class and by data set, and its confusion matrix."""
     from originet.cli.by_dataset import print_datasets
     from originet.evaluation import metrics
     from originet.training.protocol import LEAK, describe, is_leaky

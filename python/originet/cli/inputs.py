@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet import datasets
+from originet.cli.console import errors, progress_bar, progress_bars, warn_of
 from originet.cli.options import DEFAULTS
-from originet.console import errors, progress_bar, progress_bars, warn_of
 from originet.datasets import prepare, store
 from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list
 from originet.evaluation import loso

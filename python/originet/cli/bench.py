@@ -1,4 +1,4 @@
-"""`originet bench` and `originet doctor`."""
+"""`originet bench`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from originet.cli.console import console, progress_bar, progress_bars
 from originet.cli.options import Device
-from originet.console import console, progress_bar, progress_bars
 from originet.system.choices import SUBJECTS
 from originet.system.errors import InputError
 
@@ -94,20 +93,6 @@ def bench_command(
         console.print(f"Results: {out}", soft_wrap=True)
     if compare:
         _print_regressions(bench.compare(rows, committed))
-
-
-def doctor_command() -> None:
-    """Report what is installed, what of it works here, and why not."""
-    from originet import doctor
-
-    table = Table(show_header=False, box=None)
-    marks = {True: Text("ok", "green"), False: Text("broken", "red"), None: Text()}
-    findings = doctor.diagnose()
-    for finding in findings:
-        table.add_row(finding.name, finding.text, marks[finding.ok])
-    console.print(table)
-    if any(finding.ok is False for finding in findings):
-        raise typer.Exit(1)
 
 
 def _print_regressions(outcome: "Regressions") -> None:

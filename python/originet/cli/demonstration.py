@@ -9,7 +9,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from originet import bench
@@ -21,6 +20,7 @@ from originet.clips.frames import read_clip
 from originet.clips.still import Image
 from originet.datasets import ClipTable, load_dataset, prepare, synth
 from originet.drawing import figures
+from originet.drawing.figures import Figure
 from originet.drawing.page import Page
 from originet.evaluation import metrics
 from originet.evaluation.executors import Processes, Serial
