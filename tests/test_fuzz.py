@@ -12,7 +12,7 @@ FUZZ = Path(__file__).parent / "fuzz"
 START = f"""
 import sys, tempfile, time
 from pathlib import Path
-sys.path[:0] = [{str(FUZZ)!r}, {str(FUZZ.parent)!r}]
+sys.path[:0] = [{str(FUZZ)!r}, {str(FUZZ.parent / "helpers")!r}]
 import harness
 from mutations import mutate_bytes
 from originet.system.errors import InputError

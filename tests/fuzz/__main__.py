@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for what test files share
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # for what test files share
 
 import harness
 from targets import TARGETS

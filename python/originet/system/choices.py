@@ -2,8 +2,8 @@
 
 This module imports nothing, so `originet --help` and a wrong option are answered before torch is
 loaded. A tuple that is a module's own is defined here and imported there; the keys of a table,
-whose values are classes or functions, are repeated here, and `tests/test_choices.py` holds the two
-together.
+whose values are classes or functions, are repeated here, and `tests/system/test_choices.py` holds
+the two together.
 """
 
 METHODS = (

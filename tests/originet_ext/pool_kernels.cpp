@@ -1,4 +1,4 @@
-// The CPU pools without torch, for tests/test_cpu_levels.py like cpu_kernels.cpp:
+// The CPU pools without torch, for tests/originet_ext/test_cpu_levels.py like cpu_kernels.cpp:
 // every kind of sums, over clips of many lengths and frames of many shapes, beside
 // 64-bit sums computed one pixel at a time. Prints the number of pixels compared;
 // complains of the first wrong one and exits with 1.

@@ -18,7 +18,7 @@ from originet.drawing.page import Page
 from originet.system import clock, timings
 from originet.system.errors import InputError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def make_row(**changes):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "build_tools"))
 from flags import OPTIMISE, WARNINGS  # noqa: E402
 
@@ -41,7 +41,7 @@ def run(name: str, level: str, folder: Path) -> str:
     for program in (compiler, "qemu-aarch64") if level == "neon" else (compiler,):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    binary, source = folder / name, ROOT / "tests" / f"{name}.cpp"
+    binary, source = folder / name, ROOT / "tests" / "originet_ext" / f"{name}.cpp"
     subprocess.run([compiler, *OPTIONS, *flags, source, "-o", binary], check=True)
     command = ["qemu-aarch64", binary] if level == "neon" else [binary]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -118,7 +118,7 @@ def every_float(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     if platform.machine() != "x86_64":
         pytest.skip("the levels are those of x86-64")
     folder = tmp_path_factory.mktemp("every_float")
-    source, program = ROOT / "tests" / "every_float.cpp", folder / "every_float"
+    source, program = ROOT / "tests" / "originet_ext" / "every_float.cpp", folder / "every_float"
     flags = ["-fopenmp", "-march=native"]
     subprocess.run(["g++", *OPTIONS, *flags, source, "-o", program], check=True)
     libraries = {name: folder / f"{name}.so" for name in ("sse2", "avx2", "avx512")}

@@ -1,9 +1,10 @@
 """Calls everything native with arguments that nobody should give it, each call within limits.
 
-A program of its own, which tests/test_hostile_arguments.py runs: what it looks for would end the
-process. It prints each case before the call, so that the last line names the one that did.
+A program of its own, which tests/originet_ext/test_hostile_arguments.py runs: what it looks for
+would end the process. It prints each case before the call, so that the last line names the one that
+did.
 
-    python tests/hostile_calls.py DEVICE SEED CASES
+    python tests/helpers/hostile_calls.py DEVICE SEED CASES
 """
 
 import ctypes

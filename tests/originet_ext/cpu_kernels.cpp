@@ -1,5 +1,5 @@
 // The CPU kernels without torch, so that they can be compiled for one instruction
-// set and run there, under an emulator if need be (tests/test_cpu_levels.py).
+// set and run there, under an emulator if need be (tests/originet_ext/test_cpu_levels.py).
 // Prints the largest error of psi and of psi' for each type, one name and one
 // number a line:
 //     float32, float64: max of (error - smallest subnormal) / (eps * |exact|)

@@ -72,7 +72,7 @@ def test_endings_in_capitals_count(tmp_path):
 
 
 def test_docs_name_every_ending():
-    docs = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    docs = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
     for suffix in video.VIDEO_SUFFIXES + IMAGE_SUFFIXES:
         assert f"`{suffix}`" in docs
 

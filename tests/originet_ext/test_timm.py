@@ -58,7 +58,7 @@ def test_create_model(name, count):
 
 
 def test_example(capsys):
-    runpy.run_path(str(Path(__file__).parents[1] / "examples" / "timm_activation.py"))
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "timm_activation.py"))
     printed = capsys.readouterr().out
     assert printed.startswith("17 activations are psi\nloss ")
 
