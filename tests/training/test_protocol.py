@@ -6,10 +6,8 @@ import pytest
 from originet.system.errors import InputError
 from originet.training.config import PROTOCOLS, Config
 from originet.training.protocol import (
-    describe,
     fold_parts,
     paper_parts,
-    protocol_label,
     split_clips,
     strict_parts,
 )
@@ -82,11 +80,3 @@ def test_paper_names_a_class_that_its_split_left_without_training_images() -> No
     config = Config(protocol="paper", rotations=(0,), validation_fraction=0.9)
     with pytest.raises(InputError, match=r"class index 1 has no training image.*another seed"):
         paper_parts(np.repeat([0, 1], [15, 1]), config, seed=2)
-
-
-def test_names_say_what_is_leaky_and_what_is_balanced() -> None:
-    assert [protocol_label(name) for name in PROTOCOLS] == ["strict", "paper (leaky)"]
-    assert describe(Config()) == "protocol strict"
-    weighted = Config(protocol="paper", class_weights="balanced")
-    assert describe(weighted) == "protocol paper (leaky), balanced class weights"
-    assert describe(Config(sampling="balanced")) == "protocol strict, balanced sampling"

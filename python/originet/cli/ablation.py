@@ -69,12 +69,11 @@ def _print_ablation(result: "Ablation") -> None:
     """Prints a table that fits into 80 columns, and what holds for all its rows."""
     from originet.cli.by_dataset import print_datasets
     from originet.paper import ablation_report
-    from originet.training.protocol import describe
 
     shared = result.any_result
     seeds = f", mean ± deviation of {len(shared.seeds)} seeds" if len(shared.seeds) > 1 else ""
     study = (
-        f"{shared.dataset}: {counted(len(shared.clips), 'clip')}, {describe(result.config)}{seeds}"
+        f"{shared.dataset}: {counted(len(shared.clips), 'clip')}, {result.config.describe()}{seeds}"
     )
     table = Table(
         title=f"Ablations of Table VI on {study}",

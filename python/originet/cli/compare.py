@@ -80,11 +80,10 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     """Prints Tables III and IV, in 80 columns, and what holds for all rows."""
     from originet.cli.by_dataset import print_datasets
     from originet.paper import comparison_report
-    from originet.training.protocol import describe
 
     several = len(result.config.seeds) > 1
     seeds = f", mean ± deviation of {len(result.config.seeds)} seeds" if several else ""
-    study = f"{result.dataset}: {counted(result.clips, 'clip')}, {describe(result.config)}{seeds}"
+    study = f"{result.dataset}: {counted(result.clips, 'clip')}, {result.config.describe()}{seeds}"
     table = Table(title=f"Comparison on {study}", box=SIMPLE_HEAD, padding=(0, 0))
     table.add_column(Text("\nrow"))
     for head in ("pooled\nacc. %", "fold\nacc. %", "\nUF1", "\nUAR", "paper:\nacc. %"):

@@ -55,18 +55,18 @@ def print_loso(result: "LosoResult") -> None:
     """Prints the scores of a run, by class and by data set, and its confusion matrix."""
     from originet.cli.by_dataset import print_datasets
     from originet.evaluation import metrics
-    from originet.training.protocol import LEAK, describe, is_leaky
+    from originet.training.protocol import LEAK
 
     several = len(result.seeds) > 1
     level = f"{100 * metrics.LEVEL:.0f} %"
     notes = [
         f"{level} interval: percentile bootstrap over subjects, {metrics.RESAMPLES:,} resamples",
         *(["value: mean ± standard deviation over the seeds"] if several else []),
-        *([LEAK] if is_leaky(result.config.protocol) else []),
+        *([LEAK] if result.config.leaky else []),
     ]
     table = Table(
         title=f"Leave-one-subject-out on {result.dataset}: {counted(len(result.clips), 'clip')}, "
-        f"{describe(result.config)}",
+        f"{result.config.describe()}",
         caption="; ".join(notes),
     )
     headings = ("value", f"{level} interval", "majority baseline")

@@ -25,7 +25,6 @@ from originet.system.errors import InputError, one_line
 from originet.system.memory import keep_freed_memory
 from originet.training.config import Config
 from originet.training.predict import predict
-from originet.training.protocol import is_leaky
 from originet.training.train import History, Training, fit_together
 from originet.training.weights import to_safetensors
 
@@ -177,7 +176,7 @@ def _record(job: FoldJob, history: History, probabilities: NDArray[np.float32]) 
         "probabilities": probabilities.tolist(),
         "accuracy": metrics.accuracy(job.labels[job.test], predicted),
         "protocol": job.config.protocol,
-        "leaky": is_leaky(job.config.protocol),
+        "leaky": job.config.leaky,
         "training_counts": per_class(history.training),
         "validation_counts": per_class(history.validation),
         "shared_clips": len(np.intersect1d(history.training, history.validation)),

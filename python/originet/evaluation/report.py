@@ -22,7 +22,7 @@ from originet.evaluation.result import ClipImages, LosoResult
 from originet.system.environment import environment
 from originet.system.words import counted
 from originet.training.config import Config
-from originet.training.protocol import LEAK, describe, is_leaky, protocol_label
+from originet.training.protocol import LEAK
 
 NAME = "report.html"
 
@@ -80,7 +80,7 @@ def write_loso_report(
     Raises:
         OSError: The file cannot be written there.
     """
-    report = Page(f"{result.model['class']} on {result.dataset}, {describe(result.config)}")
+    report = Page(f"{result.model['class']} on {result.dataset}, {result.config.describe()}")
     loso_section(report, result, images)
     made_with_section(report, made_with)
     report.write(path)
@@ -95,7 +95,7 @@ def loso_section(report: Page, result: LosoResult, images: ClipImages | None = N
         images: The clips' active images; None leaves the pictures of mistakes out.
     """
     # Generated sets say so by their name.
-    report.section(f"Leave-one-subject-out: {result.dataset}, {describe(result.config)}")
+    report.section(f"Leave-one-subject-out: {result.dataset}, {result.config.describe()}")
     _summary(report, result)
     _classes(report, result)
     _subjects(report, result)
@@ -123,7 +123,7 @@ def settings_section(report: Page, config: Config, facts: Mapping[str, object]) 
         config: The settings.
         facts: More of what belongs there, by name.
     """
-    settings = {**config.to_dict(), "protocol": protocol_label(config.protocol), **facts}
+    settings = {**config.to_dict(), "protocol": config.protocol_label, **facts}
     report.section("Settings")
     rows = [[name, _plain(value)] for name, value in settings.items()]
     report.table(["setting", "value"], rows, "Settings, and what the result came from.")
@@ -213,7 +213,7 @@ def predictions(result: LosoResult) -> list[Prediction]:
 
 def _summary(report: Page, result: LosoResult) -> None:
     seeds, subjects = len(result.seeds), len({fold["subject"] for fold in result.folds})
-    if is_leaky(result.config.protocol):
+    if result.config.leaky:
         report.text(LEAK)
     if result.semi_synthetic:
         report.text(GENERATED)
@@ -315,7 +315,7 @@ def _training(report: Page, result: LosoResult) -> None:
     histories = [fold["history"] for fold in result.folds]
     chosen = [fold["selected_epoch"] for fold in result.folds]
     report.section("Training")
-    leak = f" {LEAK}" if is_leaky(result.config.protocol) else ""
+    leak = f" {LEAK}" if result.config.leaky else ""
     report.figure(
         figures.learning_curves(histories),
         f"Learning curves of {counted(len(histories), 'fold')}: lines are medians, bands the "

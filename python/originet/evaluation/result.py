@@ -18,7 +18,6 @@ from originet.system.errors import InputError
 from originet.system.json_files import read_json
 from originet.system.words import counted
 from originet.training.config import Config
-from originet.training.protocol import is_leaky
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class LosoResult:
             "dataset": self.dataset,
             "semi_synthetic": self.semi_synthetic,
             "protocol": self.config.protocol,
-            "leaky": is_leaky(self.config.protocol),
+            "leaky": self.config.leaky,
             "classes": list(self.classes),
             "config": self.config.to_dict(),
             "model": self.model,

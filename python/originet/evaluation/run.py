@@ -14,6 +14,7 @@ from originet.evaluation import metrics
 from originet.evaluation.by_dataset import dataset_scores
 from originet.evaluation.executors import Executor, Task
 from originet.evaluation.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
+from originet.evaluation.identity import run_identity
 from originet.evaluation.result import LosoResult
 from originet.evaluation.run_files import (
     check_there,
@@ -31,7 +32,6 @@ from originet.system.lock import Held
 from originet.training.augment import augmented_views
 from originet.training.config import Config
 from originet.training.model import parameter_count
-from originet.training.protocol import is_leaky
 from originet.training.weights import check_state
 
 
@@ -93,21 +93,20 @@ class LosoRun:
             "parameters": parameter_count(specimen),
             "architecture_sha256": hashlib.sha256(repr(specimen).encode()).hexdigest(),
         }
-        identity: dict[str, Any] = {
-            "config": config.to_dict(),
-            "leaky": is_leaky(config.protocol),
-            "model": self._network,
-            "dataset": clips.dataset,
-            "classes": list(clips.classes),
-            "clip_list_sha256": clips.clip_list_sha256,
-            "images_sha256": clips.images_sha256,
-            "compute": self._compute,
-        }
-        if row:
-            identity["row"] = dict(row)
         self._out = out
         if out is not None:
-            open_directory(out.folder, identity)
+            named = {"row": dict(row)} if row else {}
+            open_directory(
+                out.folder,
+                run_identity(
+                    config,
+                    clips,
+                    leaky=config.leaky,
+                    model=self._network,
+                    compute=self._compute,
+                    **named,
+                ),
+            )
 
         splits = list(subject_splits(clips.subjects))
         self._folds = [
@@ -236,7 +235,7 @@ class LosoRun:
             with writing(folder):
                 write_json(folder / "results.json", result.to_json())
                 path = folder / "predictions.csv"
-                write_predictions(path, clips.classes, self.config.protocol, records)
+                write_predictions(path, clips.classes, self.config.protocol_label, records)
         return result
 
 

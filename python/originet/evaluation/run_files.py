@@ -24,7 +24,6 @@ from originet.system.errors import InputError
 from originet.system.files import safe_name, sha256, write_atomically, writing
 from originet.system.json_files import differences, read_json, write_json
 from originet.system.lock import Held
-from originet.training.protocol import protocol_label
 
 
 def open_directory(directory: Path, identity: dict[str, Any]) -> Path:
@@ -175,7 +174,7 @@ def write_predictions(
     Args:
         path: The CSV file; replaced if it exists.
         classes: Class names [C].
-        protocol: That of the run.
+        protocol: The run's `Config.protocol_label`.
         folds: The folds' records.
     """
     lines: list[Sequence[Any]] = []
@@ -183,7 +182,7 @@ def write_predictions(
         columns = [fold[name] for name in ("clips", "true", "predicted", "probabilities")]
         for clip, true, predicted, probabilities in zip(*columns, strict=True):
             start = [fold["seed"], fold["subject"], clip, classes[true], classes[predicted]]
-            lines.append([*start, *probabilities, protocol_label(protocol)])
+            lines.append([*start, *probabilities, protocol])
     header = ["seed", "subject", "clip", "label", "predicted", *classes, "protocol"]
     write_csv(path, header, lines)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from originet.datasets import ClipTable, clip_list_hash
 from originet.evaluation.executors import Executor, Serial, compute_identity
 from originet.evaluation.fold import FAILURES, ModelFactory
+from originet.evaluation.identity import study_identity
 from originet.evaluation.result import LosoResult
 from originet.evaluation.run import LosoRun, execute
 from originet.evaluation.run_files import claim
@@ -120,9 +121,8 @@ def run_study(
     with ExitStack() as locks:
         if directory is not None:
             locks.enter_context(held(directory))
-            shared = (config or variants[0].config).to_dict()
-            identity = {"config": shared, "clip_list_sha256": clip_list_hash(table)}
-            claim(directory, identity | {"compute": compute})
+            shared = config or variants[0].config
+            claim(directory, study_identity(shared, clip_list_hash(table), compute))
         clips: dict[tuple[str, int], SortedClips] = {}
         runs: dict[str, LosoRun] = {}
         results: dict[str, LosoResult] = {}

@@ -36,7 +36,6 @@ from originet.system.json_files import read_json, write_json
 from originet.system.lock import held
 from originet.training.config import Config
 from originet.training.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
-from originet.training.protocol import is_leaky, protocol_label
 
 DYNAMIC = "rank"
 """The active-image method that is the dynamic image of row WDy."""
@@ -196,7 +195,7 @@ class Ablation:
             told.append(f"the classes are {', '.join(shared.classes)}")
         if self.config.image_size != 128:
             told.append(f"the images have {self.config.image_size} pixels a side, not 128")
-        if not is_leaky(self.config.protocol):
+        if not self.config.leaky:
             told.append(f"the protocol is {self.config.protocol}")
         return told
 
@@ -226,7 +225,7 @@ class Ablation:
                     "parameters_agree": agrees["parameters"],
                     "memory_agrees": agrees["memory"],
                     "dataset": shared.dataset,
-                    "protocol": protocol_label(self.config.protocol),
+                    "protocol": self.config.protocol_label,
                     "clips": len(shared.clips),
                     "seeds": len(shared.seeds),
                     "majority_accuracy": shared.majority_accuracy,
@@ -256,7 +255,7 @@ class Ablation:
             "dataset": shared.dataset,
             "semi_synthetic": shared.semi_synthetic,
             "protocol": self.config.protocol,
-            "leaky": is_leaky(self.config.protocol),
+            "leaky": self.config.leaky,
             "departures_from_the_paper": self.departures,
             "classes": list(shared.classes),
             "config": self.config.to_dict(),

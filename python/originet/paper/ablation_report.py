@@ -9,7 +9,7 @@ from originet.evaluation import by_dataset
 from originet.evaluation.metrics import LEVEL
 from originet.evaluation.report import GENERATED, made_with_section, settings_section
 from originet.paper.ablation import MEASURES, Ablation
-from originet.training.protocol import LEAK, describe, is_leaky
+from originet.training.protocol import LEAK
 
 
 def write_ablation_report(
@@ -26,7 +26,7 @@ def write_ablation_report(
         OSError: The file cannot be written there.
     """
     shared = ablation.any_result
-    report = Page(f"Ablations of Table VI on {shared.dataset}, {describe(ablation.config)}")
+    report = Page(f"Ablations of Table VI on {shared.dataset}, {ablation.config.describe()}")
     ablation_section(report, ablation)
     facts = {"clips": len(shared.clips), "clip list (SHA-256)": shared.clip_list_sha256}
     settings_section(report, ablation.config, facts)
@@ -100,7 +100,7 @@ def notes(ablation: Ablation) -> list[str]:
     """
     shared = ablation.any_result
     lines = [
-        *([LEAK] if is_leaky(ablation.config.protocol) else []),
+        *([LEAK] if ablation.config.leaky else []),
         f"Majority-class baseline: {100 * shared.majority_accuracy:.2f} %",
         f"Clip list: sha256 {shared.clip_list_sha256}",
         "≠: ours, rounded or cut off, is not the paper's figure.",

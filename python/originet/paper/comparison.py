@@ -26,6 +26,7 @@ from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.evaluation import metrics, result_shapes
 from originet.evaluation.by_dataset import records as dataset_records
 from originet.evaluation.executors import Executor, Serial, compute_identity
+from originet.evaluation.identity import study_identity
 from originet.evaluation.ray_executor import Ray
 from originet.evaluation.result import LosoResult, read_results
 from originet.evaluation.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
@@ -51,7 +52,6 @@ from originet.system.lock import held
 from originet.system.words import counted
 from originet.training.config import Config
 from originet.training.predict import to_input
-from originet.training.protocol import is_leaky, protocol_label
 
 LBP_TOP = "LBP-TOP"
 """The handcrafted row: LBP-TOP and a linear SVM."""
@@ -141,7 +141,7 @@ class Comparison:
         if self.config.image_size != PUBLISHED_SIZE:
             size = self.config.image_size
             told.append(f"the images have {size} pixels a side, not {PUBLISHED_SIZE}")
-        if not is_leaky(self.config.protocol):
+        if not self.config.leaky:
             told.append(f"the protocol is {self.config.protocol}")
         return told
 
@@ -155,7 +155,7 @@ class Comparison:
         by_name = {network.name: network for network in NETWORKS}
         shared = {
             "dataset": self.dataset,
-            "protocol": protocol_label(self.config.protocol),
+            "protocol": self.config.protocol_label,
             "clips": self.clips,
             "seeds": len(self.config.seeds),
             "majority_accuracy": self.majority_accuracy,
@@ -213,7 +213,7 @@ class Comparison:
             "dataset": self.dataset,
             "semi_synthetic": is_semi_synthetic(self.dataset),
             "protocol": self.config.protocol,
-            "leaky": is_leaky(self.config.protocol),
+            "leaky": self.config.leaky,
             "departures_from_the_paper": self.departures,
             "classes": list(self.classes),
             "config": self.config.to_dict(),
@@ -332,8 +332,8 @@ def run_comparison(
     clips = sort_clips(table, images, config.image_size)
     with nullcontext() if out is None else held(out) as place:
         if place is not None:
-            identity = {"config": config.to_dict(), "clip_list_sha256": clips.clip_list_sha256}
-            claim(place.folder, identity | {"compute": compute_identity(executor, where)})
+            compute = compute_identity(executor, where)
+            claim(place.folder, study_identity(config, clips.clip_list_sha256, compute))
         results: dict[str, LosoResult | LbpTopResult] = {}
         failed: dict[str, str] = {}
         if LBP_TOP in names:  # first, as it takes minutes where networks take hours

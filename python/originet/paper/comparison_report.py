@@ -10,7 +10,7 @@ from originet.evaluation import by_dataset
 from originet.evaluation.metrics import LEVEL
 from originet.evaluation.report import GENERATED, made_with_section, settings_section
 from originet.paper.comparison import MEASURES, Comparison
-from originet.training.protocol import LEAK, describe, is_leaky
+from originet.training.protocol import LEAK
 
 
 def write_comparison_report(
@@ -26,7 +26,7 @@ def write_comparison_report(
     Raises:
         OSError: The file cannot be written there.
     """
-    report = Page(f"Comparison on {comparison.dataset}, {describe(comparison.config)}")
+    report = Page(f"Comparison on {comparison.dataset}, {comparison.config.describe()}")
     records = comparison.records()
     _scores_section(report, comparison, records)
     _sizes_section(report, comparison, records)
@@ -46,7 +46,7 @@ def notes(comparison: Comparison) -> list[str]:
         The sentences.
     """
     lines = [
-        *([LEAK] if is_leaky(comparison.config.protocol) else []),
+        *([LEAK] if comparison.config.leaky else []),
         f"Majority-class baseline: {100 * comparison.majority_accuracy:.2f} %",
         f"Clip list: sha256 {comparison.clip_list_sha256}",
     ]

@@ -32,6 +32,7 @@ from originet.datasets import ClipTable
 from originet.datasets.prepare import Settings
 from originet.evaluation import metrics
 from originet.evaluation.by_dataset import dataset_scores
+from originet.evaluation.identity import run_identity
 from originet.evaluation.result_shapes import Evaluation, evaluation_fault
 from originet.evaluation.run_files import claim, write_csv
 from originet.evaluation.splits import SortedClips, subject_splits
@@ -274,15 +275,12 @@ def _run(
     progress: Callable[[int, int], None] | None,
 ) -> LbpTopResult:
     started = perf_counter()
-    identity = {
-        "config": config.to_dict(),
-        "method": METHOD,
-        "cuts": sorted({json.dumps(_cut(cut), sort_keys=True) for cut in cuts}),
-        "dataset": clips.dataset,
-        "classes": list(clips.classes),
-        "clip_list_sha256": clips.clip_list_sha256,
-        "images_sha256": clips.images_sha256,
-    }
+    identity = run_identity(
+        config,
+        clips,
+        method=METHOD,
+        cuts=sorted({json.dumps(_cut(cut), sort_keys=True) for cut in cuts}),
+    )
     if place is not None:
         claim(place.folder, identity)
     path = None if place is None else place.folder / "results.json"

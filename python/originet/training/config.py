@@ -155,6 +155,27 @@ class Config:
         """Augmented copies of an image."""
         return len(self.rotations) * (2 if self.equalize else 1)
 
+    @property
+    def leaky(self) -> bool:
+        """Whether copies of one clip are both trained on and validated on, as under "paper"."""
+        return self.protocol == "paper"
+
+    @property
+    def protocol_label(self) -> str:
+        """The protocol's name for people to read: "strict" or "paper (leaky)"."""
+        return f"{self.protocol} (leaky)" if self.leaky else self.protocol
+
+    def describe(self) -> str:
+        """Says under which conditions a result was measured, in a few words for titles.
+
+        Returns:
+            For example "protocol strict" or "protocol paper (leaky), balanced class weights".
+        """
+        words = [f"protocol {self.protocol_label}"]
+        words += ["balanced class weights"] if self.class_weights == "balanced" else []
+        words += ["balanced sampling"] if self.sampling == "balanced" else []
+        return ", ".join(words)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the values as JSON types; `from_dict` gives back an equal Config."""
         values = dataclasses.asdict(self)

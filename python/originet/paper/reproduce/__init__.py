@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from originet.datasets import ClipTable, clip_list_hash, synth
 from originet.datasets.prepare import Settings
 from originet.evaluation.executors import Executor, Serial, compute_identity
+from originet.evaluation.identity import study_identity
 from originet.evaluation.loso import check_table
 from originet.evaluation.ray_executor import Ray
 from originet.evaluation.run_files import claim
@@ -166,13 +167,13 @@ def run_reproduction(
         cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
         cuts = [cut] * len(table)
     active = images[config.method]
-    identity = {
-        "config": config.to_dict(),
-        "quick": quick,
-        "compute": compute_identity(executor, where),
-        "clip_list_sha256": clip_list_hash(table),
-        "images_sha256": {method: _hash(table, images[method]) for method in sorted(images)},
-    }
+    identity = study_identity(
+        config,
+        clip_list_hash(table),
+        compute_identity(executor, where),
+        quick=quick,
+        images_sha256={method: _hash(table, images[method]) for method in sorted(images)},
+    )
     failed: dict[str, str] = {}
     with held(out) as place:
         claim(out, identity)

@@ -10,7 +10,6 @@ from originet.paper.reproduce.book import Book
 from originet.paper.reproduce.counts import SOURCES
 from originet.paper.reproduce.findings import Findings
 from originet.paper.reproduce.table_sections import training
-from originet.training.protocol import describe
 
 MAJORITY = "majority class"
 
@@ -97,7 +96,7 @@ def comparison_section(book: Book, found: Findings) -> None:
             for record in records
             if record["kind"] != "quoted"
         ],
-        f"As measured here on {found.dataset}, in per cent, {describe(study.config)}. Acc.: "
+        f"As measured here on {found.dataset}, in per cent, {study.config.describe()}. Acc.: "
         "accuracy of all clips pooled, folds: its mean over subjects; the majority baseline has "
         f"{100 * study.majority_accuracy:.1f} % accuracy. Parameters with "
         f"{len(study.classes)} classes.",

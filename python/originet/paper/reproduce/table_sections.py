@@ -10,7 +10,7 @@ from originet.paper.reproduce import activations, counts, figures
 from originet.paper.reproduce.book import Book
 from originet.paper.reproduce.findings import Findings
 from originet.system.words import counted
-from originet.training.protocol import LEAK, describe, is_leaky
+from originet.training.protocol import LEAK
 
 _EXACT = 1e-12  # formulas that differ by less are the same, but for rounding in float64
 
@@ -24,7 +24,7 @@ def opening_section(book: Book, found: Findings) -> None:
         )
     if found.semi_synthetic:
         book.report.text(GENERATED)
-    if is_leaky(found.config.protocol):
+    if found.config.leaky:
         book.report.text(LEAK)
     clips = f"{counted(len(found.table), 'clip')} ({found.dataset})"
 
@@ -285,7 +285,7 @@ def training(found: Findings) -> str:
     """The clips and settings of everything that was trained."""
     config = found.config
     return (
-        f"{counted(len(found.table), 'clip')} ({found.dataset}), {describe(config)}, "
+        f"{counted(len(found.table), 'clip')} ({found.dataset}), {config.describe()}, "
         f"{counted(config.epochs, 'epoch')}, {counted(len(config.seeds), 'seed')}, images of "
         f"{config.image_size} pixels by method {config.method}."
     )
