@@ -34,6 +34,7 @@ from originet.drawing import figures
 from originet.drawing.figures import new_figure
 from originet.evaluation.executors import Processes
 from originet.evaluation.loso import originet_factory
+from originet.evaluation.splits import sort_clips
 from originet.evaluation.study import Variant, run_study
 from originet.system.environment import environment
 from originet.system.files import write_atomically
@@ -148,21 +149,22 @@ def evaluate_set(axis: str, value: float, seed: int, workers: int) -> list[Run]:
     if axis != "usual":
         varied[axis] = (value, value) if axis == "residual" else value
     with tempfile.TemporaryDirectory() as folder:
-        clips = synth.generate(
+        generated = synth.generate(
             Path(folder) / "clips",
             subjects=SUBJECTS,
             clips_per_class=CLIPS_PER_CLASS,
             seed=seed,
             **varied,
         )
-        table = load_dataset("synthetic", clips)
+        table = load_dataset("synthetic", generated)
         images = images_by_method(table, Settings(METHODS, CONFIG.image_size))
+    clips = sort_clips(table, images, CONFIG.image_size)
     config = dataclasses.replace(CONFIG, seeds=(seed,))
     variants = [
         Variant(method, originet_factory(config), dataclasses.replace(config, method=method))
         for method in METHODS
     ]
-    study = run_study(table, variants, images, executor=Processes(workers, threads=1), device="cpu")
+    study = run_study(clips, variants, executor=Processes(workers, threads=1), device="cpu")
     if study.failed:
         raise RuntimeError(f"{axis} {value} seed {seed}: {study.failed}")
     told = environment(torch.device("cpu"))

@@ -13,6 +13,7 @@ from torch import nn
 
 from originet.evaluation.loso import run_loso
 from originet.evaluation.result import clip_images, read_results
+from originet.evaluation.splits import sort_clips
 from originet.system.csv_cells import unguarded
 from originet.system.errors import InputError
 from originet.training.config import Config
@@ -108,17 +109,21 @@ def test_no_name_in_predictions_is_a_formula(data, tmp_path):
     assert read_results(tmp_path).to_json() == result.to_json()
 
 
+def ordered(table, images):
+    return sort_clips(table, {CONFIG.method: images}, CONFIG.image_size)
+
+
 def test_folds_of_clips_by_other_names_get_no_images(run, data):
     _, result = run
     folds = [fold | {"clips": ["x", *fold["clips"][1:]]} for fold in result.folds]
     with pytest.raises(InputError, match="the run's folds tell of x/s1/x, no clip of it"):
-        clip_images(replace(result, folds=folds), *data)
+        clip_images(replace(result, folds=folds), ordered(*data))
 
 
 def test_each_clip_gets_its_own_image(run, data):
     _, result = run
     table, images = data
-    found = clip_images(result, table, images)
+    found = clip_images(result, ordered(table, images))
     assert len(found) == len(table)
     for place, row in table.iterrows():
         np.testing.assert_array_equal(
@@ -134,17 +139,17 @@ def test_other_clips_or_images_are_refused(run, data):
     other = images.copy()
     other[5, 3, 3] ^= 1
     with pytest.raises(InputError, match="images are not those of the run: SHA-256"):
-        clip_images(result, table, other)
+        clip_images(result, ordered(table, other))
     with pytest.raises(InputError, match="got 11 clips, not the 12 of the run: SHA-256"):
-        clip_images(result, table.iloc[:-1], images[:-1])
+        clip_images(result, ordered(table.iloc[:-1], images[:-1]))
 
 
 def test_the_order_of_the_clips_does_not_matter(run, data):
     _, result = run
     table, images = data
     order = np.random.default_rng(1).permutation(len(table))
-    first = clip_images(result, table, images)
-    second = clip_images(result, table.iloc[order].reset_index(drop=True), images[order])
+    first = clip_images(result, ordered(table, images))
+    second = clip_images(result, ordered(table.iloc[order].reset_index(drop=True), images[order]))
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[key], second[key]) for key in first)
 

@@ -6,11 +6,13 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
 from originet.evaluation.executors import Processes, Serial
+from originet.evaluation.splits import sort_clips
 from originet.evaluation.study import Variant, run_study
 from originet.system.errors import InputError
 
@@ -20,7 +22,14 @@ ONE = Serial(threads=1)
 @pytest.fixture
 def clips():
     table, images = small_set(subjects=3)
-    return table, {"cumulative": images, "rank": 255 - images}
+    return sort_clips(table, {"cumulative": images, "rank": 255 - images}, QUICK.image_size)
+
+
+def loso(clips, method="cumulative", **options):
+    """Evaluates one network on the clips, in the order of their table."""
+    images = np.empty_like(clips.images[method])
+    images[clips.order] = clips.images[method]
+    return run(clips.table, images, **options)
 
 
 def variants(**models):
@@ -42,12 +51,12 @@ def failing(call):
 
 @pytest.mark.parametrize("executor", [ONE, Processes(workers=2, threads=1)])
 def test_each_variant_gives_what_its_own_run_gives(clips, tmp_path, executor):
-    table, images = clips
     dynamic = dataclasses.replace(QUICK, method="rank", seeds=(1, 2))
     rows = [*variants(small=tiny), Variant("dynamic", with_dropout, dynamic)]
     calls = []
     study = run_study(
-        *(table, rows, images),
+        clips,
+        rows,
         out=tmp_path / "study",
         device="cpu",
         executor=executor,
@@ -56,8 +65,9 @@ def test_each_variant_gives_what_its_own_run_gives(clips, tmp_path, executor):
     assert list(study.results) == ["small", "dynamic"] and study.failed == {}
     for row in rows:
         own = tmp_path / "own" / row.name
-        alone = run(
-            *(table, images[row.config.method]),
+        alone = loso(
+            clips,
+            row.config.method,
             model=row.model,
             config=row.config,
             out=own,
@@ -73,7 +83,7 @@ def test_a_variant_that_fails_stops_and_the_others_go_on(clips, tmp_path):
     model, calls = failing(call=1)
     never, _ = failing(call=-2)
     rows = variants(first=model, second=tiny, third=never)
-    study = run_study(clips[0], rows, clips[1], out=tmp_path, device="cpu", executor=ONE)
+    study = run_study(clips, rows, out=tmp_path, device="cpu", executor=ONE)
     assert study.failed == {"first": "seed 0, subject s01: no more", "third": "no more"}
     assert list(study.results) == ["second"]
     assert len(calls) == 4  # two looks, a fold, a fold that failed; its third did not start
@@ -82,7 +92,7 @@ def test_a_variant_that_fails_stops_and_the_others_go_on(clips, tmp_path):
     assert not (tmp_path / "first" / "results.json").exists()
     # Mended, it goes on, and the one that is complete is read.
     both = variants(first=tiny, second=tiny)
-    mended = run_study(clips[0], both, clips[1], out=tmp_path, device="cpu", executor=ONE)
+    mended = run_study(clips, both, out=tmp_path, device="cpu", executor=ONE)
     assert without_time(mended.results["first"]) == without_time(study.results["second"])
 
 
@@ -94,11 +104,11 @@ def test_a_killed_worker_ends_the_variants_that_ran_and_no_other(clips, tmp_path
 
     rows = variants(first=worker_model(tmp_path / "calls", harm), second=tiny)
     two = Processes(workers=2, threads=1)
-    study = run_study(clips[0], rows, clips[1], device="cpu", executor=two)
+    study = run_study(clips, rows, device="cpu", executor=two)
     assert list(study.failed) == ["first"]
     assert study.failed["first"].startswith("a worker process was killed, often for want of memory")
     assert "seed 0, subject s00; seed 0, subject s01;" in study.failed["first"]
-    alone = run(clips[0], clips[1]["cumulative"], executor=ONE)
+    alone = loso(clips, executor=ONE)
     assert without_time(study.results["second"]) == without_time(alone)
 
 
@@ -106,13 +116,13 @@ def test_all_failing_is_an_error_that_tells_the_first(clips):
     model, _ = failing(call=0)
     text = r"^none of 1 row .*, as a: seed 0, subject s00: no more$"
     with pytest.raises(InputError, match=text):
-        run_study(clips[0], variants(a=model), clips[1], device="cpu")
+        run_study(clips, variants(a=model), device="cpu")
 
 
 def test_what_else_identifies_a_row_is_in_its_directory(clips, tmp_path):
     def study(**row):
         variant = Variant("net", tiny, QUICK, row)
-        return run_study(clips[0], [variant], clips[1], out=tmp_path, device="cpu", executor=ONE)
+        return run_study(clips, [variant], out=tmp_path, device="cpu", executor=ONE)
 
     study(pretrained=False)
     identity = json.loads((tmp_path / "net" / "config.json").read_text())
@@ -122,18 +132,17 @@ def test_what_else_identifies_a_row_is_in_its_directory(clips, tmp_path):
 
 
 def test_a_directory_of_another_study_is_refused(clips, tmp_path):
-    table, images = clips
-
-    def study(table=table, config=QUICK, executor=ONE):
+    def study(clips=clips, config=QUICK, executor=ONE):
         rows = [Variant("net", tiny, config)]
-        return run_study(table, rows, images, out=tmp_path, device="cpu", executor=executor)
+        return run_study(clips, rows, out=tmp_path, device="cpu", executor=executor)
 
     study()
     before = contents(tmp_path)
+    other = dataclasses.replace(clips, clip_list_sha256="0" * 64)
     for text, change in (
         (r"config\.epochs is 5 there, 6 here", {"config": dataclasses.replace(QUICK, epochs=6)}),
         (r"compute\.threads is 1 there, 2 here", {"executor": Serial(threads=2)}),
-        ("clip_list_sha256 is", {"table": table.assign(clip="x" + table["clip"])}),
+        ("clip_list_sha256 is", {"clips": other}),
     ):
         with pytest.raises(InputError, match=text):
             study(**change)
@@ -141,7 +150,6 @@ def test_a_directory_of_another_study_is_refused(clips, tmp_path):
 
 
 def test_bad_input_is_refused(clips, tmp_path):
-    table, images = clips
     for rows, text in (
         ([], "rows must be one or more, each once, got none"),
         (variants(a=tiny) * 2, "rows must be one or more, each once"),
@@ -150,17 +158,21 @@ def test_bad_input_is_refused(clips, tmp_path):
             [Variant("a", tiny, dataclasses.replace(QUICK, method="learnet"))],
             "images by 'learnet' are needed, got cumulative, rank",
         ),
+        (
+            [Variant("a", tiny, dataclasses.replace(QUICK, image_size=48))],
+            f"images of 48 pixels a side are needed, got {QUICK.image_size}",
+        ),
     ):
         with pytest.raises(InputError, match=text):
-            run_study(table, rows, images, out=tmp_path / "out")
+            run_study(clips, rows, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_are_no_tensors_cannot_be_kept(clips, tmp_path):
     rows = [Variant("extra", Extra, QUICK)]
     with pytest.raises(InputError, match="weights cannot be kept: '_extra_state' of the model"):
-        run_study(clips[0], rows, clips[1], out=tmp_path, device="cpu")
-    study = run_study(clips[0], rows, clips[1], out=tmp_path, device="cpu", keep_weights=False)
+        run_study(clips, rows, out=tmp_path, device="cpu")
+    study = run_study(clips, rows, out=tmp_path, device="cpu", keep_weights=False)
     assert study.results["extra"].metrics["uar"] > 0.5
 
 

@@ -110,7 +110,9 @@ def test_images_of_a_run_may_be_a_tensor():
         }
     )
     table = table.assign(frames=[("a.png",)] * 6, onset=None, offset=None, apex=None)
-    clips = [sort_clips(table, each, 16) for each in (images(6), torch.from_numpy(images(6)))]
+    clips = [
+        sort_clips(table, {"rank": each}, 16) for each in (images(6), torch.from_numpy(images(6)))
+    ]
     assert clips[0].images_sha256 == clips[1].images_sha256
 
 

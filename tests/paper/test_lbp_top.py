@@ -234,7 +234,7 @@ def tree(tmp_path):
 
 
 def run(table, images, cuts, config, **options):
-    return run_lbp_top(sort_clips(table, images, 16), config, cuts, **options)
+    return run_lbp_top(sort_clips(table, {config.method: images}, 16), config, cuts, **options)
 
 
 def test_a_run_is_written_whole_and_read_when_it_is_there(tree, tmp_path, monkeypatch):

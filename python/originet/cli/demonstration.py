@@ -27,6 +27,7 @@ from originet.evaluation.executors import Processes, Serial
 from originet.evaluation.loso import LosoResult, originet_factory
 from originet.evaluation.report import loso_section, made_with, made_with_section
 from originet.evaluation.result import clip_images
+from originet.evaluation.splits import SortedClips, sort_clips
 from originet.evaluation.study import Variant, run_study
 from originet.system.device import pick_device
 from originet.system.errors import InputError
@@ -116,16 +117,17 @@ def _run(
     )
     figures.save(grid, out / "active_images.png")
 
-    clips = synth.generate_once(
+    generated = synth.generate_once(
         out / "clips",
         subjects=SUBJECTS,
         clips_per_class=CLIPS_PER_CLASS,
         progress=stage("semi-synthetic clips"),
     )
-    table = load_dataset("synthetic", clips)
+    table = load_dataset("synthetic", generated)
     stage("semi-synthetic clips")(len(table), len(table))
     pixels = prepare.images_by_method(table, prepare.Settings(METHODS, CONFIG.image_size))
-    methods = evaluate_methods(table, pixels, out / "loso", where, stage("training"))
+    clips = sort_clips(table, pixels, CONFIG.image_size)
+    methods = evaluate_methods(clips, out / "loso", where, stage("training"))
     smile = figures.active_image_grid(smile_images(table), "A smile that comes and goes")
     figures.save(smile, out / "methods.png")
 
@@ -152,7 +154,7 @@ def _run(
     )
     methods_section(report, methods, smile)
     result = DemoResult(out / "report.html", methods, rows)
-    loso_section(report, result.loso, clip_images(result.loso, table, pixels[CONFIG.method]))
+    loso_section(report, result.loso, clip_images(result.loso, clips))
     x = torch.randn(1 << 16, device=where, requires_grad=True)
     providers = bench.rrelu_providers(("fused", "eager", "silu"))
     bench_section(
@@ -170,8 +172,7 @@ def _run(
 
 
 def evaluate_methods(
-    table: ClipTable,
-    images: Mapping[str, NDArray[np.uint8]],
+    clips: SortedClips,
     out: Path,
     device: torch.device,
     progress: Callable[[int, int], None],
@@ -179,8 +180,7 @@ def evaluate_methods(
     """Evaluates every method on the same clips: same network, settings and folds.
 
     Args:
-        table: the clips.
-        images: their active images by method, [N, S, S] uint8 in table order.
+        clips: the clips, with their active images by every method.
         out: directory of the runs, one a method.
         device: where to compute.
         progress: called as progress(done, total), counted in epochs over all methods.
@@ -203,9 +203,8 @@ def evaluate_methods(
     ]
     executor = Processes() if device.type == "cpu" else Serial()
     study = run_study(
-        table,
+        clips,
         variants,
-        images,
         config=CONFIG,
         out=out,
         device=device,

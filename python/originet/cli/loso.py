@@ -26,6 +26,7 @@ def loso_command(
     from originet.cli.inputs import read_clips
     from originet.evaluation import loso, report
     from originet.evaluation.result import clip_images
+    from originet.evaluation.splits import sort_clips
 
     config = run.config
     clips = read_clips(
@@ -34,18 +35,18 @@ def loso_command(
         **run.clips,
     )
     config = clips.configure(config)
+    ordered = sort_clips(clips.table, clips.images, config.image_size)
     with progress_bars() as bars:
-        result = loso.run_loso(
-            clips.table,
+        result = loso.evaluate(
+            ordered,
             config=config,
-            images=clips.images[config.method],
             out=out,
             keep_weights=weights,
             device=run.device,
             executor=run.executor,
             progress=progress_bar(bars, "epochs"),
         )
-    images = clip_images(result, clips.table, clips.images[config.method])
+    images = clip_images(result, ordered)
     report.write_loso_report(out / report.NAME, result, report.made_with(run.device), images)
     print_loso(result)
     console.print(f"Results: {out}, to be read in {out / report.NAME}", soft_wrap=True)

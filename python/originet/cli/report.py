@@ -109,13 +109,15 @@ def _write_logs(run: Path, kind: str, logs: Path) -> None:
 def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
     from originet.evaluation.report import NAME, write_loso_report
     from originet.evaluation.result import clip_images, read_results
+    from originet.evaluation.splits import sort_clips
 
     result = read_results(run)
     images = None
     if paths:
         method = result.config.method
         clips = _clips(paths, result.config, [method], of_a_root)
-        images = clip_images(result, clips.table, clips.images[method])
+        ordered = sort_clips(clips.table, clips.images, result.config.image_size)
+        images = clip_images(result, ordered)
     write_loso_report(run / NAME, result, _made_again(result.compute), images)
     left_out = "" if paths else ", without pictures of clips: they need the run's PATH"
     console.print(f"Report: {run / NAME}{left_out}", soft_wrap=True)

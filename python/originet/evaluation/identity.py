@@ -42,7 +42,7 @@ def run_identity(config: Config, clips: SortedClips, **more: Any) -> Identity:
     """Identifies the evaluation of one model on some clips and their images.
 
     Args:
-        config: Its settings.
+        config: Its settings; the method says which images it takes.
         clips: The clips.
         more: What else determines the result, as JSON types.
 
@@ -54,6 +54,6 @@ def run_identity(config: Config, clips: SortedClips, **more: Any) -> Identity:
         "dataset": clips.dataset,
         "classes": list(clips.classes),
         "clip_list_sha256": clips.clip_list_sha256,
-        "images_sha256": clips.images_sha256,
+        "images_sha256": clips.images_sha256[config.method],
         **more,
     }

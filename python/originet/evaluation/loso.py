@@ -24,13 +24,13 @@ from originet.evaluation.executors import Executor, Serial, compute_identity
 from originet.evaluation.fold import ModelFactory
 from originet.evaluation.result import LosoResult
 from originet.evaluation.run import LosoRun, execute
-from originet.evaluation.splits import check_table, sort_clips, subject_splits
+from originet.evaluation.splits import SortedClips, check_table, sort_clips, subject_splits
 from originet.system.errors import InputError
 from originet.system.lock import held
 from originet.training.config import Config
 from originet.training.model import OrigiNet
 
-__all__ = ["LosoResult", "check_table", "run_loso", "subject_splits"]
+__all__ = ["LosoResult", "check_table", "evaluate", "run_loso", "subject_splits"]
 
 
 def run_loso(
@@ -92,7 +92,51 @@ def run_loso(
             image_size=config.image_size,
             crop_face=config.crop_face,
         )
-    clips = sort_clips(table, images, config.image_size)
+    clips = sort_clips(table, {config.method: images}, config.image_size)
+    return evaluate(
+        clips,
+        model,
+        config,
+        out=out,
+        keep_weights=keep_weights,
+        device=where,
+        executor=executor,
+        progress=progress,
+    )
+
+
+def evaluate(
+    clips: SortedClips,
+    model: ModelFactory | None = None,
+    config: Config | None = None,
+    *,
+    out: str | Path | None = None,
+    keep_weights: bool = True,
+    device: str | torch.device | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> LosoResult:
+    """Evaluates a network on clips that `originet.evaluation.splits.sort_clips` has checked.
+
+    Args:
+        clips: The clips, with images by the method of the settings.
+        model: As all others, see `run_loso`.
+        config: Settings.
+        out: Directory of the run.
+        keep_weights: Whether to write weights.
+        device: Where to compute.
+        executor: How folds are computed.
+        progress: Called as progress(done, total).
+
+    Returns:
+        The result.
+
+    Raises:
+        InputError: As `run_loso`.
+    """
+    config = Config() if config is None else config
+    executor = Serial() if executor is None else executor
+    where = executor.pick_device(device)
     with nullcontext() if out is None else held(out) as place:
         run = LosoRun(
             clips,

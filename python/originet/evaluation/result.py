@@ -8,12 +8,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
 from originet.evaluation import metrics
 from originet.evaluation.by_dataset import dataset_scores
 from originet.evaluation.result_shapes import Results, evaluation_fault, folds_fault
-from originet.evaluation.splits import sort_clips
+from originet.evaluation.splits import SortedClips
 from originet.system.errors import InputError
 from originet.system.json_files import read_json
 from originet.system.words import counted
@@ -150,34 +149,32 @@ def read_results(directory: str | Path) -> LosoResult:
     return _from_json(values, config)
 
 
-def clip_images(result: LosoResult, table: ClipTable, images: NDArray[np.uint8]) -> ClipImages:
+def clip_images(result: LosoResult, clips: SortedClips) -> ClipImages:
     """Gives each clip of a run its image, if they are the images that the run was made with.
 
     Args:
         result: The run's result.
-        table: The clips [N].
-        images: Their active images in the table's order, [N, S, S] uint8.
+        clips: The clips, with images by the method of the run's settings.
 
     Returns:
         The images by clip.
 
     Raises:
-        InputError: If the clips or the images are not the run's, or do not fit each other, or the
-            result tells of clips by other names.
+        InputError: If the clips or the images are not the run's, or the result names other clips.
     """
-    clips = sort_clips(table, images, result.config.image_size)
+    method = result.config.method
     if clips.clip_list_sha256 != result.clip_list_sha256:
         raise InputError(
-            f"got {counted(len(table), 'clip')}, not the {len(result.clips)} of the run: "
+            f"got {counted(len(clips.table), 'clip')}, not the {len(result.clips)} of the run: "
             f"SHA-256 of the list {clips.clip_list_sha256} here, {result.clip_list_sha256} there"
         )
-    if clips.images_sha256 != result.images_sha256:
+    if clips.images_sha256[method] != result.images_sha256:
         raise InputError(
-            f"the images are not those of the run: SHA-256 {clips.images_sha256} here, "
+            f"the images are not those of the run: SHA-256 {clips.images_sha256[method]} here, "
             f"{result.images_sha256} there"
         )
     named = zip(clips.subjects.tolist(), clips.names.tolist(), strict=True)
-    found = dict(zip(named, clips.images, strict=True))
+    found = dict(zip(named, clips.images[method], strict=True))
     for fold in result.folds:
         for clip in fold["clips"]:
             if (fold["subject"], clip) not in found:

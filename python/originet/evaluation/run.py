@@ -222,7 +222,7 @@ class LosoRun:
                 np.tile(clips.labels, len(seeds)), out_of_fold.ravel(), len(clips.classes)
             ),
             clip_list_sha256=clips.clip_list_sha256,
-            images_sha256=clips.images_sha256,
+            images_sha256=clips.images_sha256[self.config.method],
             compute=self._compute,
             seconds=float(sum(record["seconds"] for record in records)),
             by_dataset=dataset_scores(
@@ -262,9 +262,10 @@ def execute(
 
     def views_of(run: LosoRun) -> NDArray[np.uint8]:
         how = run.config.rotations, run.config.equalize
-        key = (run.clips.images_sha256, *how)
+        method = run.config.method
+        key = (run.clips.images_sha256[method], *how)
         if key not in views:
-            views[key] = augmented_views(run.clips.images, *how)
+            views[key] = augmented_views(run.clips.images[method], *how)
         return views[key]
 
     def tasks() -> Iterator[Task]:

@@ -1,7 +1,7 @@
 """Which clips can be evaluated by leaving subjects out, and how they are split."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,24 +79,27 @@ class SortedClips:
     """Class names [C], sorted."""
     labels: NDArray[np.int64]
     """Class indices [N]."""
-    images: NDArray[np.uint8]
-    """[N, S, S]."""
+    image_size: int
+    """S, in pixels."""
+    images: Mapping[str, NDArray[np.uint8]]
+    """[N, S, S] by method."""
     dataset: str
     """Name of the data set; several names are joined by "+"."""
     clip_list_sha256: str
     """See `originet.datasets.clip_list_hash`."""
-    images_sha256: str
-    """Hash of the images."""
+    images_sha256: Mapping[str, str]
+    """Hash of the images, by method."""
 
 
 def sort_clips(
-    table: ClipTable, images: NDArray[np.uint8] | Tensor, image_size: int
+    table: ClipTable, images: Mapping[str, NDArray[np.uint8] | Tensor], image_size: int
 ) -> SortedClips:
     """Checks a table with its images and puts both into the order in which folds take them.
 
     Args:
         table: The clips.
-        images: Active images of the clips in table order, [N, S, S] uint8, an array or a tensor.
+        images: Active images of the clips by method, [N, S, S] uint8 in table order, arrays or
+            tensors.
         image_size: What S must be.
 
     Returns:
@@ -106,16 +109,17 @@ def sort_clips(
         InputError: If the table cannot be evaluated (see `check_table`) or the images do not fit.
     """
     subjects, classes, labels = check_table(table)
-    images = as_array(images)
+    given = {method: as_array(pixels) for method, pixels in images.items()}
     expected = (len(table), image_size, image_size)
-    if images.shape != expected or images.dtype != np.uint8:
-        raise InputError(
-            f"images must be {list(expected)} uint8, got {list(images.shape)} {images.dtype}"
-        )
+    for pixels in given.values():
+        if pixels.shape != expected or pixels.dtype != np.uint8:
+            raise InputError(
+                f"images must be {list(expected)} uint8, got {list(pixels.shape)} {pixels.dtype}"
+            )
     names = table["clip"].astype(str).to_numpy()
     datasets = table["dataset"].astype(str).to_numpy()
     order = np.lexsort((names, subjects))
-    images = images[order]  # a copy, contiguous
+    ordered = {method: pixels[order] for method, pixels in given.items()}  # contiguous copies
     return SortedClips(
         table,
         order,
@@ -124,8 +128,9 @@ def sort_clips(
         datasets[order],
         classes,
         labels[order],
-        images,
+        image_size,
+        ordered,
         "+".join(sorted(set(datasets))),
         clip_list_hash(table),
-        hashlib.sha256(images.tobytes()).hexdigest(),
+        {method: hashlib.sha256(pixels.data).hexdigest() for method, pixels in ordered.items()},
     )

@@ -10,18 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from originet.datasets import ClipTable, clip_list_hash
 from originet.evaluation.executors import Executor, Serial, compute_identity
 from originet.evaluation.fold import FAILURES, ModelFactory
 from originet.evaluation.identity import study_identity
 from originet.evaluation.result import LosoResult
 from originet.evaluation.run import LosoRun, execute
 from originet.evaluation.run_files import claim
-from originet.evaluation.splits import SortedClips, check_table, sort_clips
+from originet.evaluation.splits import SortedClips
 from originet.system.errors import InputError, one_line
 from originet.system.files import safe_name
 from originet.system.lock import held
@@ -66,9 +63,8 @@ class NothingEvaluated(InputError):
 
 
 def run_study(
-    table: ClipTable,
+    clips: SortedClips,
     variants: Sequence[Variant],
-    images: Mapping[str, NDArray[np.uint8]],
     *,
     config: Config | None = None,
     out: str | Path | None = None,
@@ -82,10 +78,9 @@ def run_study(
     A network that fails does not stop the others; its folds that have not started do not start.
 
     Args:
-        table: The clips.
+        clips: The clips with their images by all methods in the variants' settings, see
+            `originet.evaluation.splits.sort_clips`.
         variants: The networks.
-        images: Active images by method, [N, S, S] uint8 in table order, of all methods in the
-            variants' settings; `originet.datasets.prepare.images_by_method` makes them.
         config: Settings of the study, by which `out` is known; None takes the first variant's.
         out: Directory for config.json and for a directory of `run_loso` a variant, under its name.
             An interrupted call goes on from the last finished fold when it is made again, also
@@ -100,8 +95,8 @@ def run_study(
 
     Raises:
         InputError: If there is no variant, one is given twice or its name cannot be a directory's,
-            images are missing, the table cannot be evaluated, or `out` belongs to another study, is
-            in use by another run, cannot be written, or is deleted meanwhile.
+            images are missing or of another size, or `out` belongs to another study, is in use by
+            another run, cannot be written, or is deleted meanwhile.
         NothingEvaluated: If no variant could be evaluated.
     """
     names = [variant.name for variant in variants]
@@ -110,10 +105,12 @@ def run_study(
     for variant in variants:
         if variant.name != safe_name(variant.name):
             raise InputError(f"a row's name must be a file name as well, got {variant.name!r}")
-        if variant.config.method not in images:
-            have = ", ".join(images) or "none"
+        if variant.config.method not in clips.images:
+            have = ", ".join(clips.images) or "none"
             raise InputError(f"images by {variant.config.method!r} are needed, got {have}")
-    check_table(table)
+        if variant.config.image_size != clips.image_size:
+            size = variant.config.image_size
+            raise InputError(f"images of {size} pixels a side are needed, got {clips.image_size}")
     executor = Serial() if executor is None else executor
     where = executor.pick_device(device)
     compute = compute_identity(executor, where)
@@ -122,24 +119,19 @@ def run_study(
         if directory is not None:
             locks.enter_context(held(directory))
             shared = config or variants[0].config
-            claim(directory, study_identity(shared, clip_list_hash(table), compute))
-        clips: dict[tuple[str, int], SortedClips] = {}
+            claim(directory, study_identity(shared, clips.clip_list_sha256, compute))
         runs: dict[str, LosoRun] = {}
         results: dict[str, LosoResult] = {}
         failed: dict[str, str] = {}
         for variant in variants:
-            settings = variant.config
-            key = settings.method, settings.image_size
             try:
-                if key not in clips:
-                    clips[key] = sort_clips(table, images[settings.method], settings.image_size)
                 place = None
                 if directory is not None:
                     place = locks.enter_context(held(directory / variant.name))
                 runs[variant.name] = LosoRun(
-                    clips[key],
+                    clips,
                     variant.model,
-                    settings,
+                    variant.config,
                     device=where,
                     compute=compute,
                     row=variant.row,

@@ -29,6 +29,7 @@ from originet.evaluation.fold import ModelFactory
 from originet.evaluation.result import LosoResult, check_clips, read_results
 from originet.evaluation.result_shapes import Name, Reason
 from originet.evaluation.run_files import write_records
+from originet.evaluation.splits import sort_clips
 from originet.evaluation.study import Variant, run_study
 from originet.system.errors import InputError
 from originet.system.files import writing
@@ -348,12 +349,12 @@ def run_ablation(
             written or is deleted meanwhile, or no row could be evaluated.
     """
     config = Config() if config is None else config
-    methods_of(rows, config)
+    needed = {m: images[m] for m in methods_of(rows, config) if m in images}
+    clips = sort_clips(table, needed, config.image_size)
     with nullcontext() if out is None else held(out) as place:
         study = run_study(
-            table,
+            clips,
             [row.variant(config) for row in rows],
-            images,
             config=config,
             out=out,
             keep_weights=keep_weights,

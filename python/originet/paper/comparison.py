@@ -329,7 +329,7 @@ def run_comparison(
     where = executor.pick_device(device)
     # Times are taken in this process, wherever the folds are computed.
     here = pick_device() if isinstance(executor, Ray) else where
-    clips = sort_clips(table, images, config.image_size)
+    clips = sort_clips(table, {config.method: images}, config.image_size)
     with nullcontext() if out is None else held(out) as place:
         if place is not None:
             compute = compute_identity(executor, where)
@@ -351,9 +351,8 @@ def run_comparison(
         if networks:
             try:
                 study = run_study(
-                    table,
+                    clips,
                     [Variant(network.name, network.model(config), config) for network in networks],
-                    {config.method: images},
                     out=out,
                     keep_weights=keep_weights,
                     device=where,
