@@ -38,7 +38,7 @@ struct Place {
 template <typename Body>
 __device__ __forceinline__ void for_each_vector(
     const Mapping& map, const Place& place, const Body& body) {
-  // The first item is below kBlocks * kThreads: 32 bits, whose division is short.
+  // The first item is below kMostBlocks * kThreadsPerBlock: 32 bits, whose division is short.
   const auto first = static_cast<uint32_t>(blockIdx.x * map.rows + place.row);
   const auto inner = static_cast<uint32_t>(::min(map.inner, int64_t(UINT32_MAX)));
   int64_t o = first / inner;
@@ -92,7 +92,7 @@ value_or(const acc_t* values, int64_t channel, bool active, acc_t otherwise) {
 }
 
 template <typename scalar_t, int kVec>
-__device__ __forceinline__ Vector<scalar_t, kVec> load(const scalar_t* base, int64_t vector) {
+__device__ __forceinline__ Vector<scalar_t, kVec> vector_at(const scalar_t* base, int64_t vector) {
   return reinterpret_cast<const Vector<scalar_t, kVec>*>(base)[vector];
 }
 
@@ -100,7 +100,7 @@ constexpr int64_t kCacheLine = 128;
 constexpr int64_t kVectorsAThread = 4; // at least, or a block is not worth its start
 // Blocks of a launch at most. The blocks of alternating channels read the partial
 // results of all of theirs, so their number is kept lower.
-constexpr int64_t kBlocks = 1024, kBlocksAlong = 256;
+constexpr int64_t kMostBlocks = 1024, kMostBlocksAlong = 256;
 
 template <int kVec, bool kAlong>
 Mapping make_mapping(const NormShape& shape, int64_t bytes) {
@@ -112,9 +112,10 @@ Mapping make_mapping(const NormShape& shape, int64_t bytes) {
   map.items = shape.outer * map.inner;
   const bool alternating = shape.inner == 1;
   map.cols = alternating ? int(std::min(map.columns, kCacheLine / (kVec * bytes))) : 1;
-  map.rows = kThreads / map.cols;
+  map.rows = kThreadsPerBlock / map.cols;
   const int64_t wanted = ceil_div(map.items, map.rows * kVectorsAThread);
-  const int64_t most = (alternating ? kBlocksAlong : kBlocks) / ceil_div(map.columns, map.cols);
+  const int64_t most =
+      (alternating ? kMostBlocksAlong : kMostBlocks) / ceil_div(map.columns, map.cols);
   map.parts = std::max<int64_t>(1, std::min(wanted, most));
   map.step_outer = map.parts * map.rows / map.inner;
   map.step_inner = map.parts * map.rows % map.inner;

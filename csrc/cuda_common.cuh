@@ -15,8 +15,8 @@ aoti_torch_get_current_cuda_stream(int32_t device_index, void** ret_stream);
 
 namespace originet {
 
-constexpr int kThreads = 256;    // per block
-constexpr int kVectorBytes = 16; // the widest single load or store
+constexpr int kThreadsPerBlock = 256; // per block
+constexpr int kVectorBytes = 16;      // the widest single load or store
 
 // 16-bit types compute in float.
 template <typename scalar_t>
@@ -54,7 +54,7 @@ inline cudaStream_t current_stream(int32_t device_index) {
   return static_cast<cudaStream_t>(stream);
 }
 
-// Runs `kernel` with `blocks_x` x `blocks_y` blocks of kThreads threads on a
+// Runs `kernel` with `blocks_x` x `blocks_y` blocks of kThreadsPerBlock threads on a
 // device, in torch's current stream there. No work, no launch.
 template <typename... Parameters, typename... Arguments>
 void launch(
@@ -72,7 +72,7 @@ void launch(
   const dim3 grid(
       static_cast<unsigned>(std::min<int64_t>(blocks_x, INT_MAX)),
       static_cast<unsigned>(std::min<int64_t>(blocks_y, 65535)));
-  kernel<<<grid, kThreads, 0, current_stream(device_index)>>>(arguments...);
+  kernel<<<grid, kThreadsPerBlock, 0, current_stream(device_index)>>>(arguments...);
   check_cuda(cudaGetLastError(), name);
 }
 

@@ -8,12 +8,6 @@
 
 namespace originet {
 
-template <typename stored_t, typename Functor>
-struct Pointers {
-  const stored_t* in[Functor::kInputs];
-  stored_t* out[Functor::kOutputs];
-};
-
 // The exponentials of some elements on their way from one loop to the next.
 template <typename stored_t, typename Functor>
 struct Stage {
@@ -36,9 +30,9 @@ ORIGINET_HD void take_exponential(
 // Element begin + i of every input to every output. Apart from the loop: arrays
 // declared inside of an `omp simd` region become arrays of lanes, which cost speed.
 template <typename stored_t, typename Functor>
-ORIGINET_HD void apply(
+ORIGINET_HD void apply_to_element(
     const Functor& f,
-    const Pointers<stored_t, Functor>& p,
+    const ElementPointers<stored_t, Functor>& p,
     const Stage<stored_t, Functor>& stage,
     int64_t begin,
     int64_t i) {
@@ -63,7 +57,7 @@ ORIGINET_HD void apply(
 template <typename stored_t, typename Functor>
 ORIGINET_HD void apply_in_stages(
     const Functor& functor,
-    const Pointers<stored_t, Functor>& pointers,
+    const ElementPointers<stored_t, Functor>& pointers,
     Stage<stored_t, Functor>& stage,
     int64_t begin,
     int64_t n) {
@@ -76,7 +70,7 @@ ORIGINET_HD void apply_in_stages(
   }
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    apply(functor, pointers, stage, begin, i);
+    apply_to_element(functor, pointers, stage, begin, i);
   }
 }
 
@@ -84,7 +78,7 @@ ORIGINET_HD void apply_in_stages(
 // value, so that no store can be taken to change a pointer or alpha.
 template <typename stored_t, typename Functor>
 ORIGINET_MULTIVERSION void elementwise_loop(
-    Functor functor, Pointers<stored_t, Functor> pointers, int64_t begin, int64_t end) {
+    Functor functor, ElementPointers<stored_t, Functor> pointers, int64_t begin, int64_t end) {
   using S = Stage<stored_t, Functor>;
   S stage;
   for (; begin + S::kElements <= end; begin += S::kElements) {
@@ -104,7 +98,7 @@ ORIGINET_MULTIVERSION void elementwise_loop(
 template <typename stored_t, typename Functor>
 void elementwise(
     const Functor& functor,
-    const Pointers<stored_t, Functor>& pointers,
+    const ElementPointers<stored_t, Functor>& pointers,
     int64_t begin,
     int64_t end) {
   elementwise_loop(functor, pointers, begin, end);
@@ -116,24 +110,24 @@ void elementwise(
 template <typename Functor>
 void elementwise(
     const Functor& functor,
-    const Pointers<HalfBits, Functor>& pointers,
+    const ElementPointers<HalfBits, Functor>& pointers,
     int64_t begin,
     int64_t end) {
   if (!has_f16c()) {
     return elementwise_loop(functor, pointers, begin, end);
   }
-  constexpr int64_t kBlock = 256;
-  float in[Functor::kInputs][kBlock];
-  float out[Functor::kOutputs][kBlock];
-  Pointers<float, Functor> block;
+  constexpr int64_t kBufferElements = 256;
+  float in[Functor::kInputs][kBufferElements];
+  float out[Functor::kOutputs][kBufferElements];
+  ElementPointers<float, Functor> block;
   for (int k = 0; k < Functor::kInputs; ++k) {
     block.in[k] = in[k];
   }
   for (int k = 0; k < Functor::kOutputs; ++k) {
     block.out[k] = out[k];
   }
-  for (int64_t i = begin; i < end; i += kBlock) {
-    const int64_t n = std::min(kBlock, end - i);
+  for (int64_t i = begin; i < end; i += kBufferElements) {
+    const int64_t n = std::min(kBufferElements, end - i);
     for (int k = 0; k < Functor::kInputs; ++k) {
       widen_f16c(pointers.in[k] + i, in[k], n);
     }

@@ -20,17 +20,13 @@ namespace py = pybind11;
 namespace originet {
 namespace {
 
-constexpr int64_t kTile = 1024; // pixels; at most 24 KB of sums
-// How many bytes, or differences of bytes, fit in 16 bits (257 * 255 = 65535), and of
-// how many frames the sums of the first 1, 2, ... k of them (255 * 22 * 23 / 2 = 64515).
-constexpr int64_t kBytesFlush = 257;
-constexpr int64_t kSumsFlush = 22;
+constexpr int64_t kStreamTilePixels = 1024; // at most 24 KB of sums
 
 // Of a stream, and frames before it: float64 counts them exactly, and no sum of theirs wraps.
 constexpr int64_t kMostStream = int64_t(1) << 53;
 
 // Frames added in one sweep over float64 sums, to load and store those less.
-constexpr int kSweep = 4;
+constexpr int kStreamSweep = 4;
 
 // Frame t of the stream is row t % rows.
 template <typename stored_t>
@@ -109,7 +105,7 @@ ORIGINET_MULTIVERSION void add_frames_float(
 
 // sum[i] += g(current[i] - previous[i])
 template <typename stored_t, typename step_t, typename sum_t, bool kRectify>
-ORIGINET_MULTIVERSION void add_motion(
+ORIGINET_MULTIVERSION void add_motion_run(
     const stored_t* current, const stored_t* previous, sum_t* sum, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -154,20 +150,20 @@ ORIGINET_MULTIVERSION void add_widened(const uint16_t* from, int64_t* to, int64_
 
 // Runs body(first pixel, pixel count) over all tiles of a frame.
 template <typename Body>
-void for_each_tile(int64_t pixels, const Body& body) {
-  for (int64_t pixel = 0; pixel < pixels; pixel += kTile) {
-    body(pixel, std::min(kTile, pixels - pixel));
+void for_each_stream_tile(int64_t pixels, const Body& body) {
+  for (int64_t pixel = 0; pixel < pixels; pixel += kStreamTilePixels) {
+    body(pixel, std::min(kStreamTilePixels, pixels - pixel));
   }
 }
 
 void sums_integer(const Ring<uint8_t>& ring, int64_t begin, int64_t end, int64_t* sums) {
   int64_t* prefixes = sums + ring.pixels;
-  for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
+  for_each_stream_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
     for (int64_t t = begin; t < end;) {
-      uint16_t sum[kTile] = {};
-      uint16_t prefix[kTile] = {};
+      uint16_t sum[kStreamTilePixels] = {};
+      uint16_t prefix[kStreamTilePixels] = {};
       const int64_t from = t;
-      for (const int64_t stop = std::min(end, t + kSumsFlush); t < stop; ++t) {
+      for (const int64_t stop = std::min(end, t + kPrefixesIn16Bits); t < stop; ++t) {
         add_frame(ring.frame(t) + pixel, sum, prefix, n);
       }
       append_sums(sum, prefix, t - from, sums + pixel, prefixes + pixel, n);
@@ -180,9 +176,9 @@ void sums_float(
     const Ring<stored_t>& ring, int64_t begin, int64_t end, int64_t start, double* sums) {
   double* prefixes = sums + ring.pixels;
   double* means = prefixes + ring.pixels; // only with kMeans
-  for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
-    const stored_t* frames[kSweep];
-    double reciprocals[kSweep];
+  for_each_stream_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
+    const stored_t* frames[kStreamSweep];
+    double reciprocals[kStreamSweep];
     const auto add = [&]<int kFrames>(int64_t t) {
       for (int k = 0; k < kFrames; ++k) {
         frames[k] = ring.frame(t + k) + pixel;
@@ -192,8 +188,8 @@ void sums_float(
           frames, reciprocals, sums + pixel, prefixes + pixel, kMeans ? means + pixel : nullptr, n);
     };
     int64_t t = begin;
-    for (; t + kSweep <= end; t += kSweep) {
-      add.template operator()<kSweep>(t);
+    for (; t + kStreamSweep <= end; t += kStreamSweep) {
+      add.template operator()<kStreamSweep>(t);
     }
     for (; t < end; ++t) {
       add.template operator()<1>(t);
@@ -204,12 +200,12 @@ void sums_float(
 template <typename stored_t, typename sum_t>
 void sum_frames(
     const Ring<stored_t>& ring, int64_t begin, int64_t end, const stored_t* first, sum_t* sums) {
-  for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
+  for_each_stream_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
     if constexpr (std::is_same_v<stored_t, uint8_t>) {
       for (int64_t t = begin; t < end;) {
-        uint16_t part[kTile] = {};
+        uint16_t part[kStreamTilePixels] = {};
         const int64_t from = t;
-        for (const int64_t stop = std::min(end, t + kBytesFlush); t < stop; ++t) {
+        for (const int64_t stop = std::min(end, t + kPixelsIn16Bits); t < stop; ++t) {
           add_bytes(ring.frame(t) + pixel, part, n);
         }
         add_deviations(part, t - from, first + pixel, sums + pixel, n);
@@ -223,21 +219,21 @@ void sum_frames(
 }
 
 template <typename stored_t, typename sum_t, bool kRectify>
-void motion(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* sums) {
+void sum_motion(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* sums) {
   begin = std::max<int64_t>(begin, 1); // nothing comes before the first frame
-  for_each_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
+  for_each_stream_tile(ring.pixels, [&](int64_t pixel, int64_t n) {
     if constexpr (std::is_same_v<stored_t, uint8_t>) {
       for (int64_t t = begin; t < end;) {
-        uint16_t part[kTile] = {};
-        for (const int64_t stop = std::min(end, t + kBytesFlush); t < stop; ++t) {
-          add_motion<uint8_t, int16_t, uint16_t, kRectify>(
+        uint16_t part[kStreamTilePixels] = {};
+        for (const int64_t stop = std::min(end, t + kPixelsIn16Bits); t < stop; ++t) {
+          add_motion_run<uint8_t, int16_t, uint16_t, kRectify>(
               ring.frame(t) + pixel, ring.frame(t - 1) + pixel, part, n);
         }
         add_widened(part, sums + pixel, n);
       }
     } else {
       for (int64_t t = begin; t < end; ++t) {
-        add_motion<stored_t, double, double, kRectify>(
+        add_motion_run<stored_t, double, double, kRectify>(
             ring.frame(t) + pixel, ring.frame(t - 1) + pixel, sums + pixel, n);
       }
     }
@@ -379,9 +375,9 @@ void accumulate_motion(
   dispatch_single(
       frames, sums, [&]<typename stored_t, typename sum_t>(const Ring<stored_t>& ring, sum_t* out) {
         if (rectify) {
-          motion<stored_t, sum_t, true>(ring, begin, end, out);
+          sum_motion<stored_t, sum_t, true>(ring, begin, end, out);
         } else {
-          motion<stored_t, sum_t, false>(ring, begin, end, out);
+          sum_motion<stored_t, sum_t, false>(ring, begin, end, out);
         }
       });
 }

@@ -6,11 +6,10 @@
 #include <string>
 
 #include "frame_layout.h"
+#include "frame_pool_math.h" // kMaxPixel
 #include "image_epilogue.h"
 
 namespace originet {
-
-constexpr int64_t kMaxPixel = 255; // of a uint8 frame
 
 // How a pool accumulates: uint8 frames with integer weights exactly in int32 or,
 // where int32 could overflow, in int64; float64 frames in float64; all else in

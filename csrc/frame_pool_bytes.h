@@ -134,7 +134,7 @@ using Accumulator = typename std::conditional_t<
 
 // Sums of bytes. With w = even + 256 odd in every word, `all` adds up w and `odd`
 // adds up w >> 8, both modulo 2^16: three operations for a vector and no shuffle.
-// Exact while no pixel's sum exceeds 65535.
+// Exact while no pixel's sum exceeds 16 bits.
 template <int kSize>
 struct PairSums {
   using Words = Cell<uint16_t, kSize>;
@@ -168,15 +168,15 @@ struct PairSums {
 };
 
 // Frames in one sweep; with more of them, reading from so many places gets slower.
-constexpr int64_t kSweep = 16;
+constexpr int64_t kByteSweep = 16;
 
 // Frames to take in one sweep: half as many where their pixels fall into the same sets of
 // an L1 cache, which has 8 ways of 4 KiB or more; they would push one another out.
-constexpr int64_t sweep_of(int64_t frame_stride) {
-  return frame_stride % 4096 == 0 ? kSweep / 2 : kSweep;
+constexpr int64_t byte_sweep_of(int64_t frame_stride) {
+  return frame_stride % 4096 == 0 ? kByteSweep / 2 : kByteSweep;
 }
 
-// Adds `weight` times the sum of `count` <= kSweep frames from `frame` on.
+// Adds `weight` times the sum of `count` <= kByteSweep frames from `frame` on.
 template <typename acc_t>
 ORIGINET_MULTIVERSION void add_frames(
     const uint8_t* frame,
@@ -185,6 +185,7 @@ ORIGINET_MULTIVERSION void add_frames(
     acc_t weight,
     const Patch& patch,
     QuadSums<acc_t>* total) {
+  static_assert(kByteSweep <= kPixelsIn16Bits);
   with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
     for_each_cell(
         patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) ORIGINET_INLINE_LAMBDA {
@@ -209,7 +210,7 @@ ORIGINET_MULTIVERSION void add_ramp(
     acc_t growth,
     const Patch& patch,
     QuadSums<acc_t>* total) {
-  static_assert(kSweep * (kSweep + 1) / 2 * 255 < (1 << 16), "the sums must fit in 16 bits");
+  static_assert(kByteSweep <= kPrefixesIn16Bits);
   with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
     for_each_cell(
         patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) ORIGINET_INLINE_LAMBDA {
@@ -241,7 +242,7 @@ ORIGINET_INLINE Cell<uint16_t, kSize> motion_of(
   return cell;
 }
 
-// Adds twice the motion of `steps` <= kSweep steps from `frame` on. The last one counts once
+// Adds twice the motion of `steps` <= kByteSweep steps from `frame` on. The last one counts once
 // if the clip `ends` with it.
 template <bool kRectify, typename acc_t>
 ORIGINET_MULTIVERSION void add_steps(
@@ -251,6 +252,7 @@ ORIGINET_MULTIVERSION void add_steps(
     bool ends,
     const Patch& patch,
     QuadSums<acc_t>* total) {
+  static_assert(2 * kByteSweep <= kPixelsIn16Bits);
   with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
     for_each_cell(
         patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) ORIGINET_INLINE_LAMBDA {
@@ -280,8 +282,8 @@ ORIGINET_MULTIVERSION void add_steps(
 template <typename acc_t>
 struct Terms {
   int64_t count = 0;
-  const uint8_t* frames[kSweep];
-  acc_t weights[kSweep];
+  const uint8_t* frames[kByteSweep];
+  acc_t weights[kByteSweep];
 
   void add(const uint8_t* frame, acc_t weight) {
     frames[count] = frame;
@@ -301,7 +303,7 @@ ORIGINET_INLINE Quad<acc_t, kSize> byte_of(const Quad<uint32_t, kSize>& cell, in
 }
 
 template <typename acc_t>
-ORIGINET_MULTIVERSION void add_weighted(
+ORIGINET_MULTIVERSION void add_weighted_terms(
     const Terms<acc_t>& terms, const Patch& patch, QuadSums<acc_t>* total) {
   with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
     for_each_cell(

@@ -7,8 +7,6 @@
 namespace originet {
 namespace {
 
-// Pixels read per thread below which a second thread costs more than it gives.
-constexpr int64_t kGrain = 65536;
 // Large tiles read longer stretches of memory, small ones serve more threads.
 int64_t tile_size(int64_t pixels) {
   const int64_t eighth = (pixels / 8 + kCell - 1) / kCell * kCell;
@@ -79,7 +77,7 @@ void for_each_tile(const char* op, const PoolPlan& plan, const MakeBody& make_bo
   auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
   const bool minmax = plan.normalize == Normalize::kMinmax;
   std::vector<Extremes<out_t>> extremes(minmax ? batch * count : 0);
-  const int64_t grain = std::max<int64_t>(1, kGrain * count / pixels);
+  const int64_t grain = std::max<int64_t>(1, kPixelGrain * count / pixels);
   torch::stable::parallel_for(0, tasks.cost(), grain, [&](int64_t begin, int64_t end) {
     auto body = make_body();
     for (int64_t task = tasks.at(begin), stop = tasks.at(end); task < stop; ++task) {
@@ -101,7 +99,7 @@ void for_each_tile(const char* op, const PoolPlan& plan, const MakeBody& make_bo
   for (int64_t i = 0; i < batch * count; ++i) {
     whole[i / count].add(extremes[i]);
   }
-  torch::stable::parallel_for(0, batch * pixels, kGrain, [&](int64_t begin, int64_t end) {
+  torch::stable::parallel_for(0, batch * pixels, kPixelGrain, [&](int64_t begin, int64_t end) {
     while (begin < end) {
       const int64_t b = begin / pixels;
       const int64_t stop = std::min(end, (b + 1) * pixels);

@@ -11,8 +11,6 @@
 namespace originet {
 namespace {
 
-// Floats are summed in blocks of so many terms, as on the CPU.
-constexpr int64_t kBlock = 64;
 // Threads on a chip that keep its memory busy, and terms below which a split is not
 // worth its sums.
 constexpr int64_t kFillingThreads = int64_t(1) << 18;
@@ -24,7 +22,7 @@ constexpr int kLeastBlocks = kVec == 1            ? 4
                                                   : 2;
 
 template <typename stored_t, typename acc_t, typename out_t, int kVec>
-__global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_pool_kernel(
+__global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) temporal_pool_kernel(
     const Clip* __restrict__ clips,    // [B]
     const int64_t* __restrict__ index, // [K]
     const acc_t* __restrict__ weights, // [K]
@@ -32,17 +30,17 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_
     int64_t batch,
     int log_splits,
     PoolTarget<acc_t, out_t> target) {
-  constexpr bool kWords =
+  constexpr bool kLoadWords =
       std::is_same_v<stored_t, uint8_t> && std::is_same_v<acc_t, float> && kVec % 4 == 0;
   constexpr bool kFloating = !std::is_same_v<stored_t, uint8_t>;
   using Loaded =
-      std::conditional_t<kWords, Vector<uint32_t, (kVec + 3) / 4>, Vector<stored_t, kVec>>;
+      std::conditional_t<kLoadWords, Vector<uint32_t, (kVec + 3) / 4>, Vector<stored_t, kVec>>;
   for_each_stretch<kVec>(
       clips, batch, log_splits, shape.pixels(), target,
       [&](const Clip& clip, int64_t begin, int64_t end, int64_t pixel, acc_t(&sum)[kVec]) {
         const auto* frames =
             reinterpret_cast<const stored_t*>(clip.frames) + offset_of(shape, clip.strides, pixel);
-        const int64_t block = std::is_integral_v<acc_t> ? end - begin : kBlock;
+        const int64_t block = std::is_integral_v<acc_t> ? end - begin : kTermsPerBlock;
         const auto frame = [&](int64_t k) {
           return load_vector<Loaded>(frames + index[k] * clip.strides.frame);
         };
@@ -52,7 +50,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_
         int64_t k = begin;
         if constexpr (kFloating) {
           if (clip.centered && begin < end) {
-            add_weighted(pivot, acc_t(1), frame(clip.begin), pivot);
+            add_weighted_vector(pivot, acc_t(1), frame(clip.begin), pivot);
             k += begin == clip.begin ? 1 : 0;
           }
         }
@@ -63,9 +61,9 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_
 #pragma unroll 4
           for (; k < stop; ++k) {
             if constexpr (kFloating) {
-              add_weighted(part, weights[k], frame(k), pivot);
+              add_weighted_vector(part, weights[k], frame(k), pivot);
             } else {
-              add_weighted(part, weights[k], frame(k));
+              add_weighted_vector(part, weights[k], frame(k));
             }
           }
 #pragma unroll
@@ -77,7 +75,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) temporal_
 }
 
 template <typename stored_t, typename acc_t, typename out_t, bool kRectify, int kVec>
-__global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) motion_pool_kernel(
+__global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) motion_pool_kernel(
     const Clip* __restrict__ clips, // [B]
     FrameShape shape,
     int64_t batch,
@@ -99,14 +97,14 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) motion_po
         VectorIn previous = frame(::max(begin - 1, int64_t(0)));
         // The clip's last step counts once.
         const int64_t twice = end == clip.end ? end - 1 : end;
-        const int64_t block = std::is_integral_v<acc_t> ? end - begin : kBlock;
+        const int64_t block = std::is_integral_v<acc_t> ? end - begin : kTermsPerBlock;
         for (int64_t t = ::max(begin, int64_t(1)); t < twice;) {
           acc_t part[kVec] = {};
           const int64_t stop = ::min(twice, t + block);
 #pragma unroll 4
           for (; t < stop; ++t) {
             const VectorIn current = frame(t);
-            add_motion<kRectify>(part, current, previous);
+            add_motion_vector<kRectify>(part, current, previous);
             previous = current;
           }
 #pragma unroll
@@ -116,7 +114,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) motion_po
         }
         acc_t last[kVec] = {};
         if (end == clip.end && end > 1) {
-          add_motion<kRectify>(last, frame(end - 1), previous);
+          add_motion_vector<kRectify>(last, frame(end - 1), previous);
         }
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
@@ -127,12 +125,12 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kVec, acc_t>) motion_po
 
 // Adds up the splits, in order.
 template <typename acc_t, typename out_t>
-__global__ void __launch_bounds__(kThreads) finish_pool_kernel(
+__global__ void __launch_bounds__(kThreadsPerBlock) finish_pool_kernel(
     int64_t batch, int log_splits, int64_t pixels, PoolTarget<acc_t, out_t> target) {
   for (int64_t b = blockIdx.y; b < batch; b += gridDim.y) {
     Extremes<out_t> extremes;
-    for (int64_t p = int64_t(blockIdx.x) * kThreads + threadIdx.x; p < pixels;
-         p += int64_t(gridDim.x) * kThreads) {
+    for (int64_t p = int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x; p < pixels;
+         p += int64_t(gridDim.x) * kThreadsPerBlock) {
       acc_t sum[1] = {};
 #pragma unroll 4
       for (int64_t item = b << log_splits; item < (b + 1) << log_splits; ++item) {
@@ -151,7 +149,7 @@ __global__ void __launch_bounds__(kThreads) finish_pool_kernel(
 
 // Maps each image linearly to 0..255 by the extremes that the blocks found.
 template <typename out_t>
-__global__ void __launch_bounds__(kThreads) stretch_kernel(
+__global__ void __launch_bounds__(kThreadsPerBlock) stretch_kernel(
     const Extremes<out_t>* __restrict__ extremes, // [B, parts]
     int64_t parts,
     int64_t batch,
@@ -159,12 +157,12 @@ __global__ void __launch_bounds__(kThreads) stretch_kernel(
     out_t* __restrict__ image) {
   for (int64_t b = blockIdx.y; b < batch; b += gridDim.y) {
     Extremes<out_t> mine;
-    for (int64_t i = threadIdx.x; i < parts; i += kThreads) {
+    for (int64_t i = threadIdx.x; i < parts; i += kThreadsPerBlock) {
       mine.add(extremes[b * parts + i]);
     }
     const Extremes<out_t> all = block_extremes(mine);
-    for (int64_t p = int64_t(blockIdx.x) * kThreads + threadIdx.x; p < pixels;
-         p += int64_t(gridDim.x) * kThreads) {
+    for (int64_t p = int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x; p < pixels;
+         p += int64_t(gridDim.x) * kThreadsPerBlock) {
       image[b * pixels + p] = stretch(image[b * pixels + p], all);
     }
   }
@@ -172,7 +170,7 @@ __global__ void __launch_bounds__(kThreads) stretch_kernel(
 
 // Whether every run of pixels in every frame and image starts on a vector's boundary.
 template <typename stored_t>
-bool vectors_fit(const PoolPlan& plan) {
+bool pool_fits_vectors(const PoolPlan& plan) {
   constexpr int64_t kVec = kVectorBytes / sizeof(stored_t);
   const auto whole = [](int64_t elements) { return elements % kVec == 0; };
   return whole(plan.layout.shape.run) && misalignment(plan.result.const_data_ptr()) == 0 &&
@@ -195,7 +193,7 @@ Tensor to_device(const T* values, size_t count, const Tensor& like) {
 }
 
 template <typename T>
-const T* pointer(const Tensor& tensor) {
+const T* const_data(const Tensor& tensor) {
   return static_cast<const T*>(tensor.const_data_ptr());
 }
 
@@ -210,9 +208,9 @@ void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
   const auto batch = static_cast<int64_t>(plan.clips.size());
   const int64_t pixels = plan.pixels();
   const int32_t device = plan.result.get_device_index();
-  const bool vectors = vectors_fit<stored_t>(plan);
+  const bool vectors = pool_fits_vectors<stored_t>(plan);
   const int64_t vec = vectors ? kVectorBytes / sizeof(stored_t) : 1;
-  const int64_t blocks = ceil_div(pixels, kThreads * vec);
+  const int64_t blocks = ceil_div(pixels, kThreadsPerBlock * vec);
   if (blocks == 0) {
     return;
   }
@@ -221,14 +219,14 @@ void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
     terms = std::max(terms, clip.end - clip.begin);
   }
   int log_splits = 0;
-  while (batch * blocks * kThreads << log_splits < kFillingThreads &&
+  while (batch * blocks * kThreadsPerBlock << log_splits < kFillingThreads &&
          terms >> log_splits > kLeastTerms) {
     ++log_splits;
   }
   const int64_t splits = int64_t(1) << log_splits;
 
   const Tensor clips = to_device(plan.clips.data(), plan.clips.size(), plan.result);
-  const int64_t finish_blocks = ceil_div(pixels, kThreads);
+  const int64_t finish_blocks = ceil_div(pixels, kThreadsPerBlock);
   const int64_t parts = splits > 1 ? finish_blocks : blocks;
   const bool minmax = plan.normalize == Normalize::kMinmax;
   const Tensor partial =
@@ -242,11 +240,11 @@ void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
       plan.normalize};
   if (vectors) {
     constexpr int kVec = kVectorBytes / sizeof(stored_t);
-    run(std::integral_constant<int, kVec>(), blocks, batch * splits, pointer<Clip>(clips),
+    run(std::integral_constant<int, kVec>(), blocks, batch * splits, const_data<Clip>(clips),
         log_splits, target);
   } else {
-    run(std::integral_constant<int, 1>(), blocks, batch * splits, pointer<Clip>(clips), log_splits,
-        target);
+    run(std::integral_constant<int, 1>(), blocks, batch * splits, const_data<Clip>(clips),
+        log_splits, target);
   }
   if (splits > 1) {
     launch(
@@ -296,7 +294,7 @@ Tensor temporal_pool_cuda(
               launch(
                   op, plan.result.get_device_index(), blocks, rows,
                   temporal_pool_kernel<stored_t, acc_t, out_t, vec.value>, table,
-                  pointer<int64_t>(index_there), pointer<acc_t>(converted), plan.layout.shape,
+                  const_data<int64_t>(index_there), const_data<acc_t>(converted), plan.layout.shape,
                   static_cast<int64_t>(plan.clips.size()), log_splits, target);
             });
       });

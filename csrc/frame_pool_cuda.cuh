@@ -47,7 +47,7 @@ __device__ __forceinline__ void for_each_stretch(
     int64_t pixels,
     const PoolTarget<acc_t, out_t>& target,
     const Body& body) {
-  const int64_t step = int64_t(gridDim.x) * kThreads * kVec;
+  const int64_t step = int64_t(gridDim.x) * kThreadsPerBlock * kVec;
   for (int64_t item = blockIdx.y; item < batch << log_splits; item += gridDim.y) {
     const int64_t b = item >> log_splits;
     const int64_t split = item - (b << log_splits);
@@ -56,7 +56,8 @@ __device__ __forceinline__ void for_each_stretch(
     const int64_t begin = ::min(clip.end, clip.begin + split * share);
     const int64_t end = ::min(clip.end, begin + share);
     Extremes<out_t> extremes;
-    for (int64_t p = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * kVec; p < pixels; p += step) {
+    for (int64_t p = (int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x) * kVec; p < pixels;
+         p += step) {
       acc_t sum[kVec] = {};
       body(clip, begin, end, p, sum);
       if (target.partial != nullptr) {
@@ -76,7 +77,7 @@ __device__ __forceinline__ void for_each_stretch(
 
 // sum += weight * values
 template <typename acc_t, typename stored_t, int kVec>
-__device__ __forceinline__ void add_weighted(
+__device__ __forceinline__ void add_weighted_vector(
     acc_t (&sum)[kVec], acc_t weight, const Vector<stored_t, kVec>& frame) {
 #pragma unroll
   for (int j = 0; j < kVec; ++j) {
@@ -86,7 +87,7 @@ __device__ __forceinline__ void add_weighted(
 
 // sum += weight * (values - pivot)
 template <typename acc_t, typename stored_t, int kVec>
-__device__ __forceinline__ void add_weighted(
+__device__ __forceinline__ void add_weighted_vector(
     acc_t (&sum)[kVec],
     acc_t weight,
     const Vector<stored_t, kVec>& frame,
@@ -100,7 +101,7 @@ __device__ __forceinline__ void add_weighted(
 // sum += weight * values for four bytes a word. A byte becomes a float as the last bits of 2^23, by
 // instructions of full rate, which a conversion is not.
 template <int kWords>
-__device__ __forceinline__ void add_weighted(
+__device__ __forceinline__ void add_weighted_vector(
     float (&sum)[4 * kWords], float weight, const Vector<uint32_t, kWords>& frame) {
 #pragma unroll
   for (int j = 0; j < 4 * kWords; ++j) {
@@ -111,7 +112,7 @@ __device__ __forceinline__ void add_weighted(
 
 // sum += g(current - previous)
 template <bool kRectify, typename acc_t, typename stored_t, int kVec>
-__device__ __forceinline__ void add_motion(
+__device__ __forceinline__ void add_motion_vector(
     acc_t (&sum)[kVec],
     const Vector<stored_t, kVec>& current,
     const Vector<stored_t, kVec>& previous) {

@@ -20,7 +20,7 @@ ORIGINET_HD acc_t pixel_of(stored_t stored, acc_t pivot) {
 
 // sum[i] += weight * frame[i], or kCentered weight * (frame[i] - pivot[i])
 template <bool kCentered, typename stored_t, typename acc_t>
-ORIGINET_MULTIVERSION void add_frame(
+ORIGINET_MULTIVERSION void add_weighted_frame(
     const stored_t* frame, const stored_t* pivot, acc_t weight, const Patch& patch, acc_t* sum) {
   using A = Arithmetic<stored_t>;
   for (int64_t row = 0; row < patch.rows; ++row, sum += patch.run) {
@@ -35,7 +35,7 @@ ORIGINET_MULTIVERSION void add_frame(
 
 // The same for four frames, in the same order of additions.
 template <bool kCentered, typename stored_t, typename acc_t>
-ORIGINET_MULTIVERSION void add_four_frames(
+ORIGINET_MULTIVERSION void add_four_weighted_frames(
     const stored_t* const* frames,
     const stored_t* pivot,
     const acc_t* weight,
@@ -65,7 +65,7 @@ ORIGINET_MULTIVERSION void add_four_frames(
 
 // sum[i] += g(current[i] - previous[i])
 template <typename stored_t, typename acc_t, bool kRectify>
-ORIGINET_MULTIVERSION void add_motion(
+ORIGINET_MULTIVERSION void add_motion_patch(
     const stored_t* current, const stored_t* previous, const Patch& patch, acc_t* sum) {
   using A = Arithmetic<stored_t>;
   for (int64_t row = 0; row < patch.rows; ++row, sum += patch.run) {

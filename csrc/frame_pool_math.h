@@ -10,6 +10,20 @@
 
 namespace originet {
 
+constexpr int64_t kMaxPixel = 255; // of a uint8 frame
+
+// Floats are summed in blocks of this many terms, so that rounding errors grow with the
+// number of blocks and not with the number of terms.
+constexpr int64_t kTermsPerBlock = 64;
+
+// uint8 frames are summed in 16 bits first, in which vectors hold the most pixels. 16 bits hold
+// the sum of at most this many pixels, or of this many non-negative steps between pixels,
+constexpr int64_t kPixelsIn16Bits = 257;
+static_assert(kPixelsIn16Bits * kMaxPixel <= UINT16_MAX);
+// and the sum of the sums of the first 1, 2, ... k pixels, for k up to this.
+constexpr int64_t kPrefixesIn16Bits = 22;
+static_assert(kPrefixesIn16Bits * (kPrefixesIn16Bits + 1) / 2 * kMaxPixel <= UINT16_MAX);
+
 // One step of a motion pool: the frame difference FT(t) = F_t - F_(t-1)
 // (Eq. 3) made non-negative.
 template <typename acc_t, bool kRectify>

@@ -9,10 +9,6 @@
 
 namespace originet {
 
-// Floats are summed in blocks of so many frames, so that rounding grows with the
-// number of blocks.
-constexpr int64_t kBlock = 64;
-
 // Zeros for the tiles of one thread, one after the other.
 template <typename T>
 class Sums {
@@ -56,7 +52,7 @@ class RampTile {
     QuadSums<wrap_t>* total = total_.clear(cells_of(patch));
     const uint8_t* first = frame_of<uint8_t>(clip, tile, index_[clip.begin]);
     const int64_t stride = clip.strides.frame;
-    const int64_t sweep = sweep_of(stride);
+    const int64_t sweep = byte_sweep_of(stride);
     for (int64_t k = 0; k < terms; k += sweep) {
       const int64_t count = std::min(sweep, terms - k);
       const uint8_t* frame = first + k * stride;
@@ -70,7 +66,7 @@ class RampTile {
     Terms<wrap_t> ends;
     ends.add(first, ramp->extra_first);
     ends.add(first + (terms - 1) * stride, ramp->extra_last);
-    add_weighted(ends, patch, total);
+    add_weighted_terms(ends, patch, total);
     finish_quads(patch, total, store, image);
     return true;
   }
@@ -93,20 +89,21 @@ class QuadTile {
     const Patch patch = patch_of(clip, tile);
     QuadSums<wrap_t>* total = total_.clear(cells_of(patch));
     QuadSums<wrap_t>* block =
-        clip.end - clip.begin > kBlock ? block_.clear(cells_of(patch)) : total;
-    const int64_t sweep = sweep_of(clip.strides.frame);
+        clip.end - clip.begin > kTermsPerBlock ? block_.clear(cells_of(patch)) : total;
+    static_assert(kTermsPerBlock % kByteSweep == 0, "a block must end with a sweep");
+    const int64_t sweep = byte_sweep_of(clip.strides.frame);
     Terms<wrap_t> terms; // those not yet summed
     for (int64_t k = clip.begin; k < clip.end; ++k) {
       if (terms.count == sweep) {
-        add_weighted(terms, patch, block);
+        add_weighted_terms(terms, patch, block);
         terms.count = 0;
-        if ((k - clip.begin) % kBlock == 0) {
+        if ((k - clip.begin) % kTermsPerBlock == 0) {
           flush_quads(block, cells_of(patch), total);
         }
       }
       terms.add(frame_of<uint8_t>(clip, tile, index_[k]), static_cast<wrap_t>(weights_[k]));
     }
-    add_weighted(terms, patch, block);
+    add_weighted_terms(terms, patch, block);
     if (block != total) {
       flush_quads(block, cells_of(patch), total);
     }
@@ -143,22 +140,23 @@ class PixelTile {
     const Patch patch = patch_of(clip, tile);
     const int64_t n = patch.rows * patch.run;
     acc_t* total = total_.clear(n);
-    acc_t* block = clip.end - clip.begin > kBlock ? block_.clear(n) : total;
+    acc_t* block = clip.end - clip.begin > kTermsPerBlock ? block_.clear(n) : total;
     int64_t k = clip.begin;
     const stored_t* pivot = k < clip.end ? frame_of<stored_t>(clip, tile, index_[k]) : nullptr;
     k += kCentered ? 1 : 0; // the pivot does not deviate from itself
     while (k < clip.end) {
-      const int64_t end = std::min(clip.end, k + kBlock);
+      const int64_t end = std::min(clip.end, k + kTermsPerBlock);
       for (; k + 4 <= end; k += 4) {
         const stored_t* frames[4];
         for (int i = 0; i < 4; ++i) {
           frames[i] = frame_of<stored_t>(clip, tile, index_[k + i]);
         }
-        add_four_frames<kCentered, stored_t, acc_t>(frames, pivot, weights_ + k, patch, block);
+        add_four_weighted_frames<kCentered, stored_t, acc_t>(
+            frames, pivot, weights_ + k, patch, block);
       }
       for (; k < end; ++k) {
         const stored_t* frame = frame_of<stored_t>(clip, tile, index_[k]);
-        add_frame<kCentered, stored_t, acc_t>(frame, pivot, weights_[k], patch, block);
+        add_weighted_frame<kCentered, stored_t, acc_t>(frame, pivot, weights_[k], patch, block);
       }
       if (block != total) {
         flush_sums(block, n, total);
@@ -215,7 +213,7 @@ class ByteMotionTile {
   void run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
     const Patch patch = patch_of(clip, tile);
     const int64_t stride = clip.strides.frame;
-    const int64_t sweep = sweep_of(stride);
+    const int64_t sweep = byte_sweep_of(stride);
     const int64_t last = clip.end - 1;
     auto* total = total_.clear(cells_of(patch));
     for (int64_t t = 0; t < last; t += sweep) {
@@ -240,12 +238,12 @@ class MotionTile {
     acc_t* total = total_.clear(n);
     acc_t* block = block_.clear(n);
     const auto add = [&](int64_t t, acc_t* sums) {
-      add_motion<stored_t, acc_t, kRectify>(
+      add_motion_patch<stored_t, acc_t, kRectify>(
           frame_of<stored_t>(clip, tile, t), frame_of<stored_t>(clip, tile, t - 1), patch, sums);
     };
     const int64_t last = clip.end - 1; // its step counts once
     for (int64_t t = 1; t < last;) {
-      for (const int64_t end = std::min(last, t + kBlock); t < end; ++t) {
+      for (const int64_t end = std::min(last, t + kTermsPerBlock); t < end; ++t) {
         add(t, block);
       }
       flush_sums(block, n, total);

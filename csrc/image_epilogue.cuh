@@ -9,11 +9,11 @@ namespace originet {
 // The extremes of all threads of a block; every thread must come here.
 template <typename out_t>
 __device__ __forceinline__ Extremes<out_t> block_extremes(Extremes<out_t> mine) {
-  __shared__ Extremes<out_t> shared[kThreads];
+  __shared__ Extremes<out_t> shared[kThreadsPerBlock];
   shared[threadIdx.x] = mine;
   __syncthreads();
 #pragma unroll
-  for (int half = kThreads / 2; half > 0; half /= 2) {
+  for (int half = kThreadsPerBlock / 2; half > 0; half /= 2) {
     if (threadIdx.x < half) {
       shared[threadIdx.x].add(shared[threadIdx.x + half]);
     }

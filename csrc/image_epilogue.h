@@ -5,7 +5,7 @@
 
 #include <limits>
 
-#include "rrelu_math.h" // ORIGINET_HD
+#include "frame_pool_math.h" // kMaxPixel
 
 namespace originet {
 
@@ -35,7 +35,7 @@ struct Extremes {
 template <typename out_t>
 ORIGINET_HD out_t saturate(out_t value) {
   value = value < out_t(0) ? out_t(0) : value;
-  return value > out_t(255) ? out_t(255) : value;
+  return value > out_t(kMaxPixel) ? out_t(kMaxPixel) : value;
 }
 
 // low..high to 0..255; dividing first maps `high` to exactly 255. An image of one
@@ -43,7 +43,7 @@ ORIGINET_HD out_t saturate(out_t value) {
 template <typename out_t>
 ORIGINET_HD out_t stretch(out_t value, const Extremes<out_t>& extremes) {
   const out_t span = extremes.high - extremes.low;
-  return (value - extremes.low) / (span > out_t(0) ? span : out_t(1)) * out_t(255);
+  return (value - extremes.low) / (span > out_t(0) ? span : out_t(1)) * out_t(kMaxPixel);
 }
 
 } // namespace originet

@@ -1,4 +1,5 @@
-// How the CPU loops write images. No torch here.
+// What the CPU loops of the pools share: how much work is worth a thread, and how images are
+// written. No torch here.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,10 @@
 #include "image_epilogue.h"
 
 namespace originet {
+
+// The least number of pixels that a thread should read; with fewer, a second thread costs more
+// than it saves.
+constexpr int64_t kPixelGrain = 65536;
 
 // Pixels that a loop computes at a time, to hand them to an ImageStore.
 constexpr int kCell = 64;

@@ -7,21 +7,15 @@
 namespace originet {
 namespace {
 
-template <typename scalar_t, typename Functor>
-struct Pointers {
-  const scalar_t* in[Functor::kInputs];
-  scalar_t* out[Functor::kOutputs];
-};
-
 // Vectors that a thread loads before it uses the first.
 constexpr int kUnroll = 2;
 
 // Elements [first, first + kVec) of every input to every output. An in-place
 // call reads and writes the same addresses, but never another thread's.
 template <typename scalar_t, int kVec, typename Functor>
-__device__ __forceinline__ void apply(
+__device__ __forceinline__ void apply_to_vector(
     const Functor& functor,
-    const Pointers<scalar_t, Functor>& pointers,
+    const ElementPointers<scalar_t, Functor>& pointers,
     const Vector<scalar_t, kVec> (&in)[Functor::kInputs],
     int64_t first) {
   using acc_t = typename AccType<scalar_t>::type;
@@ -52,8 +46,8 @@ __device__ __forceinline__ void apply(
 }
 
 template <typename scalar_t, int kVec, typename Functor>
-__device__ __forceinline__ void load(
-    const Pointers<scalar_t, Functor>& pointers,
+__device__ __forceinline__ void load_inputs(
+    const ElementPointers<scalar_t, Functor>& pointers,
     Vector<scalar_t, kVec> (&in)[Functor::kInputs],
     int64_t first) {
 #pragma unroll
@@ -63,36 +57,40 @@ __device__ __forceinline__ void load(
 }
 
 // Elements [0, head) and [tail, n) one by one, those between as vectors of kVec:
-// thread t of a block takes vectors t, t + kThreads, ... of the block's stretch.
+// thread t of a block takes vectors t, t + kThreadsPerBlock, ... of the block's stretch.
 template <typename scalar_t, int kVec, typename Functor>
-__global__ void __launch_bounds__(kThreads) elementwise_kernel(
-    Functor functor, Pointers<scalar_t, Functor> pointers, int64_t head, int64_t tail, int64_t n) {
+__global__ void __launch_bounds__(kThreadsPerBlock) elementwise_kernel(
+    Functor functor,
+    ElementPointers<scalar_t, Functor> pointers,
+    int64_t head,
+    int64_t tail,
+    int64_t n) {
   const int64_t vectors = (tail - head) / kVec;
-  const int64_t stretch = int64_t(kThreads) * kUnroll;
+  const int64_t stretch = int64_t(kThreadsPerBlock) * kUnroll;
   for (int64_t start = blockIdx.x * stretch; start < vectors; start += gridDim.x * stretch) {
     Vector<scalar_t, kVec> in[kUnroll][Functor::kInputs];
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      const int64_t v = start + u * kThreads + threadIdx.x;
+      const int64_t v = start + u * kThreadsPerBlock + threadIdx.x;
       if (v < vectors) {
-        load<scalar_t, kVec>(pointers, in[u], head + v * kVec);
+        load_inputs<scalar_t, kVec>(pointers, in[u], head + v * kVec);
       }
     }
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      const int64_t v = start + u * kThreads + threadIdx.x;
+      const int64_t v = start + u * kThreadsPerBlock + threadIdx.x;
       if (v < vectors) {
-        apply<scalar_t, kVec>(functor, pointers, in[u], head + v * kVec);
+        apply_to_vector<scalar_t, kVec>(functor, pointers, in[u], head + v * kVec);
       }
     }
   }
-  // At most 2 * (kVec - 1) < kThreads elements stand outside of the vectors.
+  // At most 2 * (kVec - 1) < kThreadsPerBlock elements stand outside of the vectors.
   if (blockIdx.x == 0) {
     const int64_t i = threadIdx.x < head ? threadIdx.x : tail + threadIdx.x - head;
     if (i < n) {
       Vector<scalar_t, 1> in[Functor::kInputs];
-      load<scalar_t, 1>(pointers, in, i);
-      apply<scalar_t, 1>(functor, pointers, in, i);
+      load_inputs<scalar_t, 1>(pointers, in, i);
+      apply_to_vector<scalar_t, 1>(functor, pointers, in, i);
     }
   }
 }
@@ -100,7 +98,7 @@ __global__ void __launch_bounds__(kThreads) elementwise_kernel(
 template <typename scalar_t, typename Functor>
 void launch_elementwise(
     const Functor& functor,
-    const Pointers<scalar_t, Functor>& pointers,
+    const ElementPointers<scalar_t, Functor>& pointers,
     int64_t n,
     int32_t device_index) {
   if (n == 0) {
@@ -119,53 +117,34 @@ void launch_elementwise(
     const int64_t head =
         std::min<int64_t>(n, (kVectorBytes - off) % kVectorBytes / int64_t(sizeof(scalar_t)));
     const int64_t vectors = (n - head) / kVec;
-    const int64_t blocks = std::max<int64_t>(1, ceil_div(vectors, kThreads * kUnroll));
+    const int64_t blocks = std::max<int64_t>(1, ceil_div(vectors, kThreadsPerBlock * kUnroll));
     launch(
         Functor::kOp, device_index, blocks, 1, elementwise_kernel<scalar_t, kVec, Functor>, functor,
         pointers, head, head + vectors * kVec, n);
   } else {
     launch(
-        Functor::kOp, device_index, ceil_div(n, kThreads * kUnroll), 1,
+        Functor::kOp, device_index, ceil_div(n, kThreadsPerBlock * kUnroll), 1,
         elementwise_kernel<scalar_t, 1, Functor>, functor, pointers, int64_t(0), n, n);
   }
 }
 
 template <typename scalar_t, template <typename, bool> class Functor>
-void run_typed(const Elements& elements, double alpha) {
+void run_elementwise_cuda(const Elements& elements, double alpha) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr bool kFast = sizeof(scalar_t) == 2;
   using F = Functor<acc_t, kFast>;
-  Pointers<scalar_t, F> pointers;
-  for (int k = 0; k < F::kInputs; ++k) {
-    pointers.in[k] = static_cast<const scalar_t*>(elements.in[k]);
-  }
-  for (int k = 0; k < F::kOutputs; ++k) {
-    pointers.out[k] = static_cast<scalar_t*>(elements.out[k]);
-  }
   launch_elementwise(
-      F{Slope<acc_t, kFast>(alpha)}, pointers, elements.numel, elements.device_index);
-}
-
-template <template <typename, bool> class Functor>
-void run(const Elements& elements, double alpha) {
-  const auto run_as = [&]<typename scalar_t>() { run_typed<scalar_t, Functor>(elements, alpha); };
-  constexpr auto op = Functor<float, false>::kOp;
-  ORIGINET_DISPATCH_FLOATING(elements.dtype, op, [&] { run_as.template operator()<scalar_t>(); });
+      F{Slope<acc_t, kFast>(alpha)}, pointers_of<scalar_t, F>(elements), elements.numel,
+      elements.device_index);
 }
 
 } // namespace
 
 void run_rrelu_cuda(RReluOp op, const Elements& elements, double alpha) {
-  switch (op) {
-    case RReluOp::kForward:
-      return run<RReluForward>(elements, alpha);
-    case RReluOp::kBackward:
-      return run<RReluBackward>(elements, alpha);
-    case RReluOp::kAddForward:
-      return run<RReluAddForward>(elements, alpha);
-    case RReluOp::kAddBackward:
-      return run<RReluAddBackward>(elements, alpha);
-  }
+  dispatch_rrelu(
+      op, elements.dtype, [&]<typename scalar_t, template <typename, bool> class Functor>() {
+        run_elementwise_cuda<scalar_t, Functor>(elements, alpha);
+      });
 }
 
 STABLE_TORCH_LIBRARY_IMPL(originet, CUDA, m) {

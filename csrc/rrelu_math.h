@@ -362,6 +362,13 @@ rrelu_derivative(acc_t x, Exponential<acc_t, kFast> exponential, Slope<acc_t, kF
 // The ops as functors over one element, for both backends. Inputs from kFirst on
 // come with their exponentials.
 
+// The elements of a functor's inputs and outputs.
+template <typename value_t, typename Functor>
+struct ElementPointers {
+  const value_t* in[Functor::kInputs];
+  value_t* out[Functor::kOutputs];
+};
+
 template <typename acc_t, bool kFast = false>
 struct RReluForward { // x -> psi(x)
   static constexpr char kOp[] = "rrelu_forward";

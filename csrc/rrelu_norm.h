@@ -111,7 +111,7 @@ inline OptionalTensor per_channel(
 }
 
 template <typename acc_t>
-const acc_t* pointer(const OptionalTensor& x) {
+const acc_t* pointer_or_null(const OptionalTensor& x) {
   return x ? static_cast<const acc_t*>(x->const_data_ptr()) : nullptr;
 }
 

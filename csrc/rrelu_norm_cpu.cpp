@@ -13,7 +13,7 @@
 namespace originet {
 namespace {
 
-constexpr int64_t kGrain = 16384; // elements per thread at least
+constexpr int64_t kNormGrain = 16384; // elements per thread at least
 
 template <typename stored_t>
 struct ForwardPass {
@@ -39,8 +39,8 @@ struct ForwardPass {
       return;
     }
     const int64_t channel = group * blocks.channels;
-    lanes.set(kBiasA, pointer<acc_t>(call.bias_a), channel);
-    lanes.set(kBiasB, pointer<acc_t>(call.bias_b), channel);
+    lanes.set(kBiasA, pointer_or_null<acc_t>(call.bias_a), channel);
+    lanes.set(kBiasB, pointer_or_null<acc_t>(call.bias_b), channel);
     LaneMoments<acc_t> whole(lanes.width, blocks.channels);
     LaneMoments<acc_t> rest(blocks.elements(begin) % lanes.width, blocks.channels);
     for (int64_t block = begin; block < end; ++block) {
@@ -52,7 +52,7 @@ struct ForwardPass {
           blocks.offset(group, block), blocks.elements(block), lanes.width,
           [&](int64_t at, int64_t rows, int64_t width, bool tail) {
             auto& state = tail ? rest : whole;
-            if (state.rows + rows > kFlush) {
+            if (state.rows + rows > kRowsPerFlush) {
               state.flush(totals);
             }
             moments_rows(
@@ -69,8 +69,8 @@ struct ForwardPass {
     const int64_t channel = group * blocks.channels;
     for (int64_t c = 0; c < blocks.channels; ++c) {
       if (call.given_mean) {
-        mean[channel + c] = pointer<acc_t>(call.given_mean)[channel + c];
-        var[channel + c] = pointer<acc_t>(call.given_var)[channel + c];
+        mean[channel + c] = pointer_or_null<acc_t>(call.given_mean)[channel + c];
+        var[channel + c] = pointer_or_null<acc_t>(call.given_var)[channel + c];
         rstd[channel + c] = acc_t(1) / std::sqrt(var[channel + c] + static_cast<acc_t>(call.eps));
       } else {
         const auto& total = totals[c];
@@ -78,18 +78,18 @@ struct ForwardPass {
         var[channel + c] = static_cast<acc_t>(total.m2 / (total.count - 1));
         rstd[channel + c] = static_cast<acc_t>(1 / std::sqrt(total.m2 / total.count + call.eps));
       }
-      const acc_t* weight = pointer<acc_t>(call.weight);
+      const acc_t* weight = pointer_or_null<acc_t>(call.weight);
       scale[channel + c] = rstd[channel + c] * (weight ? weight[channel + c] : acc_t(1));
     }
   }
 
   void second(int64_t group, int64_t begin, int64_t end, Lanes& lanes, Total*) const {
     const int64_t channel = group * blocks.channels;
-    lanes.set(kBiasA, pointer<acc_t>(call.bias_a), channel);
-    lanes.set(kBiasB, pointer<acc_t>(call.bias_b), channel);
+    lanes.set(kBiasA, pointer_or_null<acc_t>(call.bias_a), channel);
+    lanes.set(kBiasB, pointer_or_null<acc_t>(call.bias_b), channel);
     lanes.set(kMean, mean, channel);
     lanes.set(kScale, scale.data(), channel);
-    lanes.set(kShift, pointer<acc_t>(call.bias), channel);
+    lanes.set(kShift, pointer_or_null<acc_t>(call.bias), channel);
     const bool sum_in_y = !call.given_mean && kKeeps<stored_t>;
     for (int64_t block = begin; block < end; ++block) {
       for_rows(
@@ -136,8 +136,8 @@ struct BackwardPass {
   }
 
   void set_common(int64_t channel, Lanes& lanes) const {
-    lanes.set(kBiasA, pointer<acc_t>(call.bias_a), channel);
-    lanes.set(kBiasB, pointer<acc_t>(call.bias_b), channel);
+    lanes.set(kBiasA, pointer_or_null<acc_t>(call.bias_a), channel);
+    lanes.set(kBiasB, pointer_or_null<acc_t>(call.bias_b), channel);
     lanes.set(kMean, mean, channel);
   }
 
@@ -166,7 +166,7 @@ struct BackwardPass {
   }
 
   void finish_first(int64_t group, const Total* totals) {
-    const acc_t* weight = pointer<acc_t>(call.weight);
+    const acc_t* weight = pointer_or_null<acc_t>(call.weight);
     for (int64_t c = 0; c < blocks.channels; ++c) {
       const int64_t at = group * blocks.channels + c;
       const double* sum = totals[c].values;
@@ -227,21 +227,21 @@ struct BackwardPass {
 // Else every group is cut into parts, whose totals are merged in their order, so
 // results depend on the number of threads alone.
 template <typename Pass>
-void run(Pass pass) {
+void run_passes(Pass pass) {
   using Total = typename Pass::Total;
   using Lanes = typename Pass::Lanes;
   using acc_t = typename Pass::acc_t;
   const Blocks& blocks = pass.blocks;
   const int64_t elements = blocks.groups * blocks.group_elements;
   const int64_t threads =
-      std::min<int64_t>(torch::stable::get_num_threads(), elements / kGrain + 1);
+      std::min<int64_t>(torch::stable::get_num_threads(), elements / kNormGrain + 1);
   const int64_t parts = std::min(blocks.blocks, (threads + blocks.groups - 1) / blocks.groups);
   std::vector<Total> totals(blocks.groups * parts * blocks.channels);
   const auto total = [&](int64_t group, int64_t part) {
     return totals.data() + (group * parts + part) * blocks.channels;
   };
   if (parts == 1) {
-    const int64_t grain = kGrain / blocks.group_elements + 1;
+    const int64_t grain = kNormGrain / blocks.group_elements + 1;
     torch::stable::parallel_for(0, blocks.groups, grain, [&](int64_t begin, int64_t end) {
       Lanes lanes(blocks.width(), blocks.channels);
       std::unique_ptr<acc_t[]> scratch;
@@ -296,12 +296,12 @@ void run(Pass pass) {
 struct Cpu {
   static void forward(const NormForward& call) {
     ORIGINET_DISPATCH_FLOATING(call.a.scalar_type(), "rrelu_add_norm_forward", [&] {
-      run(ForwardPass<typename Stored<scalar_t>::type>{call});
+      run_passes(ForwardPass<typename Stored<scalar_t>::type>{call});
     });
   }
   static void backward(const NormBackward& call) {
     ORIGINET_DISPATCH_FLOATING(call.a.scalar_type(), "rrelu_add_norm_backward", [&] {
-      run(BackwardPass<typename Stored<scalar_t>::type>{call});
+      run_passes(BackwardPass<typename Stored<scalar_t>::type>{call});
     });
   }
 };

@@ -37,11 +37,11 @@ struct BackwardArguments {
 
 // Moments of each channel's part.
 template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kThreadsPerBlock, 1)
     norm_moments_kernel(const __grid_constant__ ForwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1; // of a thread
-  __shared__ Moments<acc_t> shared[kThreads];
+  __shared__ Moments<acc_t> shared[kThreadsPerBlock];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
     const Place place(map, block);
@@ -57,8 +57,8 @@ __global__ void __launch_bounds__(kThreads, 1)
     acc_t mean[kVec] = {}, m2[kVec] = {};
     if (place.active) {
       for_each_vector(map, place, [&](int64_t vector) {
-        const auto a = load<scalar_t, kVec>(args.a, vector);
-        const auto b = load<scalar_t, kVec>(args.b, vector);
+        const auto a = vector_at<scalar_t, kVec>(args.a, vector);
+        const auto b = vector_at<scalar_t, kVec>(args.b, vector);
         count += acc_t(1);
         const acc_t share = acc_t(1) / count;
 #pragma unroll
@@ -95,11 +95,11 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 // y, and from the first block of a column its statistics.
 template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kThreadsPerBlock, 1)
     norm_apply_kernel(const __grid_constant__ ForwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1;
-  __shared__ Moments<acc_t> shared[kThreads];
+  __shared__ Moments<acc_t> shared[kThreadsPerBlock];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
     const Place place(map, block);
@@ -139,8 +139,8 @@ __global__ void __launch_bounds__(kThreads, 1)
       continue;
     }
     for_each_vector(map, place, [&](int64_t vector) {
-      const auto a = load<scalar_t, kVec>(args.a, vector);
-      const auto b = load<scalar_t, kVec>(args.b, vector);
+      const auto a = vector_at<scalar_t, kVec>(args.a, vector);
+      const auto b = vector_at<scalar_t, kVec>(args.b, vector);
       Vector<scalar_t, kVec> y;
 #pragma unroll
       for (int j = 0; j < kVec; ++j) {
@@ -157,11 +157,11 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 // The ChannelSums of each channel's part.
 template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kThreadsPerBlock, 1)
     norm_sums_kernel(const __grid_constant__ BackwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1;
-  __shared__ Pair<acc_t> shared[kThreads];
+  __shared__ Pair<acc_t> shared[kThreadsPerBlock];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
     const Place place(map, block);
@@ -176,9 +176,9 @@ __global__ void __launch_bounds__(kThreads, 1)
     acc_t sums[kChannels][kChannelSums] = {};
     if (place.active) {
       for_each_vector(map, place, [&](int64_t vector) {
-        const auto grad = load<scalar_t, kVec>(args.grad, vector);
-        const auto a = load<scalar_t, kVec>(args.a, vector);
-        const auto b = load<scalar_t, kVec>(args.b, vector);
+        const auto grad = vector_at<scalar_t, kVec>(args.grad, vector);
+        const auto a = vector_at<scalar_t, kVec>(args.a, vector);
+        const auto b = vector_at<scalar_t, kVec>(args.b, vector);
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
           const int c = kAlong ? j : 0;
@@ -231,11 +231,11 @@ __device__ __forceinline__ Pair<acc_t> merge_parts(
 
 // grad_a and grad_b, and from the first block of a column the [C] gradients.
 template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kThreadsPerBlock, 1)
     norm_grad_kernel(const __grid_constant__ BackwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1;
-  __shared__ Pair<acc_t> shared[kThreads];
+  __shared__ Pair<acc_t> shared[kThreadsPerBlock];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
     const Place place(map, block);
@@ -269,9 +269,9 @@ __global__ void __launch_bounds__(kThreads, 1)
       continue;
     }
     for_each_vector(map, place, [&](int64_t vector) {
-      const auto grad = load<scalar_t, kVec>(args.grad, vector);
-      const auto a = load<scalar_t, kVec>(args.a, vector);
-      const auto b = load<scalar_t, kVec>(args.b, vector);
+      const auto grad = vector_at<scalar_t, kVec>(args.grad, vector);
+      const auto a = vector_at<scalar_t, kVec>(args.a, vector);
+      const auto b = vector_at<scalar_t, kVec>(args.b, vector);
       Vector<scalar_t, kVec> grad_a, grad_b;
 #pragma unroll
       for (int j = 0; j < kVec; ++j) {
@@ -312,12 +312,12 @@ void forward_typed(const NormForward& call) {
         a,
         b,
         y,
-        pointer<acc_t>(call.bias_a),
-        pointer<acc_t>(call.bias_b),
-        pointer<acc_t>(call.weight),
-        pointer<acc_t>(call.bias),
-        pointer<acc_t>(call.given_mean),
-        pointer<acc_t>(call.given_var),
+        pointer_or_null<acc_t>(call.bias_a),
+        pointer_or_null<acc_t>(call.bias_b),
+        pointer_or_null<acc_t>(call.weight),
+        pointer_or_null<acc_t>(call.bias),
+        pointer_or_null<acc_t>(call.given_mean),
+        pointer_or_null<acc_t>(call.given_var),
         data<acc_t>(call.mean),
         data<acc_t>(call.rstd),
         data<acc_t>(call.var),
@@ -354,9 +354,9 @@ void backward_typed(const NormBackward& call) {
         b,
         grad_a,
         grad_b,
-        pointer<acc_t>(call.bias_a),
-        pointer<acc_t>(call.bias_b),
-        pointer<acc_t>(call.weight),
+        pointer_or_null<acc_t>(call.bias_a),
+        pointer_or_null<acc_t>(call.bias_b),
+        pointer_or_null<acc_t>(call.weight),
         data<acc_t>(call.mean),
         data<acc_t>(call.rstd),
         data<acc_t>(call.grad_bias_a),

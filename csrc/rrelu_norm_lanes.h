@@ -14,9 +14,9 @@
 
 namespace originet {
 
-constexpr int64_t kLanes = 256;     // about so many lanes a row
-constexpr int64_t kFlush = 256;     // rows between two merges into double
-constexpr int64_t kBlockRows = 256; // channels_last: pixels a block
+constexpr int64_t kLanesPerRow = 256;    // about so many lanes a row
+constexpr int64_t kRowsPerFlush = 256;   // rows between two merges into double
+constexpr int64_t kPixelsPerBlock = 256; // channels_last: pixels a block
 
 // How a dense tensor is cut: `groups` of channels that are computed alone, each
 // of `blocks` blocks.
@@ -31,8 +31,8 @@ struct Blocks {
       block_stride = shape.channels * shape.inner;
     } else {
       groups = 1, channels = shape.channels;
-      block_elements = block_stride = kBlockRows * channels;
-      blocks = (shape.outer + kBlockRows - 1) / kBlockRows;
+      block_elements = block_stride = kPixelsPerBlock * channels;
+      blocks = (shape.outer + kPixelsPerBlock - 1) / kPixelsPerBlock;
       group_stride = 0;
     }
     group_elements = shape.count() * channels;
@@ -44,7 +44,7 @@ struct Blocks {
     return std::min(block_elements, group_elements - block * block_elements);
   }
   int64_t width() const {
-    const int64_t fold = std::max<int64_t>(1, kLanes / channels);
+    const int64_t fold = std::max<int64_t>(1, kLanesPerRow / channels);
     return std::min(fold * channels, block_elements);
   }
 };
@@ -108,8 +108,8 @@ struct LaneMoments {
 template <typename Body>
 void for_rows(int64_t begin, int64_t elements, int64_t width, const Body& body) {
   int64_t rows = elements / width;
-  for (; rows > 0; rows -= kFlush) {
-    const int64_t some = std::min(rows, kFlush);
+  for (; rows > 0; rows -= kRowsPerFlush) {
+    const int64_t some = std::min(rows, kRowsPerFlush);
     body(begin, some, width, false);
     begin += some * width;
     elements -= some * width;
@@ -143,7 +143,7 @@ struct LaneSums {
 
   // Makes room for some more rows.
   void add_rows(int64_t more, SumTotals* totals, int k) {
-    if (rows + more > kFlush) {
+    if (rows + more > kRowsPerFlush) {
       flush(totals, k);
     }
     rows += more;

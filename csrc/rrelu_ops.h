@@ -5,8 +5,41 @@
 
 #include "arguments.h"
 #include "rrelu_backend.h"
+#include "rrelu_math.h"
 
 namespace originet {
+
+template <typename value_t, typename Functor>
+ElementPointers<value_t, Functor> pointers_of(const Elements& elements) {
+  ElementPointers<value_t, Functor> pointers;
+  for (int k = 0; k < Functor::kInputs; ++k) {
+    pointers.in[k] = static_cast<const value_t*>(elements.in[k]);
+  }
+  for (int k = 0; k < Functor::kOutputs; ++k) {
+    pointers.out[k] = static_cast<value_t*>(elements.out[k]);
+  }
+  return pointers;
+}
+
+// Runs body<scalar_t, Functor>() with the C++ type of a dtype and the functor of an op.
+template <typename Body>
+void dispatch_rrelu(RReluOp op, ScalarType dtype, const Body& body) {
+  const auto with_functor = [&]<template <typename, bool> class Functor>() {
+    const auto run_as = [&]<typename scalar_t>() { body.template operator()<scalar_t, Functor>(); };
+    constexpr auto name = Functor<float, false>::kOp;
+    ORIGINET_DISPATCH_FLOATING(dtype, name, [&] { run_as.template operator()<scalar_t>(); });
+  };
+  switch (op) {
+    case RReluOp::kForward:
+      return with_functor.template operator()<RReluForward>();
+    case RReluOp::kBackward:
+      return with_functor.template operator()<RReluBackward>();
+    case RReluOp::kAddForward:
+      return with_functor.template operator()<RReluAddForward>();
+    case RReluOp::kAddBackward:
+      return with_functor.template operator()<RReluAddBackward>();
+  }
+}
 
 template <RReluBackend run>
 struct RReluOps {

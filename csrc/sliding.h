@@ -74,7 +74,7 @@ inline SlidingPlan plan_sliding_pool(
   if (frames.scalar_type() == ScalarType::Byte) {
     const bool ramp = is_ramp(plan.method);
     check(
-        window <= 100'000'000, op, ": a sum over a window of ", window,
+        window <= kMostByteFrames, op, ": a sum over a window of ", window,
         " uint8 frames can overflow 64 bits");
     // No term of an image, and no sum of some of them, is larger.
     const int64_t largest = kMaxPixel * window * (ramp ? window : 2);

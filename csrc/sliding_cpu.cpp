@@ -10,13 +10,11 @@
 namespace originet {
 namespace {
 
-constexpr int64_t kCache = 512 * 1024; // bytes of the L2 cache that a tile may fill
-constexpr int64_t kFewestPixels = 256;
-constexpr int64_t kMostPixels = 4096; // so that the sums stay in the L1 cache
+constexpr int64_t kTileCacheBytes = 512 * 1024; // bytes of the L2 cache that a tile may fill
+constexpr int64_t kFewestTilePixels = 256;
+constexpr int64_t kMostTilePixels = 4096; // so that the sums stay in the L1 cache
 // Frames read in one sweep over the sums, to load and store those less.
-constexpr int kSweep = 4;
-// Pixels read per thread below which a second thread costs more than it gives.
-constexpr int64_t kGrain = 65536;
+constexpr int kWalkSweep = 4;
 
 // Walks over kFrames frames, `step` elements apart.
 template <typename stored_t, typename acc_t, int kFrames>
@@ -90,7 +88,7 @@ ORIGINET_MULTIVERSION void sum_sweep(
     const stored_t* frame, int64_t step, const stored_t* pivot, acc_t* sum, int64_t n) {
   using A = Arithmetic<stored_t>;
   constexpr bool kBytes = std::is_same_v<stored_t, uint8_t>;
-  // 16 bits hold the sum of 257 bytes.
+  static_assert(!kBytes || kFrames <= kPixelsIn16Bits);
   using step_t = std::conditional_t<kBytes, uint16_t, acc_t>;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -110,8 +108,9 @@ template <typename stored_t, typename acc_t, int kFrames, bool kRectify>
 ORIGINET_MULTIVERSION void motion_sweep(
     const stored_t* frame, int64_t step, acc_t* sum, int64_t n) {
   using A = Arithmetic<stored_t>;
-  // 16 bits hold the sum of 128 differences of uint8 frames.
-  using step_t = std::conditional_t<std::is_same_v<stored_t, uint8_t>, int16_t, acc_t>;
+  constexpr bool kBytes = std::is_same_v<stored_t, uint8_t>;
+  static_assert(!kBytes || kFrames * kMaxPixel <= INT16_MAX);
+  using step_t = std::conditional_t<kBytes, int16_t, acc_t>;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     step_t steps = 0;
@@ -197,7 +196,7 @@ struct Row {
 
 // The methods with linear weights.
 template <typename Weights>
-struct LinearWalk {
+struct LinearRowWalk {
   // The first frame visited from the pivot c: c itself forwards, c - 1 backwards.
   static constexpr int64_t kLag = 0;
 
@@ -235,7 +234,7 @@ struct LinearWalk {
 
 // `absolute` and `rectified`; visiting frame t adds the step from frame t - 1.
 template <bool kRectify>
-struct MotionWalk {
+struct MotionRowWalk {
   static constexpr int64_t kLag = 1;
 
   template <int kFrames, typename stored_t, typename acc_t>
@@ -259,7 +258,7 @@ struct MotionWalk {
 };
 
 template <typename Method, typename stored_t, typename acc_t, typename out_t>
-void slide(const SlidingPlan& plan) {
+void slide_on_cpu(const SlidingPlan& plan) {
   using part_t = partial_t<acc_t, out_t>;
   const auto* frames = static_cast<const stored_t*>(plan.source.frames.const_data_ptr());
   const FrameStrides& strides = plan.source.strides;
@@ -271,11 +270,11 @@ void slide(const SlidingPlan& plan) {
   const auto bytes = static_cast<int64_t>(
       plan.group * sizeof(part_t) +
       (plan.window + std::min(plan.stride, plan.window)) * sizeof(stored_t));
-  const int64_t most = std::clamp(kCache / bytes, kFewestPixels, kMostPixels);
+  const int64_t most = std::clamp(kTileCacheBytes / bytes, kFewestTilePixels, kMostTilePixels);
   const Tiles tiles(plan.shape, most);
 
   const int64_t cost = plan.visits() * std::min(most, pixels);
-  const int64_t grain = std::max<int64_t>(1, kGrain / cost);
+  const int64_t grain = std::max<int64_t>(1, kPixelGrain / cost);
   const int64_t items = tiles.count() * plan.groups;
   torch::stable::parallel_for(0, items, grain, [&](int64_t begin, int64_t end) {
     const int64_t room = std::min(most, pixels);
@@ -300,9 +299,9 @@ void slide(const SlidingPlan& plan) {
       };
       const auto walk = [&](int64_t from, int64_t visits, int64_t direction) {
         int64_t k = 0;
-        for (; k + kSweep <= visits; k += kSweep) {
+        for (; k + kWalkSweep <= visits; k += kWalkSweep) {
           for_each_row([&](const auto& row, int64_t) {
-            Method::template sweep<kSweep>(row, from + direction * k, direction);
+            Method::template sweep<kWalkSweep>(row, from + direction * k, direction);
           });
         }
         for (; k < visits; ++k) {
@@ -339,7 +338,7 @@ void slide(const SlidingPlan& plan) {
     }
   });
   if (plan.normalize == Normalize::kMinmax) {
-    const int64_t images = std::max<int64_t>(1, kGrain / pixels);
+    const int64_t images = std::max<int64_t>(1, kPixelGrain / pixels);
     torch::stable::parallel_for(0, plan.windows, images, [&](int64_t begin, int64_t end) {
       for (int64_t k = begin; k < end; ++k) {
         out_t* image = result + k * pixels;
@@ -363,15 +362,17 @@ Tensor sliding_pool_cpu(
       plan, [&]<typename stored_t, typename acc_t, typename out_t>() {
         switch (plan.method) {
           case SlidingMethod::kCumulative:
-            return slide<LinearWalk<CumulativeWeights>, stored_t, acc_t, out_t>(plan);
+            return slide_on_cpu<LinearRowWalk<CumulativeWeights>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kAuthors:
-            return slide<LinearWalk<RampWeights<std::true_type>>, stored_t, acc_t, out_t>(plan);
+            return slide_on_cpu<LinearRowWalk<RampWeights<std::true_type>>, stored_t, acc_t, out_t>(
+                plan);
           case SlidingMethod::kRankSimple:
-            return slide<LinearWalk<RampWeights<std::false_type>>, stored_t, acc_t, out_t>(plan);
+            return slide_on_cpu<
+                LinearRowWalk<RampWeights<std::false_type>>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kAbsolute:
-            return slide<MotionWalk<false>, stored_t, acc_t, out_t>(plan);
+            return slide_on_cpu<MotionRowWalk<false>, stored_t, acc_t, out_t>(plan);
           case SlidingMethod::kRectified:
-            return slide<MotionWalk<true>, stored_t, acc_t, out_t>(plan);
+            return slide_on_cpu<MotionRowWalk<true>, stored_t, acc_t, out_t>(plan);
         }
       });
   return plan.result;

@@ -30,7 +30,7 @@ __device__ __forceinline__ part_t from_slot(slot_t slot) {
 
 // kVec values, 16 bytes at a time.
 template <typename T, int kVec>
-__device__ __forceinline__ void load(const T* from, T (&values)[kVec]) {
+__device__ __forceinline__ void load_values(const T* from, T (&values)[kVec]) {
   constexpr int kPart = kVec * sizeof(T) > kVectorBytes ? kVectorBytes / sizeof(T) : kVec;
 #pragma unroll
   for (int j = 0; j < kVec; j += kPart) {
@@ -59,16 +59,17 @@ struct Windows {
 // in frames, before() gives what those between a window's start and the pivot add to
 // its image, image() adds the rest to that.
 template <typename Weights, typename stored_t, typename acc_t, int kVec>
-class LinearWalk {
+class LinearPixelWalk {
  public:
   static constexpr int64_t kLag = 0; // the first frame visited from the pivot c is c
 
-  __device__ __forceinline__ LinearWalk(const stored_t* frames, const Windows& plan, int64_t pivot)
+  __device__ __forceinline__
+  LinearPixelWalk(const stored_t* frames, const Windows& plan, int64_t pivot)
       : frames_(frames),
         frame_stride_(plan.strides.frame),
         window_(static_cast<acc_t>(plan.window)),
         weights_(weights_of(plan)) {
-    load(frames_ + pivot * frame_stride_, pivot_);
+    load_values(frames_ + pivot * frame_stride_, pivot_);
   }
 
   __device__ __forceinline__ void restart(int64_t) {
@@ -87,7 +88,7 @@ class LinearWalk {
 #pragma unroll 4
     for (int64_t k = 0; k < count; ++k) {
       stored_t values[kVec];
-      load(frame + k * step, values);
+      load_values(frame + k * step, values);
 #pragma unroll
       for (int j = 0; j < kVec; ++j) {
         if constexpr (Weights::kMoment) {
@@ -101,7 +102,7 @@ class LinearWalk {
 
   __device__ __forceinline__ void before(int64_t start, acc_t (&total)[kVec]) const {
     stored_t first[kVec];
-    load(frames_ + start * frame_stride_, first);
+    load_values(frames_ + start * frame_stride_, first);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
       total[j] = weights_.before(sum_[j], moment_[j], value(first[j], j), window_);
@@ -110,7 +111,7 @@ class LinearWalk {
 
   __device__ __forceinline__ void image(int64_t end, acc_t (&total)[kVec]) const {
     stored_t last[kVec];
-    load(frames_ + (end - 1) * frame_stride_, last);
+    load_values(frames_ + (end - 1) * frame_stride_, last);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
       total[j] += weights_.after(sum_[j], moment_[j], value(last[j], j), window_);
@@ -140,15 +141,15 @@ class LinearWalk {
 };
 
 template <bool kRectify, typename stored_t, typename acc_t, int kVec>
-class MotionWalk {
+class MotionPixelWalk {
  public:
   static constexpr int64_t kLag = 1; // visiting frame t adds the step from frame t - 1
 
-  __device__ __forceinline__ MotionWalk(const stored_t* frames, const Windows& plan, int64_t)
+  __device__ __forceinline__ MotionPixelWalk(const stored_t* frames, const Windows& plan, int64_t)
       : frames_(frames), frame_stride_(plan.strides.frame) {}
 
   __device__ __forceinline__ void restart(int64_t pivot) {
-    load(frames_ + pivot * frame_stride_, reached_);
+    load_values(frames_ + pivot * frame_stride_, reached_);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
       sum_[j] = acc_t(0);
@@ -163,7 +164,7 @@ class MotionWalk {
 #pragma unroll 4
     for (int64_t k = 0; k < count; ++k) {
       stored_t values[kVec];
-      load(frame + k * step, values);
+      load_values(frame + k * step, values);
 #pragma unroll
       for (int j = 0; j < kVec; ++j) {
         const auto reached = static_cast<acc_t>(reached_[j]);
@@ -184,7 +185,7 @@ class MotionWalk {
 
   __device__ __forceinline__ void image(int64_t end, acc_t (&total)[kVec]) const {
     stored_t before_last[kVec];
-    load(frames_ + (end - 2) * frame_stride_, before_last);
+    load_values(frames_ + (end - 2) * frame_stride_, before_last);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
       const acc_t step = motion_step<acc_t, kRectify>(
@@ -207,20 +208,21 @@ template <
     typename acc_t,
     typename out_t,
     typename slot_t>
-__global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kernel(
+__global__ void __launch_bounds__(kThreadsPerBlock, kVec == 1 ? 2 : 1) sliding_pool_kernel(
     const stored_t* frames, // [T, ...]
     slot_t* slots,          // [windows, pixels]; the result, or int64 beside it
     out_t* result,          // [windows, pixels]
     Windows plan) {
   using part_t = partial_t<acc_t, out_t>;
   const int64_t pixels = plan.shape.pixels();
-  const int64_t step = int64_t(gridDim.x) * kThreads * kVec;
+  const int64_t step = int64_t(gridDim.x) * kThreadsPerBlock * kVec;
   for (int64_t group = blockIdx.y; group < plan.groups; group += gridDim.y) {
     const int64_t first = group * plan.group; // window
     const int64_t left = plan.windows - first;
     const int64_t count = plan.group < left ? plan.group : left;
     const int64_t pivot = (first + count - 1) * plan.stride; // frame
-    for (int64_t p = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * kVec; p < pixels; p += step) {
+    for (int64_t p = (int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x) * kVec; p < pixels;
+         p += step) {
       Sums sums(frames + offset_of(plan.shape, plan.strides, p), plan, pivot);
       acc_t total[kVec];
       slot_t waiting[kVec];
@@ -245,7 +247,7 @@ __global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kern
         const int64_t end = (first + k) * plan.stride + plan.window;
         sums.template walk<1>(next, end - next);
         next = end;
-        load(slots + (first + k) * pixels + p, waiting);
+        load_values(slots + (first + k) * pixels + p, waiting);
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
           total[j] = static_cast<acc_t>(from_slot<part_t>(waiting[j]));
@@ -266,23 +268,23 @@ __global__ void __launch_bounds__(kThreads, kVec == 1 ? 2 : 1) sliding_pool_kern
 // Maps each image linearly to 0..255. A block does an image on its own: windows are
 // many, and an image comes from the L2 cache the second time.
 template <typename out_t>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreadsPerBlock)
     sliding_stretch_kernel(out_t* result, int64_t windows, int64_t pixels) {
   for (int64_t k = blockIdx.x; k < windows; k += gridDim.x) {
     out_t* image = result + k * pixels;
     Extremes<out_t> mine;
-    for (int64_t p = threadIdx.x; p < pixels; p += kThreads) {
+    for (int64_t p = threadIdx.x; p < pixels; p += kThreadsPerBlock) {
       mine.add(image[p]);
     }
     const Extremes<out_t> all = block_extremes(mine);
-    for (int64_t p = threadIdx.x; p < pixels; p += kThreads) {
+    for (int64_t p = threadIdx.x; p < pixels; p += kThreadsPerBlock) {
       image[p] = stretch(image[p], all);
     }
   }
 }
 
 // Whether every row of every frame and every image starts on a vector's boundary.
-bool vectors_fit(const SlidingPlan& plan, int64_t vec) {
+bool sliding_fits_vectors(const SlidingPlan& plan, int64_t vec) {
   const FrameStrides& strides = plan.source.strides;
   return plan.shape.run % vec == 0 && strides.frame % vec == 0 && strides.plane % vec == 0 &&
          strides.row % vec == 0 && misalignment(plan.source.frames.const_data_ptr()) == 0 &&
@@ -290,7 +292,7 @@ bool vectors_fit(const SlidingPlan& plan, int64_t vec) {
 }
 
 template <typename stored_t, typename acc_t, typename out_t, int kVec>
-void slide(const SlidingPlan& plan) {
+void launch_sliding_pool(const SlidingPlan& plan) {
   using part_t = partial_t<acc_t, out_t>;
   using slot_t = std::conditional_t<sizeof(part_t) == sizeof(out_t), out_t, part_t>;
   const int64_t pixels = plan.shape.pixels();
@@ -311,20 +313,20 @@ void slide(const SlidingPlan& plan) {
   const auto run = [&]<typename Sums>() {
     launch(
         "sliding_pool", plan.source.frames.get_device_index(),
-        ceil_div(pixels, int64_t(kThreads) * kVec), plan.groups,
+        ceil_div(pixels, int64_t(kThreadsPerBlock) * kVec), plan.groups,
         sliding_pool_kernel<Sums, kVec, stored_t, acc_t, out_t, slot_t>,
         static_cast<const stored_t*>(plan.source.frames.const_data_ptr()),
         static_cast<slot_t*>(slots.mutable_data_ptr()),
         static_cast<out_t*>(plan.result.mutable_data_ptr()), windows);
   };
   if (plan.method == SlidingMethod::kCumulative) {
-    run.template operator()<LinearWalk<CumulativeWeights, stored_t, acc_t, kVec>>();
+    run.template operator()<LinearPixelWalk<CumulativeWeights, stored_t, acc_t, kVec>>();
   } else if (is_ramp(plan.method)) {
-    run.template operator()<LinearWalk<RampWeights<bool>, stored_t, acc_t, kVec>>();
+    run.template operator()<LinearPixelWalk<RampWeights<bool>, stored_t, acc_t, kVec>>();
   } else if (plan.method == SlidingMethod::kAbsolute) {
-    run.template operator()<MotionWalk<false, stored_t, acc_t, kVec>>();
+    run.template operator()<MotionPixelWalk<false, stored_t, acc_t, kVec>>();
   } else {
-    run.template operator()<MotionWalk<true, stored_t, acc_t, kVec>>();
+    run.template operator()<MotionPixelWalk<true, stored_t, acc_t, kVec>>();
   }
   if (plan.normalize == Normalize::kMinmax && pixels > 0) {
     launch(
@@ -349,10 +351,10 @@ Tensor sliding_pool_cuda(
         // Windows that need 64 bits are rare; pixel by pixel is fast enough for them.
         constexpr bool kWide = std::is_same_v<acc_t, int64_t>;
         constexpr int kVec = kWide ? 1 : kVectorBytes / sizeof(stored_t);
-        if (vectors_fit(plan, kVec)) {
-          slide<stored_t, acc_t, out_t, kVec>(plan);
+        if (sliding_fits_vectors(plan, kVec)) {
+          launch_sliding_pool<stored_t, acc_t, out_t, kVec>(plan);
         } else {
-          slide<stored_t, acc_t, out_t, 1>(plan);
+          launch_sliding_pool<stored_t, acc_t, out_t, 1>(plan);
         }
       });
   return plan.result;

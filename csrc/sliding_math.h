@@ -13,9 +13,14 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "frame_pool_math.h" // motion_step, motion_total
+#include "frame_pool_math.h" // kMaxPixel, motion_step, motion_total
 
 namespace originet {
+
+// The longest window of uint8 frames: 64 bits hold its weighted sums, whose weights are at most
+// the number of frames.
+constexpr int64_t kMostByteFrames = 100'000'000;
+static_assert(kMostByteFrames <= INT64_MAX / kMaxPixel / kMostByteFrames);
 
 // What linear methods sum: integers as they are; floating frames as deviations from
 // the pivot frame, which changes nothing, because the weights sum to 0, but gives

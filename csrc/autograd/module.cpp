@@ -76,7 +76,7 @@ PyObject* of_two(PyObject*, PyObject* const* args, Py_ssize_t count) {
   Tensor y;
   {
     const pybind11::gil_scoped_release released;
-    y = rrelu_add_forward(*a, *b, alpha);
+    y = call_rrelu_add_forward(*a, *b, alpha);
   }
   return THPVariable_Wrap(std::move(y));
   END_HANDLE_TH_ERRORS
@@ -90,8 +90,8 @@ PyMethodDef method(const char* name, Function* function) {
 }
 
 PyMethodDef methods[] = {
-    method("rrelu", &of_one<rrelu_forward>),
-    method("rrelu_", &of_one<rrelu_forward_>),
+    method("rrelu", &of_one<call_rrelu_forward>),
+    method("rrelu_", &of_one<call_rrelu_forward_in_place>),
     method("rrelu_add", &of_two),
     {nullptr, nullptr, 0, nullptr}};
 

@@ -14,6 +14,7 @@
 
 #include <c10/util/safe_numerics.h>
 
+#include "../frame_pool_math.h"
 #include "../frame_shape.h"
 #include "node.h"
 
@@ -57,7 +58,7 @@ Tensor normalized(const Tensor& images, std::string_view normalize) {
     return images;
   }
   if (normalize == "clip") {
-    return images.clamp(0, 255);
+    return images.clamp(0, kMaxPixel);
   }
   TORCH_CHECK(
       normalize == "minmax", "normalize must be none, clip or minmax, got ",
@@ -65,7 +66,7 @@ Tensor normalized(const Tensor& images, std::string_view normalize) {
   const Tensor flat = images.flatten(1);
   const Tensor low = flat.amin({1}, /*keepdim=*/true);
   const Tensor span = flat.amax({1}, /*keepdim=*/true) - low;
-  const Tensor scaled = (flat - low) / at::where(span > 0, span, at::ones_like(span)) * 255;
+  const Tensor scaled = (flat - low) / at::where(span > 0, span, at::ones_like(span)) * kMaxPixel;
   return scaled.reshape_symint(images.sym_sizes());
 }
 
@@ -138,7 +139,7 @@ std::vector<Tensor> tangents(TensorList tensors) {
   return result;
 }
 
-struct TemporalPoolBackward : SavingNode<TemporalPoolBackward> {
+struct TemporalPoolNode : SavingNode<TemporalPoolNode> {
   static constexpr char kName[] = "TemporalPoolBackward";
   std::vector<SavedVariable> frames;
   SavedVariable clips, index, weights;
@@ -203,7 +204,7 @@ Tensor temporal_pool(
   }
   NodePtr node;
   if (reverse) {
-    auto [made, pool] = make_node<TemporalPoolBackward>(frames, weights);
+    auto [made, pool] = make_node<TemporalPoolNode>(frames, weights);
     pool->frames = saved(frames);
     pool->clips = SavedVariable(clips, false);
     pool->index = SavedVariable(index, false);
@@ -252,7 +253,7 @@ struct Steps {
   }
 };
 
-struct MotionPoolBackward : SavingNode<MotionPoolBackward> {
+struct MotionPoolNode : SavingNode<MotionPoolNode> {
   static constexpr char kName[] = "MotionPoolBackward";
   std::vector<SavedVariable> frames;
   SavedVariable clips;
@@ -297,7 +298,7 @@ Tensor motion_pool(
   }
   NodePtr node;
   if (reverse) {
-    auto [made, pool] = make_node<MotionPoolBackward>(frames);
+    auto [made, pool] = make_node<MotionPoolNode>(frames);
     pool->frames = saved(frames);
     pool->clips = SavedVariable(clips, false);
     pool->total = total;

@@ -75,13 +75,13 @@ Tensor second_derivative(const Tensor& x, double alpha) {
   return (s * (1 - s) * (2 * slope + (1 - 2 * s) * (1 + slope * wide))).to(x.scalar_type());
 }
 
-struct RReluBackward : SavingNode<RReluBackward> {
+struct RReluNode : SavingNode<RReluNode> {
   static constexpr char kName[] = "RReluBackward";
   SavedVariable x;
   double alpha = 0;
 
   variable_list gradients(const variable_list& grads) {
-    return {grads[0].defined() ? rrelu_backward(grads[0], x.unpack(), alpha) : Tensor()};
+    return {grads[0].defined() ? call_rrelu_backward(grads[0], x.unpack(), alpha) : Tensor()};
   }
   template <typename F>
   void visit(const F& f) {
@@ -90,10 +90,10 @@ struct RReluBackward : SavingNode<RReluBackward> {
   }
 };
 
-Tensor forward(DispatchKeySet keys, const Tensor& x, double alpha) {
+Tensor psi_forward(DispatchKeySet keys, const Tensor& x, double alpha) {
   NodePtr node;
   if (compute_requires_grad(x)) {
-    auto [made, psi] = make_node<RReluBackward>(x);
+    auto [made, psi] = make_node<RReluNode>(x);
     psi->x = SavedVariable(x, false);
     psi->alpha = alpha;
     node = std::move(made);
@@ -103,12 +103,12 @@ Tensor forward(DispatchKeySet keys, const Tensor& x, double alpha) {
     set_history(y, node);
   }
   if (isFwGradDefined(x)) {
-    set_tangent(y, rrelu_backward(tangent(x), primal(x), alpha));
+    set_tangent(y, call_rrelu_backward(tangent(x), primal(x), alpha));
   }
   return y;
 }
 
-Tensor& forward_in_place(DispatchKeySet keys, Tensor& x, double alpha) {
+Tensor& psi_forward_in_place(DispatchKeySet keys, Tensor& x, double alpha) {
   static const auto op = find_op<Tensor&(Tensor&, double)>("originet::rrelu_forward_");
   const bool requires_grad = compute_requires_grad(x);
   torch::autograd::check_inplace(x, requires_grad);
@@ -119,7 +119,7 @@ Tensor& forward_in_place(DispatchKeySet keys, Tensor& x, double alpha) {
   }
   NodePtr node;
   if (requires_grad) {
-    auto [made, psi] = make_node<RReluBackward>(x);
+    auto [made, psi] = make_node<RReluNode>(x);
     psi->x = SavedVariable(before, false);
     psi->alpha = alpha;
     node = std::move(made);
@@ -133,13 +133,13 @@ Tensor& forward_in_place(DispatchKeySet keys, Tensor& x, double alpha) {
   }
   if (x_tangent.defined()) {
     // The tangent may be a view of another one, as x is: it is written to as well.
-    x_tangent.copy_(rrelu_backward(x_tangent, primal(before), alpha));
+    x_tangent.copy_(call_rrelu_backward(x_tangent, primal(before), alpha));
     x._set_fw_grad(x_tangent, 0, /*is_inplace_op=*/true);
   }
   return x;
 }
 
-struct RReluBackwardBackward : SavingNode<RReluBackwardBackward> {
+struct RReluBackwardNode : SavingNode<RReluBackwardNode> {
   static constexpr char kName[] = "RReluBackwardBackward";
   SavedVariable grad, x;
   double alpha = 0;
@@ -150,7 +150,7 @@ struct RReluBackwardBackward : SavingNode<RReluBackwardBackward> {
     if (v.defined()) {
       const Tensor at = x.unpack();
       if (wants(0)) {
-        results[0] = rrelu_backward(v, at, alpha);
+        results[0] = call_rrelu_backward(v, at, alpha);
       }
       if (wants(1)) {
         results[1] = v * grad.unpack() * second_derivative(at, alpha);
@@ -166,10 +166,10 @@ struct RReluBackwardBackward : SavingNode<RReluBackwardBackward> {
   }
 };
 
-Tensor backward(DispatchKeySet keys, const Tensor& grad, const Tensor& x, double alpha) {
+Tensor psi_backward(DispatchKeySet keys, const Tensor& grad, const Tensor& x, double alpha) {
   NodePtr node;
   if (compute_requires_grad(grad, x)) {
-    auto [made, psi] = make_node<RReluBackwardBackward>(grad, x);
+    auto [made, psi] = make_node<RReluBackwardNode>(grad, x);
     psi->grad = SavedVariable(grad, false);
     psi->x = SavedVariable(x, false);
     psi->alpha = alpha;
@@ -182,7 +182,7 @@ Tensor backward(DispatchKeySet keys, const Tensor& grad, const Tensor& x, double
   if (isFwGradDefined(grad) || isFwGradDefined(x)) {
     Tensor through_grad, through_x;
     if (isFwGradDefined(grad)) {
-      through_grad = rrelu_backward(tangent(grad), primal(x), alpha);
+      through_grad = call_rrelu_backward(tangent(grad), primal(x), alpha);
     }
     if (isFwGradDefined(x)) {
       through_x = tangent(x) * primal(grad) * second_derivative(primal(x), alpha);
@@ -192,7 +192,7 @@ Tensor backward(DispatchKeySet keys, const Tensor& grad, const Tensor& x, double
   return y;
 }
 
-struct RReluAddBackward : SavingNode<RReluAddBackward> {
+struct RReluAddNode : SavingNode<RReluAddNode> {
   static constexpr char kName[] = "RReluAddBackward";
   SavedVariable a, b;
   double alpha = 0;
@@ -207,9 +207,9 @@ struct RReluAddBackward : SavingNode<RReluAddBackward> {
     if (wants(0) && wants(1)) {
       std::tie(results[0], results[1]) = op.call(grad, a.unpack(), b.unpack(), alpha);
     } else if (wants(0)) {
-      results[0] = rrelu_backward(grad, a.unpack(), alpha);
+      results[0] = call_rrelu_backward(grad, a.unpack(), alpha);
     } else if (wants(1)) {
-      results[1] = rrelu_backward(grad, b.unpack(), alpha);
+      results[1] = call_rrelu_backward(grad, b.unpack(), alpha);
     }
     return results;
   }
@@ -221,10 +221,10 @@ struct RReluAddBackward : SavingNode<RReluAddBackward> {
   }
 };
 
-Tensor add_forward(DispatchKeySet keys, const Tensor& a, const Tensor& b, double alpha) {
+Tensor psi_add_forward(DispatchKeySet keys, const Tensor& a, const Tensor& b, double alpha) {
   NodePtr node;
   if (compute_requires_grad(a, b)) {
-    auto [made, join] = make_node<RReluAddBackward>(a, b);
+    auto [made, join] = make_node<RReluAddNode>(a, b);
     join->a = SavedVariable(a, false);
     join->b = SavedVariable(b, false);
     join->alpha = alpha;
@@ -235,17 +235,17 @@ Tensor add_forward(DispatchKeySet keys, const Tensor& a, const Tensor& b, double
     set_history(y, node);
   }
   const auto through = [&](const Tensor& x) {
-    return isFwGradDefined(x) ? rrelu_backward(tangent(x), primal(x), alpha) : Tensor();
+    return isFwGradDefined(x) ? call_rrelu_backward(tangent(x), primal(x), alpha) : Tensor();
   };
   set_tangent(y, sum(through(a), through(b)));
   return y;
 }
 
-std::tuple<Tensor, Tensor> add_backward(
+std::tuple<Tensor, Tensor> psi_add_backward(
     DispatchKeySet keys, const Tensor& grad, const Tensor& a, const Tensor& b, double alpha) {
   if (compute_requires_grad(grad, a, b) || isFwGradDefined(grad) || isFwGradDefined(a) ||
       isFwGradDefined(b)) {
-    return {rrelu_backward(grad, a, alpha), rrelu_backward(grad, b, alpha)};
+    return {call_rrelu_backward(grad, a, alpha), call_rrelu_backward(grad, b, alpha)};
   }
   return run_add_backward(keys, grad, a, b, alpha);
 }
@@ -270,11 +270,11 @@ Tensor& count_change(DispatchKeySet keys, Tensor& x, double alpha) {
 }
 
 TORCH_LIBRARY_IMPL(originet, Autograd, m) {
-  m.impl("rrelu_forward", TORCH_FN(forward));
-  m.impl("rrelu_forward_", TORCH_FN(forward_in_place));
-  m.impl("rrelu_backward", TORCH_FN(backward));
-  m.impl("rrelu_add_forward", TORCH_FN(add_forward));
-  m.impl("rrelu_add_backward", TORCH_FN(add_backward));
+  m.impl("rrelu_forward", TORCH_FN(psi_forward));
+  m.impl("rrelu_forward_", TORCH_FN(psi_forward_in_place));
+  m.impl("rrelu_backward", TORCH_FN(psi_backward));
+  m.impl("rrelu_add_forward", TORCH_FN(psi_add_forward));
+  m.impl("rrelu_add_backward", TORCH_FN(psi_add_backward));
 }
 
 TORCH_LIBRARY_IMPL(originet, ADInplaceOrView, m) {

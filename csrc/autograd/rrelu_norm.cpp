@@ -46,7 +46,7 @@ const auto& backward_op() {
 }
 
 // The kernel's own checks, of what torch's ops would take or broadcast.
-void check_join(
+void check_branches_and_vectors(
     const char* op,
     const Tensor& a,
     std::initializer_list<Tensor> alike, // those that have a's shape
@@ -78,9 +78,9 @@ void check_join(
 
 // The join and its derivative in psi's ops and torch's own, so that both can be differentiated
 // further, in every direction. [C] vectors stand against [N, C, ...].
-class Join {
+class DifferentiableJoin {
  public:
-  Join(
+  DifferentiableJoin(
       const Tensor& a,
       const Tensor& b,
       const OptionalTensor& bias_a,
@@ -97,7 +97,7 @@ class Join {
     }
     a_ = shifted(a, bias_a);
     b_ = shifted(b, bias_b);
-    z_ = rrelu_add_forward(a_, b_, alpha);
+    z_ = call_rrelu_add_forward(a_, b_, alpha);
   }
 
   Tensor wide(const Tensor& x) const {
@@ -126,10 +126,10 @@ class Join {
     return (z_ - column(mean)) * column(rstd);
   }
   Tensor through_a(const Tensor& grad) const {
-    return rrelu_backward(grad, a_, alpha_);
+    return call_rrelu_backward(grad, a_, alpha_);
   }
   Tensor through_b(const Tensor& grad) const {
-    return rrelu_backward(grad, b_, alpha_);
+    return call_rrelu_backward(grad, b_, alpha_);
   }
 
  private:
@@ -155,11 +155,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> differentiable_forward(
     double eps,
     double alpha) {
   const char* op = "rrelu_add_norm_forward";
-  check_join(op, a, {b}, {bias_a, bias_b, weight, bias, given_mean, given_var});
+  check_branches_and_vectors(op, a, {b}, {bias_a, bias_b, weight, bias, given_mean, given_var});
   TORCH_CHECK(
       given_mean.has_value() == given_var.has_value(), op,
       ": mean and var must both be given or neither");
-  const Join join(a, b, bias_a, bias_b, alpha);
+  const DifferentiableJoin join(a, b, bias_a, bias_b, alpha);
   Tensor mean, var, reported;
   if (given_mean) {
     mean = join.wide(*given_mean);
@@ -188,8 +188,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> differentiable_backwa
     double eps,
     double alpha) {
   const char* op = "rrelu_add_norm_backward";
-  check_join(op, a, {grad, b}, {bias_a, bias_b, weight, mean, rstd});
-  const Join join(a, b, bias_a, bias_b, alpha);
+  check_branches_and_vectors(op, a, {grad, b}, {bias_a, bias_b, weight, mean, rstd});
+  const DifferentiableJoin join(a, b, bias_a, bias_b, alpha);
   if (batch_statistics) { // anew, as functions of a and b
     Tensor var;
     std::tie(var, mean) = join.statistics();
@@ -216,7 +216,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> differentiable_backwa
       grad_bias};
 }
 
-struct RReluAddNormBackward : SavingNode<RReluAddNormBackward> {
+struct RReluAddNormNode : SavingNode<RReluAddNormNode> {
   static constexpr char kName[] = "RReluAddNormBackward";
   SavedVariable a, b, bias_a, bias_b, weight, mean, rstd;
   std::optional<at::ScalarType> bias_dtype;
@@ -264,7 +264,7 @@ bool any_tangent(const Inputs&... inputs) {
   return (isFwGradDefined(inputs) || ...);
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> forward(
+std::tuple<Tensor, Tensor, Tensor, Tensor> norm_forward(
     DispatchKeySet keys,
     const Tensor& a,
     const Tensor& b,
@@ -281,9 +281,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward(
         a, b, bias_a, bias_b, weight, bias, given_mean, given_var, eps, alpha);
   }
   NodePtr node;
-  RReluAddNormBackward* join = nullptr;
+  RReluAddNormNode* join = nullptr;
   if (compute_requires_grad(a, b, bias_a, bias_b, weight, bias)) {
-    std::tie(node, join) = make_node<RReluAddNormBackward>(a, b, bias_a, bias_b, weight, bias);
+    std::tie(node, join) = make_node<RReluAddNormNode>(a, b, bias_a, bias_b, weight, bias);
     join->a = SavedVariable(a, false);
     join->b = SavedVariable(b, false);
     join->bias_a = SavedVariable(bias_a, false);
@@ -305,7 +305,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward(
   return result;
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward(
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> norm_backward(
     DispatchKeySet keys,
     const Tensor& grad,
     const Tensor& a,
@@ -329,8 +329,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward(
 }
 
 TORCH_LIBRARY_IMPL(originet, Autograd, m) {
-  m.impl("rrelu_add_norm_forward", TORCH_FN(forward));
-  m.impl("rrelu_add_norm_backward", TORCH_FN(backward));
+  m.impl("rrelu_add_norm_forward", TORCH_FN(norm_forward));
+  m.impl("rrelu_add_norm_backward", TORCH_FN(norm_backward));
 }
 
 } // namespace

@@ -75,10 +75,10 @@ void check(const char* type, const std::vector<stored_t>& x, double eps, double 
   const std::vector<stored_t> ones(x.size(), A::store(acc_t(1)));
   using Forward = RReluForward<acc_t>;
   using Backward = RReluBackward<acc_t>;
-  elementwise(Forward{alpha}, Pointers<stored_t, Forward>{{x.data()}, {y.data()}}, 0, n);
+  elementwise(Forward{alpha}, ElementPointers<stored_t, Forward>{{x.data()}, {y.data()}}, 0, n);
   elementwise(
-      Backward{alpha}, Pointers<stored_t, Backward>{{ones.data(), x.data()}, {derivative.data()}},
-      0, n);
+      Backward{alpha},
+      ElementPointers<stored_t, Backward>{{ones.data(), x.data()}, {derivative.data()}}, 0, n);
   Worst forward, backward;
   for (int64_t i = 0; i < n; ++i) {
     const acc_t value = A::load(x[i]);

@@ -26,13 +26,13 @@ using namespace originet;
 extern "C" __attribute__((visibility("default"))) void psi(
     const float* x, const float*, float* y, int64_t n, double alpha) {
   using F = RReluForward<float>;
-  elementwise(F{Slope<float>(alpha)}, Pointers<float, F>{{x}, {y}}, 0, n);
+  elementwise(F{Slope<float>(alpha)}, ElementPointers<float, F>{{x}, {y}}, 0, n);
 }
 
 extern "C" __attribute__((visibility("default"))) void psi_derivative(
     const float* x, const float* ones, float* y, int64_t n, double alpha) {
   using F = RReluBackward<float>;
-  elementwise(F{Slope<float>(alpha)}, Pointers<float, F>{{ones, x}, {y}}, 0, n);
+  elementwise(F{Slope<float>(alpha)}, ElementPointers<float, F>{{ones, x}, {y}}, 0, n);
 }
 
 #else

@@ -181,7 +181,7 @@ int main() {
       {3, 100, 28},
       {4, 128, 1},
       {1, 200, 4096 - kPad - 200}}; // the last one is summed in sweeps of half the length
-  static_assert(sweep_of(4096) == 8 && sweep_of(4096 + kPad) == 16);
+  static_assert(byte_sweep_of(4096) == 8 && byte_sweep_of(4096 + kPad) == 16);
   for (const auto& [rows, run, gap] : kShapes) {
     for (const int64_t length :
          {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 64, 65, 131, 259}) {
