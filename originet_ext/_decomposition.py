@@ -10,8 +10,8 @@ from torch import Tensor
 
 from originet_ext._library import ops
 
-# sigmoid(-_SATURATED) is 0 in every dtype; psi'' is 0 outside of [-_SATURATED, _SATURATED].
-_SATURATED = 800.0
+# sigmoid(-SATURATED) is 0 in every dtype; psi'' is 0 outside of [-SATURATED, SATURATED].
+SATURATED = 800.0
 
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
@@ -42,7 +42,7 @@ def second_derivative(x: Tensor, alpha: float) -> Tensor:
 
     Only second and higher derivatives come here; plain PyTorch differentiates it further.
     """
-    wide = _wide(x).clamp(-_SATURATED, _SATURATED)
+    wide = _wide(x).clamp(-SATURATED, SATURATED)
     s = torch.sigmoid(wide)
     slope = torch.where(wide >= 0, 1.0, torch.full_like(wide, alpha))
     return (s * (1 - s) * (2 * slope + (1 - 2 * s) * (1 + slope * wide))).to(x.dtype)
@@ -94,7 +94,7 @@ def _psi(x: Tensor, alpha: float) -> Tensor:
     itself because OpenVINO's clip drops NaN.
     """
     s = torch.sigmoid(x)
-    return s + _leaky_relu(s * x.clamp(-_SATURATED, math.inf), alpha)
+    return s + _leaky_relu(s * x.clamp(-SATURATED, math.inf), alpha)
 
 
 def _leaky_relu(x: Tensor, alpha: float) -> Tensor:

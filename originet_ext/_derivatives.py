@@ -19,7 +19,7 @@ from originet_ext._checks import FLOATING, MOST_FRAMES, MOTION_METHODS
 from originet_ext._decomposition import second_derivative
 from originet_ext._library import ops
 from originet_ext.reference import normalize_images
-from originet_ext.sliding import overlapping_clips
+from originet_ext.sliding import RUNNING_METHODS, overlapping_clips
 
 # Kept alive, as its registrations end with it.
 _library = torch.library.Library("originet", "IMPL")
@@ -34,7 +34,6 @@ _norm_backward = ops.rrelu_add_norm_backward.default
 _temporal = ops.temporal_pool.default
 _motion = ops.motion_pool.default
 _sliding = ops.sliding_pool.default
-_SLIDING_METHODS = ("cumulative", "authors", "rank-simple", *MOTION_METHODS)
 
 
 def _unpack(x: Tensor | None) -> tuple[Any, Tensor | None]:
@@ -575,7 +574,7 @@ def _check_sliding(frames: Tensor, window: int, stride: int, method: str) -> Non
     if window > len(frames) or window > MOST_FRAMES:
         most = min(len(frames), MOST_FRAMES)
         raise RuntimeError(f"{op}: window must be at most {most} frames, got {window}")
-    if method not in _SLIDING_METHODS:
+    if method not in RUNNING_METHODS:
         raise RuntimeError(
             f"{op}: method must be cumulative, authors, rank-simple, absolute or rectified, "
             f"got {method}"

@@ -19,12 +19,11 @@ from torch._inductor.lowering import fallback_handler, make_pointwise, register_
 from torch._inductor.virtualized import V
 from torch._inductor.virtualized import ops as inductor
 
+from originet_ext._decomposition import SATURATED
 from originet_ext._library import ops
 
 # Elements from which on the kernel makes up for the call through PyTorch's dispatcher.
 _LARGE = 1 << 20
-# Where |x| is larger, sigmoid(x) is 0 or 1 in every dtype, and no infinity may be its factor.
-_SATURATED = 800.0
 # How PyTorch tags the ops that Inductor fuses.
 _FUSIBLE = {torch.Tag.pointwise, torch.Tag.reduction}
 
@@ -36,7 +35,7 @@ def _psi(x: Value, alpha: float, constant: Constant) -> Value:
     """psi(x) = (1 + L(x)) / (1 + exp(-x))."""
     one = constant(1)
     # relu is one instruction on a CPU, where() is four.
-    left = inductor.minimum(inductor.relu(-x), constant(_SATURATED))
+    left = inductor.minimum(inductor.relu(-x), constant(SATURATED))
     return (one + inductor.relu(x) - constant(alpha) * left) / (one + inductor.exp(-x))
 
 
@@ -45,7 +44,7 @@ def _psi_backward(grad: Value, x: Value, alpha: float, constant: Constant) -> Va
     one, zero = constant(1), constant(0)
     s = one / (one + inductor.exp(-x))
     a = inductor.where(x >= zero, one, constant(alpha))
-    bounded = inductor.where(inductor.abs(x) < constant(_SATURATED), x, zero)
+    bounded = inductor.where(inductor.abs(x) < constant(SATURATED), x, zero)
     return grad * s * (a + (one - s) * (one + a * bounded))
 
 

@@ -12,7 +12,7 @@ from originet_ext.temporal_pool import memory_order, pool_terms
 __all__ = ["sliding_active_images"]
 
 # The methods whose image of a window follows from sums that windows share.
-_RUNNING = ("cumulative", "authors", "rank-simple", *MOTION_METHODS)
+RUNNING_METHODS = ("cumulative", "authors", "rank-simple", *MOTION_METHODS)
 
 
 def sliding_active_images(
@@ -76,7 +76,7 @@ def sliding_active_images(
         )
     check_method("sliding_active_images", method, normalize)
     check_windows("sliding_active_images", frames, window, stride)
-    if method not in _RUNNING:
+    if method not in RUNNING_METHODS:
         return overlapping_clips(frames, window, stride, method, normalize)
     order = memory_order(frames)
     if order is None:
