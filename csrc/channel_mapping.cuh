@@ -1,10 +1,10 @@
 // How the blocks and threads of a per-channel reduction find their values, in
-// contiguous and in channels_last memory.
+// contiguous and in channels_last memory. rrelu_norm_cuda.cu draws both.
 //
-// Value (o, i) of a column is vector (o * columns + column) * inner + i of memory;
-// a column is a channel, or kVec neighbouring ones where channels alternate
-// (kAlong). Thread t of a block has column t % cols and rows t / cols, t / cols +
-// rows, ... of it, so that neighbouring threads read neighbouring vectors in both
+// A column is a channel or, where channels alternate in memory (kAlong), kVec neighbouring
+// channels. Vector (o, i) of a column is vector (o * columns + column) * inner + i of
+// memory. Thread t of a block works on column t % cols, on its rows t / cols,
+// t / cols + rows, ... So neighbouring threads read neighbouring vectors in both
 // layouts: cols is 1 for planes, and up to a cache line for alternating channels.
 #pragma once
 
@@ -23,7 +23,7 @@ struct Mapping {
   int64_t channels, count;        // count: values of a channel
 };
 
-// Where a thread works. Threads without work still meet the barriers.
+// Where a thread works. Threads without work must still reach the barriers.
 struct Place {
   int64_t column;
   int row;
@@ -38,7 +38,8 @@ struct Place {
 template <typename Body>
 __device__ __forceinline__ void for_each_vector(
     const Mapping& map, const Place& place, const Body& body) {
-  // The first item is below kMostBlocks * kThreadsPerBlock: 32 bits, whose division is short.
+  // The first item is below kMostBlocks * kThreadsPerBlock, so it fits in 32 bits, which divide
+  // faster than 64. The loop carries (o, i) along and divides no more.
   const auto first = static_cast<uint32_t>(blockIdx.x * map.rows + place.row);
   const auto inner = static_cast<uint32_t>(::min(map.inner, int64_t(UINT32_MAX)));
   int64_t o = first / inner;
@@ -55,7 +56,8 @@ __device__ __forceinline__ void for_each_vector(
   }
 }
 
-// Merges the states of the threads of a column; every thread gets the result.
+// Merges the states of the threads of a column and returns the result to all of them. All threads
+// of a block must call it.
 template <typename State>
 __device__ __forceinline__ State
 merge_rows(const State& mine, State* shared, const Mapping& map, const Place& place) {
@@ -96,10 +98,10 @@ __device__ __forceinline__ Vector<scalar_t, kVec> vector_at(const scalar_t* base
   return reinterpret_cast<const Vector<scalar_t, kVec>*>(base)[vector];
 }
 
-constexpr int64_t kCacheLine = 128;
-constexpr int64_t kVectorsAThread = 4; // at least, or a block is not worth its start
-// Blocks of a launch at most. The blocks of alternating channels read the partial
-// results of all of theirs, so their number is kept lower.
+constexpr int64_t kCacheLine = 128;    // bytes
+constexpr int64_t kVectorsAThread = 4; // with fewer, a block is not worth starting
+// The most blocks of a launch. Where channels alternate, every block reads the partial results of
+// all blocks of its channels, so there may be fewer of them.
 constexpr int64_t kMostBlocks = 1024, kMostBlocksAlong = 256;
 
 template <int kVec, bool kAlong>

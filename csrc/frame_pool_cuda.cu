@@ -1,9 +1,22 @@
-// CUDA kernels of the temporal pools. A thread owns kVec neighbouring pixels of one
-// clip, keeps their sums in registers and walks through time; blockIdx.y is the
-// clip, blockIdx.x the stretch of pixels. One launch serves a ragged batch. Where the
-// pixels of all clips are too few for the chip, time is split as well: each split
-// leaves its sums behind, and a second kernel adds them up in order. No atomics, one
-// order of additions: results do not vary from run to run.
+// CUDA kernels of the temporal pools. A thread owns kVec neighbouring pixels of one clip, keeps
+// their sums in registers and walks through time. One launch serves a ragged batch. Where all
+// clips together have too few pixels to fill the chip, time is split as well: each split stores
+// its sums, and a second kernel adds them up in order. There are no atomics and only one order of
+// additions, so results do not vary from run to run.
+//
+// Blocks (blockIdx.x, blockIdx.y) of two clips with two splits each:
+//
+//     pixel            0      256 kVec      512 kVec
+//     clip 0, term 0   +----------+----------+---
+//                      |  (0, 0)  |  (1, 0)  |      thread i of a block starts with pixel i kVec
+//             term 5   +----------+----------+---   of the block's stretch and walks down
+//                      |  (0, 1)  |  (1, 1)  |
+//     clip 1, term 0   +----------+----------+---   a clip may be longer than the others; its
+//                      |  (0, 2)  |  (1, 2)  |      splits are longer, too
+//             term 9   +----------+----------+---
+//                      |  (0, 3)  |  (1, 3)  |
+//
+// Frames of several runs are numbered as if they were dense; offset_of() finds their pixels.
 #include <cstring>
 
 #include "frame_pool_cuda.cuh"
@@ -11,11 +24,11 @@
 namespace originet {
 namespace {
 
-// Threads on a chip that keep its memory busy, and terms below which a split is not
-// worth its sums.
+// How many threads keep the memory of a large chip busy, and how many terms a split must have to be
+// worth storing its sums.
 constexpr int64_t kFillingThreads = int64_t(1) << 18;
 constexpr int64_t kLeastTerms = 8;
-// Blocks that must fit on a multiprocessor, enough to hide memory's latency.
+// How many blocks must fit on a multiprocessor to hide the latency of its memory.
 template <int kVec, typename acc_t>
 constexpr int kLeastBlocks = kVec == 1            ? 4
                              : sizeof(acc_t) == 8 ? 1
@@ -44,8 +57,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) t
         const auto frame = [&](int64_t k) {
           return load_vector<Loaded>(frames + index[k] * clip.strides.frame);
         };
-        // What is subtracted from floating frames, 0 or the first term's frame, see Clip. That
-        // one does not deviate from itself.
+        // What is subtracted from floating frames: 0, or the frame of the first term (see Clip),
+        // whose own deviation is 0 and can be skipped.
         acc_t pivot[kFloating ? kVec : 1] = {};
         int64_t k = begin;
         if constexpr (kFloating) {
@@ -57,7 +70,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) t
         while (k < end) {
           acc_t part[kVec] = {};
           const int64_t stop = ::min(end, k + block);
-      // Unrolled, so that several frames are on their way before the first is used.
+      // Unrolled so that several loads are in flight before the first is used.
 #pragma unroll 4
           for (; k < stop; ++k) {
             if constexpr (kFloating) {
@@ -85,7 +98,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) m
   for_each_stretch<kVec>(
       clips, batch, log_splits, shape.pixels(), target,
       [&](const Clip& clip, int64_t begin, int64_t end, int64_t pixel, acc_t(&sum)[kVec]) {
-        // Frames [begin, end), and the steps that lead to each of them.
+        // Sums the steps that lead to the frames [begin, end).
         const auto* frames =
             reinterpret_cast<const stored_t*>(clip.frames) + offset_of(shape, clip.strides, pixel);
         const auto frame = [&](int64_t t) {
@@ -147,7 +160,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock) finish_pool_kernel(
   }
 }
 
-// Maps each image linearly to 0..255 by the extremes that the blocks found.
+// Maps each image linearly to 0..255, given the extremes that each block found.
 template <typename out_t>
 __global__ void __launch_bounds__(kThreadsPerBlock) stretch_kernel(
     const Extremes<out_t>* __restrict__ extremes, // [B, parts]
@@ -168,7 +181,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock) stretch_kernel(
   }
 }
 
-// Whether every run of pixels in every frame and image starts on a vector's boundary.
+// Whether every run of pixels, in every frame and image, is aligned to vectors.
 template <typename stored_t>
 bool pool_fits_vectors(const PoolPlan& plan) {
   constexpr int64_t kVec = kVectorBytes / sizeof(stored_t);

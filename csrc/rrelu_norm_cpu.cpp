@@ -1,5 +1,12 @@
-// CPU backend of the normalised join: threaded, vectorised, two passes over memory,
-// whose loops are in rrelu_norm_loops.h and whose state in rrelu_norm_lanes.h.
+// CPU backend of the normalised join: threaded, vectorised, in two passes over memory. The loops
+// of the passes are in rrelu_norm_loops.h, their state in rrelu_norm_lanes.h.
+//
+// ForwardPass and BackwardPass have the same four steps, which run_passes() calls:
+//
+//     first(group, blocks)     adds the blocks of a group of channels to its totals
+//     finish_first(group)      turns the totals into one factor or more a channel
+//     second(group, blocks)    writes the results of the blocks
+//     finish_second(group)     writes what the second pass summed, one value a channel
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -13,7 +20,9 @@
 namespace originet {
 namespace {
 
-constexpr int64_t kNormGrain = 16384; // elements per thread at least
+// The least number of elements that a thread should get; with fewer, a second thread costs more
+// than it saves.
+constexpr int64_t kNormGrain = 16384;
 
 template <typename stored_t>
 struct ForwardPass {
@@ -35,16 +44,18 @@ struct ForwardPass {
   Join<acc_t> join{call.alpha};
 
   void first(int64_t group, int64_t begin, int64_t end, Lanes& lanes, Total* totals) const {
-    if (call.given_mean) {
+    if (call.given_mean) { // nothing to sum
       return;
     }
     const int64_t channel = group * blocks.channels;
     lanes.set(kBiasA, pointer_or_null<acc_t>(call.bias_a), channel);
     lanes.set(kBiasB, pointer_or_null<acc_t>(call.bias_b), channel);
+    // A block ends with a row that may be narrower than the others. Its lanes see fewer rows, and
+    // all lanes of a LaneMoments share one count of rows, so these have a state of their own.
     LaneMoments<acc_t> whole(lanes.width, blocks.channels);
     LaneMoments<acc_t> rest(blocks.elements(begin) % lanes.width, blocks.channels);
     for (int64_t block = begin; block < end; ++block) {
-      if (blocks.elements(block) % lanes.width != rest.width) { // the last one
+      if (blocks.elements(block) % lanes.width != rest.width) { // the last block
         rest.flush(totals);
         rest = {blocks.elements(block) % lanes.width, blocks.channels};
       }
@@ -73,6 +84,8 @@ struct ForwardPass {
         var[channel + c] = pointer_or_null<acc_t>(call.given_var)[channel + c];
         rstd[channel + c] = acc_t(1) / std::sqrt(var[channel + c] + static_cast<acc_t>(call.eps));
       } else {
+        // As torch.nn.BatchNorm2d: the unbiased variance is reported for the running statistics,
+        // the biased one normalises.
         const auto& total = totals[c];
         mean[channel + c] = static_cast<acc_t>(total.mean);
         var[channel + c] = static_cast<acc_t>(total.m2 / (total.count - 1));
@@ -90,6 +103,7 @@ struct ForwardPass {
     lanes.set(kMean, mean, channel);
     lanes.set(kScale, scale.data(), channel);
     lanes.set(kShift, pointer_or_null<acc_t>(call.bias), channel);
+    // The first pass left psi(a) + psi(b) in y, unless there was none or y has only 16 bits.
     const bool sum_in_y = !call.given_mean && kKeeps<stored_t>;
     for (int64_t block = begin; block < end; ++block) {
       for_rows(
@@ -109,6 +123,9 @@ struct ForwardPass {
   void finish_second(int64_t, const Total*) const {}
 };
 
+// Where results are as wide as sums, the first pass leaves psi'(a) and psi'(b) in grad_a and
+// grad_b, and the deviations in scratch memory: the second pass then needs no exponentials. A
+// thread that works on part of a group has no scratch and computes them again.
 template <typename stored_t>
 struct BackwardPass {
   using acc_t = Acc<stored_t>;
@@ -130,7 +147,7 @@ struct BackwardPass {
   std::vector<acc_t> offset = scale, slope = scale;
   Join<acc_t> join{call.alpha};
 
-  // Where the deviation from the mean of element `at` is kept between the passes.
+  // Where the first pass keeps the deviation of element `at` from the mean.
   acc_t* kept(const Lanes& lanes, int64_t group, int64_t block, int64_t at) const {
     return lanes.scratch + block * blocks.block_elements + at - blocks.offset(group, block);
   }
@@ -223,9 +240,10 @@ struct BackwardPass {
   }
 };
 
-// Enough groups for the threads: each is finished while it is still in the cache.
-// Else every group is cut into parts, whose totals are merged in their order, so
-// results depend on the number of threads alone.
+// Where there are enough groups for the threads, a thread finishes both passes of a group while
+// the group is still in the cache. Otherwise every group is cut into parts for several threads.
+// The totals of the parts are merged in order, so that results depend only on the number of
+// threads, not on which of them is first.
 template <typename Pass>
 void run_passes(Pass pass) {
   using Total = typename Pass::Total;
@@ -269,7 +287,7 @@ void run_passes(Pass pass) {
       }
     });
   };
-  // Into the totals of part 0.
+  // Merges into the totals of part 0, and clears the others for the second pass.
   const auto merge_parts = [&](int64_t group) {
     for (int64_t part = 1; part < parts; ++part) {
       for (int64_t c = 0; c < blocks.channels; ++c) {

@@ -1,8 +1,34 @@
-// CUDA backend of the normalised join: two kernels forward, two backward. The
-// first leaves partial results of each channel in a workspace; every block of the
-// second merges those of its channels, in one order and without atomics, and
-// computes the activations again.
-// channel_mapping.cuh says which thread reads what.
+// CUDA backend of the normalised join: two kernels forward, two backward. Each block of the
+// first kernel writes the partial results of its channels to a workspace. Each block of the
+// second merges the partial results of its channels, in a fixed order and without atomics, and
+// computes the activations again: an exponential is cheaper than a round trip to memory.
+//
+// Both kernels run on one grid, Mapping of channel_mapping.cuh. blockIdx.x is the part of a
+// column, blockIdx.y the group of columns. Here a column has two parts, and blocks have 4
+// threads, not kThreadsPerBlock. A letter is a block, a digit the thread that reads a vector.
+//
+// Contiguous: a column is a channel, and a block has rows = 4 threads in cols = 1 column. They
+// read on from plane to plane of their channel.
+//
+//                  image 0                         image 1
+//     channel 0    A0 A1 A2 A3 B0 B1 B2 B3 A0 A1   A2 A3 B0 B1 B2 B3 A0 A1 A2 A3
+//     channel 1    C0 C1 C2 C3 D0 D1 D2 D3 C0 C1   C2 C3 D0 D1 D2 D3 C0 C1 C2 C3
+//
+// channels_last: a column is kVec neighbouring channels (1 without vectors), and a block has
+// rows = 2 threads in each of cols = 2 columns, so that it reads whole cache lines.
+//
+//       column     0  1  2  3
+//     pixel 0      A0 A1 C0 C1
+//     pixel 1      A2 A3 C2 C3
+//     pixel 2      B0 B1 D0 D1
+//     pixel 3      B2 B3 D2 D3
+//     pixel 4      A0 A1 C0 C1
+//
+// The first kernel's block A writes part 0 of its channels, block B part 1:
+//
+//     partial[quantity][part][channel]
+//
+// In the second kernel A and B both merge parts 0 and 1, and A alone writes the [C] results.
 #include "channel_mapping.cuh"
 
 namespace originet {
@@ -35,7 +61,10 @@ struct BackwardArguments {
   Mapping map;
 };
 
-// Moments of each channel's part.
+// Moments of each channel's part. This kernel and the ones below ask for one block a
+// multiprocessor, which leaves each thread the registers that its state needs. The arguments are
+// a __grid_constant__ because a reference to them, such as `map`, would otherwise make the
+// compiler copy them to local memory.
 template <typename scalar_t, int kVec, bool kAlong>
 __global__ void __launch_bounds__(kThreadsPerBlock, 1)
     norm_moments_kernel(const __grid_constant__ ForwardArguments<scalar_t> args) {
@@ -52,7 +81,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
       bias_a[j] = value_or(args.bias_a, channel + j, place.active, acc_t(0));
       bias_b[j] = value_or(args.bias_b, channel + j, place.active, acc_t(0));
     }
-    // Of each lane by Welford's method; the lanes share the count.
+    // Welford's method for each lane; the lanes share the count.
     acc_t count = 0;
     acc_t mean[kVec] = {}, m2[kVec] = {};
     if (place.active) {
@@ -75,7 +104,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
 #pragma unroll
     for (int j = 0; j < kChannels; ++j) {
       Moments<acc_t> mine{count, mean[j], m2[j]};
-      if constexpr (!kAlong) {
+      if constexpr (!kAlong) { // all lanes of a vector belong to one channel
 #pragma unroll
         for (int lane = 1; lane < kVec; ++lane) {
           mine.merge({count, mean[lane], m2[lane]});
@@ -93,12 +122,12 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
   }
 }
 
-// y, and from the first block of a column its statistics.
+// Writes y; the first block of a column also writes the column's statistics.
 template <typename scalar_t, int kVec, bool kAlong>
 __global__ void __launch_bounds__(kThreadsPerBlock, 1)
     norm_apply_kernel(const __grid_constant__ ForwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
-  constexpr int kChannels = kAlong ? kVec : 1;
+  constexpr int kChannels = kAlong ? kVec : 1; // of a thread
   __shared__ Moments<acc_t> shared[kThreadsPerBlock];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
@@ -113,6 +142,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
         mean[j] = value_or(args.given_mean, channel + j, place.active, acc_t(0));
         var = unbiased = value_or(args.given_var, channel + j, place.active, acc_t(0));
       } else {
+        // The threads of a column share its parts. Every block merges in the same order, so all
+        // blocks of a channel get the same bits.
         Moments<acc_t> mine{};
         for (int64_t part = place.row; place.active && part < map.parts; part += map.rows) {
           const int64_t at = part * map.channels + channel + j;
@@ -135,7 +166,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
         args.var[channel + j] = unbiased;
       }
     }
-    if (!place.active) {
+    if (!place.active) { // not before: merge_rows has barriers for the whole block
       continue;
     }
     for_each_vector(map, place, [&](int64_t vector) {
@@ -199,6 +230,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
     }
 #pragma unroll
     for (int j = 0; j < kChannels; ++j) {
+      // Two sums at a time: half the barriers, and still little shared memory.
+      static_assert(kChannelSums % 2 == 0);
 #pragma unroll
       for (int k = 0; k < kChannelSums; k += 2) {
         const auto merged = merge_rows(Pair<acc_t>{sums[j][k], sums[j][k + 1]}, shared, map, place);
@@ -212,7 +245,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
   }
 }
 
-// Sums k and k + 1 of a channel over all parts.
+// Adds up sums k and k + 1 of a channel over all parts. All threads of a block must call it.
 template <typename acc_t>
 __device__ __forceinline__ Pair<acc_t> merge_parts(
     const acc_t* partial,
@@ -229,7 +262,7 @@ __device__ __forceinline__ Pair<acc_t> merge_parts(
   return merge_rows(mine, shared, map, place);
 }
 
-// grad_a and grad_b, and from the first block of a column the [C] gradients.
+// Writes grad_a and grad_b; the first block of a column also writes the [C] gradients.
 template <typename scalar_t, int kVec, bool kAlong>
 __global__ void __launch_bounds__(kThreadsPerBlock, 1)
     norm_grad_kernel(const __grid_constant__ BackwardArguments<scalar_t> args) {
@@ -250,9 +283,12 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
       mean[j] = value_or(args.mean, c, place.active, acc_t(0));
       const acc_t rstd = value_or(args.rstd, c, place.active, acc_t(0));
       const acc_t weight = value_or(args.weight, c, place.active, acc_t(1));
+      // Every block needs sum(g) and sum(g * d) for grad_z.
       const auto g = merge_parts(args.partial, kG, c, shared, map, place);
       coefficients[j] = GradCoefficients<acc_t>::of(
           g.first, g.second, rstd, weight, static_cast<acc_t>(map.count), args.batch_statistics);
+      // The other six sums are for the biases inside psi. The condition is the same for the whole
+      // block, so that all its threads meet at the barriers of merge_parts.
       if (blockIdx.x == 0) {
         const auto pg = merge_parts(args.partial, kPaG, c, shared, map, place);
         const auto p = merge_parts(args.partial, kPa, c, shared, map, place);
@@ -265,7 +301,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
         }
       }
     }
-    if (!place.active) {
+    if (!place.active) { // not before: merge_parts has barriers for the whole block
       continue;
     }
     for_each_vector(map, place, [&](int64_t vector) {
@@ -294,6 +330,7 @@ value_t* data(const Tensor& x) {
   return static_cast<value_t*>(x.mutable_data_ptr());
 }
 
+// Room for partial[quantity][part][channel].
 inline Tensor make_workspace(const Tensor& like, int64_t quantities, const Mapping& map) {
   return torch::stable::new_empty(
       like, {quantities * map.parts * map.channels}, arithmetic_dtype(like));

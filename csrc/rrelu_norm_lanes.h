@@ -1,10 +1,15 @@
 // How the CPU walks the normalised join, and what it keeps for every lane.
 //
 // Both layouts are blocks of dense memory in which channels alternate: a plane of
-// one channel (contiguous), or rows of all C channels (channels_last). Either is
-// walked in rows of `width` lanes, a multiple of the number of channels, so that
-// lane l belongs to channel l % channels; every lane keeps statistics of its own,
-// which are merged seldom. So narrow channels_last tensors use whole vectors too.
+// one channel (contiguous), or pixels of all C channels (channels_last). A block is
+// walked in rows of `width` lanes. The width is a multiple of the number of channels, so
+// lane l belongs to channel l % channels. Every lane keeps its own statistics, which are
+// seldom merged. So narrow channels_last tensors fill whole vectors, too:
+//
+//     lane     0  1  2  3  4  5  6  7  8       channels_last, C = 3, width = 9:
+//     row 0    c0 c1 c2 c0 c1 c2 c0 c1 c2      pixels 0, 1 and 2
+//     row 1    c0 c1 c2 c0 c1 c2 c0 c1 c2      pixels 3, 4 and 5
+//     tail     c0 c1 c2                        pixel 6
 #pragma once
 
 #include <algorithm>
@@ -14,14 +19,14 @@
 
 namespace originet {
 
-constexpr int64_t kLanesPerRow = 256;    // about so many lanes a row
+constexpr int64_t kLanesPerRow = 256;    // about as many in a row
 constexpr int64_t kRowsPerFlush = 256;   // rows between two merges into double
-constexpr int64_t kPixelsPerBlock = 256; // channels_last: pixels a block
+constexpr int64_t kPixelsPerBlock = 256; // channels_last: pixels in a block
 
-// How a dense tensor is cut: `groups` of channels that are computed alone, each
-// of `blocks` blocks.
+// How a dense tensor is divided: into `groups` of channels that are computed independently, and
+// each group into `blocks`.
 struct Blocks {
-  int64_t groups, channels, blocks; // channels: of one group
+  int64_t groups, channels, blocks; // channels: of a group
   int64_t block_elements, block_stride, group_stride, group_elements;
 
   explicit Blocks(const NormShape& shape) {
@@ -49,13 +54,13 @@ struct Blocks {
   }
 };
 
-// What a thread needs for a group: one value a lane of each of kCount parameters,
-// repeated from one a channel, and room that the passes may share.
+// What a thread needs for a group: each of kCount parameters, repeated from one value a channel to
+// one value a lane, and room that the passes may share.
 template <typename acc_t, int kCount>
 struct LaneParameters {
   int64_t width, channels;
   std::vector<acc_t> values;
-  acc_t* scratch = nullptr; // an element for each of the group, or null
+  acc_t* scratch = nullptr; // one element for each of the group's, or null
 
   LaneParameters(int64_t width, int64_t channels)
       : width(width), channels(channels), values(kCount * width) {}
@@ -63,9 +68,9 @@ struct LaneParameters {
   const acc_t* operator[](int k) const {
     return values.data() + k * width;
   }
-  // From source[first], or `otherwise` where there is none.
+  // Sets parameter k to source[first], source[first + 1], ..., or to `otherwise` without a source.
   void set(int k, const acc_t* source, int64_t first, acc_t otherwise = 0) {
-    for (int64_t c = 0; c < channels; ++c) { // l % channels a lane would cost more than the kernel
+    for (int64_t c = 0; c < channels; ++c) { // l % channels would cost more than the kernel
       const acc_t value = source ? source[first + c] : otherwise;
       for (int64_t l = c; l < width; l += channels) {
         values[k * width + l] = value;
@@ -74,7 +79,7 @@ struct LaneParameters {
   }
 };
 
-// Moments of every lane; merged into a channel's in double.
+// The moments of every lane, which are merged into those of the channels in double.
 template <typename acc_t>
 struct LaneMoments {
   int64_t width, channels, rows = 0;
@@ -103,8 +108,8 @@ struct LaneMoments {
   }
 };
 
-// Calls body(begin, rows, width, tail) for the rows of a block and for what is
-// left of it.
+// Calls body(begin, rows, width, tail) for the whole rows of a block, and for the shorter row that
+// is left.
 template <typename Body>
 void for_rows(int64_t begin, int64_t elements, int64_t width, const Body& body) {
   int64_t rows = elements / width;
@@ -119,8 +124,7 @@ void for_rows(int64_t begin, int64_t elements, int64_t width, const Body& body) 
   }
 }
 
-// Sums over a channel: g and g * d of the first pass, the gradients of a and b of
-// the second.
+// Sums over a channel: g and g * d from the first pass, the gradients of a and b from the second.
 struct SumTotals {
   enum { kG, kGD, kGradA, kGradB, kSums };
   double values[kSums];
@@ -132,7 +136,7 @@ struct SumTotals {
   }
 };
 
-// Two sums of every lane, added to a channel's totals in double.
+// Two sums of every lane, which are added to the channels' totals in double.
 template <typename acc_t>
 struct LaneSums {
   int64_t width, channels, rows = 0;
@@ -141,14 +145,14 @@ struct LaneSums {
   LaneSums(int64_t width, int64_t channels)
       : width(width), channels(channels), first(width), second(width) {}
 
-  // Makes room for some more rows.
+  // Counts rows that are about to be added; flushes first if they would be too many.
   void add_rows(int64_t more, SumTotals* totals, int k) {
     if (rows + more > kRowsPerFlush) {
       flush(totals, k);
     }
     rows += more;
   }
-  // Into values[k] and values[k + 1].
+  // Adds to values[k] and values[k + 1] of the totals.
   void flush(SumTotals* totals, int k) {
     for (int64_t c = 0; c < channels; ++c) {
       for (int64_t l = c; l < width; l += channels) {

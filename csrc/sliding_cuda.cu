@@ -1,8 +1,17 @@
-// CUDA kernel of sliding windows (sliding_math.h). A thread owns kVec neighbouring
-// pixels of one group of windows; blockIdx.y is the group, blockIdx.x the stretch of
-// pixels. What the walk backwards leaves for the walk forwards waits where the image
-// will be, so no memory is needed but the result. No atomics, one order of
-// additions: results do not vary from run to run.
+// CUDA kernel of sliding windows (sliding_math.h). A thread owns kVec neighbouring pixels of one
+// group of windows: blockIdx.y is the group, blockIdx.x the stretch of 256 kVec pixels. A group is
+// as many windows as hold one frame, the pivot c, where the last of them starts:
+//
+//     time                 ->
+//     window 0             [===============]
+//     window 1                 [===============]
+//     window 2                     [===============]
+//                                  c
+//     1. walk backwards    2<--1<--0                     slot k = what frames [start k, c) add
+//     2. walk forwards             c------>0-->1-->2     image k = slot k + what [c, end k) add
+//
+// The slot of a window is the place of its image, so the kernel needs no memory but the result.
+// There are no atomics and only one order of additions, so results do not vary from run to run.
 #include "frame_access.cuh"
 #include "image_epilogue.cuh"
 #include "sliding.h"
@@ -10,8 +19,8 @@
 namespace originet {
 namespace {
 
-// Partial sums wait as bit patterns in the result's own slots, in slots of their
-// own where those are too small.
+// Partial sums are stored as bit patterns in the memory of the result or, if they are wider than
+// its elements, in memory of their own.
 template <typename slot_t, typename part_t>
 __device__ __forceinline__ slot_t to_slot(part_t value) {
   static_assert(sizeof(slot_t) == sizeof(part_t));
@@ -28,7 +37,7 @@ __device__ __forceinline__ part_t from_slot(slot_t slot) {
   return value;
 }
 
-// kVec values, 16 bytes at a time.
+// Loads kVec values, 16 bytes at a time.
 template <typename T, int kVec>
 __device__ __forceinline__ void load_values(const T* from, T (&values)[kVec]) {
   constexpr int kPart = kVec * sizeof(T) > kVectorBytes ? kVectorBytes / sizeof(T) : kVec;
@@ -42,7 +51,7 @@ __device__ __forceinline__ void load_values(const T* from, T (&values)[kVec]) {
   }
 }
 
-// What the kernels need of a plan.
+// The part of a plan that the kernels need.
 struct Windows {
   FrameShape shape;
   FrameStrides strides;
@@ -51,13 +60,13 @@ struct Windows {
   int64_t windows;
   int64_t group;
   int64_t groups;
-  bool ends; // `authors`: the first frame once more, the last once less
+  bool ends; // `authors`: counts the first frame once more, the last once less
   bool clip;
 };
 
-// The walks of kVec pixels over a group, for linear methods and for motions: walk() takes
-// in frames, before() gives what those between a window's start and the pivot add to
-// its image, image() adds the rest to that.
+// The walks of kVec pixels over a group, for linear methods and for motions. walk() adds frames,
+// before() gives what the frames from a window's start to the pivot add to its image, and image()
+// adds the rest.
 template <typename Weights, typename stored_t, typename acc_t, int kVec>
 class LinearPixelWalk {
  public:
@@ -84,7 +93,7 @@ class LinearPixelWalk {
   __device__ __forceinline__ void walk(int64_t first, int64_t count) {
     const stored_t* frame = frames_ + first * frame_stride_;
     const int64_t step = kDirection * frame_stride_;
-    // Unrolled, so that several frames are on their way before the first is used.
+    // Unrolled so that several loads are in flight before the first is used.
 #pragma unroll 4
     for (int64_t k = 0; k < count; ++k) {
       stored_t values[kVec];
@@ -158,7 +167,7 @@ class MotionPixelWalk {
 
   template <int kDirection>
   __device__ __forceinline__ void walk(int64_t first, int64_t count) {
-    // Backwards, visiting frame t goes on to frame t - 1.
+    // Walking backwards, a visit to frame t continues to frame t - 1.
     const stored_t* frame = frames_ + (kDirection > 0 ? first : first - 1) * frame_stride_;
     const int64_t step = kDirection * frame_stride_;
 #pragma unroll 4
@@ -197,7 +206,7 @@ class MotionPixelWalk {
  private:
   const stored_t* frames_;
   int64_t frame_stride_;
-  stored_t reached_[kVec]; // the frame that the walk has come to
+  stored_t reached_[kVec]; // the frame that the walk has reached
   acc_t sum_[kVec];
 };
 
@@ -210,7 +219,7 @@ template <
     typename slot_t>
 __global__ void __launch_bounds__(kThreadsPerBlock, kVec == 1 ? 2 : 1) sliding_pool_kernel(
     const stored_t* frames, // [T, ...]
-    slot_t* slots,          // [windows, pixels]; the result, or int64 beside it
+    slot_t* slots,          // [windows, pixels]; the result itself, or int64
     out_t* result,          // [windows, pixels]
     Windows plan) {
   using part_t = partial_t<acc_t, out_t>;
@@ -265,8 +274,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kVec == 1 ? 2 : 1) sliding_p
   }
 }
 
-// Maps each image linearly to 0..255. A block does an image on its own: windows are
-// many, and an image comes from the L2 cache the second time.
+// Maps each image linearly to 0..255. One block handles a whole image: there are many windows, and
+// the second pass reads the image from the L2 cache.
 template <typename out_t>
 __global__ void __launch_bounds__(kThreadsPerBlock)
     sliding_stretch_kernel(out_t* result, int64_t windows, int64_t pixels) {
@@ -283,7 +292,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock)
   }
 }
 
-// Whether every row of every frame and every image starts on a vector's boundary.
+// Whether every row of every frame, and every image, is aligned to vectors.
 bool sliding_fits_vectors(const SlidingPlan& plan, int64_t vec) {
   const FrameStrides& strides = plan.source.strides;
   return plan.shape.run % vec == 0 && strides.frame % vec == 0 && strides.plane % vec == 0 &&
@@ -348,7 +357,7 @@ Tensor sliding_pool_cuda(
   }
   dispatch_sliding<c10::Half, c10::BFloat16>(
       plan, [&]<typename stored_t, typename acc_t, typename out_t>() {
-        // Windows that need 64 bits are rare; pixel by pixel is fast enough for them.
+        // Windows that need 64 bits are rare, so one pixel a thread is fast enough.
         constexpr bool kWide = std::is_same_v<acc_t, int64_t>;
         constexpr int kVec = kWide ? 1 : kVectorBytes / sizeof(stored_t);
         if (sliding_fits_vectors(plan, kVec)) {
