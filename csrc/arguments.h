@@ -1,5 +1,5 @@
-// The checks of what a caller gives to an op, and arithmetic with it: sizes, strides, indices and
-// lengths may be any int64, and no sum or product of theirs may wrap.
+// Checks of an op's arguments, and arithmetic with them. Sizes, strides, indices and lengths may be
+// any int64, so their sums and products are checked for overflow.
 #pragma once
 
 #include <cmath>
@@ -20,8 +20,8 @@ inline int64_t checked_product(const char* op, const char* what, int64_t a, int6
   return product;
 }
 
-// The elements of dimensions [from, dim()): torch bounds their number over all dimensions, which
-// says nothing where one of the others is 0.
+// The number of elements in dimensions [from, dim()). torch bounds the product over all dimensions,
+// but if one of the others is 0, that bound says nothing.
 inline int64_t checked_numel(const char* op, const char* what, const Tensor& tensor, int64_t from) {
   int64_t numel = 1;
   for (int64_t d = from; d < tensor.dim(); ++d) {
@@ -35,7 +35,8 @@ inline int64_t checked_numel(const char* op, const char* what, const Tensor& ten
   return numel;
 }
 
-// Raises unless all elements lie in the tensor's memory, as they do until its storage is resized.
+// Raises unless all elements lie in the tensor's memory. They always do until somebody resizes its
+// storage.
 inline void check_memory(const char* op, const char* name, const Tensor& tensor) {
   int64_t reach = tensor.storage_offset(); // the last element, then bytes
   bool fits = true;
@@ -77,7 +78,7 @@ inline void check_tensor(const char* op, const char* name, const Tensor& tensor)
   check_memory(op, name, tensor);
 }
 
-// And another one that has to be like it.
+// Another tensor that must be like the first.
 inline void check_same_kind(
     const char* op,
     const char* name,
@@ -101,7 +102,7 @@ inline void check_same_kind(
   check_memory(op, name, tensor);
 }
 
-// An in-place op must not meet one element at two indices.
+// An in-place op must not reach one element by two indices.
 inline void check_no_overlap(const char* op, const char* name, const Tensor& tensor) {
   if (tensor.numel() == 0) {
     return;

@@ -1,5 +1,5 @@
-// What every op needs on the host side: short names for the stable ABI, one check, one dtype
-// dispatch, the layout rule of element-wise ops, and how kernels are registered.
+// What every op needs on the host: short names for the stable ABI, a check, dtype dispatch, the
+// layout rule of element-wise ops, and the registration of kernels.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 #include <torch/headeronly/core/Dispatch_v2.h>
 #include <torch/headeronly/core/ScalarType.h>
 
-// Since torch 2.13. Declared weak, because the library loads in older ones too.
+// Available since torch 2.13. Declared weak so that the library also loads in older versions.
 extern "C" __attribute__((weak)) const char* torch_exception_get_what_without_backtrace();
 
 namespace originet {
@@ -62,8 +62,7 @@ inline bool same_layout(const Tensor& a, const Tensor& b) {
   return true;
 }
 
-// The tensor itself where its layout is that of `like`, else a copy in that
-// layout.
+// The tensor itself if it has the layout of `like`, otherwise a copy in that layout.
 inline Tensor in_layout_of(const Tensor& tensor, const Tensor& like) {
   if (same_layout(tensor, like)) {
     return tensor;
@@ -73,8 +72,8 @@ inline Tensor in_layout_of(const Tensor& tensor, const Tensor& like) {
   return copy;
 }
 
-// A kernel as the dispatcher calls it. Where one of torch's own functions fails, as for want of
-// memory, the stable ABI says no more than which one; torch still knows why.
+// A kernel as the dispatcher calls it. If one of torch's own functions fails, for lack of memory,
+// say, the error of the stable ABI only names the function. torch still knows the reason.
 template <auto kernel>
 struct Kernel;
 

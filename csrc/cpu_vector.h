@@ -11,8 +11,8 @@
 
 #include "rrelu_math.h" // ORIGINET_HD, bit_cast
 
-// A function marked so is compiled once per level; the loader picks the best one
-// that the processor has. cpu_dispatch_level() in module.cpp names it.
+// Compiles a function once per level. The loader picks the best level that the
+// processor has; cpu_dispatch_level() in module.cpp names it.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(ORIGINET_NO_MULTIVERSION)
 #define ORIGINET_MULTIVERSION \
@@ -24,9 +24,9 @@
 
 namespace originet {
 
-// The bit patterns of torch's 16-bit types. The conversions are branch-free
-// integer and float arithmetic, because the compiler does not vectorise those of
-// c10::Half and c10::BFloat16 below F16C and AVX512-BF16.
+// The bit patterns of torch's 16-bit types. The conversions are branch-free integer
+// and float arithmetic. Without F16C and AVX512-BF16, the compiler does not vectorise
+// the conversions of c10::Half and c10::BFloat16.
 enum class HalfBits : uint16_t {}; // enums: loops over structs vectorise less well
 enum class BFloat16Bits : uint16_t {};
 
@@ -92,8 +92,8 @@ inline bool has_f16c() {
   return has;
 }
 
-// Elements by which the processor is told of what comes next: while a block is
-// computed, nothing else is read, and its own prediction starts anew with each.
+// How many elements ahead to prefetch. While a block is computed nothing else is read,
+// so the processor's own prefetching starts afresh with each block.
 constexpr int64_t kAhead = 1024;
 
 __attribute__((target("avx,f16c"))) inline void widen_f16c(

@@ -8,8 +8,8 @@
 
 #include "common.h"
 
-// A CPU-only torch does not export this one shim. Declared weak, so that one
-// library loads in a CPU-only and in a CUDA torch; current_stream() checks it.
+// A CPU-only torch does not export this shim. Declared weak so that one library loads
+// in a CPU-only and in a CUDA torch; current_stream() checks for it.
 extern "C" __attribute__((weak)) AOTITorchError
 aoti_torch_get_current_cuda_stream(int32_t device_index, void** ret_stream);
 
@@ -55,7 +55,7 @@ inline cudaStream_t current_stream(int32_t device_index) {
 }
 
 // Runs `kernel` with `blocks_x` x `blocks_y` blocks of kThreadsPerBlock threads on a
-// device, in torch's current stream there. No work, no launch.
+// device, in torch's current stream there. Without blocks, launches nothing.
 template <typename... Parameters, typename... Arguments>
 void launch(
     const char* name,

@@ -8,12 +8,12 @@
 
 namespace originet {
 
-// The exponentials of some elements on their way from one loop to the next.
+// The exponentials of some elements, passed from one loop to the next.
 template <typename stored_t, typename Functor>
 struct Stage {
   using acc_t = typename Arithmetic<stored_t>::type;
   static constexpr int kExponentials = Functor::kInputs - Functor::kFirst;
-  // So few that memory is read without long pauses.
+  // Few enough that memory is read without long pauses.
   static constexpr int64_t kElements = 512 / sizeof(acc_t);
   alignas(64) acc_t magnitude[kExponentials][kElements];
   alignas(64) acc_t scaled[kExponentials][kElements];
@@ -27,8 +27,8 @@ ORIGINET_HD void take_exponential(
   stage.scaled[k][i] = z.scaled;
 }
 
-// Element begin + i of every input to every output. Apart from the loop: arrays
-// declared inside of an `omp simd` region become arrays of lanes, which cost speed.
+// Maps element begin + i of every input to every output. Not written inside the loop
+// because arrays declared in an `omp simd` region become arrays of lanes, which are slow.
 template <typename stored_t, typename Functor>
 ORIGINET_HD void apply_to_element(
     const Functor& f,
@@ -53,7 +53,7 @@ ORIGINET_HD void apply_to_element(
   }
 }
 
-// Elements [begin, begin + n), n at most those of a stage, in two loops.
+// Computes elements [begin, begin + n) in two loops; n is at most Stage::kElements.
 template <typename stored_t, typename Functor>
 ORIGINET_HD void apply_in_stages(
     const Functor& functor,
@@ -74,16 +74,16 @@ ORIGINET_HD void apply_in_stages(
   }
 }
 
-// Elements [begin, end) of a dense layout taken as one dimension. Arguments by
-// value, so that no store can be taken to change a pointer or alpha.
+// Computes elements [begin, end) of a dense layout, treated as one dimension. Arguments
+// are passed by value so that the compiler knows that no store changes a pointer or alpha.
 template <typename stored_t, typename Functor>
 ORIGINET_MULTIVERSION void elementwise_loop(
     Functor functor, ElementPointers<stored_t, Functor> pointers, int64_t begin, int64_t end) {
   using S = Stage<stored_t, Functor>;
   S stage;
   for (; begin + S::kElements <= end; begin += S::kElements) {
-    // The first loop reads, the second hardly does: the processor's own prefetching
-    // would start anew with each.
+    // The first loop reads memory and the second hardly does, so the processor's own
+    // prefetching would start afresh with each stage.
     for (int k = 0; k < Functor::kInputs; ++k) {
 #pragma GCC unroll 8
       for (int64_t i = 0; i < S::kElements; i += 64 / sizeof(stored_t)) {
@@ -105,8 +105,8 @@ void elementwise(
 }
 
 #ifdef ORIGINET_F16C
-// float16 through buffers of float32 in the L1 cache: the processor converts eight
-// at a time, but the compiler makes no use of that inside of a larger loop.
+// float16 goes through buffers of float32 in the L1 cache. The processor converts eight
+// at a time, but the compiler does not use that inside a larger loop.
 template <typename Functor>
 void elementwise(
     const Functor& functor,

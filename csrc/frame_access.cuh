@@ -14,7 +14,7 @@ offset_of(const FrameShape& shape, const FrameStrides& strides, int64_t pixel) {
   if (shape.rows == 1 && shape.planes == 1) {
     return pixel;
   }
-  // Frames in several runs are small enough for 32 bits, whose division is short.
+  // Frames in several runs are small enough for 32 bits, which divide faster than 64.
   const auto position = static_cast<uint32_t>(pixel);
   const auto run = static_cast<uint32_t>(shape.run);
   const auto rows = static_cast<uint32_t>(shape.rows);
@@ -22,8 +22,9 @@ offset_of(const FrameShape& shape, const FrameStrides& strides, int64_t pixel) {
   return row / rows * strides.plane + row % rows * strides.row + position % run;
 }
 
-// Loads a vector that nothing writes meanwhile, by one instruction. The address is
-// told to be global memory: it comes from a table, of which the compiler knows nothing.
+// Loads a vector with one instruction; nothing may write to it during the kernel. __ldg
+// says that the address is in global memory, which the compiler cannot know because the
+// address comes from a table.
 template <typename vector_t>
 __device__ __forceinline__ vector_t load_vector(const void* from) {
   using word_t = std::conditional_t<
@@ -40,15 +41,15 @@ __device__ __forceinline__ vector_t load_vector(const void* from) {
   return vector;
 }
 
-// Stores kVec values; more than one on a boundary of 16 bytes.
+// Stores kVec values. More than one must start at a multiple of 16 bytes.
 template <typename T, int kVec>
 __device__ __forceinline__ void store_vector(T* target, const T (&values)[kVec]) {
   if constexpr (kVec == 1) {
     *target = values[0];
   } else {
-    // 16 bytes at a time, in assembly: the compiler takes some stores of vectors apart,
-    // those that it can join with another branch's. "memory", because kernels read again
-    // what they stored.
+    // 16 bytes at a time. In assembly because the compiler splits some vector stores, to
+    // merge them with those of another branch. "memory" because kernels read back what
+    // they stored.
     constexpr int kStore = kVectorBytes / sizeof(T);
 #pragma unroll
     for (int j = 0; j < kVec; j += kStore) {

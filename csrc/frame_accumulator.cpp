@@ -1,8 +1,8 @@
-// The sums of a stream are as large as its frames, 8 bytes a pixel, so reading and
-// writing them for every frame would cost far more than reading the frame. A few
-// frames wait in a ring instead and are summed together, tile by tile: a tile's
-// sums stay in the L1 cache while its pixels of all those frames go by. No torch
-// here; the arrays are NumPy's.
+// The sums of a stream have 8 bytes a pixel, so reading and writing them for every
+// frame would cost far more than reading the frame. Instead, a few frames wait in a
+// ring and are summed together, tile by tile: the sums of a tile stay in the L1 cache
+// while the tile's pixels of all these frames are read. No torch here; the arrays are
+// NumPy's.
 #include "frame_accumulator.h"
 
 #include <pybind11/numpy.h>
@@ -22,10 +22,11 @@ namespace {
 
 constexpr int64_t kStreamTilePixels = 1024; // at most 24 KB of sums
 
-// Of a stream, and frames before it: float64 counts them exactly, and no sum of theirs wraps.
+// The most frames of a stream, and the most frames before it. float64 counts them exactly, and
+// sums of two such counts do not wrap.
 constexpr int64_t kMostStream = int64_t(1) << 53;
 
-// Frames added in one sweep over float64 sums, to load and store those less.
+// Frames added in one sweep over float64 sums, to load and store the sums less often.
 constexpr int kStreamSweep = 4;
 
 // Frame t of the stream is row t % rows.
@@ -40,8 +41,8 @@ struct Ring {
   }
 };
 
-// sum[i] = F_1 + ... + F_k grows by the next frame, and prefix[i], the sum over k
-// of those sums, by that: in all, prefix = sum over t of (n - t + 1) F_t.
+// Adds the next frame to sum[i] = F_1 + ... + F_k, and the new sum to prefix[i], the sum
+// of all sums so far. After n frames, prefix = sum over t of (n - t + 1) F_t.
 ORIGINET_MULTIVERSION void add_frame(
     const uint8_t* frame, uint16_t* sum, uint16_t* prefix, int64_t n) {
 #pragma omp simd
@@ -52,12 +53,12 @@ ORIGINET_MULTIVERSION void add_frame(
   }
 }
 
-// Integers of more frames than Python lets a stream have would wrap, which only unsigned ones may.
+// With more frames than Python allows, sums would wrap, which only unsigned integers may.
 ORIGINET_HD int64_t plus(int64_t a, uint64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) + b);
 }
 
-// Continues `total` and `total_prefix` with the sums of the `count` frames after.
+// Appends the sums of the next `count` frames to `total` and `total_prefix`.
 ORIGINET_MULTIVERSION void append_sums(
     const uint16_t* sum,
     const uint16_t* prefix,
@@ -74,8 +75,8 @@ ORIGINET_MULTIVERSION void append_sums(
 }
 
 // The same in float64 for kFrames frames, and with kMeans also
-// means[i] += (F_1 + ... + F_k) / k. One addition after the other, so that results
-// do not depend on how many frames are summed together.
+// means[i] += (F_1 + ... + F_k) / k. Frames are added one at a time, so that results do
+// not depend on how many frames are summed together.
 template <typename stored_t, bool kMeans, int kFrames>
 ORIGINET_MULTIVERSION void add_frames_float(
     const stored_t* const* frames,
@@ -267,10 +268,9 @@ Ring<stored_t> ring_of(const py::array& frames) {
       frames.size() / frames.shape(0)};
 }
 
-// All three functions take frames [begin, end) of the stream out of `frames`
-// [rows, ...], where frame t is row t % rows, and add to `sums` [S, ...], dense
-// arrays of native byte order; `history` is how many frames before `begin` are
-// read as well.
+// All three functions read frames [begin, end) of the stream from `frames` [rows, ...],
+// where frame t is row t % rows, and add to `sums` [S, ...]. Both are dense arrays of
+// native byte order. `history` is the number of frames before `begin` that are read, too.
 void check_arrays(
     const py::array& frames,
     int64_t begin,
@@ -329,8 +329,8 @@ void accumulate_sums(
   }
 }
 
-// Calls sum(ring, sums) with one sum a pixel, in int64 for uint8 frames, else in
-// float64, and without the GIL.
+// Calls sum(ring, sums) without the GIL. There is one sum a pixel: int64 for uint8 frames,
+// otherwise float64.
 template <typename Sum>
 void dispatch_single(const py::array& frames, py::array& sums, const Sum& sum) {
   void* out = sums.mutable_data();
@@ -350,8 +350,8 @@ void dispatch_single(const py::array& frames, py::array& sums, const Sum& sum) {
   }
 }
 
-// sums [1, ...]: sum over t of F_t - first, exactly 0 for a pixel at rest; first [...]
-// like a frame.
+// sums [1, ...]: sum over t of F_t - first, which is exactly 0 for a pixel at rest; `first`
+// [...] is like a frame.
 void accumulate_frames(
     const py::array& frames, int64_t begin, int64_t end, const py::array& first, py::array& sums) {
   check_arrays(frames, begin, end, 0, sums, 1, 1);

@@ -5,7 +5,7 @@
 
 namespace originet {
 
-// Adds `accumulate_sums` and `accumulate_motion` to the module.
+// Adds `accumulate_sums`, `accumulate_frames` and `accumulate_motion` to the module.
 void add_frame_accumulator(pybind11::module_& module);
 
 } // namespace originet

@@ -1,4 +1,4 @@
-// Finds where tensors [T, ...] have their pixels, so that a view into larger frames,
+// Finds out where the pixels of tensors [T, ...] lie, so that a view of larger frames,
 // such as a crop, is read in place.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace originet {
 
-// A source of frames, and where it lies.
+// A tensor of frames and its strides.
 struct FrameSource {
   Tensor frames; // [T, ...]
   FrameStrides strides;
@@ -22,18 +22,18 @@ struct FrameLayout {
   std::vector<FrameSource> sources;
 };
 
-// Of a frame in several runs, so that kernels find a pixel's run in 32 bits.
+// The most pixels of a frame in several runs. Kernels find a pixel's run in 32 bits.
 constexpr int64_t kMostPixels = std::numeric_limits<int32_t>::max();
 
-// Describes tensors [T_i, ...] with frames of one shape and dtype, checked to lie in
-// their memory. What does not come down to planes, rows and runs (neighbouring pixels
-// apart in memory, a fourth level of strides, or too many pixels) is copied.
+// Describes tensors [T_i, ...] with frames of one shape and dtype that have passed
+// check_memory(). Copies what cannot be described by planes, rows and runs: neighbouring
+// pixels that are apart in memory, a fourth level of strides, or too many pixels.
 inline FrameLayout frame_layout(const char* op, const std::vector<Tensor>& tensors) {
   const Tensor& first = tensors.front();
   const int64_t dims = first.dim();
   const int64_t pixels = checked_numel(op, "the number of pixels of a frame", first, 1);
   FrameLayout layout;
-  // Without elements, strides are any numbers.
+  // Without elements, strides mean nothing.
   const auto is_empty = [](const Tensor& tensor) { return tensor.numel() == 0; };
   if (std::all_of(tensors.begin(), tensors.end(), is_empty)) {
     layout.shape = {1, 1, pixels};
@@ -42,8 +42,8 @@ inline FrameLayout frame_layout(const char* op, const std::vector<Tensor>& tenso
     }
     return layout;
   }
-  // Levels from the innermost outwards: the dimensions [from, to) are one level if
-  // they are one run of evenly spaced elements in every tensor.
+  // Levels from the innermost outwards. Neighbouring dimensions form one level if they
+  // are one run of evenly spaced elements in every tensor.
   struct Level {
     int64_t size;
     int64_t dim; // the innermost dimension of the level, whose stride is the level's
@@ -77,14 +77,14 @@ inline FrameLayout frame_layout(const char* op, const std::vector<Tensor>& tenso
     }
     return layout;
   }
-  // Without a run, rows or planes there is one of them.
+  // If there is no level for runs, rows or planes, there is one of them.
   const auto size = [&](size_t level) { return level < levels.size() ? levels[level].size : 1; };
   layout.shape = {size(2), size(1), size(0)};
   for (const Tensor& tensor : tensors) {
     const auto stride = [&](size_t level) {
       return level < levels.size() ? tensor.stride(levels[level].dim) : 0;
     };
-    // Of one frame, too, the distance to the next is any number.
+    // With a single frame, the distance to the next means nothing, either.
     const int64_t frame = tensor.size(0) > 1 ? tensor.stride(0) : 0;
     layout.sources.push_back(
         {tensor,

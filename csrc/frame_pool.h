@@ -1,4 +1,4 @@
-// Host-side checks and plans of the temporal pools, the same for CPU and CUDA.
+// Checks and plans of the temporal pools on the host, shared by CPU and CUDA.
 #pragma once
 
 #include <cstdlib>
@@ -11,9 +11,9 @@
 
 namespace originet {
 
-// How a pool accumulates: uint8 frames with integer weights exactly in int32 or,
-// where int32 could overflow, in int64; float64 frames in float64; all else in
-// float32.
+// How a pool accumulates. uint8 frames with integer weights are summed exactly, in int32
+// or, if that could overflow, in int64. float64 frames are summed in float64, everything
+// else in float32.
 enum class Accumulate { kInt32, kInt64, kFloat32, kFloat64 };
 
 // `largest_sum` bounds the magnitude of every sum over pixels of 0..255.
@@ -26,7 +26,7 @@ inline Accumulate accumulate_floating(const Tensor& frames) {
   return frames.scalar_type() == ScalarType::Double ? Accumulate::kFloat64 : Accumulate::kFloat32;
 }
 
-// Pools give float64 for float64 frames and float32 for all others.
+// Pools return float64 for float64 frames and float32 for all others.
 inline ScalarType pooled_dtype(const Tensor& frames) {
   return frames.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
@@ -95,7 +95,7 @@ inline const int64_t* check_clips(const char* op, const Tensor& clips, int64_t c
   return static_cast<const int64_t*>(clips.const_data_ptr());
 }
 
-// Finds frames by their number, counted over all sources in order.
+// Finds frames by their number, counting over all sources in order.
 class FrameFinder {
  public:
   FrameFinder(const char* op, const FrameLayout& layout) : op_(op), layout_(layout) {
@@ -125,7 +125,7 @@ class FrameFinder {
         "] and ends in another tensor");
     const FrameSource& source = layout_.sources[s];
     const auto* data = static_cast<const std::byte*>(source.frames.const_data_ptr());
-    // Behind the last frame, where a clip that reads none may begin, is no memory to point to.
+    // A clip without frames may begin after the last frame, where there is no memory to point to.
     const int64_t elements = length == 0 ? 0 : (first - starts_[s]) * source.strides.frame;
     return {data + elements * item_size_, source.strides, begin, end};
   }
@@ -158,7 +158,7 @@ inline PoolPlan make_plan(
       false};
 }
 
-// `clips` [B, columns] ends in (begin, end) or in the length, which have been checked.
+// The last columns of `clips` [B, columns] are (begin, end) or the length, which have been checked.
 inline void check_total(const char* op, const Tensor& clips, int64_t columns, int64_t total) {
   const auto* clip = static_cast<const int64_t*>(clips.const_data_ptr());
   int64_t sum = 0;
@@ -213,7 +213,7 @@ inline PoolPlan plan_temporal_pool(
     check(
         0 <= begin && begin <= end && end <= terms, op, ": clips[", b, "] has the terms ", begin,
         " to ", end, " of ", terms);
-    // Windows share their terms, which are then looked at once.
+    // Windows share their terms, which are then checked only once.
     if (b == 0 || begin != clip[-2] || end != clip[-1]) {
       constexpr int64_t kLimit = std::numeric_limits<int64_t>::max() / kMaxPixel;
       int64_t sum = 0, net = 0;

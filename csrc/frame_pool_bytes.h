@@ -1,9 +1,9 @@
 // The CPU loops of the temporal pools over the uint8 frames of a tile. No torch here.
 //
 // Frames are read in cells of 64 pixels, several frames in one sweep, whose sums stay in
-// registers. Sums keep the order in which they fall out of a vector without shuffles: as
+// registers. To avoid shuffles, sums are kept in the order in which vectors yield them: as
 // pairs (even and odd pixels, in 16 bits) within a sweep, as quads (every fourth pixel)
-// from sweep to sweep. What ends a clip puts the quads into the order of the pixels.
+// between sweeps. At the end of a clip, the quads are put into the order of the pixels.
 #pragma once
 
 #include <algorithm>
@@ -16,24 +16,24 @@
 #include "frame_shape.h"
 #include "image_store.h"
 
-// Vectors are passed between functions that are inlined into one another, so no
-// call depends on how a vector is passed.
+// Functions that pass vectors to one another are inlined, so no call depends on how a
+// vector is passed.
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace originet {
 
 #define ORIGINET_INLINE inline __attribute__((always_inline))
-// Behind the parameters of a lambda: a call would leave the instruction set that the
-// function around it is compiled for.
+// Goes after the parameters of a lambda. A call would leave the instruction set for which
+// the enclosing function is compiled.
 #define ORIGINET_INLINE_LAMBDA __attribute__((always_inline))
 
 inline int64_t cells_of(const Patch& patch) {
   return patch.rows * ((patch.run + kCell - 1) / kCell);
 }
 
-// Calls body(cell, offset in the frame, pixel of the patch, pixels) for each cell.
-// Where a run is no multiple of 64, its last cell overlaps the one before, so that
-// all of them are full; only runs shorter than a cell are not.
+// Calls body(cell, offset in the frame, pixel of the patch, pixels) for each cell. If a
+// run is not a multiple of 64 pixels, its last cell overlaps the one before, so that all
+// cells are full. Only a run that is shorter than a cell is not.
 template <typename Body>
 ORIGINET_INLINE void for_each_cell(const Patch& patch, const Body& body) {
   int64_t cell = 0;
@@ -43,7 +43,7 @@ ORIGINET_INLINE void for_each_cell(const Patch& patch, const Body& body) {
     }
     return;
   }
-  // A constant, so that no load need ask how many pixels there are.
+  // A constant, so that loads do not have to check how many pixels there are.
   constexpr std::integral_constant<int64_t, kCell> kFull;
   for (int64_t row = 0; row < patch.rows; ++row) {
     for (int64_t i = 0; i < patch.run; i += kCell, ++cell) {
@@ -54,8 +54,7 @@ ORIGINET_INLINE void for_each_cell(const Patch& patch, const Body& body) {
 }
 
 // Calls body with the size of a vector register in bytes, at the level that
-// ORIGINET_MULTIVERSION picks. Vectors must not be larger: the compiler would keep them in
-// memory.
+// ORIGINET_MULTIVERSION picks. The compiler would keep larger vectors in memory.
 template <typename Body>
 ORIGINET_INLINE void with_vector_size(const Body& body) {
 #ifdef ORIGINET_MULTIVERSION_X86
@@ -96,9 +95,9 @@ ORIGINET_INLINE Cell<T, kSize> load_cell(const uint8_t* from, Count pixels) {
   if constexpr (std::is_same_v<Count, int64_t>) {
     std::memcpy(&cell, from, pixels);
   } else {
-    // A processor's own prediction follows so many frames less well.
+    // The processor's own prefetching does not follow this many frames well.
     __builtin_prefetch(from + 4 * kCell);
-    // One by one: the compiler would copy all of them together in smaller pieces.
+    // One by one, because the compiler would copy all parts at once in smaller pieces.
     for (int p = 0; p < cell.kParts; ++p) {
       std::memcpy(&cell.part[p], from + p * kSize, kSize);
     }
@@ -106,10 +105,9 @@ ORIGINET_INLINE Cell<T, kSize> load_cell(const uint8_t* from, Count pixels) {
   return cell;
 }
 
-// Sums for any weights: quad[k][j] is that of pixel 4 j + k of a cell, times
-// kQuadScale[k] where floats are summed. There a byte is converted where it stands in
-// its lane, which multiplies it by a power of two and saves a shift. So the weights
-// must be that much smaller than the largest float.
+// Sums for any weights: quad[k][j] is the sum of pixel 4 j + k of a cell. In float, it is
+// multiplied by kQuadScale[k], because a byte is converted where it is in its lane. That
+// saves a shift. So weights must be smaller than the largest float by that factor.
 template <typename acc_t>
 struct alignas(kCell / 4 * sizeof(int64_t)) QuadSums { // as the largest Quad
   acc_t quad[4][kCell / 4];
@@ -124,17 +122,17 @@ struct alignas(kCell / 4 * sizeof(int64_t)) QuadSums { // as the largest Quad
 constexpr float kQuadScale[4] = {1, 0x1p8f, 0x1p16f, 1};
 constexpr double kLargestQuadWeight = 0x1p96;
 
-// What sums of type sum_t are added up in: integers unsigned, because only the end result
-// need fit.
+// The type in which sums of type sum_t are accumulated. Integers are unsigned, because only
+// the final result has to fit.
 template <typename sum_t>
 using Accumulator = typename std::conditional_t<
     std::is_integral_v<sum_t>,
     std::make_unsigned<sum_t>,
     std::type_identity<sum_t>>::type;
 
-// Sums of bytes. With w = even + 256 odd in every word, `all` adds up w and `odd`
-// adds up w >> 8, both modulo 2^16: three operations for a vector and no shuffle.
-// Exact while no pixel's sum exceeds 16 bits.
+// Sums of bytes. With w = even + 256 odd in every word, `all` is the sum of w and `odd`
+// the sum of w >> 8, both modulo 2^16. That takes three operations a vector and no shuffle,
+// and is exact as long as the sum of every pixel fits in 16 bits.
 template <int kSize>
 struct PairSums {
   using Words = Cell<uint16_t, kSize>;
@@ -167,11 +165,11 @@ struct PairSums {
   }
 };
 
-// Frames in one sweep; with more of them, reading from so many places gets slower.
+// Frames in one sweep. With more of them, reading from that many places gets slower.
 constexpr int64_t kByteSweep = 16;
 
-// Frames to take in one sweep: half as many where their pixels fall into the same sets of
-// an L1 cache, which has 8 ways of 4 KiB or more; they would push one another out.
+// How many frames to read in one sweep: half as many if their pixels fall into the same sets
+// of the L1 cache, which has 8 ways or more of 4 KiB. They would evict one another.
 constexpr int64_t byte_sweep_of(int64_t frame_stride) {
   return frame_stride % 4096 == 0 ? kByteSweep / 2 : kByteSweep;
 }
@@ -199,8 +197,8 @@ ORIGINET_MULTIVERSION void add_frames(
   });
 }
 
-// The same with weights that grow by `growth` up to `after`, which would be that of the
-// frame after these.
+// The same with weights that grow by `growth` from frame to frame. `after` is the weight that
+// the next frame would have.
 template <typename acc_t>
 ORIGINET_MULTIVERSION void add_ramp(
     const uint8_t* frame,
@@ -214,8 +212,8 @@ ORIGINET_MULTIVERSION void add_ramp(
   with_vector_size([&](auto size) ORIGINET_INLINE_LAMBDA {
     for_each_cell(
         patch, [&](int64_t cell, int64_t offset, int64_t, auto pixels) ORIGINET_INLINE_LAMBDA {
-          PairSums<size> sum;  // of the frames
-          PairSums<size> sums; // of that after each frame: sum (count - t) F_t
+          PairSums<size> sum;  // of the frames so far
+          PairSums<size> sums; // of `sum` after each frame: sum (count - t) F_t
           const uint8_t* at = frame + offset;
           for (int64_t t = 0; t < count; ++t, at += frame_stride) {
             sum.add(load_cell<uint16_t, size>(at, pixels));
@@ -242,8 +240,8 @@ ORIGINET_INLINE Cell<uint16_t, kSize> motion_of(
   return cell;
 }
 
-// Adds twice the motion of `steps` <= kByteSweep steps from `frame` on. The last one counts once
-// if the clip `ends` with it.
+// Adds twice the motion of `steps` <= kByteSweep steps from `frame` on. If the clip `ends` with the
+// last step, that one counts only once.
 template <bool kRectify, typename acc_t>
 ORIGINET_MULTIVERSION void add_steps(
     const uint8_t* frame,
@@ -291,7 +289,8 @@ struct Terms {
   }
 };
 
-// Byte k of every lane as QuadSums adds it, signed, because processors convert that to floats.
+// Byte k of every lane, scaled as in QuadSums. Converted from signed integers, for which processors
+// have an instruction.
 template <typename acc_t, int kSize>
 ORIGINET_INLINE Quad<acc_t, kSize> byte_of(const Quad<uint32_t, kSize>& cell, int k) {
   const int shift = std::is_same_v<acc_t, float> && k < 3 ? 0 : 8 * k;

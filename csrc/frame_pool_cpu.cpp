@@ -1,26 +1,26 @@
-// CPU kernels of the temporal pools. A clip is a one-dimensional problem per
-// pixel: work is cut into (clip, tile of pixels), and a tile's sums stay in the
-// cache while its frames stream by, each once.
+// CPU kernels of the temporal pools. Pixels do not depend on one another, so work is
+// divided into pairs of a clip and a tile of pixels. The sums of a tile stay in the cache
+// while its frames are read, each once.
 #include "frame_pool.h"
 #include "frame_pool_tiles.h"
 
 namespace originet {
 namespace {
 
-// Large tiles read longer stretches of memory, small ones serve more threads.
+// Large tiles read longer stretches of memory, small tiles keep more threads busy.
 int64_t tile_size(int64_t pixels) {
   const int64_t eighth = (pixels / 8 + kCell - 1) / kCell * kCell;
   return std::clamp<int64_t>(eighth, 2048, 16384);
 }
 
-// The tasks (clip, tile), in an order that suits memory, and what they cost.
+// The tasks (clip, tile), in an order that suits the cache, and their costs.
 class Tasks {
  public:
   Tasks(const char* op, const PoolPlan& plan, int64_t tiles)
       : batch_(static_cast<int64_t>(plan.clips.size())), tiles_(tiles), tile_major_(plan.overlap) {
     starts_.push_back(0);
     for (const Clip& clip : plan.clips) {
-      // Writing a pixel costs what reading it in some frames does.
+      // Writing a pixel costs as much as reading it in some frames.
       starts_.push_back(checked_sum(op, kWork, starts_.back(), clip.end - clip.begin + 4));
     }
     cost_ = checked_product(op, kWork, starts_.back(), tiles_);
@@ -36,8 +36,8 @@ class Tasks {
   int64_t tile(int64_t task) const {
     return tile_major_ ? task / batch_ : task % tiles_;
   }
-  // The first task that begins when `cost` or more has been spent on those before. So
-  // threads get tasks of equal cost, however much the clips differ in length.
+  // The first task before which all tasks together cost `cost` or more. So threads get
+  // equal shares of work, no matter how much the clips differ in length.
   int64_t at(int64_t cost) const {
     if (tile_major_) {
       const int64_t within = cost % starts_.back();
@@ -57,13 +57,13 @@ class Tasks {
   int64_t batch_;
   int64_t tiles_;
   int64_t cost_;
-  bool tile_major_; // clips that overlap find in the cache what they share
+  bool tile_major_; // overlapping clips find shared frames in the cache
   std::vector<int64_t> starts_;
 };
 
-// Runs body(clip, its tile, the tile's pixels in the clip's image, store) over all
-// tiles of all clips on torch's threads, then stretches the images if asked.
-// make_body() makes one body, with its own memory, for each thread.
+// Runs body(clip, tile, the tile's pixels in the clip's image, store) for all tiles of all
+// clips on torch's threads, then stretches the images if asked. make_body() makes one body
+// with its own memory for each thread.
 template <typename out_t, typename MakeBody>
 void for_each_tile(const char* op, const PoolPlan& plan, const MakeBody& make_body) {
   const Tiles tiles(plan.layout.shape, tile_size(plan.pixels()));
@@ -111,7 +111,7 @@ void for_each_tile(const char* op, const PoolPlan& plan, const MakeBody& make_bo
 
 template <typename stored_t, typename acc_t, typename out_t>
 void temporal_pool_tiles(const PoolPlan& plan, const int64_t* index, const Tensor& weights) {
-  // In the type of the sums; at most a few thousand numbers.
+  // Weights in the type of the sums; at most a few thousand of them.
   constexpr bool kExact = std::is_integral_v<acc_t>;
   const Tensor wide = torch::stable::contiguous(
       torch::stable::to(weights, kExact ? ScalarType::Long : ScalarType::Double));

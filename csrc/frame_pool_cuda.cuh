@@ -1,5 +1,4 @@
-// What the kernels of the temporal pools do with a thread's pixels: sum and
-// store them.
+// How the kernels of the temporal pools sum and store the pixels of a thread.
 #pragma once
 
 #include "frame_access.cuh"
@@ -9,16 +8,16 @@
 
 namespace originet {
 
-// Where the results of a pool go: finished images, or the sums of splits.
+// Where a pool writes its results: finished images, or the sums of splits.
 template <typename acc_t, typename out_t>
 struct PoolTarget {
   acc_t* partial;            // [B, splits, pixels], or null if there is one split
   out_t* image;              // [B, pixels]
-  Extremes<out_t>* extremes; // [B, gridDim.x], or null unless they are asked for
+  Extremes<out_t>* extremes; // [B, gridDim.x], or null if not needed
   Normalize normalize;
 };
 
-// Sums to pixels of an image; adds them to the thread's extremes.
+// Stores sums as pixels of an image, and adds them to the thread's extremes.
 template <int kVec, typename acc_t, typename out_t>
 __device__ __forceinline__ void store_image(
     const PoolTarget<acc_t, out_t>& target,
@@ -37,13 +36,13 @@ __device__ __forceinline__ void store_image(
   store_vector(target.image + position, values);
 }
 
-// Calls sums(clip, first term, end, pixel, sum) for the pixels of this thread in
-// every clip and split of this block, and stores what it finds.
+// Calls body(clip, first term, end, pixel, sum) for the pixels of this thread in every clip
+// and split of this block, and stores the sums.
 template <int kVec, typename acc_t, typename out_t, typename Body>
 __device__ __forceinline__ void for_each_stretch(
     const Clip* __restrict__ clips,
     int64_t batch,
-    int log_splits, // 2^log_splits of them, because divisions are slow
+    int log_splits, // there are 2^log_splits splits, because divisions are slow
     int64_t pixels,
     const PoolTarget<acc_t, out_t>& target,
     const Body& body) {
@@ -98,8 +97,8 @@ __device__ __forceinline__ void add_weighted_vector(
   }
 }
 
-// sum += weight * values for four bytes a word. A byte becomes a float as the last bits of 2^23, by
-// instructions of full rate, which a conversion is not.
+// sum += weight * values for four bytes a word. Placing a byte in the last bits of 2^23 makes it a
+// float with instructions that run at full rate, unlike a conversion.
 template <int kWords>
 __device__ __forceinline__ void add_weighted_vector(
     float (&sum)[4 * kWords], float weight, const Vector<uint32_t, kWords>& frame) {

@@ -1,5 +1,5 @@
-// The CPU loops of the temporal pools over floating frames, and over uint8 frames
-// where 32 bits do not hold the sums: one pixel after the other. No torch here.
+// The CPU loops of the temporal pools over floating frames, and over uint8 frames whose
+// sums do not fit in 32 bits. They handle one pixel after the other. No torch here.
 #pragma once
 
 #include <algorithm>
@@ -11,14 +11,14 @@
 
 namespace originet {
 
-// A pixel as the weighted sums take it: kCentered less `pivot`, see Clip.
+// A pixel as it enters the weighted sums. If kCentered, `pivot` is subtracted (see Clip).
 template <bool kCentered, typename stored_t, typename acc_t>
 ORIGINET_HD acc_t pixel_of(stored_t stored, acc_t pivot) {
   const auto value = static_cast<acc_t>(Arithmetic<stored_t>::load(stored));
   return kCentered ? value - pivot : value;
 }
 
-// sum[i] += weight * frame[i], or kCentered weight * (frame[i] - pivot[i])
+// sum[i] += weight * frame[i], or weight * (frame[i] - pivot[i]) if kCentered
 template <bool kCentered, typename stored_t, typename acc_t>
 ORIGINET_MULTIVERSION void add_weighted_frame(
     const stored_t* frame, const stored_t* pivot, acc_t weight, const Patch& patch, acc_t* sum) {

@@ -36,19 +36,18 @@ ORIGINET_HD acc_t motion_step(acc_t current, acc_t previous) {
   }
 }
 
-// Sum over t = 2..n of g(FT(t-1)) + g(FT(t)) with FT(1) = 0 counts every
-// difference twice but the last one, which counts once; `before` is the sum of the
-// others.
+// The sum over t = 2..n of g(FT(t-1)) + g(FT(t)) with FT(1) = 0 counts every difference
+// twice except the last, which counts once. `before` is the sum of all but the last.
 template <typename acc_t>
 ORIGINET_HD acc_t motion_total(acc_t before, acc_t last) {
   return acc_t(2) * before + last;
 }
 
-// Weights over consecutive frames that grow by a constant step but for the two ends:
-// those of `rank-simple` and `authors`, and with a step of 0 those of `cumulative`.
+// Weights over consecutive frames that grow by a constant step, except at the two ends:
+// the weights of `rank-simple` and `authors` and, with a step of 0, of `cumulative`.
 template <typename weight_t>
 struct Ramp {
-  weight_t first; // weight of the clip's first frame, had it no extra
+  weight_t first; // weight of the clip's first frame without the extra
   weight_t step;
   weight_t extra_first;
   weight_t extra_last;

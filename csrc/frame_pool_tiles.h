@@ -1,5 +1,5 @@
-// How the CPU pools one tile of one clip: a class for each kind of sums, with the
-// memory that a thread uses again for its next tile. No torch here.
+// How the CPU pools one tile of one clip: a class for each kind of sums, which owns the
+// memory that a thread reuses for its next tile. No torch here.
 #pragma once
 
 #include <vector>
@@ -9,11 +9,11 @@
 
 namespace originet {
 
-// Zeros for the tiles of one thread, one after the other.
+// Zeroed memory for one tile of a thread after the other.
 template <typename T>
 class Sums {
  public:
-  // The first `count`, set to zero.
+  // Sets the first `count` values to zero and returns them.
   T* clear(int64_t count) {
     if (static_cast<int64_t>(values_.size()) < count) {
       values_.resize(count);
@@ -41,7 +41,7 @@ class RampTile {
  public:
   RampTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
 
-  // False if the clip's weights are no ramp.
+  // Returns false if the clip's weights are not a ramp.
   bool run(const Clip& clip, const Tile& tile, float* image, ImageStore<float>& store) {
     const int64_t terms = clip.end - clip.begin;
     const auto ramp = find_ramp(index_ + clip.begin, weights_ + clip.begin, terms);
@@ -79,7 +79,7 @@ class RampTile {
   Sums<QuadSums<wrap_t>> total_;
 };
 
-// uint8 frames with any weights that 32 bits serve.
+// uint8 frames with any weights whose sums 32 bits can hold.
 template <typename acc_t>
 class QuadTile {
  public:
@@ -92,7 +92,7 @@ class QuadTile {
         clip.end - clip.begin > kTermsPerBlock ? block_.clear(cells_of(patch)) : total;
     static_assert(kTermsPerBlock % kByteSweep == 0, "a block must end with a sweep");
     const int64_t sweep = byte_sweep_of(clip.strides.frame);
-    Terms<wrap_t> terms; // those not yet summed
+    Terms<wrap_t> terms; // not yet summed
     for (int64_t k = clip.begin; k < clip.end; ++k) {
       if (terms.count == sweep) {
         add_weighted_terms(terms, patch, block);
@@ -126,7 +126,7 @@ class PixelTile {
   PixelTile(const int64_t* index, const acc_t* weights) : index_(index), weights_(weights) {}
 
   void run(const Clip& clip, const Tile& tile, out_t* image, ImageStore<out_t>& store) {
-    // Integers are exact as they are.
+    // Integer sums are exact anyway.
     if (std::is_floating_point_v<acc_t> && clip.centered && clip.begin < clip.end) {
       run<true>(clip, tile, image, store);
     } else {
@@ -171,7 +171,7 @@ class PixelTile {
   Sums<acc_t> block_;
 };
 
-// The fastest of the above that serves.
+// Picks the fastest of the above that can sum a clip.
 template <typename stored_t, typename acc_t, typename out_t>
 class WeightedTile {
  public:

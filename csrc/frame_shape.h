@@ -1,4 +1,4 @@
-// Where the pixels of frames lie in memory, and how they are cut into tiles. No
+// Where the pixels of frames lie in memory, and how frames are divided into tiles. No
 // torch here.
 #pragma once
 
@@ -11,8 +11,8 @@
 
 namespace originet {
 
-// Of a motion pool's clip and of a sliding window. An expanded tensor has any number of frames in
-// no memory at all, and sums over them would never end.
+// The most frames in a clip of a motion pool, or in a sliding window. An expanded tensor can have
+// any number of frames in no memory at all, and summing them would never end.
 constexpr int64_t kMostFrames = std::numeric_limits<int32_t>::max();
 
 // The pixels of a frame, channels among them, in index order: `planes` x `rows`
@@ -34,15 +34,15 @@ struct FrameStrides {
   int64_t row;
 };
 
-// One output's frames, and the terms [begin, end) that it sums: those of
-// temporal_pool's index and weights, or all its frames in motion_pool.
+// The frames of one output, and the terms [begin, end) that it sums. In temporal_pool these
+// are terms of index and weights, in motion_pool all frames of the clip.
 struct Clip {
   const std::byte* frames; // the first one
   FrameStrides strides;
   int64_t begin;
   int64_t end;
-  // The weights sum to 0, so floating frames may be summed as deviations from the first
-  // term's: that is exactly 0 for a pixel at rest, and leaves no large terms to cancel.
+  // The weights sum to 0, so floating frames may be summed as deviations from the frame of
+  // the first term. The result is exactly 0 for a pixel at rest, and no large terms cancel.
   bool centered = false;
 };
 
@@ -61,8 +61,8 @@ struct Patch {
   int64_t row_stride;
 };
 
-// Cuts frames into tiles of `most` pixels or fewer: pieces of a run, or several
-// whole runs where runs are short.
+// Divides frames into tiles of `most` pixels or fewer: pieces of a run or, if runs are
+// short, several whole runs.
 class Tiles {
  public:
   Tiles(const FrameShape& shape, int64_t most)

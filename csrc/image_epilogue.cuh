@@ -1,4 +1,4 @@
-// What the CUDA kernels share to normalise images.
+// What the CUDA kernels need to normalise images.
 #pragma once
 
 #include "cuda_common.cuh"
@@ -6,7 +6,7 @@
 
 namespace originet {
 
-// The extremes of all threads of a block; every thread must come here.
+// The extremes of all threads of a block. All threads of the block must call it.
 template <typename out_t>
 __device__ __forceinline__ Extremes<out_t> block_extremes(Extremes<out_t> mine) {
   __shared__ Extremes<out_t> shared[kThreadsPerBlock];

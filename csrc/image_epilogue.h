@@ -1,6 +1,5 @@
-// What happens to an image on its way to memory: nothing, saturation to 0..255,
-// or, once its extremes are known, a linear map to 0..255.
-// No torch here.
+// What happens to an image before it is stored: nothing, saturation to 0..255 or, once its
+// extremes are known, a linear map to 0..255. No torch here.
 #pragma once
 
 #include <limits>
@@ -11,7 +10,7 @@ namespace originet {
 
 enum class Normalize { kNone, kClip, kMinmax };
 
-// The smallest and largest value of an image; both NaN if one value is.
+// The smallest and largest value of an image; both are NaN if any value is.
 template <typename out_t>
 struct Extremes {
   out_t low = std::numeric_limits<out_t>::infinity();
@@ -25,7 +24,7 @@ struct Extremes {
   }
 
  private:
-  // A comparison with NaN is false, so a NaN that came in stays.
+  // A comparison with NaN is false, so a NaN stays once it is there.
   ORIGINET_HD void add(out_t lower, out_t higher) {
     low = lower < low || lower != lower ? lower : low;
     high = higher > high || higher != higher ? higher : high;
@@ -38,8 +37,8 @@ ORIGINET_HD out_t saturate(out_t value) {
   return value > out_t(kMaxPixel) ? out_t(kMaxPixel) : value;
 }
 
-// low..high to 0..255; dividing first maps `high` to exactly 255. An image of one
-// value gives zeros.
+// Maps low..high to 0..255. Dividing first maps `high` to exactly 255. An image with only
+// one value gives zeros.
 template <typename out_t>
 ORIGINET_HD out_t stretch(out_t value, const Extremes<out_t>& extremes) {
   const out_t span = extremes.high - extremes.low;

@@ -14,7 +14,7 @@ namespace originet {
 // than it saves.
 constexpr int64_t kPixelGrain = 65536;
 
-// Pixels that a loop computes at a time, to hand them to an ImageStore.
+// How many pixels a loop computes before it passes them to an ImageStore.
 constexpr int kCell = 64;
 
 template <typename out_t>
@@ -43,7 +43,7 @@ class ImageStore {
     }
   }
 
-  // Of all that was written.
+  // The extremes of all that was written.
   Extremes<out_t> extremes() const {
     Extremes<out_t> all;
     for (const Extremes<out_t>& lane : lanes_) {

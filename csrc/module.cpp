@@ -1,5 +1,5 @@
-// The Python module: importing it runs the static initialisers that register the
-// ops; pybind11 binds what is not a torch op.
+// The Python module. Importing it runs the static initialisers that register the ops;
+// pybind11 binds everything that is not a torch op.
 #include <pybind11/pybind11.h>
 
 #include "build_config.h" // written by setup.py
@@ -34,7 +34,7 @@ const char* cpu_dispatch_level() {
 #endif
 }
 
-// Whether this torch exports what the CUDA kernels need from it.
+// Whether this torch exports the functions that the CUDA kernels call.
 bool cuda_symbols_resolved() {
 #ifdef ORIGINET_WITH_CUDA
   return aoti_torch_get_current_cuda_stream != nullptr;
@@ -62,7 +62,7 @@ py::dict build_info() {
 
 PYBIND11_MODULE(_C, module) {
   module.def("build_info", &originet::build_info);
-  // For the autograd kernels, another library.
+  // For the autograd kernels, which are in another library.
   module.attr("rrelu_cpu") =
       py::capsule(reinterpret_cast<void*>(&originet::run_rrelu_cpu), "originet rrelu_cpu");
   originet::add_frame_accumulator(module);

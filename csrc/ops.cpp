@@ -1,5 +1,5 @@
-// Every op's schema. The implementations are registered at the end of the files
-// that define them, the fake, vmap and autograd rules in originet_ext/*.py.
+// The schemas of all ops. Implementations are registered at the end of the files that
+// define them; fake, vmap and autograd rules in originet_ext/*.py and csrc/autograd.
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(originet, m) {
@@ -12,25 +12,26 @@ STABLE_TORCH_LIBRARY(originet, m) {
   m.def("rrelu_add_forward(Tensor a, Tensor b, float alpha) -> Tensor");
   m.def("rrelu_add_backward(Tensor grad, Tensor a, Tensor b, float alpha) -> (Tensor, Tensor)");
   // y = (z - mean) * rstd * weight + bias with z = psi(a + bias_a) + psi(b + bias_b); a, b
-  // [N, C, ...], the rest [C]. Without mean and var, those of the batch: -> y, mean, rstd and the
-  // unbiased var, in float32 (float64 for float64).
+  // [N, C, ...], the rest [C]. Without mean and var, uses the statistics of the batch. Returns y
+  // and, in float32 (float64 for float64), mean, rstd and the unbiased var.
   m.def(
       "rrelu_add_norm_forward(Tensor a, Tensor b, Tensor? bias_a, Tensor? bias_b, Tensor? weight, "
       "Tensor? bias, Tensor? mean, Tensor? var, float eps, float alpha) "
       "-> (Tensor, Tensor, Tensor, Tensor)");
-  // -> the gradients of a, b, bias_a, bias_b, weight and bias; eps is there for their derivatives
+  // Returns the gradients of a, b, bias_a, bias_b, weight and bias; their derivatives need eps.
   m.def(
       "rrelu_add_norm_backward(Tensor grad, Tensor a, Tensor b, Tensor? bias_a, Tensor? bias_b, "
       "Tensor? weight, Tensor mean, Tensor rstd, bool batch_statistics, float eps, float alpha) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
-  // The pools read frames [T_i, ...] where they lie; the clips count frames over all tensors in
-  // order, lie each in one of them and may overlap. `clips` and `index` are on the CPU, so that the
-  // host can check and plan. `total`: the lengths of all clips together, which derivatives have to
-  // know where `clips` has no values, while tracing. `normalize`: "none", "clip" or "minmax".
+  // The pools read frames [T_i, ...] in place. Clips count frames over all tensors in order; each
+  // clip lies in one tensor, and clips may overlap. `clips` and `index` are on the CPU, so that the
+  // host can check and plan. `total` is the length of all clips together, which derivatives need
+  // during tracing, when `clips` has no values. `normalize` is "none", "clip" or "minmax".
   //
   // sum over k in [begin, end) of weights[k] * frames[first + index[k]];
-  // index [K], weights [K], clips [B, 3] of (first, begin, end) -> [B, ...]. Floating frames are
-  // summed as deviations from the first term's where a clip's integer weights sum to 0.
+  // index [K], weights [K], clips [B, 3] of (first, begin, end) -> [B, ...]. If the
+  // integer weights of a clip sum to 0, floating frames are summed as deviations from the frame of
+  // the first term.
   m.def(
       "temporal_pool(Tensor[] frames, Tensor clips, Tensor index, Tensor weights, SymInt total, "
       "str normalize) -> Tensor");
@@ -39,8 +40,8 @@ STABLE_TORCH_LIBRARY(originet, m) {
   m.def(
       "motion_pool(Tensor[] frames, Tensor clips, SymInt total, bool rectify, str normalize) "
       "-> Tensor");
-  // image k = the active image of frames [k * stride, k * stride + window); frames [T, ...] ->
-  // [(T - window) / stride + 1, ...]; method cumulative, authors, rank-simple,
-  // absolute or rectified
+  // image k = the active image of frames [k * stride, k * stride + window);
+  // frames [T, ...] -> [(T - window) / stride + 1, ...];
+  // method: "cumulative", "authors", "rank-simple", "absolute" or "rectified"
   m.def("sliding_pool(Tensor frames, int window, int stride, str method, str normalize) -> Tensor");
 }

@@ -1,4 +1,4 @@
-// What rrelu_ops.h calls: the psi kernels of a backend.
+// The psi kernels of a backend, which rrelu_ops.h calls.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@ namespace originet {
 
 enum class RReluOp { kForward, kBackward, kAddForward, kAddBackward };
 
-// Dense tensors of one layout, dtype and device, as a kernel sees them.
+// Dense tensors of the same layout, dtype and device, as a kernel sees them.
 struct Elements {
   std::array<const void*, 3> in;
   std::array<void*, 2> out;
@@ -19,8 +19,8 @@ struct Elements {
   int32_t device_index;
 };
 
-// A backend: applies the op's functor of rrelu_math.h to every element. An output
-// may be an input.
+// A backend applies the functor of an op (rrelu_math.h) to every element. An output may be
+// an input.
 using RReluBackend = void(RReluOp op, const Elements& elements, double alpha);
 RReluBackend run_rrelu_cpu;
 RReluBackend run_rrelu_cuda; // only in a build with CUDA

@@ -1,5 +1,5 @@
-// CUDA backend of the psi ops: element-wise over a dense layout as one
-// dimension, 16 bytes an access, 64-bit indices.
+// CUDA backend of the psi ops: element-wise over a dense layout, treated as one dimension,
+// with accesses of 16 bytes and 64-bit indices.
 #include "cuda_common.cuh"
 #include "rrelu_math.h"
 #include "rrelu_ops.h"
@@ -10,8 +10,8 @@ namespace {
 // Vectors that a thread loads before it uses the first.
 constexpr int kUnroll = 2;
 
-// Elements [first, first + kVec) of every input to every output. An in-place
-// call reads and writes the same addresses, but never another thread's.
+// Maps elements [first, first + kVec) of every input to every output. An in-place call
+// reads and writes the same addresses, but never those of another thread.
 template <typename scalar_t, int kVec, typename Functor>
 __device__ __forceinline__ void apply_to_vector(
     const Functor& functor,
@@ -56,8 +56,8 @@ __device__ __forceinline__ void load_inputs(
   }
 }
 
-// Elements [0, head) and [tail, n) one by one, those between as vectors of kVec:
-// thread t of a block takes vectors t, t + kThreadsPerBlock, ... of the block's stretch.
+// Computes elements [0, head) and [tail, n) one by one, and those between in vectors of
+// kVec. Thread t of a block takes vectors t, t + kThreadsPerBlock, ... of its stretch.
 template <typename scalar_t, int kVec, typename Functor>
 __global__ void __launch_bounds__(kThreadsPerBlock) elementwise_kernel(
     Functor functor,
@@ -84,7 +84,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock) elementwise_kernel(
       }
     }
   }
-  // At most 2 * (kVec - 1) < kThreadsPerBlock elements stand outside of the vectors.
+  // The first block also computes the elements outside the vectors, one a thread.
+  static_assert(2 * (kVec - 1) < kThreadsPerBlock);
   if (blockIdx.x == 0) {
     const int64_t i = threadIdx.x < head ? threadIdx.x : tail + threadIdx.x - head;
     if (i < n) {

@@ -1,15 +1,15 @@
 // The refined ReLU and its derivative as scalar functions. The CPU and the CUDA
-// kernels both call these, so a machine without a GPU tests the formulas of
-// both. No torch here.
+// kernels both call them, so a machine without a GPU tests the formulas of both. No
+// torch here.
 //
 //   psi(x)  = sigmoid(x) * (1 + L(x)),  L(x) = x for x >= 0, alpha * x below
 //             (Verma et al., arXiv:2005.07991, Eq. 4)
 //   psi'(x) = s * (a + (1 - s) * (1 + a * x)),  s = sigmoid(x),
 //             a = 1 for x >= 0, alpha below
 //
-// The paper writes psi with e^x, which overflows for large x, and its Table I
-// gives a derivative for x < 0 that is right only for alpha = 1. Here everything
-// is written in z = exp(-|x|), which lies in [0, 1].
+// The paper writes psi with e^x, which overflows for large x, and the derivative that
+// its Table I gives for x < 0 is right only for alpha = 1. Here everything is written in
+// terms of z = exp(-|x|), which lies in [0, 1].
 #pragma once
 
 #include <cmath>
@@ -19,14 +19,14 @@
 #ifdef __CUDACC__
 #define ORIGINET_HD __host__ __device__ __forceinline__
 #else
-// Forced, so that the body is compiled for the instruction set of the
+// Always inlined, so that the body is compiled for the instruction set of the
 // multiversioned loop that calls it.
 #define ORIGINET_HD inline __attribute__((always_inline))
 #endif
 
 namespace originet {
 
-// std::bit_cast, which CUDA does not take for device code.
+// std::bit_cast, which CUDA does not allow in device code.
 template <typename to_t, typename from_t>
 ORIGINET_HD constexpr to_t bit_cast(from_t value) {
   return __builtin_bit_cast(to_t, value);
@@ -42,13 +42,13 @@ struct FloatTraits<float> {
   static constexpr bits_t kOneBits = 0x3f800000;
   static constexpr bits_t kInfinityBits = 0x7f800000;
   static constexpr bits_t kMagnitudeBits = 0x7fffffff;
-  // 2^n is applied as 2^(n + kScale) * 2^-kScale: the first factor is a normal
-  // number even where the result is subnormal.
+  // 2^n is applied as 2^(n + kScale) * 2^-kScale, because the first factor is a normal
+  // number even if the result is subnormal.
   static constexpr int kScale = 64;
   static constexpr float kUnscale = 0x1p-64f;
-  // Bits from which those of a number are taken for its reciprocal, within 6 %.
+  // These bits minus the bits of a number are those of its reciprocal, within 6 %.
   static constexpr bits_t kReciprocalBits = 0x7ef0d000;
-  // Adding 1.5 * 2^23 rounds to an integer that stands in the low mantissa bits.
+  // Adding 1.5 * 2^23 rounds to an integer, which ends up in the low mantissa bits.
   static constexpr float kRoundMagic = 0x1.8p23f + kScale;
   static constexpr float kLn2High = 0.693359375f; // few bits: n * high is exact
   static constexpr float kLn2Low = -2.12194440e-4f;
@@ -93,10 +93,10 @@ struct FloatTraits<double> {
   }
 };
 
-// alpha in the arithmetic type, with what rounding it there drops: psi crosses
-// zero at x = -1/alpha and psi' near x = -1 - 1/alpha, where the last bits of
-// alpha are all that is left of a sum. kFast_ asks for the GPU's approximate
-// instructions, more than exact enough for results of 16 bits.
+// alpha in the arithmetic type, and the rest that rounding to that type drops. psi crosses
+// zero at x = -1/alpha and psi' near x = -1 - 1/alpha, where only the last bits of alpha
+// are left of a sum. kFast_ asks for the GPU's approximate instructions, which are more
+// than exact enough for 16-bit results.
 template <typename acc_t_, bool kFast_ = false>
 struct Slope {
   using acc_t = acc_t_;
@@ -120,9 +120,9 @@ struct Slope {
   }
 };
 
-// exp(-m) for 0 <= m <= kMagnitudeMax, within 1 ulp; a NaN may come out as
-// anything. On the host a polynomial without branches or calls, so that loops
-// over it vectorise; the GPU runs it as well.
+// exp(-m) for 0 <= m <= kMagnitudeMax, within 1 ulp; the result for NaN is arbitrary. A
+// polynomial without branches or calls, so that loops over it vectorise on the host. The
+// GPU runs the same code.
 template <typename acc_t, bool kFast>
 struct ExpOfMinus {
   static constexpr acc_t kUnscale = FloatTraits<acc_t>::kUnscale;
@@ -139,7 +139,7 @@ struct ExpOfMinus {
     const acc_t n = shifted - T::kRoundMagic;
     const acc_t r = (-m - n * T::kLn2High) - n * T::kLn2Low;
     tail = r * r * T::exp_tail(r) + r;
-    // The shift leaves n + kScale where an exponent stands.
+    // The shift moves n + kScale to the place of the exponent.
     const wrapping_t exponent = bit_cast<wrapping_t>(shifted) << T::kMantissaBits;
     power = bit_cast<acc_t>(exponent + wrapping_t(T::kOneBits));
     const wrapping_t mantissa = bit_cast<wrapping_t>(acc_t(1) + tail);
@@ -177,8 +177,8 @@ __device__ __forceinline__ float divide<float, true>(float a, float b) {
   return __fdividef(a, b);
 }
 
-// One Newton step on the hardware's reciprocal; the compiler's own division
-// tests for operands that cannot come here.
+// One Newton step on the hardware's reciprocal. The compiler's own division checks for
+// operands that cannot occur here.
 template <>
 __device__ __forceinline__ float divide<float, false>(float a, float b) {
   float reciprocal;
@@ -189,7 +189,7 @@ __device__ __forceinline__ float divide<float, false>(float a, float b) {
 
 template <>
 __device__ __forceinline__ double divide<double, false>(double a, double b) {
-  double reciprocal; // of 20 bits, doubled twice
+  double reciprocal; // 20 bits are right, doubled twice below
   asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(reciprocal) : "d"(b));
   reciprocal += reciprocal * (1 - reciprocal * b);
   reciprocal += reciprocal * (1 - reciprocal * b);
@@ -198,9 +198,10 @@ __device__ __forceinline__ double divide<double, false>(double a, double b) {
 }
 #endif
 
-// |x| up to where psi and psi' have reached their limits; beyond, it would bring
-// inf * 0. In integers, as is the NaN below: compilers split a loop body that
-// compares floats more than once into paths, and compute the exponential in each.
+// |x|, but no larger than where psi and psi' have reached their limits; beyond, there would
+// be inf * 0. Integer arithmetic, here and for the NaN below, because compilers split a
+// loop body that compares floats more than once into paths, and compute the exponential
+// in each.
 template <typename acc_t>
 ORIGINET_HD acc_t bounded_magnitude(acc_t x) {
   using T = FloatTraits<acc_t>;
@@ -219,11 +220,11 @@ ORIGINET_HD acc_t one_or_nan(acc_t x) {
   return bit_cast<acc_t>(T::kOneBits | nan);
 }
 
-// psi(x) in few instructions, for results that are rounded to 16 bits or enter
-// sums. With m = |x| and z = exp(-m):
+// psi(x) in few instructions, for results that are rounded to 16 bits or added up. With
+// m = |x| and z = exp(-m):
 //   x < 0:  (1 - alpha m) z / (1 + z)
-//   x >= 0: (1 + x) / (1 + z) = x + (1 - m z) / (1 + z), of which only the
-//           second term, at most 1, has the roundings of a quotient
+//   x >= 0: (1 + x) / (1 + z) = x + (1 - m z) / (1 + z), where only the second
+//           term, at most 1, has the rounding errors of a quotient
 // Limits: psi(-inf) = 0, psi(+inf) = +inf, psi(0) = 0.5.
 template <typename acc_t, bool kFast>
 ORIGINET_HD acc_t rrelu_forward(acc_t x, Slope<acc_t, kFast> alpha) {
@@ -253,13 +254,13 @@ ORIGINET_HD acc_t rrelu_derivative(acc_t x, Slope<acc_t, kFast> alpha) {
 }
 
 // The same to less than 2 units in the last place. Every sum, product and quotient
-// below but the exponential itself is taken with the rounding error that the next
-// step would otherwise inherit. Where a * b is subtracted from something that it
-// nearly equals, the difference is exact only if the compiler contracts the two to
-// a fused multiply-add: SSE2, without it, is less exact at the zero crossings.
+// below, except the exponential itself, carries along the rounding error that the next
+// step would otherwise inherit. If a * b is subtracted from something that it nearly
+// equals, the difference is exact only if the compiler contracts the two to a fused
+// multiply-add. SSE2 has none and is less exact at the zero crossings.
 
-// The part that the formulas of psi and psi' have in common. Apart from them: a loop
-// over all of it is longer than what a processor can look ahead, two loops are not.
+// The part that the formulas of psi and psi' have in common. It has a loop of its own: one
+// loop over everything is longer than a processor can look ahead, two loops are not.
 template <typename acc_t, bool kFast>
 struct Exponential {
   acc_t magnitude; // m
@@ -270,8 +271,8 @@ struct Exponential {
   explicit ORIGINET_HD Exponential(acc_t x)
       : magnitude(bounded_magnitude(x)), scaled(ExpOfMinus<acc_t, kFast>(magnitude).scaled) {}
 
-  // exp(-m), or less than the smallest normal number. In integers: additions and
-  // integers leave room beside the multiplications, which are the bottleneck.
+  // exp(-m). If that is below the smallest normal number, some other number below it. In
+  // integers: multiplications are the bottleneck, and integer operations run beside them.
   ORIGINET_HD acc_t value() const {
     using T = FloatTraits<acc_t>;
     using bits_t = typename T::bits_t;
@@ -281,14 +282,14 @@ struct Exponential {
 };
 
 template <typename acc_t>
-struct Exponential<acc_t, true> { // computed on the way
+struct Exponential<acc_t, true> { // computed where it is needed
   Exponential() = default;
   explicit ORIGINET_HD Exponential(acc_t) {}
 };
 
-// (1 - alpha * m) * kUnscale as the sum of two numbers, the second of which is
-// small: product = alpha * m rounded to some 20 bits behind the point, so that
-// 1 - product and, fused, product - alpha * m are exact.
+// (1 - alpha * m) * kUnscale as the sum of two numbers, of which the second is small.
+// product = alpha * m is rounded to some 20 bits after the binary point, so that
+// 1 - product and, if fused, product - alpha * m are exact.
 template <typename acc_t>
 struct Line {
   acc_t high, low;
@@ -303,8 +304,8 @@ struct Line {
   }
 };
 
-// line * (quotient + rest), where rest / b is what the division rounded off; its
-// own error, 6 %, is far below the last place.
+// line * (quotient + rest / b), where rest / b is what the division rounded off. It has an
+// error of 6 %, which is far below the last place of the result.
 template <typename acc_t>
 ORIGINET_HD acc_t multiply(Line<acc_t> line, acc_t quotient, acc_t rest, acc_t b) {
   using T = FloatTraits<acc_t>;
@@ -312,8 +313,8 @@ ORIGINET_HD acc_t multiply(Line<acc_t> line, acc_t quotient, acc_t rest, acc_t b
   return line.high * quotient + (line.high * (rest * reciprocal) + line.low * quotient);
 }
 
-// psi(x) as above. The selects are of operands: around a product they would keep the
-// compiler from contracting it.
+// psi(x) as above. Operands are selected, not products: a select around a product would
+// keep the compiler from contracting it.
 template <typename acc_t, bool kFast>
 ORIGINET_HD acc_t
 rrelu_forward(acc_t x, Exponential<acc_t, kFast> exponential, Slope<acc_t, kFast> alpha) {
@@ -359,8 +360,8 @@ rrelu_derivative(acc_t x, Exponential<acc_t, kFast> exponential, Slope<acc_t, kF
   }
 }
 
-// The ops as functors over one element, for both backends. Inputs from kFirst on
-// come with their exponentials.
+// The ops as functors over one element, for both backends. Inputs from kFirst on are
+// passed with their exponentials.
 
 // The elements of a functor's inputs and outputs.
 template <typename value_t, typename Functor>

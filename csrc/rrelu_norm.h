@@ -1,8 +1,7 @@
-// The normalised join on the host, once for both backends: checks, allocation,
-// layouts.
+// The normalised join on the host, shared by both backends: checks, allocation, layouts.
 //
-// A backend has two functions, forward(NormForward) and backward(NormBackward),
-// for tensors of one dense layout and parameters in the arithmetic dtype.
+// A backend has two functions, forward(NormForward) and backward(NormBackward). They take
+// tensors of one dense layout and parameters in the arithmetic dtype.
 #pragma once
 
 #include <optional>
@@ -15,15 +14,15 @@ namespace originet {
 
 using OptionalTensor = std::optional<Tensor>;
 
-// Where channel c keeps its values in dense memory, contiguous or channels_last:
-// value (o, i) is at (o * channels + c) * inner + i. channels_last, [N, C] and
-// single pixels have inner = 1.
+// Where the values of channel c are in dense memory, contiguous or channels_last: value
+// (o, i) is at (o * channels + c) * inner + i. channels_last, [N, C] and single pixels
+// have inner = 1.
 struct NormShape {
   int64_t outer;
   int64_t channels;
   int64_t inner;
 
-  int64_t count() const { // values a channel
+  int64_t count() const { // number of values in a channel
     return outer * inner;
   }
 };
@@ -31,11 +30,11 @@ struct NormShape {
 struct NormForward {
   Tensor a, b;                                 // [N, C, ...]
   OptionalTensor bias_a, bias_b, weight, bias; // [C]
-  OptionalTensor given_mean, given_var;        // [C]; none: batch statistics
+  OptionalTensor given_mean, given_var;        // [C], or none for batch statistics
   double eps, alpha;
   NormShape shape;
   Tensor y;               // like a
-  Tensor mean, rstd, var; // [C]; var of a batch is the unbiased one
+  Tensor mean, rstd, var; // [C]; var is the unbiased one if it is that of a batch
 };
 
 struct NormBackward {
@@ -49,8 +48,8 @@ struct NormBackward {
   Tensor grad_bias_a, grad_bias_b, grad_weight, grad_bias; // [C]
 };
 
-// Channels last in memory, then the rest in order: channels_last of any number of
-// dimensions.
+// Whether a tensor of any number of dimensions is channels_last: channels are neighbours in
+// memory, and the other dimensions are in order.
 inline bool is_channels_last(const Tensor& x) {
   int64_t expected = 1;
   for (int64_t k = 0; k < x.dim(); ++k) {
@@ -63,7 +62,7 @@ inline bool is_channels_last(const Tensor& x) {
   return true;
 }
 
-// The tensor itself if one of the two layouts fits, else a contiguous copy.
+// The tensor itself if it has one of the two layouts, otherwise a contiguous copy.
 inline Tensor normalisable(const Tensor& x) {
   return x.is_contiguous() || is_channels_last(x) ? x : torch::stable::contiguous(x);
 }
@@ -153,7 +152,7 @@ struct RReluNormOps {
         vector()};
     if (dense.numel() > 0) {
       Backend::forward(call);
-    } else { // no statistics of nothing
+    } else { // there are no statistics of nothing
       for (Tensor* x : {&call.mean, &call.rstd, &call.var}) {
         torch::stable::zero_(*x);
       }
@@ -171,7 +170,7 @@ struct RReluNormOps {
       const Tensor& mean,
       const Tensor& rstd,
       bool batch_statistics,
-      double eps, // which is in rstd already
+      double eps, // already part of rstd
       double alpha) {
     const char* op = "rrelu_add_norm_backward";
     check_join(op, a, b, eps, alpha);

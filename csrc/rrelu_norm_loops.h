@@ -1,6 +1,6 @@
-// The inner loops of the normalised join on the CPU: rows of `width` elements, with
-// one value a lane of every parameter and sum. Pointers are arguments of their own,
-// and no struct: the compiler vectorises that best. No torch here.
+// The inner loops of the normalised join on the CPU: rows of `width` elements, with one
+// value a lane for every parameter and sum. Each pointer is an argument, not a member of a
+// struct, because the compiler vectorises that best. No torch here.
 #pragma once
 
 #include <type_traits>
@@ -13,8 +13,8 @@ namespace originet {
 template <typename stored_t>
 using Acc = typename Arithmetic<stored_t>::type;
 
-// Whether a first pass leaves results behind for the second, which spares that its
-// exponentials: not at 16 bits, which would round them.
+// Whether the first pass keeps results for the second, which then needs no exponentials.
+// Not for 16-bit types, which would round them.
 template <typename stored_t>
 constexpr bool kKeeps = std::is_same_v<stored_t, Acc<stored_t>>;
 
@@ -125,7 +125,7 @@ ORIGINET_MULTIVERSION void sums_rows(
   }
 }
 
-// The same, leaving psi' of both branches and d behind for grad_from_kept_rows.
+// The same; also keeps psi' of both branches and d for grad_from_kept_rows.
 template <typename stored_t>
 ORIGINET_MULTIVERSION void sums_and_keep_rows(
     const stored_t* grad,
@@ -167,8 +167,8 @@ ORIGINET_MULTIVERSION void sums_and_keep_rows(
   }
 }
 
-// From what sums_rows left in grad_a, grad_b and d. Adds the gradients to the lanes'
-// sums, which are those of the biases.
+// Computes the gradients from what sums_and_keep_rows kept in grad_a, grad_b and d. Adds them
+// to the lanes' sums, which become the gradients of the biases.
 template <typename stored_t>
 ORIGINET_MULTIVERSION void grad_from_kept_rows(
     const stored_t* grad,

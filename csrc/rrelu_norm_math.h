@@ -1,14 +1,14 @@
-// The hybrid block's normalised join, y = BN(psi(a) + psi(b)), as scalar steps:
-// what its CPU and CUDA kernels share. No torch here.
+// The hybrid block's normalised join, y = BN(psi(a) + psi(b)), as scalar steps that its CPU
+// and CUDA kernels share. No torch here.
 //
 // With z = psi(a) + psi(b), d = z - mean, n values a channel and the incoming
 // gradient g, batch statistics give (Ioffe and Szegedy, arXiv:1502.03167)
 //
 //   grad_z = weight * rstd * (g - sum(g) / n - d * rstd^2 * sum(g * d) / n)
 //
-// and given statistics the first term alone. grad_a = grad_z * psi'(a), and the
-// gradient of a bias inside of psi is its sum over the channel. Multiplied out,
-// that needs no pass of its own: all sums below come from one.
+// and given statistics only the first term. grad_a = grad_z * psi'(a), and the gradient of
+// a bias inside psi is the sum of that over the channel. Multiplied out, it needs no pass
+// of its own: one pass yields all the sums below.
 #pragma once
 
 #include "rrelu_math.h"
@@ -52,8 +52,8 @@ struct Join {
   }
 };
 
-// Count, mean and sum of squared deviations from the mean. Two of them merge
-// without loss of digits, however large the mean (Chan, Golub and LeVeque 1979).
+// Count, mean and sum of squared deviations from the mean. Two of them can be merged without
+// loss of digits, however large the mean (Chan, Golub and LeVeque 1979).
 template <typename acc_t>
 struct Moments {
   acc_t count;
@@ -83,7 +83,7 @@ struct GradCoefficients {
   acc_t offset;
   acc_t slope;
 
-  // Not from batch statistics: the statistics do not depend on the input.
+  // Without batch statistics, the statistics do not depend on the input.
   static ORIGINET_HD GradCoefficients
   of(acc_t sum_g, acc_t sum_gd, acc_t rstd, acc_t weight, acc_t count, bool batch_statistics) {
     const acc_t share = batch_statistics ? acc_t(1) / count : acc_t(0);

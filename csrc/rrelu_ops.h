@@ -1,4 +1,4 @@
-// The psi ops on the host, once for both backends: checks, allocation, layouts.
+// The psi ops on the host, shared by both backends: checks, allocation, layouts.
 #pragma once
 
 #include <tuple>

@@ -1,4 +1,4 @@
-// Host-side checks and the plan of sliding windows, the same for CPU and CUDA.
+// Checks and the plan of sliding windows on the host, shared by CPU and CUDA.
 #pragma once
 
 #include <algorithm>
@@ -21,15 +21,15 @@ struct SlidingPlan {
   Tensor result; // [windows, ...]
   SlidingMethod method;
   Normalize normalize;
-  bool still;      // all images are zeros, and filled in already
+  bool still;      // all images are zeros, and already filled in
   bool wide;       // uint8 sums need 64 bits
   int64_t window;  // frames
   int64_t stride;  // frames between the starts of two windows
   int64_t windows; // images
-  int64_t group;   // most windows that hold one frame
+  int64_t group;   // the most windows that hold one frame
   int64_t groups;
 
-  // Frames that the walks of a group visit, at most.
+  // The most frames that the walks of a group visit.
   int64_t visits() const {
     return window + group * std::min(stride, window);
   }
@@ -67,7 +67,7 @@ inline SlidingPlan plan_sliding_pool(
   }
   plan.normalize = parse_normalize(op, normalize);
   plan.window = window;
-  plan.stride = std::min(stride, length); // the same one window, and no overflow
+  plan.stride = std::min(stride, length); // still one window, and no overflow
   plan.windows = (length - window) / plan.stride + 1;
   plan.group = std::min((window - 1) / plan.stride + 1, plan.windows);
   plan.groups = (plan.windows + plan.group - 1) / plan.group;
@@ -76,7 +76,7 @@ inline SlidingPlan plan_sliding_pool(
     check(
         window <= kMostByteFrames, op, ": a sum over a window of ", window,
         " uint8 frames can overflow 64 bits");
-    // No term of an image, and no sum of some of them, is larger.
+    // No term of an image and no partial sum is larger.
     const int64_t largest = kMaxPixel * window * (ramp ? window : 2);
     plan.wide = accumulate_integer(largest) == Accumulate::kInt64;
   }
@@ -97,8 +97,8 @@ inline SlidingPlan plan_sliding_pool(
   return plan;
 }
 
-// Runs body<stored_t, acc_t, out_t>() with the C++ types of a plan. Floating
-// frames are summed in double: over many frames two large sums are to cancel.
+// Runs body<stored_t, acc_t, out_t>() with the C++ types of a plan. Floating frames are
+// summed in double, because over many frames two large sums have to cancel.
 template <typename half_t, typename bfloat16_t, typename Body>
 void dispatch_sliding(const SlidingPlan& plan, const Body& body) {
   const ScalarType dtype = plan.source.frames.scalar_type();
@@ -121,8 +121,8 @@ void dispatch_sliding(const SlidingPlan& plan, const Body& body) {
   }
 }
 
-// What is kept of a sum from the walk backwards for the walk forwards: integers
-// exactly, others rounded to the result's type.
+// The type in which sums of the walk backwards are kept for the walk forwards: integers
+// exactly, others rounded to the type of the result.
 template <typename acc_t, typename out_t>
 using partial_t = std::conditional_t<std::is_integral_v<acc_t>, acc_t, out_t>;
 

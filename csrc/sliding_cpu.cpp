@@ -1,7 +1,7 @@
-// CPU kernel of sliding windows (sliding_math.h). Work is cut into (tile of
-// pixels, group of windows). A thread takes a tile's groups in the order of time,
-// and a tile is so small that the frames of a window and the group's partial sums
-// stay in the L2 cache: frames come from memory once.
+// CPU kernel of sliding windows (sliding_math.h). Work is divided into pairs of a tile of
+// pixels and a group of windows. A thread takes the groups of a tile in temporal order. A
+// tile is so small that the frames of a window and the partial sums of the group stay in
+// the L2 cache, so frames are read from memory only once.
 #include <memory>
 
 #include "image_store.h"
@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kTileCacheBytes = 512 * 1024; // bytes of the L2 cache that a tile may fill
 constexpr int64_t kFewestTilePixels = 256;
 constexpr int64_t kMostTilePixels = 4096; // so that the sums stay in the L1 cache
-// Frames read in one sweep over the sums, to load and store those less.
+// Frames read in one sweep over the sums, to load and store the sums less often.
 constexpr int kWalkSweep = 4;
 
 // Walks over kFrames frames, `step` elements apart.
@@ -179,7 +179,7 @@ ORIGINET_MULTIVERSION Extremes<out_t> find_extremes(const out_t* image, int64_t 
   return all;
 }
 
-// One row of a tile: where its frames and sums are.
+// Where the frames and sums of one row of a tile are.
 template <typename stored_t, typename acc_t>
 struct Row {
   const stored_t* frames; // its pixels in frame 0
@@ -264,7 +264,7 @@ void slide_on_cpu(const SlidingPlan& plan) {
   const FrameStrides& strides = plan.source.strides;
   auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
   const int64_t pixels = plan.shape.pixels();
-  if (pixels == 0) { // of which there can be any number of images
+  if (pixels == 0) { // there may still be any number of images
     return;
   }
   const auto bytes = static_cast<int64_t>(

@@ -1,13 +1,11 @@
-// Per-pixel steps of sliding windows, shared by the CPU and CUDA kernels. No
-// torch here.
+// Per-pixel steps of sliding windows, shared by the CPU and CUDA kernels. No torch here.
 //
-// The windows of a group all hold one frame, the pivot c. A walk backwards from c
-// leaves, at the start of each window, what its frames before c add to its image;
-// a walk forwards from c adds the rest at its end (the suffixes and prefixes of van
-// Herk and of Gil and Werman). Every frame is visited about twice, whatever the
-// length of the windows, and nothing is ever taken away again from a running sum:
-// no error lives on, and a frame that is not finite spoils the windows that hold
-// it, no others.
+// The windows of a group all hold one frame, the pivot c. A walk backwards from c yields,
+// at the start of each window, what the window's frames before c add to its image. A walk
+// forwards from c adds the rest at the window's end (the suffixes and prefixes of van Herk
+// and of Gil and Werman). Every frame is visited about twice, however long the windows
+// are. Nothing is ever subtracted from a running sum, so errors do not persist, and a
+// frame that is not finite spoils only the windows that hold it.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +20,9 @@ namespace originet {
 constexpr int64_t kMostByteFrames = 100'000'000;
 static_assert(kMostByteFrames <= INT64_MAX / kMaxPixel / kMostByteFrames);
 
-// What linear methods sum: integers as they are; floating frames as deviations from
-// the pivot frame, which changes nothing, because the weights sum to 0, but gives
-// exactly 0 for pixels at rest and leaves no large terms to cancel.
+// What linear methods sum: integers as they are, floating frames as deviations from the
+// pivot frame. The weights sum to 0, so that changes nothing, except that pixels at rest
+// give exactly 0 and no large terms have to cancel.
 template <typename acc_t>
 ORIGINET_HD acc_t deviation(acc_t value, acc_t pivot) {
   if constexpr (std::is_integral_v<acc_t>) {
@@ -34,29 +32,29 @@ ORIGINET_HD acc_t deviation(acc_t value, acc_t pivot) {
   }
 }
 
-// Walks one frame on. `moment` counts every frame as often as there are frames
-// visited after it.
+// Visits one more frame. `moment` counts every frame as many times as frames were visited
+// after it.
 template <typename acc_t>
 ORIGINET_HD void ramp_step(acc_t value, acc_t& sum, acc_t& moment) {
   moment += sum;
   sum += value;
 }
 
-// The weighted sum of the frames visited. In a window of w frames the i-th has
-// weight 2i - (w - 1), i = 0..w-1. Walking backwards to the window's start, i is
-// the number of frames visited after it. Walking forwards to its end, that number
-// is w - 1 - i, and the sum changes its sign.
+// The weighted sum of the visited frames. In a window of w frames, frame i has the weight
+// 2i - (w - 1), i = 0..w-1. Walking backwards to the window's start, i is the number of
+// frames visited after it. Walking forwards to the window's end, that number is w - 1 - i,
+// and the sum changes its sign.
 template <typename acc_t>
 ORIGINET_HD acc_t ramp_total(acc_t sum, acc_t moment, acc_t window) {
   return acc_t(2) * moment - (window - acc_t(1)) * sum;
 }
 
-// How the image of a window of w frames follows from its two walks: before() is what
-// the frames from its start to the pivot add, after() what those from the pivot to
-// its end do. Both are given the frame at their own end of the window.
+// How the image of a window of w frames follows from its two walks. before() is what the
+// frames from the window's start to the pivot add, after() what the frames from the pivot
+// to its end add. Both take the frame at their own end of the window.
 //
-// `rank-simple` and, with the first frame once more and the last once less, `authors`.
-// `ends_t` is a constant, or bool where one kernel is to serve both.
+// `rank-simple` and `authors`, which counts the first frame once more and the last once
+// less. `ends_t` is a constant, or bool if one kernel serves both.
 template <typename ends_t>
 struct RampWeights {
   static constexpr bool kMoment = true;

@@ -1,4 +1,4 @@
-// The types by which the CPU loops know torch's dtypes.
+// The types that the CPU loops use for torch's dtypes.
 #pragma once
 
 #include <torch/headeronly/util/BFloat16.h>
@@ -8,7 +8,7 @@
 
 namespace originet {
 
-// torch's 16-bit types as their bit patterns, the others as themselves.
+// Bit patterns for torch's 16-bit types; all other types stand for themselves.
 template <typename scalar_t>
 struct Stored {
   using type = scalar_t;

@@ -1,6 +1,6 @@
-// The Python module of the autograd kernels: importing it registers them. It also has the short
-// way from Python to the psi ops, as torch has one to each of its own: torch.ops would take
-// longer to look at the arguments than a small tensor's kernel takes.
+// The Python module of the autograd kernels. Importing it registers them. It also has fast paths
+// from Python to the psi ops, as torch has for each of its own ops: torch.ops takes longer to parse
+// the arguments than the kernel takes for a small tensor.
 #include <cmath>
 
 #include <ATen/PythonTorchFunctionTLS.h>
@@ -14,8 +14,8 @@
 namespace originet::autograd {
 namespace {
 
-// A tensor of torch's own types, of a supported dtype and with memory, that nothing in Python
-// asks to be told about.
+// The tensor if it is of torch's own types, of a supported dtype, and has memory; otherwise null.
+// Subclasses may override functions in Python.
 const Tensor* plain(PyObject* object) {
   if (!THPVariable_CheckExact(object)) {
     return nullptr;
@@ -26,7 +26,7 @@ const Tensor* plain(PyObject* object) {
   return is_supported(tensor.scalar_type()) && strided ? &tensor : nullptr;
 }
 
-// Whether a finite number could be had.
+// Reads a finite number; returns whether there is one.
 bool to_number(PyObject* object, double& value) {
   if (!PyFloat_Check(object) && !PyLong_Check(object)) {
     return false;
@@ -39,13 +39,14 @@ bool to_number(PyObject* object, double& value) {
   return std::isfinite(value);
 }
 
-// Whether nobody records functions of Python: modes, and torch.jit.trace, under which exporters
-// may want another form of the op.
+// Whether nothing records Python functions. Modes do, and torch.jit.trace, under which exporters
+// may need another form of the op.
 bool unobserved() {
   return !at::impl::torch_function_mode_enabled() && !at::tracer::impl::is_dispatch_enabled();
 }
 
-// The functions give None for what originet_ext/rrelu.py is to look at closer: it has the errors.
+// The functions return None for arguments that originet_ext/rrelu.py must check; it raises the
+// errors.
 
 template <Tensor (*op)(const Tensor&, double)>
 PyObject* of_one(PyObject*, PyObject* const* args, Py_ssize_t count) {

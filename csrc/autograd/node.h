@@ -1,7 +1,7 @@
-// What the hand-written autograd kernels share. They do what torch's generated code does for
-// its own ops, and so see torch's C++ classes, which differ between versions: this library
-// serves the torch that it was built with (docs/design.md, "Derivatives"). The formulas of
-// originet_ext/_derivatives.py are the same in Python, for all other versions.
+// What the hand-written autograd kernels share. They do what torch's generated code does for its
+// own ops, with torch's C++ classes. Those differ between versions, so this library works only with
+// the torch that it was built with (docs/design.md, "Derivatives"). originet_ext/_derivatives.py
+// has the same formulas in Python, for all other versions.
 #pragma once
 
 #include <mutex>
@@ -45,9 +45,9 @@ std::pair<NodePtr, Node*> make_node(const Inputs&... inputs) {
 }
 
 // A node of the graph. `Derived` has
-//   gradients(grads): those of its inputs from those of its outputs, either of them undefined
-//     where nothing flows; differentiable, as it calls ops;
-//   visit(f): f(member) for everything that was saved.
+//   gradients(grads): the gradients of its inputs, given those of its outputs. Both may be
+//     undefined where nothing flows. Differentiable, because it calls ops;
+//   visit(f): calls f(member) for everything that was saved.
 template <typename Derived>
 class SavingNode : public torch::autograd::Node {
  public:
@@ -65,7 +65,8 @@ class SavingNode : public torch::autograd::Node {
     return Derived::kName;
   }
 
-  // Compiled autograd: the saved values as inputs of the graph, and a run with stand-ins for them.
+  // For compiled autograd: passes the saved values to the graph as inputs, and runs with stand-ins
+  // for them.
   void compiled_args(torch::dynamo::autograd::CompiledNodeArgs& args) const override {
     const_cast<SavingNode*>(this)->self().visit([&](auto& saved) { collect(args, saved); });
   }
@@ -83,7 +84,7 @@ class SavingNode : public torch::autograd::Node {
   bool wants(size_t input) const {
     return task_should_compute_output(input);
   }
-  bool wants_any(size_t inputs) const { // of the first ones
+  bool wants_any(size_t inputs) const { // of the first `inputs`
     for (size_t k = 0; k < inputs; ++k) {
       if (wants(k)) {
         return true;
@@ -122,7 +123,7 @@ class SavingNode : public torch::autograd::Node {
   }
 };
 
-// An op of this package, found once.
+// Looks up an op of this package.
 template <typename Signature>
 c10::TypedOperatorHandle<Signature> find_op(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
@@ -135,7 +136,7 @@ decltype(auto) call_below(const Op& op, DispatchKeySet keys, Args&&... args) {
   return op.redispatch(keys & c10::after_autograd_keyset, std::forward<Args>(args)...);
 }
 
-// The two parts of a dual number; a tangent that is not there is undefined.
+// The two parts of a dual number. Without a tangent, tangent() is undefined.
 inline Tensor primal(const Tensor& x) {
   return x._fw_primal(0);
 }

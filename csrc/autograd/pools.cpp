@@ -1,5 +1,5 @@
-// Autograd kernels of the temporal pools. Their derivatives are torch's own ops: frames seldom need
-// a gradient.
+// Autograd kernels of the temporal pools. Frames seldom need a gradient, so derivatives are made of
+// torch's own ops.
 #include <string>
 #include <string_view>
 
@@ -52,7 +52,7 @@ const auto& motion_op() {
   return op;
 }
 
-// As reference.normalize_images of the Python package.
+// The same as reference.normalize_images of the Python package.
 Tensor normalized(const Tensor& images, std::string_view normalize) {
   if (normalize == "none") {
     return images;
@@ -70,7 +70,7 @@ Tensor normalized(const Tensor& images, std::string_view normalize) {
   return scaled.reshape_symint(images.sym_sizes());
 }
 
-// [N, ...] as [N, P]; not flatten(1), which gradcheck's batching does not know.
+// [N, ...] as [N, P]. Not flatten(1), which gradcheck's batching does not support.
 Tensor rows(const Tensor& x) {
   c10::SymInt pixels = 1;
   for (int64_t d = 1; d < x.dim(); ++d) {
@@ -79,7 +79,7 @@ Tensor rows(const Tensor& x) {
   return x.reshape_symint({x.sym_size(0), pixels});
 }
 
-// For B ranges of numbers: all numbers [total], and the range that each belongs to.
+// For B ranges of numbers: all the numbers [total], and the range to which each belongs.
 std::pair<Tensor, Tensor> spread(
     const Tensor& starts, const Tensor& counts, const c10::SymInt& total) {
   const Tensor before = counts.cumsum(0) - counts;
@@ -111,7 +111,7 @@ std::vector<SavedVariable> saved(TensorList tensors) {
   return result;
 }
 
-// The gradient of all frames, one behind the other [T, P], as those of each tensor.
+// Splits the gradient of all frames, concatenated as [T, P], into one for each tensor.
 void put_gradients(
     const Tensor& gradient, const std::vector<Tensor>& frames, variable_list& results) {
   c10::SymInt begin = 0;
@@ -130,7 +130,7 @@ std::vector<Tensor> primals(TensorList tensors) {
   return result;
 }
 
-// Zeros where a tensor has no tangent and another one has.
+// The tangents of all tensors, zeros for those that have none.
 std::vector<Tensor> tangents(TensorList tensors) {
   std::vector<Tensor> result;
   for (const Tensor& x : tensors) {
@@ -152,7 +152,7 @@ struct TemporalPoolNode : SavingNode<TemporalPoolNode> {
     if (!grad.defined()) {
       return results;
     }
-    const Tensor spans = clips.unpack(); // [B, 3], which may share terms
+    const Tensor spans = clips.unpack(); // [B, 3]; clips may share terms
     const Tensor begin = spans.select(1, 1);
     auto [terms, clip_of] = spread(begin, spans.select(1, 2) - begin, total);
     const Tensor frame_of =
@@ -231,8 +231,8 @@ Tensor temporal_pool(
   return images;
 }
 
-// All steps of all clips under a motion pool of |FT| or max(FT, 0); the derivative where FT = 0 is 0,
-// as of abs and relu.
+// All steps of all clips under a motion pool of |FT| or max(FT, 0). As with abs and relu, the
+// derivative at FT = 0 is 0.
 struct Steps {
   Tensor later;   // the later frame [K]
   Tensor clip_of; // [K]
@@ -241,7 +241,7 @@ struct Steps {
   Steps(const Tensor& frames, const Tensor& clips, const c10::SymInt& total, bool rectify) {
     const Tensor first = clips.select(1, 0), length = clips.select(1, 1);
     std::tie(later, clip_of) = spread(first + 1, length - 1, total - clips.sym_size(0));
-    // Every difference counts twice but a clip's last one, which counts once.
+    // Every difference counts twice except the last of a clip, which counts once.
     const Tensor last = later == (first + length - 1).index_select(0, clip_of);
     const bool wide = frames.scalar_type() == at::kDouble;
     const Tensor flat = rows(frames.detach()).to(wide ? at::kDouble : at::kFloat);
@@ -342,7 +342,7 @@ Tensor window_weights(std::string_view method, int64_t window, const at::TensorO
   return 2 - (m == window - 1).to(at::kLong) - (m == 0).to(at::kLong) * (2 * window - 1);
 }
 
-// Where a derivative may be asked for, every window is a clip of its own.
+// If a derivative may be needed, every window is summed as a clip of its own.
 Tensor sliding_pool(
     DispatchKeySet keys,
     const Tensor& frames,

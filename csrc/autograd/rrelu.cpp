@@ -65,8 +65,8 @@ std::tuple<Tensor, Tensor> run_add_backward(
 // psi'' is 0 outside of [-kSaturated, kSaturated] in every dtype.
 constexpr double kSaturated = 800.0;
 
-// psi''(x) = s (1 - s) (2 a + (1 - 2 s) (1 + a x)), in torch's own ops, which have
-// derivatives of every further order.
+// psi''(x) = s (1 - s) (2 a + (1 - 2 s) (1 + a x)), in torch's own ops, which have derivatives of
+// every order.
 Tensor second_derivative(const Tensor& x, double alpha) {
   const bool narrow = x.scalar_type() == at::kHalf || x.scalar_type() == at::kBFloat16;
   const Tensor wide = (narrow ? x.to(at::kFloat) : x).clamp(-kSaturated, kSaturated);
@@ -115,7 +115,7 @@ Tensor& psi_forward_in_place(DispatchKeySet keys, Tensor& x, double alpha) {
   const Tensor x_tangent = tangent(x);
   Tensor before;
   if (requires_grad || x_tangent.defined()) {
-    before = x.clone(); // as torch's own in-place activations keep one
+    before = x.clone(); // torch's own in-place activations also keep a copy
   }
   NodePtr node;
   if (requires_grad) {
@@ -132,7 +132,7 @@ Tensor& psi_forward_in_place(DispatchKeySet keys, Tensor& x, double alpha) {
     torch::autograd::rebase_history(x, node);
   }
   if (x_tangent.defined()) {
-    // The tangent may be a view of another one, as x is: it is written to as well.
+    // Writes to the tangent, which may be a view of another tangent, just as x may be a view.
     x_tangent.copy_(call_rrelu_backward(x_tangent, primal(before), alpha));
     x._set_fw_grad(x_tangent, 0, /*is_inplace_op=*/true);
   }
@@ -250,7 +250,7 @@ std::tuple<Tensor, Tensor> psi_add_backward(
   return run_add_backward(keys, grad, a, b, alpha);
 }
 
-// Tells the tensors that others saved that this one has changed.
+// Counts the change of x, so that autograd notices it where x was saved for backward.
 Tensor& count_change(DispatchKeySet keys, Tensor& x, double alpha) {
   static const auto op = find_op<Tensor&(Tensor&, double)>("originet::rrelu_forward_");
   TORCH_CHECK(

@@ -1,4 +1,4 @@
-// The psi ops, as the dispatcher has them.
+// Calls of the psi ops through the dispatcher.
 #pragma once
 
 #include "node.h"

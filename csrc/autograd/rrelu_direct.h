@@ -1,5 +1,5 @@
-// The last step from an autograd kernel to the CPU's kernel of psi. Through the dispatcher it costs
-// more than a small tensor's kernel itself, because kernels of the stable ABI are boxed.
+// Calls the CPU kernels of psi from the autograd kernels, without the dispatcher. Kernels of the
+// stable ABI are boxed, so for small tensors the dispatcher costs more than the kernel itself.
 #pragma once
 
 #include <array>
@@ -12,23 +12,24 @@
 
 namespace originet::autograd {
 
-// The kernel that `_C` has; null until the module is told.
+// The kernel in `_C`; null until use_cpu_kernel() is called.
 inline RReluBackend* cpu_backend = nullptr;
 
-// Whether a dense tensor's elements lie in its memory, as they do until its storage is resized.
+// Whether all elements of a dense tensor lie in its memory. They always do until somebody resizes
+// its storage.
 inline bool has_memory(const Tensor& x) {
   const size_t elements = static_cast<size_t>(x.storage_offset()) + static_cast<size_t>(x.numel());
   return elements <= x.storage().nbytes() / x.element_size();
 }
 
-// Whether there are kernels for a dtype.
+// Whether there are kernels for this dtype.
 inline bool is_supported(at::ScalarType dtype) {
   return dtype == at::kFloat || dtype == at::kDouble || dtype == at::kHalf ||
          dtype == at::kBFloat16;
 }
 
-// Whether nothing but the CPU's kernel is left to run, on tensors that it can read as they are.
-// The kernel behind the dispatcher has the errors.
+// Whether only the CPU kernel is left to run, and can read the tensors as they are. In all other
+// cases the kernel behind the dispatcher runs, which also raises the errors.
 template <typename... Others>
 bool is_direct(DispatchKeySet keys, double alpha, const Tensor& first, const Others&... others) {
   const DispatchKeySet below = keys & c10::after_ADInplaceOrView_keyset;

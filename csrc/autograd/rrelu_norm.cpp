@@ -45,11 +45,11 @@ const auto& backward_op() {
   return op;
 }
 
-// The kernel's own checks, of what torch's ops would take or broadcast.
+// The checks of the kernel itself, for arguments that torch's ops would accept or broadcast.
 void check_branches_and_vectors(
     const char* op,
     const Tensor& a,
-    std::initializer_list<Tensor> alike, // those that have a's shape
+    std::initializer_list<Tensor> alike, // must have the shape of a
     std::initializer_list<OptionalTensor> vectors) {
   TORCH_CHECK(
       is_supported(a.scalar_type()), op, ": a must be float16, bfloat16, float32 or float64, got ",
@@ -76,8 +76,8 @@ void check_branches_and_vectors(
   }
 }
 
-// The join and its derivative in psi's ops and torch's own, so that both can be differentiated
-// further, in every direction. [C] vectors stand against [N, C, ...].
+// The join and its derivative in terms of psi's ops and torch's own, so that both can be
+// differentiated further, in every direction. [C] vectors are broadcast over [N, C, ...].
 class DifferentiableJoin {
  public:
   DifferentiableJoin(
@@ -166,7 +166,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> differentiable_forward(
     reported = var = join.wide(*given_var);
   } else {
     std::tie(var, mean) = join.statistics();
-    reported = join.unbiased_variance(); // as the running variance takes it
+    reported = join.unbiased_variance(); // for the running variance
   }
   const Tensor rstd = (var + eps).rsqrt();
   Tensor y = join.normalised(mean, rstd);
@@ -190,7 +190,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> differentiable_backwa
   const char* op = "rrelu_add_norm_backward";
   check_branches_and_vectors(op, a, {grad, b}, {bias_a, bias_b, weight, mean, rstd});
   const DifferentiableJoin join(a, b, bias_a, bias_b, alpha);
-  if (batch_statistics) { // anew, as functions of a and b
+  if (batch_statistics) { // computed again, as functions of a and b
     Tensor var;
     std::tie(var, mean) = join.statistics();
     rstd = (var + eps).rsqrt();
@@ -241,7 +241,7 @@ struct RReluAddNormNode : SavingNode<RReluAddNormNode> {
     for (size_t k = 0; k < results.size(); ++k) {
       if (!wants(k)) {
         results[k].reset();
-      } else { // [C] gradients come in the arithmetic dtype
+      } else { // [C] gradients have the arithmetic dtype
         results[k] = results[k].to(k < saved.size() ? saved[k].scalar_type() : *bias_dtype);
       }
     }
@@ -299,7 +299,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> norm_forward(
   if (node) {
     const auto& [y, mean, rstd, var] = result;
     set_history(y, node);
-    join->mean = SavedVariable(mean, false); // which have no derivative, as those of batch_norm
+    join->mean = SavedVariable(mean, false); // no derivative, as in batch_norm
     join->rstd = SavedVariable(rstd, false);
   }
   return result;
