@@ -302,7 +302,7 @@ void accumulate_sums(
   if (holds<int64_t>(sums)) {
     require(
         holds<uint8_t>(frames) && sums.shape(0) == 2,
-        "int64 sums are two and belong to dense uint8 frames");
+        "int64 sums must be two and need dense uint8 frames");
     const auto ring = ring_of<uint8_t>(frames);
     const py::gil_scoped_release released;
     sums_integer(ring, begin, end, static_cast<int64_t*>(out));

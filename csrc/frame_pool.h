@@ -69,7 +69,7 @@ inline void check_frames(const char* op, const Tensor& frames) {
 }
 
 inline void check_sources(const char* op, const std::vector<Tensor>& frames) {
-  check(!frames.empty(), op, ": frames must be one tensor or more");
+  check(!frames.empty(), op, ": frames must hold at least one tensor");
   const Tensor& first = frames.front();
   for (const Tensor& tensor : frames) {
     check_frames(op, tensor);

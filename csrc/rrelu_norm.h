@@ -93,7 +93,7 @@ inline void check_join(const char* op, const Tensor& a, const Tensor& b, double 
 inline Tensor per_channel(const char* op, const char* name, const Tensor& x, const Tensor& a) {
   check(
       x.dim() == 1 && x.size(0) == a.size(1), op, ": ", name, " must be [", a.size(1),
-      "], one value a channel of a, got ", ShapeOf{x});
+      "], one value per channel of a, got ", ShapeOf{x});
   check(x.device() == a.device(), op, ": ", name, " and a must be on the same device");
   check_memory(op, name, x);
   const ScalarType dtype = arithmetic_dtype(a);
@@ -129,7 +129,9 @@ struct RReluNormOps {
       double alpha) {
     const char* op = "rrelu_add_norm_forward";
     check_join(op, a, b, eps, alpha);
-    check(mean.has_value() == var.has_value(), op, ": mean and var must both be given or neither");
+    check(
+        mean.has_value() == var.has_value(), op,
+        ": mean and var must be given together or not at all");
     const Tensor dense = normalisable(a);
     const auto vector = [&] {
       return torch::stable::new_empty(a, {a.size(1)}, arithmetic_dtype(a));

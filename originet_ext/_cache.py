@@ -1,4 +1,4 @@
-"""A cache of results that is out of the way while compiling."""
+"""A cache of results that steps aside while compiling."""
 
 import functools
 from collections.abc import Callable, Hashable
@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 def cached(maxsize: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """`functools.lru_cache` for functions that Dynamo traces: it ignores a cache with a warning."""
+    """`functools.lru_cache` for functions that Dynamo traces, which ignores caches and warns."""
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         keep = functools.lru_cache(maxsize)(function)

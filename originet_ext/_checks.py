@@ -1,4 +1,4 @@
-"""Argument checks that the fused functions and their reference share."""
+"""Argument checks shared by the fused functions and their reference."""
 
 import math
 import warnings
@@ -19,16 +19,16 @@ METHODS = (
     "rank-simple",
     "learnet",
 )
-MOTION_METHODS = ("absolute", "rectified")  # those that are not linear
+MOTION_METHODS = ("absolute", "rectified")  # not linear
 NORMALIZATIONS = ("none", "clip", "minmax")
 _MOST_CHANNELS = 4  # of a picture: red, green, blue and alpha
-# Of a sum over frames that are not counted one by one, as kMostFrames of csrc/frame_shape.h.
+# The longest motion clip or sliding window: kMostFrames of csrc/frame_shape.h.
 MOST_FRAMES = 2**31 - 1
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def check_alpha(function: str, alpha: float) -> None:
-    """Raises unless `alpha` is a finite number; a tensor would be detached without a word."""
+    """Raises unless `alpha` is a finite number; a tensor would be silently detached."""
     if isinstance(alpha, Tensor):
         raise TypeError(f"{function}: alpha must be a number, got {type(alpha).__name__}")
     # Not math.isfinite, which Dynamo cannot trace for a dynamic alpha.
@@ -37,11 +37,11 @@ def check_alpha(function: str, alpha: float) -> None:
 
 
 def type_of(value: Any) -> str:
-    """Names the type of what should be a tensor, for error messages, and a way out for NumPy's."""
-    told = type(value).__name__
+    """Names the type of a wrong argument, for error messages; for NumPy arrays, with a hint."""
+    name = type(value).__name__
     if isinstance(value, np.ndarray):
-        return f"{told}: torch.from_numpy makes a tensor of it without a copy"
-    return told
+        return f"{name}: torch.from_numpy makes a tensor of it without a copy"
+    return name
 
 
 def check_floating(function: str, name: str, tensor: Tensor) -> None:
@@ -55,7 +55,7 @@ def check_floating(function: str, name: str, tensor: Tensor) -> None:
 
 
 def check_same(function: str, a: Tensor, b: Tensor) -> None:
-    """Raises unless `a` and `b` have one shape, dtype and device."""
+    """Raises unless `a` and `b` have the same shape, dtype and device."""
     check_floating(function, "a", a)
     check_floating(function, "b", b)
     if a.shape != b.shape:
@@ -87,8 +87,8 @@ def check_norm(
         function: name for error messages.
         a: the first branch [N, C, ...].
         b: the second branch.
-        vectors: the [C] arguments by name, `running_mean` and `running_var` among them.
-        batch_statistics: whether the batch's own statistics are asked for.
+        vectors: the [C] arguments by name, including `running_mean` and `running_var`.
+        batch_statistics: whether to normalise with the statistics of the batch.
         eps: added to the variance.
         alpha: slope of psi.
     """
@@ -116,7 +116,7 @@ def check_norm(
             )
         if vector.dim() != 1 or vector.shape[0] != channels:
             raise ValueError(
-                f"{function}: {name} must be [{channels}], one value a channel, "
+                f"{function}: {name} must be [{channels}], one value per channel, "
                 f"got {list(vector.shape)}"
             )
         if vector.device != a.device:
@@ -132,7 +132,7 @@ def check_norm(
     # One value has no variance.
     if batch_statistics and channels > 0 and a.numel() == channels:
         raise ValueError(
-            f"{function}: batch statistics need more than 1 value a channel, got a of shape "
+            f"{function}: batch statistics need more than 1 value per channel, got a of shape "
             f"{list(shape)}"
         )
 
@@ -164,27 +164,27 @@ def check_frames(function: str, name: str, frames: Tensor) -> None:
 
 
 def warn_of_batch(function: str, frames: Tensor) -> None:
-    """Warns where one clip [T, ...] looks like a batch of clips, whose frames would be its clips.
+    """Warns if one clip [T, ...] looks like a batch of clips.
 
     Frames have two dimensions, or three of which one is the channels: 4 at most. A batch [B, T, H,
-    W] of longer clips, and any [B, T, C, H, W], is something else. It may be a clip all the same,
-    as of feature maps, so it is no error. Code that is compiled is not asked: it cannot warn, and
-    a look at the shape would make the compiler specialise on it.
+    W] of longer clips, or any [B, T, C, H, W], does not look like that. It may still be a clip, of
+    feature maps for example, so this is not an error. Compiled code skips the check: it cannot
+    warn, and looking at the shape would make the compiler specialise on it.
     """
     if torch.compiler.is_compiling() or frames.dim() < 4:
         return
     if frames.dim() == 4 and any(size <= _MOST_CHANNELS for size in frames.shape[1:]):
         return
     warnings.warn(
-        f"{function}: frames {list(frames.shape)} are taken for one clip of {frames.shape[0]} "
-        f"frames {list(frames.shape[1:])}; a batch of clips is a list, as list(frames), or "
-        "packed, with offsets",
+        f"{function}: frames {list(frames.shape)} are treated as one clip of {frames.shape[0]} "
+        f"frames {list(frames.shape[1:])}; pass a batch of clips as a list, such as "
+        "list(frames), or packed with offsets",
         stacklevel=4,
     )
 
 
 def check_windows(function: str, frames: Tensor, window: int, stride: int) -> None:
-    """Raises unless `frames` is one clip that is long enough for a window."""
+    """Raises unless `frames` is one clip and long enough for a window."""
     check_frames(function, "frames", frames)
     warn_of_batch(function, frames)
     for name, value in (("window", window), ("stride", stride)):

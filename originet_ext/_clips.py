@@ -1,4 +1,4 @@
-"""The forms in which clips come: one, packed with offsets, a list, a nested tensor."""
+"""The forms that clips can take: one clip, packed with offsets, a list, a nested tensor."""
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -13,23 +13,24 @@ from originet_ext._checks import check_frames, type_of, warn_of_batch
 def unpack_clips(
     function: str, frames: Tensor | Sequence[Tensor], offsets: Tensor | None
 ) -> tuple[list[Tensor], list[int]]:
-    """Brings the forms of clips into one, without a copy.
+    """Converts all forms of clips into one, without copying frames.
 
     Args:
         function: name for error messages.
-        frames: one clip [T, ...]; packed clips [sum T, ...] with `offsets`; a list of clips; or a
+        frames: one clip [T, ...], packed clips [sum T, ...] with `offsets`, a list of clips, or a
             nested tensor of clips.
         offsets: int64 [B + 1] for packed clips, else None.
 
     Returns:
-        The tensors that hold the frames, all of them or one a clip, and where each clip begins and
-        ends, counted over the tensors in order: B + 1 increasing numbers from 0 to sum T.
+        The tensors that hold the frames, one for all clips or one per clip; and where each clip
+        begins and ends, counting over the tensors in order: B + 1 increasing numbers from 0 to
+        sum T.
 
     Raises:
-        TypeError: frames or offsets are of a wrong type or dtype.
-        ValueError: a wrong shape, an empty clip, or offsets that do not cut up the frames.
+        TypeError: frames or offsets have a wrong type or dtype.
+        ValueError: a wrong shape, an empty clip, or offsets that do not divide up all frames.
     """
-    if isinstance(frames, np.ndarray):  # else it would be a list of clips, its frames
+    if isinstance(frames, np.ndarray):  # else its frames would be a list of clips
         check_frames(function, "frames", frames)
     nested = isinstance(frames, Tensor) and frames.is_nested
     if isinstance(frames, Tensor) and not nested:
@@ -56,19 +57,19 @@ def unpack_clips(
 
 
 def tensors_of(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> tuple[Tensor, ...]:
-    """The tensors among these arguments, or what stands for them, as in a graph that is traced."""
+    """The tensors among these arguments, or their stand-ins in a graph that is traced."""
     clips = frames if isinstance(frames, Sequence) else (frames,)
     return (*clips, *(() if offsets is None else (offsets,)))
 
 
 def is_single(frames: Tensor | Sequence[Tensor], offsets: Tensor | None) -> bool:
-    """Tells whether these arguments are one clip, whose image has no batch dimension."""
+    """Whether these arguments are one clip, whose image has no batch dimension."""
     return isinstance(frames, Tensor) and not frames.is_nested and offsets is None
 
 
 def _is_packed(frames: Tensor) -> bool:
-    """Whether a jagged tensor is ragged in time and its clips stand one behind the other."""
-    # Without gaps between the clips there are no lengths, only offsets.
+    """Whether a jagged tensor is ragged in time and has no gaps between its clips."""
+    # Without gaps there are only offsets, no lengths.
     return frames.lengths() is None and frames._ragged_idx == 1  # type: ignore[attr-defined]
 
 

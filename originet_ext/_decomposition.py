@@ -1,4 +1,4 @@
-"""The psi ops in PyTorch's own ops, for exporters and runtimes that know no others."""
+"""The psi ops in terms of PyTorch's own, for exporters and runtimes that know no others."""
 
 import math
 from collections.abc import Callable
@@ -15,16 +15,16 @@ SATURATED = 800.0
 
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
-    """Gives a table for `torch.export.ExportedProgram.run_decompositions`.
+    """Returns a table for `torch.export.ExportedProgram.run_decompositions`.
 
     `torch.export.export` keeps `fused_rrelu`, `fused_rrelu_add` and `fused_rrelu_add_norm` as ops
-    of this package; the table turns them into PyTorch's own, 16-bit types computed in float32 as in
-    the kernels.
-    `torch.onnx.export(model, ...)` uses it unasked; an exported program needs it first. It is meant
-    for inference: its derivative at x = 0 is the left one.
+    of this package. The table turns them into PyTorch's own ops, which compute 16-bit types in
+    float32, as the kernels do. `torch.onnx.export(model, ...)` uses the table automatically; an
+    exported program must be decomposed first. The table is meant for inference: its derivative at
+    x = 0 is the left one.
 
     Returns:
-        For each forward op of psi (an `OpOverload`), a function of the same arguments.
+        For each forward op of psi (an `OpOverload`), a function with the same arguments.
 
     Example:
         >>> program = torch.export.export(FusedRReLU(), (torch.zeros(3),))
@@ -40,7 +40,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
 def second_derivative(x: Tensor, alpha: float) -> Tensor:
     """psi''(x) = s * (1 - s) * (2 * a + (1 - 2 * s) * (1 + a * x)), in plain PyTorch.
 
-    Only second and higher derivatives come here; plain PyTorch differentiates it further.
+    Used only for second and higher derivatives; PyTorch differentiates it further.
     """
     wide = _wide(x).clamp(-SATURATED, SATURATED)
     s = torch.sigmoid(wide)
@@ -68,7 +68,7 @@ def _rrelu_add_norm(
     eps: float,
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    column = (-1, *[1] * (a.dim() - 2))  # [C] against [N, C, ...]
+    column = (-1, *[1] * (a.dim() - 2))  # [C], to broadcast over [N, C, ...]
     wide = [
         _wide(x) if shift is None else _wide(x) + _wide(shift).reshape(column)
         for x, shift in ((a, bias_a), (b, bias_b))
@@ -77,7 +77,7 @@ def _rrelu_add_norm(
     if mean is None or var is None:
         var, mean = torch.var_mean(z, (0, *range(2, a.dim())), correction=0)
         count = z.numel() // z.shape[1]
-        reported = var * (count / (count - 1))  # as the running variance takes it
+        reported = var * (count / (count - 1))  # for the running variance
     else:
         mean, var = _wide(mean), _wide(var)
         reported = var
@@ -87,11 +87,11 @@ def _rrelu_add_norm(
 
 
 def _psi(x: Tensor, alpha: float) -> Tensor:
-    """Gives s + L(s * x), s = sigmoid(x), of float32 or float64: five nodes of ONNX in float32.
+    """Computes s + L(s * x), s = sigmoid(x), in float32 or float64: five ONNX nodes in float32.
 
-    It is s * (1 + L(x)), as s > 0, with smaller roundings. The clip keeps 0 * -inf out; its upper
-    bound is written out because ONNX Runtime takes none to be the largest float. sigmoid reads x
-    itself because OpenVINO's clip drops NaN.
+    This equals s * (1 + L(x)), because s > 0, with smaller rounding errors. The clip prevents
+    0 * -inf. Its upper bound is explicit because ONNX Runtime would otherwise assume the largest
+    float. sigmoid reads the unclipped x because OpenVINO's clip drops NaN.
     """
     s = torch.sigmoid(x)
     return s + _leaky_relu(s * x.clamp(-SATURATED, math.inf), alpha)
@@ -100,7 +100,7 @@ def _psi(x: Tensor, alpha: float) -> Tensor:
 def _leaky_relu(x: Tensor, alpha: float) -> Tensor:
     if x.dtype != torch.float64:
         return F.leaky_relu(x, alpha)
-    # torch.onnx rounds slopes and factors to float32, but not an integer and a power of 2.
+    # torch.onnx rounds slopes and factors to float32, but keeps an integer and a power of 2 exact.
     mantissa, exponent = math.frexp(alpha)
     return torch.where(x < 0, x * int(mantissa * 2**53) * 2.0 ** (exponent - 53), x)
 

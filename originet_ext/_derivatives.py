@@ -1,9 +1,9 @@
 """The autograd kernels in Python: the same formulas as csrc/autograd, which is bound to one torch.
 
-Used where the running torch is not the one that library was built with. Every op has a kernel for
-the dispatcher's key Autograd, so that eager code, torch.func and what compilers trace get the same
-derivatives, of every order and direction; `torch.library.register_autograd` would do without
-forward mode, and give tangents of zero there without a word.
+Used if the running torch is not the one that csrc/autograd was built with. Every op has a kernel
+for the dispatch key Autograd, so that eager code, torch.func and traced code get the same
+derivatives, of every order and direction. `torch.library.register_autograd` has no forward mode;
+tangents would silently be zero.
 """
 
 import math
@@ -55,7 +55,7 @@ def _has_tangent(*args: Any) -> bool:
 
 
 def _sum(*parts: Tensor | None) -> Tensor:
-    """The sum of those parts that are there, at least one."""
+    """The sum of the parts that are not None, at least one."""
     there = [part for part in parts if part is not None]
     return sum(there[1:], there[0])
 
@@ -67,9 +67,10 @@ def _below(op: Any, keys: Any, *args: Any) -> Any:
 
 
 def _forward(op: Any, arrange: Callable[..., Any] = lambda *args: args) -> Any:
-    """Makes the `forward` of a Function, whose arguments `arrange` turns into the op's.
+    """Makes the `forward` of a Function; `arrange` turns its arguments into those of the op.
 
-    Functions turn derivatives off, for torch.func's outer levels, too, which come below this one.
+    Functions turn derivatives off. The outer levels of torch.func, which run below this one, need
+    them, so `forward` turns them on again.
     """
 
     def forward(keys: Any, *args: Any) -> Any:
@@ -80,10 +81,10 @@ def _forward(op: Any, arrange: Callable[..., Any] = lambda *args: args) -> Any:
 
 
 def _run(function: Any, keys: Any, *args: Any) -> Any:
-    """Runs an op, and has its result remember how it was made where a derivative may be asked."""
+    """Runs an op, and records it for autograd if a derivative may be needed."""
     if not _is_differentiated(*args):
         return _below(function.op, keys, *args)
-    # As function.apply, which asks torch.func first: here, that has had its turn.
+    # Like function.apply, which would call torch.func first. Here, that has already run.
     with enable_single_level_autograd_function():
         return super(torch.autograd.Function, function).apply(keys, *args)
 
@@ -91,8 +92,8 @@ def _run(function: Any, keys: Any, *args: Any) -> Any:
 def _tangent_rule(rule: Callable[..., Tensor]) -> Any:
     """Makes a function of (ctx, saved tensors, tangents or None) the `jvp` of a Function.
 
-    Functions run it with forward mode off, which tangents of tangents (`jacfwd` of `jacfwd`) need,
-    and give it tensors that still have the tangents in question.
+    Functions run `jvp` with forward mode off, but tangents of tangents (`jacfwd` of `jacfwd`) need
+    it. The saved tensors still have the tangents in question, which are removed.
     """
 
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
@@ -204,10 +205,10 @@ def _psi_in_place_kernel(keys: Any, x: Tensor, alpha: float) -> Tensor:
 
 
 def _count_change(keys: Any, x: Tensor, alpha: float) -> Tensor:
-    """Tells the tensors that others saved that this one has changed."""
+    """Counts the change of x, so that autograd notices it where x was saved for backward."""
     if x.is_inference() and not torch.is_inference_mode_enabled():
         raise RuntimeError(
-            "rrelu_forward_: x was made in inference mode and may be changed in place there alone; "
+            "rrelu_forward_: x was made in inference mode and may only be changed in place there; "
             "clone it"
         )
     with torch._C._AutoDispatchBelowADInplaceOrView():
@@ -238,7 +239,7 @@ def _add_backward_kernel(
 def _check_join(
     op: str, a: Tensor, alike: Sequence[Tensor], vectors: Sequence[Tensor | None]
 ) -> None:
-    """The kernel's own checks, of what torch's ops would take or broadcast."""
+    """The checks of the kernel itself, for arguments that torch's ops would accept or broadcast."""
     if a.dtype not in FLOATING:
         raise RuntimeError(f"{op}: a must be float16, bfloat16, float32 or float64, got {a.dtype}")
     if a.dim() < 2:
@@ -256,7 +257,7 @@ def _check_join(
     for vector in vectors:
         if vector is not None and vector.shape != a.shape[1:2]:
             raise RuntimeError(
-                f"{op}: every vector must be [{a.shape[1]}], one value a channel of a, "
+                f"{op}: every vector must be [{a.shape[1]}], one value per channel of a, "
                 f"got {list(vector.shape)}"
             )
         if vector is not None and vector.dtype not in (a.dtype, sum_dtype):
@@ -269,7 +270,7 @@ def _check_join(
 class _Join:
     """The join and its derivative in psi's ops and torch's own, differentiable in every direction.
 
-    [C] vectors stand against [N, C, ...].
+    [C] vectors are broadcast over [N, C, ...].
     """
 
     def __init__(
@@ -320,7 +321,7 @@ class _Norm(torch.autograd.Function):
             grad, *ctx.saved_tensors, ctx.batch_statistics, ctx.eps, ctx.alpha
         )
         wanted = ctx.needs_input_grad[1:7]
-        # [C] gradients come in the arithmetic dtype.
+        # [C] gradients have the arithmetic dtype.
         chosen = (
             x.to(dtype) if needed else None
             for x, dtype, needed in zip(gradients, ctx.dtypes, wanted, strict=True)
@@ -348,7 +349,7 @@ def _differentiable_norm(
 ) -> tuple[Tensor, ...]:
     op = "rrelu_add_norm_forward"
     if (given_mean is None) != (given_var is None):
-        raise RuntimeError(f"{op}: mean and var must both be given or neither")
+        raise RuntimeError(f"{op}: mean and var must be given together or not at all")
     _check_join(op, a, (b,), (bias_a, bias_b, weight, bias, given_mean, given_var))
     join = _Join(a, b, bias_a, bias_b, alpha)
     if given_mean is not None and given_var is not None:
@@ -356,7 +357,7 @@ def _differentiable_norm(
         rstd = torch.rsqrt(var + eps)
     else:
         mean, rstd = join.statistics(eps)
-        var = join.z.var(join.others, correction=1)  # as the running variance takes it
+        var = join.z.var(join.others, correction=1)  # for the running variance
     y = join.normalised(mean, rstd)
     y = y if weight is None else y * join.column(weight)
     y = y if bias is None else y + join.column(bias)
@@ -385,7 +386,7 @@ def _differentiable_norm_backward(
     op = "rrelu_add_norm_backward"
     _check_join(op, a, (grad, b), (bias_a, bias_b, weight, mean, rstd))
     join = _Join(a, b, bias_a, bias_b, alpha)
-    if batch_statistics:  # anew, as functions of a and b
+    if batch_statistics:  # computed again, as functions of a and b
         mean, rstd = join.statistics(eps)
     upstream = grad.to(join.dtype)
     normal = join.normalised(mean, rstd)
@@ -401,16 +402,16 @@ def _differentiable_norm_backward(
     return grad_a.to(a.dtype), grad_b.to(b.dtype), *vectors
 
 
-# The pools. Their derivatives are torch's own ops: frames seldom need a gradient.
+# The pools. Frames seldom need a gradient, so the derivatives are made of torch's own ops.
 
 
 def _rows(x: Tensor) -> Tensor:
-    """[N, ...] as [N, P]; not flatten(1), which gradcheck's batching does not know."""
+    """[N, ...] as [N, P]. Not flatten(1), which gradcheck's batching does not support."""
     return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def _spread(starts: Tensor, counts: Tensor, total: int) -> tuple[Tensor, Tensor]:
-    """For B ranges of numbers: all numbers [total], and the range that each belongs to."""
+    """For B ranges of numbers: all the numbers [total], and the range to which each belongs."""
     before = counts.cumsum(0) - counts
     # A mark where a range begins.
     marks = torch.zeros(total + 1, dtype=torch.int64, device="cpu")
@@ -423,13 +424,13 @@ def _joined(frames: Any) -> Tensor:
 
 
 def _divided(gradient: Tensor, frames: Any) -> list[Tensor]:
-    """The gradient of all frames, one behind the other [T, P], as those of each tensor."""
+    """Splits the gradient of all frames, concatenated as [T, P], into one for each tensor."""
     parts = gradient.split([len(x) for x in frames])
     return [part.reshape(x.shape).to(x.dtype) for part, x in zip(parts, frames, strict=True)]
 
 
 def _moved(tangents: Any, frames: Any) -> list[Tensor]:
-    """Zeros where a tensor has no tangent and another one has."""
+    """The tangents of all tensors, zeros for those that have none."""
     pairs = zip(tangents, frames, strict=True)
     return [torch.zeros_like(x) if tangent is None else tangent for tangent, x in pairs]
 
@@ -452,7 +453,7 @@ class _TemporalPool(torch.autograd.Function):
         clips, index, weights, *frames = ctx.saved_tensors
         if grad is None:
             return (None,) * (5 + len(frames))
-        # [K], which clips may share
+        # [K]; clips may share terms
         terms, clip_of = _spread(clips[:, 1], clips[:, 2] - clips[:, 1], ctx.total)
         frame_of = (index[terms] + clips[clip_of, 0]).to(grad.device)
         terms = terms.to(weights.device)
@@ -485,7 +486,7 @@ class _TemporalPool(torch.autograd.Function):
 
 
 class _MotionPool(torch.autograd.Function):
-    """Of |FT| or max(FT, 0); the derivative where FT = 0 is 0, as of `abs` and `relu`."""
+    """Of |FT| or max(FT, 0). As with `abs` and `relu`, the derivative at FT = 0 is 0."""
 
     forward = _forward(
         _motion,
@@ -503,7 +504,7 @@ class _MotionPool(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """All steps of all clips: the later frame [K], the clip [K], d(out) / d(FT) [K, P]."""
         later, clip_of = _spread(clips[:, 0] + 1, clips[:, 1] - 1, total - len(clips))
-        # Every difference counts twice but a clip's last one, which counts once.
+        # Every difference counts twice except the last of a clip, which counts once.
         count = torch.where(later == clips.sum(1)[clip_of] - 1, 1.0, 2.0)
         later, clip_of, count = (x.to(frames.device) for x in (later, clip_of, count))
         dtype = torch.float64 if frames.dtype == torch.float64 else torch.float32
@@ -562,7 +563,7 @@ def _motion_kernel(
 
 
 def _check_sliding(frames: Tensor, window: int, stride: int, method: str) -> None:
-    """The kernel's own checks, before anything is computed from these numbers."""
+    """The checks of the kernel itself, before anything is computed from these numbers."""
     op = "sliding_pool"
     if frames.dim() < 2:
         raise RuntimeError(
@@ -584,7 +585,7 @@ def _check_sliding(frames: Tensor, window: int, stride: int, method: str) -> Non
 def _sliding_kernel(
     keys: Any, frames: Tensor, window: int, stride: int, method: str, normalize: str
 ) -> Tensor:
-    """Where a derivative may be asked for, every window is a clip of its own."""
+    """If a derivative may be needed, every window is summed as a clip of its own."""
     if not _is_differentiated(frames):
         return _below(_sliding, keys, frames, window, stride, method, normalize)
     _check_sliding(frames, window, stride, method)

@@ -1,4 +1,4 @@
-"""The one road from Python to an op."""
+"""How Python calls the ops."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from originet_ext._decomposition import decompositions
 
 
 def call(op: Any, *args: Any) -> Any:
-    """Calls an op, or its decomposition while a model is exported to ONNX, which has no such op.
+    """Calls an op or, while a model is exported to ONNX, which has no such op, its decomposition.
 
-    Derivatives, batching and tracing are the dispatcher's affair: _rules.py, and csrc/autograd or
-    _derivatives.py.
+    The dispatcher handles derivatives, batching and tracing (_rules.py, and csrc/autograd or
+    _derivatives.py).
 
     Args:
         op: an op of this package.
-        args: what it takes.
+        args: its arguments.
 
     Returns:
-        What it returns.
+        The op's result.
     """
     if not torch.compiler.is_compiling():
         _dtensor.register()

@@ -1,4 +1,4 @@
-"""The psi ops on `torch.distributed.tensor.DTensor`: each rank computes what it has."""
+"""The psi ops on `torch.distributed.tensor.DTensor`: each rank computes its own shard."""
 
 import sys
 from typing import Any
@@ -9,9 +9,9 @@ _registered = False
 
 
 def register() -> None:
-    """Tells DTensor, if it has been imported, how the psi ops may be sharded.
+    """Registers how the psi ops may be sharded, if DTensor has been imported.
 
-    Importing it from here would slow down the start of all who do not use it.
+    Importing it from here would slow down startup for everybody who does not use it.
     """
     global _registered
     if _registered or "torch.distributed.tensor" not in sys.modules:
@@ -20,9 +20,9 @@ def register() -> None:
     from torch.distributed.tensor.experimental import register_sharding
 
     def placements(x: Any, *more: Any) -> list[tuple[list[Any], list[Any]]]:
-        """Along any dimension, all tensors alike; not of partial sums, as psi is not linear."""
+        """All tensors alike, along any dimension. No partial sums, because psi is not linear."""
         tensors = 1 + sum(not isinstance(each, float) for each in more)
-        results = 2 if tensors == 3 else 1  # three go into the gradients of a sum alone
+        results = 2 if tensors == 3 else 1  # only the gradients of a sum take three
         kinds = [Replicate(), *map(Shard, range(x.ndim))]
         return [([kind] * results, [kind] * tensors + [None]) for kind in kinds]
 

@@ -1,4 +1,4 @@
-"""What the forward of a module does beside calling its submodules, read from its source."""
+"""What the forward of a module does besides calling its submodules, read from its source."""
 
 import ast
 import functools
@@ -14,12 +14,12 @@ _TORCH_NN = "torch.nn.modules."
 
 
 class Forward(NamedTuple):
-    """What a class's forward, and what it calls in its own package, do.
+    """What the forward of a class does, including the functions of its package that it calls.
 
     Attributes:
-        calls: Names of the functions sought that are called, sorted.
-        reads: Attributes of self that are read.
-        with_arguments: Those that are called with more than one argument.
+        calls: Sorted names of the sought functions that it calls.
+        reads: Attributes of self that it reads.
+        with_arguments: Attributes of self that it calls with more than one argument.
     """
 
     calls: tuple[str, ...] = ()
@@ -30,12 +30,12 @@ class Forward(NamedTuple):
 def read_forward(kind: type[nn.Module], sought: Callable[[str], bool]) -> Forward:
     """Reads the forward of a class, the methods that it uses, and the functions of its package.
 
-    Code without a source, as of an interactive session, is judged by the names in it. What other
-    packages do is not followed.
+    Code without source, such as that of an interactive session, is judged by the names in it. The
+    code of other packages is not followed.
 
     Args:
-        kind: a class of modules; nothing is read of those of `torch.nn`.
-        sought: tells whether a function of this name is to be reported.
+        kind: a class of modules; the classes of `torch.nn` are not read.
+        sought: whether to report a function of this name.
     """
     reader = _Reader(kind, sought)
     reader.read_method("forward")
@@ -45,7 +45,7 @@ def read_forward(kind: type[nn.Module], sought: Callable[[str], bool]) -> Forwar
 
 
 class _Reader:
-    """Follows a class's forward; each function is read once."""
+    """Follows the forward of a class; reads each function once."""
 
     def __init__(self, kind: type[nn.Module], sought: Callable[[str], bool]) -> None:
         self.calls: set[str] = set()
@@ -56,7 +56,7 @@ class _Reader:
         self._seen: set[Any] = set()
 
     def read_method(self, name: str) -> None:
-        """Reads a method, and what it overrides if it uses `super()`."""
+        """Reads a method and, if it uses `super()`, the one that it overrides."""
         for base in self._kind.__mro__:
             if base.__module__.startswith(_TORCH_NN):
                 return
@@ -100,7 +100,7 @@ class _Reader:
             self.read_method(name)
 
     def _note(self, name: str, found: Any) -> bool:
-        """Notes a function by the name under which it is sought, if it is."""
+        """Notes a sought function by the name under which it is sought; returns whether it is."""
         if not callable(found) or isinstance(found, type):
             return False
         names = [each for each in (name, _name(found)) if self._sought(each)]
@@ -108,13 +108,13 @@ class _Reader:
         return bool(names)
 
     def _read_call(self, called: ast.expr, function: FunctionType, me: str) -> None:
-        """Notes the call of a function that is sought; reads one of the same package."""
+        """Notes the call of a sought function; reads any other function of the same package."""
         *owners, last = _dotted(called)
         if not last or (owners and owners[0] == me):
-            return  # a submodule, or the result of another expression
+            return  # a submodule, or an attribute of another expression
         scope = {**function.__globals__, **dict(_closure(function))}
         root = owners[0] if owners else last
-        if root not in scope:  # a variable: its method, if it has one of the name
+        if root not in scope:  # a variable, whose method may have a sought name
             if owners and self._sought(last):
                 self.calls.add(last)
             return
@@ -128,7 +128,7 @@ class _Reader:
 
 
 def _plain(function: Any) -> Any:
-    """Takes off what is wrapped around a function."""
+    """Removes the wrappers around a function."""
     if isinstance(function, staticmethod | classmethod):
         function = function.__func__
     if isinstance(function, property):
@@ -147,7 +147,7 @@ def _is(node: ast.expr, name: str) -> bool:
 
 
 def _dotted(node: ast.expr) -> list[str]:
-    """Splits `a.b.c` into its names; of another expression's attribute it keeps "" and the last."""
+    """Splits `a.b.c` into its names; any other expression in front of a name becomes ""."""
     if isinstance(node, ast.Name):
         return [node.id]
     if isinstance(node, ast.Attribute):
@@ -156,7 +156,7 @@ def _dotted(node: ast.expr) -> list[str]:
 
 
 def _closure(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """The variables of the functions around this one."""
+    """The variables that this function captures from enclosing functions."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents

@@ -1,11 +1,11 @@
 """How Inductor compiles the psi ops: as formulas where it can fuse them, as kernels elsewhere.
 
-Inductor cannot look into a kernel: beside an element-wise neighbour, a kernel costs a pass over
-memory that a formula compiled together with the neighbour does without. Where there is nothing to
-fuse with, the kernel is the faster one, unless the work takes less time than the call.
+Inductor cannot look into a kernel. Next to an element-wise neighbour, a kernel costs a pass over
+memory, which Inductor avoids by compiling a formula together with the neighbour. If there is
+nothing to fuse with, the kernel is faster, unless the work takes less time than the call.
 
-Imported by `_tracing`, not with the package: Inductor takes a second to import, and what it offers
-for lowerings is private.
+Imported by `_tracing`, not with the package: Inductor takes a second to import, and its API for
+lowerings is private.
 """
 
 import functools
@@ -22,7 +22,7 @@ from torch._inductor.virtualized import ops as inductor
 from originet_ext._decomposition import SATURATED
 from originet_ext._library import ops
 
-# Elements from which on the kernel makes up for the call through PyTorch's dispatcher.
+# From this many elements on, the kernel makes up for the call through PyTorch's dispatcher.
 _LARGE = 1 << 20
 # How PyTorch tags the ops that Inductor fuses.
 _FUSIBLE = {torch.Tag.pointwise, torch.Tag.reduction}
@@ -48,7 +48,7 @@ def _psi_backward(grad: Value, x: Value, alpha: float, constant: Constant) -> Va
     return grad * s * (a + (one - s) * (one + a * bounded))
 
 
-# The outputs of each op as functions of an element of each input; `rest` is alpha and a `Constant`.
+# Each op's outputs as functions of one element per input; `rest` is alpha and a `Constant`.
 _FORMULAS: dict[Any, tuple[Callable[..., Value], ...]] = {
     ops.rrelu_forward.default: (_psi,),
     ops.rrelu_backward.default: (_psi_backward,),
@@ -61,12 +61,12 @@ _FORMULAS: dict[Any, tuple[Callable[..., Value], ...]] = {
 
 
 def _lower(op: Any, *args: Any) -> Any:
-    """Gives Inductor's nodes for a call of an op."""
+    """Returns Inductor's nodes for a call of an op."""
     node = V.graph.current_node
     if _is_large(node) and not any(map(_is_fusible, _neighbours(node))):
         return fallback_handler(op, add_to_fallback_set=False)(*args)
     *tensors, alpha = args
-    # Inductor computes 16-bit types in float32 and rounds what it stores.
+    # Inductor computes 16-bit types in float32 and rounds only what it stores.
     wide = torch.float64 if tensors[0].get_dtype() == torch.float64 else torch.float32
     constant = functools.partial(inductor.constant, dtype=wide)
 
@@ -80,12 +80,12 @@ def _lower(op: Any, *args: Any) -> Any:
 def _is_large(node: fx.Node) -> bool:
     elements = node.all_input_nodes[0].meta["val"].numel()
     if isinstance(elements, torch.SymInt):
-        elements = elements.node.hint  # the size in the first call; None where data decides it
+        elements = elements.node.hint  # the size in the first call; None if it depends on data
     return elements is None or elements >= _LARGE
 
 
 def _neighbours(node: fx.Node) -> Iterator[fx.Node]:
-    """Yields the nodes whose results `node` takes and those that take its own."""
+    """Yields the nodes that `node` takes results from, and the nodes that take its results."""
     yield from _beyond_views(node, operator.attrgetter("all_input_nodes"))
     yield from _beyond_views(node, operator.attrgetter("users"))
 

@@ -12,12 +12,12 @@ import originet_ext
 
 
 def _use_installed_package() -> None:
-    """Takes submodules from the installed package where this folder has no compiled library.
+    """Takes submodules from the installed package because this folder has no compiled library.
 
-    That is so in the root of a source tree, which shadows the installed package for
+    That happens in the root of a source tree, which shadows the installed package for
     `python -c "import originet_ext"`.
     """
-    # The source tree may hold metadata of its own, left by a build, so look at all there are.
+    # A build may have left metadata in the source tree, so look at all distributions.
     for distribution in importlib.metadata.distributions(name="originet"):
         for file in distribution.files or []:
             if file.match("originet_ext/_C.*"):
@@ -37,7 +37,7 @@ ops = torch.ops.originet
 
 
 def _load_autograd() -> tuple[Any, str]:
-    """Loads the autograd kernels in C++ where they fit this torch; gives them, or None, and why."""
+    """Loads the C++ autograd kernels if they fit this torch; returns them or None, and why."""
     wish = os.environ.get("ORIGINET_AUTOGRAD", "auto")
     if wish not in ("auto", "cpp", "python"):
         raise ImportError(f"ORIGINET_AUTOGRAD must be auto, cpp or python, got {wish!r}")
@@ -51,7 +51,7 @@ def _load_autograd() -> tuple[Any, str]:
     else:
         try:
             native = importlib.import_module("originet_ext._autograd_cpp")
-        except ImportError as error:  # a torch that was built otherwise
+        except ImportError as error:  # a torch that was built differently
             reason = f"the C++ library does not load: {error}"
         else:
             native.use_cpu_kernel(_C.rrelu_cpu)
@@ -62,7 +62,7 @@ def _load_autograd() -> tuple[Any, str]:
 
 
 def _release(version: str) -> str:
-    """A version without its label, which names the hardware; before a release, the commit."""
+    """Drops the label of a release, which names hardware; before a release, it names the commit."""
     public = version.split("+")[0]
     return public if public.replace(".", "").isdigit() else version
 
@@ -71,15 +71,15 @@ native, _autograd = _load_autograd()
 
 
 def build_info() -> dict[str, Any]:
-    """Tells what was built and what of it can run here.
+    """Reports what was built and what of it can run here.
 
     Returns:
-        A dict with `version`; `cuda_decision`, one line on why CUDA kernels are inside or not;
-        `cuda_archs`, the compute capabilities inside ("" for none); `nvcc`, its version;
+        A dict with `version`; `cuda_decision`, one line on why CUDA kernels were built or not;
+        `cuda_archs`, the compute capabilities built for ("" for none); `nvcc`, its version;
         `cuda_symbols_resolved`, whether this torch exports what the CUDA kernels call;
         `cpu_dispatch_level`, the instruction set that the CPU kernels use on this processor;
-        `autograd`, "C++" or "Python", whichever holds the derivatives here, and why;
-        `autograd_decision`, whether the C++ ones were built; `compiler` and `torch_headers`, the
+        `autograd`, whether the derivatives in use are in C++ or Python, and why;
+        `autograd_decision`, whether those in C++ were built; `compiler` and `torch_headers`, the
         versions at build time.
     """
     return {**_C.build_info(), "autograd": _autograd}

@@ -11,22 +11,22 @@ def on_parts(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """Applies an element-wise function to nested tensors of one shape.
 
     Args:
-        function: of as many tensors as are given, which returns one like them.
-        tensors: nested, of the first's layout and shape.
+        function: takes as many tensors as are given, and returns one like them.
+        tensors: nested, all with the layout and shape of the first.
 
     Raises:
-        ValueError: they are not.
+        ValueError: a tensor is not nested, or has another layout or shape.
     """
     first = tensors[0]
     if any(not t.is_nested or t.layout != first.layout for t in tensors):
-        raise ValueError("a nested tensor goes with nested tensors of its layout alone")
+        raise ValueError("a nested tensor needs other nested tensors of its layout")
     if first.layout == torch.jagged:
         if any(t.shape != first.shape for t in tensors):
             raise ValueError(
                 "nested tensors must have the same shape, got "
                 + " and ".join(str(list(t.shape)) for t in tensors)
             )
-        like: Any = first  # the private attributes are what torch hands on to F.silu's result
+        like: Any = first  # torch passes the same private attributes to the result of F.silu
         return torch.nested.nested_tensor_from_jagged(
             function(*(t.values() for t in tensors)),
             like.offsets(),

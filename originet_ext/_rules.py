@@ -1,7 +1,8 @@
-"""What torch asks of the ops beside values and derivatives: shapes, batching, functional forms.
+"""What torch needs from the ops besides values and derivatives: shapes, batching, functional forms.
 
-The same whichever library holds the derivatives (csrc/autograd or _derivatives.py). vmap is asked
-in Python on both, as the headers of torch's own batching need one that its wheels do not hold.
+The rules do not depend on which library has the derivatives (csrc/autograd or _derivatives.py).
+Those for vmap are in Python in both cases, because torch's headers for batching include one that
+its wheels lack.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +19,9 @@ _library = torch.library.Library("originet", "IMPL")
 _FUNCTIONALIZE = torch._C.DispatchKeySet(torch._C.DispatchKey.Functionalize)
 
 
-# Shapes of results, for fake and meta tensors, once the arguments have passed those of the kernels'
-# checks that need no values: a call with a meta tensor among others comes here too, and must not be
-# given memory that nobody wrote to.
+# The shapes of results, for fake and meta tensors. Arguments are first checked as the kernels check
+# them, as far as that needs no values: a call that mixes meta and other tensors also comes here,
+# and must not get memory that nobody has written to.
 
 
 def _check_tensor(op: str, name: str, x: Tensor) -> None:
@@ -50,9 +51,9 @@ def _check_same_device(op: str, name: str, x: Tensor, like_name: str, like: Tens
 
 
 def _check_same_kind(op: str, name: str, x: Tensor, like_name: str, like: Tensor) -> None:
-    """Raises unless two tensors have one dtype and device.
+    """Raises unless two tensors have the same dtype and device.
 
-    Of a gradient that is all: compiled autograd traces with gradients of a made-up shape.
+    Gradients are not checked further: compiled autograd traces with gradients of a made-up shape.
     """
     torch._check(
         x.dtype == like.dtype,
@@ -62,7 +63,7 @@ def _check_same_kind(op: str, name: str, x: Tensor, like_name: str, like: Tensor
 
 
 def _check_alike(op: str, **tensors: Tensor) -> None:
-    """Raises unless all tensors are floating and like the first."""
+    """Raises unless all tensors are floating and of the first one's shape, dtype and device."""
     (first_name, first), *others = tensors.items()
     _check_tensor(op, first_name, first)
     for name, x in others:
@@ -110,7 +111,7 @@ def _check_vectors(op: str, a: Tensor, **vectors: Tensor | None) -> None:
     for name, x in vectors.items():
         if x is None:
             continue
-        shape = f"{op}: {name} must be [{a.shape[1]}], one value a channel of a, got {x.shape}"
+        shape = f"{op}: {name} must be [{a.shape[1]}], one value per channel of a, got {x.shape}"
         torch._check(x.dim() == 1, lambda shape=shape: shape)
         torch._check(x.shape[0] == a.shape[1], lambda shape=shape: shape)
         _check_same_device(op, name, x, "a", a)
@@ -128,7 +129,7 @@ def _sum_dtype(x: Tensor) -> torch.dtype:
 
 
 def _normalisable(x: Tensor) -> Tensor:
-    """As the host function of this name: contiguous and channels_last stay."""
+    """Like the C++ function of this name: keeps contiguous and channels_last tensors."""
     return x if x.is_contiguous() or x.movedim(1, -1).is_contiguous() else x.contiguous()
 
 
@@ -152,7 +153,8 @@ def _(
     op = "rrelu_add_norm_forward"
     _check_alike(op, a=a, b=b)
     torch._check(
-        (mean is None) == (var is None), lambda: f"{op}: mean and var must both be given or neither"
+        (mean is None) == (var is None),
+        lambda: f"{op}: mean and var must be given together or not at all",
     )
     vectors = {"bias_a": bias_a, "bias_b": bias_b, "weight": weight, "bias": bias}
     _check_vectors(op, a, **vectors, mean=mean, var=var)
@@ -181,7 +183,7 @@ def _(
 
 
 def _check_frames(op: str, frames: Sequence[Tensor]) -> None:
-    torch._check(len(frames) > 0, lambda: f"{op}: frames must be one tensor or more")
+    torch._check(len(frames) > 0, lambda: f"{op}: frames must hold at least one tensor")
     first = frames[0]
     for x in frames:
         torch._check(
@@ -206,7 +208,7 @@ def _check_frames(op: str, frames: Sequence[Tensor]) -> None:
 
 
 def _check_numbers(op: str, name: str, x: Tensor, dims: int, frames: Tensor) -> None:
-    """Raises unless x holds int64 for the host to read, or is meta as the frames are."""
+    """Raises unless x is int64 and readable by the host, or on meta like the frames."""
     torch._check(
         x.dtype == torch.int64
         and x.dim() == dims
@@ -266,7 +268,7 @@ def _(frames: Tensor, window: int, stride: int, method: str, normalize: str) -> 
     return _pooled(frames, (length - window) // stride + 1)
 
 
-# Layouts that no kernel reads. torch's own answer is a list of all its backends.
+# Layouts that no kernel reads. torch's own error lists all its backends.
 
 
 def _refuse(name: str) -> Callable[..., Any]:
@@ -296,11 +298,11 @@ for _key in (
         _library.impl(_name, _refuse(_name), _key)
 
 
-# The op that writes, for functional graphs.
+# The in-place op, for functional graphs.
 
 
 def _functional(x: Tensor, alpha: float) -> Tensor:
-    """As torch's generated code for its own: not by `copy_`, which would want a derivative."""
+    """As in torch's generated code for its own ops. `copy_` would need a derivative."""
     torch._sync(x)
     value = torch._from_functional_tensor(x)
     with torch._C._ExcludeDispatchKeyGuard(_FUNCTIONALIZE):
@@ -318,7 +320,7 @@ _library.impl("rrelu_forward_", _functional, "Functionalize")
 
 
 def _element_wise(op: Any) -> Callable[..., Any]:
-    """Batch dimensions go first in every tensor, and the op runs once."""
+    """Moves batch dimensions to the front of every tensor and runs the op once."""
 
     def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
         *tensors, alpha = args
@@ -333,7 +335,7 @@ def _element_wise(op: Any) -> Callable[..., Any]:
 
 
 def _one_by_one(op: Any) -> Callable[..., Any]:
-    """One call an entry of the batch: each has statistics, or clips and weights, of its own."""
+    """Calls the op once per entry, which has its own statistics, or its own clips and weights."""
 
     def entry(x: Any, dim: Any, i: int) -> Any:
         if isinstance(x, list | tuple):

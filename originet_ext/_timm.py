@@ -10,13 +10,13 @@ from originet_ext.rrelu import FusedRReLU, fused_rrelu, fused_rrelu_
 def register_with_timm() -> None:
     """Lets timm's models and layers ask for psi by name: `act_layer="fused_rrelu"`.
 
-    timm has functions that look an activation up by name, but none that adds one, so this writes
-    into the two tables behind them (`timm.layers.create_act`). Without a name,
-    `act_layer=FusedRReLU` needs no registration.
+    timm has functions that look up an activation by name, but none that adds one, so this function
+    writes to the two tables behind them (`timm.layers.create_act`). `act_layer=FusedRReLU`, without
+    a name, needs no registration.
 
     Raises:
         ImportError: timm is not installed.
-        AttributeError: this timm has other tables.
+        AttributeError: this version of timm has different tables.
 
     Example:
         >>> register_with_timm()
@@ -28,5 +28,5 @@ def register_with_timm() -> None:
 
 
 def _function(x: Tensor, inplace: bool = False) -> Tensor:
-    """Computes psi, with the arguments that timm gives to the functions in its table."""
+    """Computes psi, with the arguments that timm passes to the functions in its table."""
     return fused_rrelu_(x) if inplace else fused_rrelu(x)

@@ -1,4 +1,4 @@
-"""Gives the psi ops' lowerings to Inductor when one of the ops is first traced for it."""
+"""Registers the lowerings of the psi ops with Inductor when it first traces one of the ops."""
 
 import functools
 import importlib
@@ -21,7 +21,7 @@ def why_not_fused() -> str:
     """Registers the lowerings.
 
     Returns:
-        "", or why this torch does not take them: the ops then compile to calls, as any custom op.
+        "", or why this torch rejects them. The ops then compile to calls, like any custom op.
     """
     try:
         importlib.import_module("originet_ext._inductor")
@@ -33,7 +33,7 @@ def why_not_fused() -> str:
 
 
 def _trace(mode: Any, op: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    """Traces a call of an op into a graph, just as without this rule."""
+    """Traces a call of an op into a graph, as torch does without this rule."""
     if "torch._inductor.lowering" in sys.modules:  # the graph may be for Inductor
         why_not_fused()
     return mode.__torch_dispatch__(op, types, args, kwargs)

@@ -8,14 +8,14 @@ from originet_ext._cache import cached
 
 
 def method_weights(method: str, length: int) -> Tensor:
-    """Gives the weight of each frame of a clip under a linear method.
+    """Returns the weight of each frame of a clip under a linear method.
 
     Args:
-        method: one of `METHODS` but the motion methods, "absolute" and "rectified".
-        length: n, the number of frames, 1 or more. A clip of one frame has weight 0.
+        method: one of `METHODS` except the motion methods, "absolute" and "rectified".
+        length: n, the number of frames, 1 or more. The frame of a clip of one has the weight 0.
 
     Returns:
-        [n] on the CPU, int64 where all weights are integers, else float64.
+        [n] on the CPU; int64 if all weights are integers, otherwise float64.
 
     Reference: Verma et al., arXiv:2005.07991, Eqs. (1)-(3), for "cumulative" and "telescoped",
     the two readings of Eq. (3); the authors' released program for "authors"; Bilen et al., "Action
@@ -30,10 +30,10 @@ def method_weights(method: str, length: int) -> Tensor:
 
 @cached(maxsize=1024)
 def weight_terms(method: str, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same as a sum over the frames that a method reads, for the kernels.
+    """The same as terms of a sum over the frames that a method reads, for the kernels.
 
-    Arrays shared between callers, not to be written to; not tensors, which would keep the mode in
-    which they were made, such as inference mode.
+    Callers share the arrays and must not write to them. They are not tensors because those would
+    stay in the mode in which they were made, such as inference mode.
 
     Args:
         method: as for `method_weights`.
@@ -63,7 +63,7 @@ def weight_terms(method: str, length: int) -> tuple[np.ndarray, np.ndarray]:
     elif method == "rank-simple":
         weights = 2 * t - n - 1
     elif method == "rank":
-        # float64 throughout: torch.compile, which traces NumPy, divides integers in float32.
+        # All in float64, because torch.compile, which traces NumPy, divides integers in float32.
         harmonic = np.concatenate([[0.0], np.cumsum(1 / t.astype(np.float64))])  # H_0 .. H_n
         weights = 2.0 * (n - t + 1) - (n + 1) * (harmonic[n] - harmonic[t - 1])
     elif method == "learnet":

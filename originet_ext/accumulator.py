@@ -15,14 +15,14 @@ Array = NDArray[Any]
 
 _NAME = "ActiveImageAccumulator"
 _DTYPES = tuple(map(np.dtype, ("uint8", "float32", "float64")))
-# Of a stream, with those before its start: float64 counts them exactly, and int64 holds 4 * 255 of
-# each.
+# The most frames of a stream, counting those before its start. float64 counts them exactly, and
+# int64 holds 4 * 255 times their number.
 MAX_FRAMES = 2**53
-# 255 n (n + 1), the largest sum of the weighted methods over uint8 frames, fits in int64.
+# The largest sum of the weighted methods over uint8 frames, 255 n (n + 1), still fits in int64.
 MAX_WEIGHTED_FRAMES = 190_000_000
-# How many bytes a pixel wait to be summed together: 16 frames of uint8.
+# How many bytes per pixel wait to be summed together: 16 frames of uint8.
 _PENDING_BYTES = 16
-# How many sums a pixel each method keeps; csrc/frame_accumulator.cpp says which.
+# How many sums per pixel each method keeps; csrc/frame_accumulator.cpp says which.
 _SUMS = {
     "telescoped": 0,
     "cumulative": 1,
@@ -39,9 +39,9 @@ _ENDS = ("telescoped", "authors", *_LAGGING)  # need the first frame and the las
 
 
 class ActiveImageAccumulator:
-    """Makes the active image of a stream, frame by frame, however long it is.
+    """Computes the active image of a stream, frame by frame, however long the stream is.
 
-    Gives what `active_image` gives for all frames at once, in memory that does not grow. With
+    Gives the same as `active_image` for all frames at once, in memory that does not grow. With
     frames F_1..F_n, S(k) = F_1 + ... + F_k, A = sum over k of S(k) = sum over t of (n - t + 1) F_t
     and B = sum over k of S(k) / k, the methods are
 
@@ -52,28 +52,28 @@ class ActiveImageAccumulator:
     - `rectified`: 2 P + max(F_n - F_(n-1), 0) with P = sum over t < n of max(F_t - F_(t-1), 0);
     - `absolute`: 2 `rectified` - `telescoped`, because |d| = 2 max(d, 0) - d.
 
-    One frame gives zeros. For uint8 frames all methods but `rank` and `learnet` are exact, bit for
-    bit what `active_image` gives. All else is summed in float64 and rounded to the result's dtype
-    at the end, with an absolute error, besides that rounding, of at most
+    One frame gives zeros. For uint8 frames, all methods except `rank` and `learnet` are exact and
+    give the same bits as `active_image`. Everything else is summed in float64 and rounded to the
+    dtype of the result at the end. Besides that rounding, the absolute error is at most
     8 (n + 1)^2 (1 + H_n) 2^-53 sum_t |F_t| with H_n = 1 + 1/2 + ... + 1/n. Under `cumulative`,
     `telescoped`, `absolute` and `rectified` it is at most 8 n 2^-53 (sum_t |F_t| + n |F_1|), and 0
-    for a pixel at rest. NaN and infinities: under these four as in `active_image`, except that
-    `cumulative` gives NaN for a pixel that is infinite in the first frame of a merged part; under
-    the other methods a pixel that was not finite in any frame is NaN, where `active_image` may give
-    an infinity.
+    for a pixel at rest. These four treat NaN and infinities like `active_image`, except that
+    `cumulative` gives NaN for a pixel that is infinite in the first frame of a merged part. Under
+    the other methods, a pixel that was not finite in any one frame is NaN, where `active_image` may
+    give an infinity.
 
-    Each accumulator belongs to one thread at a time. It can be pickled, and parts of a stream that
+    Only one thread at a time may use an accumulator. It can be pickled, and parts of a stream that
     were summed elsewhere can be joined with `merge`.
 
     Args:
         method: one of `METHODS`.
         normalize: one of `NORMALIZATIONS`, applied to results.
-        start: how many frames of the whole stream come before the first one seen here. Only for
-            `merge` and only under `rank` and `learnet`, whose weights depend on a frame's place in
-            the whole stream.
+        start: how many frames of the whole stream come before the first one seen here. Needed only
+            for `merge`, and only under `rank` and `learnet`, whose weights depend on a frame's
+            place in the whole stream.
 
     Raises:
-        TypeError: start is no integer.
+        TypeError: start is not an integer.
         ValueError: an unknown method or normalisation, or a negative start.
 
     Example:
@@ -96,7 +96,7 @@ class ActiveImageAccumulator:
             raise ValueError(f"{_NAME}: start must be 0 or more and below 2^53, got {start}")
         self._method, self._normalize, self._start = method, normalize, int(start)
         self._count = 0
-        self._summed = 0  # the first so many frames are in the sums
+        self._summed = 0  # how many frames are in the sums
         # Frame t = 0, 1, ... is row t % rows of the ring [rows, H, W(, C)], in the frames' dtype.
         self._ring: Array | None = None
         self._first: Array | None = None
@@ -119,7 +119,7 @@ class ActiveImageAccumulator:
 
     @property
     def count(self) -> int:
-        """The number of frames seen so far, those of merged parts among them."""
+        """The number of frames seen so far, including those of merged parts."""
         return self._count
 
     def update(self, frame: np.ndarray) -> None:
@@ -128,14 +128,14 @@ class ActiveImageAccumulator:
         The GIL is released while pixels are copied and summed.
 
         Args:
-            frame: [H, W] or [H, W, C] uint8, float32 or float64, with any strides; of one shape
-                and dtype throughout.
+            frame: [H, W] or [H, W, C] uint8, float32 or float64, with any strides. All frames have
+                the same shape and dtype.
 
         Raises:
-            TypeError: the frame is no array, or its dtype is none of these or changes.
-            ValueError: its shape is none of these or changes, or `authors` or `rank-simple` have
-                seen 190,000,000 frames of uint8, beyond which int64 could overflow, or the stream
-                2^53 frames with those before `start`. The state is as before.
+            TypeError: the frame is not an array, or its dtype is not supported or changes.
+            ValueError: its shape is not supported or changes; or `authors` or `rank-simple` have
+                seen 190,000,000 frames of uint8, beyond which int64 could overflow; or the stream,
+                with the frames before `start`, has 2^53. The state does not change.
         """
         self._check_frame(frame)
         self._check_count(self._count + 1, frame.dtype)
@@ -151,16 +151,16 @@ class ActiveImageAccumulator:
         self._count += 1
 
     def result(self) -> np.ndarray:
-        """Gives the active image of the frames seen so far; may be asked for at any time.
+        """Computes the active image of the frames seen so far. May be called at any time.
 
         Returns:
-            [H, W] or [H, W, C], float64 for float64 frames, else float32; a new array.
+            [H, W] or [H, W, C], float64 for float64 frames, otherwise float32; a new array.
 
         Raises:
-            ValueError: no frame was seen, or `start` is not 0 under `rank` or `learnet`.
+            ValueError: no frame has been seen, or `start` is not 0 under `rank` or `learnet`.
         """
         if self._count == 0:
-            raise ValueError(f"{_NAME}: no frame was seen yet")
+            raise ValueError(f"{_NAME}: no frame has been seen yet")
         if self._start > 0 and self._method in _HARMONIC:
             raise ValueError(
                 f"{_NAME}: a part with start {self._start} has no image of its own under "
@@ -174,7 +174,7 @@ class ActiveImageAccumulator:
         return normalize_images(torch.from_numpy(image)[None], self._normalize)[0].numpy()
 
     def reset(self) -> None:
-        """Forgets all frames, their shape and dtype too; method and `start` stay."""
+        """Forgets all frames and their shape and dtype; keeps the method and `start`."""
         self._count = self._summed = 0
         self._ring = self._first = self._sums = None
 
@@ -182,13 +182,13 @@ class ActiveImageAccumulator:
         """Appends another part of the stream, whose frames came right after those of this one.
 
         Args:
-            other: the later part, with the same method, and under `rank` and `learnet` made with
-                `start=self.start + self.count`. It stays as it is.
+            other: the later part, with the same method and, under `rank` and `learnet`, made with
+                `start=self.start + self.count`. It does not change.
 
         Raises:
-            TypeError: other is no `ActiveImageAccumulator`.
+            TypeError: other is not an `ActiveImageAccumulator`.
             ValueError: method, shape, dtype or place of the parts do not fit, or together they
-                have too many frames (see `update`). The state is as before.
+                have too many frames (see `update`). The state does not change.
         """
         if not isinstance(other, ActiveImageAccumulator):
             raise TypeError(f"{_NAME}: cannot merge {type(other).__name__}")
@@ -242,17 +242,17 @@ class ActiveImageAccumulator:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Takes a state that `__getstate__` gave; a pickle may hold anything.
+        """Restores a state that `__getstate__` returned. Checks it, as a pickle may hold anything.
 
         Raises:
-            TypeError: a part of the state is of a wrong type or dtype.
-            ValueError: its parts do not fit together, or no stream could have left them. What was
-                there before stays.
+            TypeError: a part of the state has a wrong type or dtype.
+            ValueError: its parts do not fit together, or no stream could have left them. The state
+                does not change.
         """
         if not isinstance(state, dict) or not {"method", "normalize", "start", "count"} <= {*state}:
             raise TypeError(f"{_NAME}: the state is not one of an accumulator")
         method, start, count = state["method"], state["start"], state["count"]
-        # Checks all three, for what a new one may have.
+        # Checks all three as it does for any new accumulator.
         new = ActiveImageAccumulator(method, state["normalize"], start=start)
         if isinstance(count, bool) or not isinstance(count, int):
             raise TypeError(f"{_NAME}: the count must be an int, got {type(count).__name__}")
@@ -263,7 +263,7 @@ class ActiveImageAccumulator:
         self.__dict__.update(new.__dict__)
 
     def _set_arrays(self, count: int, state: dict[str, Any]) -> None:
-        """Takes the frames and sums of a state, after `count` frames."""
+        """Restores the frames and sums of a state after `count` frames."""
         shape, dtype = state.get("shape"), state.get("dtype")
         if dtype not in [known.str for known in _DTYPES]:
             raise TypeError(f"{_NAME}: the frames must be uint8, float32 or float64, got {dtype!r}")
@@ -283,7 +283,7 @@ class ActiveImageAccumulator:
             sums = _array(state, "sums", (number, *shape), _sum_dtype(number, dtype))
             if sums.dtype == np.int64:
                 _check_sums(sums, count, signed=self._method == "cumulative")
-        # Not before the arrays, which are as large as the shape says.
+        # After the arrays, which prove that the shape is not too large for memory.
         self._allocate(shape, dtype)
         assert self._ring is not None
         self._first, self._sums, self._count = first, sums, count
@@ -349,7 +349,7 @@ class ActiveImageAccumulator:
             if self._method in MOTION_METHODS:
                 _C.accumulate_motion(self._ring, self._summed, end, self._rectifies, self._sums)
             elif self._method == "cumulative":
-                # From the second frame on: the first does not deviate from itself.
+                # From the second frame on, as the first does not deviate from itself.
                 span = max(self._summed, 1), max(end, 1)
                 _C.accumulate_frames(self._ring, *span, self._first, self._sums)
             else:
@@ -363,7 +363,7 @@ class ActiveImageAccumulator:
         return self._method == "rectified" or self._ring.dtype == np.uint8
 
     def _ends(self) -> Array:
-        """[2, ...], a copy of the last two frames; of one, where there is but one."""
+        """A copy of the last two frames [2, ...], or of the only one [1, ...]."""
         assert self._ring is not None
         last = range(max(0, self._count - 2), self._count)
         return self._ring[[t % len(self._ring) for t in last]]
@@ -385,13 +385,13 @@ class ActiveImageAccumulator:
             if self._method == "cumulative":
                 return sums + self._seam(earlier, later)
             if self._method in MOTION_METHODS:
-                # Differences that are no longer the last one: of this part, and across the seam.
+                # The differences that are no longer the last: that of this part, and at the seam.
                 if self._count > 1:
                     sums += self._step(earlier["ends"])
                 if other._count > 1:
                     sums += self._step(np.stack([earlier["ends"][-1], later["first"]]))
                 return sums
-            # The sums S(k) of the later part begin at 0, those of the whole at S of the earlier.
+            # The later part's sums S(k) begin at 0, those of the whole with the earlier part's S.
             before = earlier["sums"][0]
             sums[1] += other._count * before
             if self._method in _HARMONIC:
@@ -399,10 +399,10 @@ class ActiveImageAccumulator:
         return sums
 
     def _seam(self, earlier: dict[str, Any], later: dict[str, Any]) -> Array:
-        """[...]: what the two sums of `cumulative` lack of that of the whole.
+        """[...]: what the sums of two parts lack of the sum of the whole, under `cumulative`.
 
-        The earlier part's last frame and the later part's first one are now in the middle, and the
-        later part's deviations were taken from a first frame of its own.
+        The last frame of the earlier part and the first of the later part are now in the middle,
+        and the deviations of the later part were taken from its own first frame.
         """
         assert self._sums is not None
         wide = self._sums.dtype
@@ -430,11 +430,11 @@ class ActiveImageAccumulator:
         if method == "cumulative":
             assert self._sums is not None
             return 2 * self._sums[0] + (last - first)
-        # Two frames: without the first one twice, so that infinities do not cancel to NaN.
+        # Of two frames, the first is not counted twice, so that infinities do not cancel to NaN.
         telescoped: Array = last - first if n == 2 else -2 * first + previous + last
         if self._sums is None:
             return telescoped
-        # Every difference counts twice but the last one, which counts once.
+        # Every difference counts twice except the last, which counts once.
         moved: Array = 2 * self._sums[0] + self._step(ends)[0]
         return 2 * moved - telescoped if method == "absolute" and wide is np.int64 else moved
 
@@ -448,9 +448,9 @@ class ActiveImageAccumulator:
 
 
 def _harmonic(start: int, count: int) -> float:
-    """The sum of 1 / k for k = start + 1 .. start + count, in a time that is bounded."""
+    """The sum of 1 / k for k = start + 1 .. start + count, in bounded time."""
     end = start + count
-    first = min(max(start, 1 << 16), end)  # terms up to here are added up
+    first = min(max(start, 1 << 16), end)  # terms up to here are added one by one
     total = float((1 / np.arange(start + 1, first + 1, dtype=np.float64)).sum())
     if end > first:
         # H(n) = ln n + g + 1 / (2 n) - 1 / (12 n^2) + ...; what follows is below 2^-70 here.
@@ -460,12 +460,12 @@ def _harmonic(start: int, count: int) -> float:
 
 
 def _sum_dtype(number: int, dtype: np.dtype[Any]) -> type:
-    """Of `number` sums over frames: uint8 is summed in integers, but for S(k) / k."""
+    """The dtype of `number` sums: int64 for uint8 frames, unless one of them is of S(k) / k."""
     return np.int64 if dtype == np.uint8 and number < 3 else np.float64
 
 
 def _array(state: dict[str, Any], name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """An array of a state, to be written to; a copy if it is not that already."""
+    """An array of a state that can be written to: the array itself, or a copy."""
     array = state.get(name)
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
@@ -476,7 +476,7 @@ def _array(state: dict[str, Any], name: str, shape: tuple[int, ...], dtype: Any)
 
 
 def _check_sums(sums: Array, count: int, signed: bool) -> None:
-    """Raises unless integer sums are within what so many frames of uint8 can add up to."""
+    """Raises unless `count` frames of uint8 can add up to these integer sums."""
     for array, most in zip(sums, (255 * count, 255 * count * (count + 1) // 2), strict=False):
         if array.min() < (-most if signed else 0) or array.max() > most:
             raise ValueError(f"{_NAME}: no {count} frames of uint8 have the sums of this state")

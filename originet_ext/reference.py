@@ -1,7 +1,7 @@
 """The public functions in plain PyTorch: same names, same signatures, same definitions.
 
-Slow and obvious. Tests hold the kernels against these functions, benchmarks take them as the eager
-baseline, and they are themselves tested at hand-computed points.
+Slow and obvious. Tests compare the kernels with these functions, and benchmarks use them as the
+eager baseline. They are themselves tested at hand-computed points.
 """
 
 import math
@@ -24,7 +24,7 @@ from originet_ext._checks import (
 from originet_ext._clips import is_single, unpack_clips
 from originet_ext._weights import method_weights
 
-# psi is 0 below this value in every dtype; the bound keeps 0 * inf out of its gradients.
+# psi is 0 below this value in every dtype; the bound prevents 0 * inf in its gradients.
 _LOWEST = -1e4
 
 
@@ -78,7 +78,7 @@ def fused_rrelu_add_norm(
         "bias_b": bias_b,
     }
     check_norm("fused_rrelu_add_norm", a, b, vectors, training, eps, alpha)
-    column = (-1, *[1] * (a.dim() - 2))  # [C] against [N, C, ...]
+    column = (-1, *[1] * (a.dim() - 2))  # [C], to broadcast over [N, C, ...]
     a = a if bias_a is None else a + bias_a.to(a.dtype).reshape(column)
     b = b if bias_b is None else b + bias_b.to(b.dtype).reshape(column)
     z = fused_rrelu(a, alpha) + fused_rrelu(b, alpha)
@@ -92,7 +92,8 @@ def temporal_pool(
     clips, bounds = _clips("temporal_pool", frames, offsets)
     if weights.dim() != 1 or len(weights) != bounds[-1]:
         raise ValueError(
-            f"temporal_pool: weights must be [{bounds[-1]}], one a frame, got {list(weights.shape)}"
+            f"temporal_pool: weights must be [{bounds[-1]}], one per frame, "
+            f"got {list(weights.shape)}"
         )
     parts = weights.tensor_split(bounds[1:-1])
     sums = torch.stack([_weighted_sum(c, w) for c, w in zip(clips, parts, strict=True)])
@@ -133,8 +134,8 @@ def normalize_images(images: Tensor, normalize: str) -> Tensor:
 
     Args:
         images: [B, ...] floating, any range.
-        normalize: "none", "clip" (saturate to 0..255) or "minmax" (each image linearly to 0..255;
-            an image of one value gives zeros).
+        normalize: "none", "clip" (saturates to 0..255) or "minmax" (maps each image linearly to
+            0..255; an image with only one value gives zeros).
 
     Returns:
         [B, ...] in the dtype of `images`.
@@ -154,7 +155,7 @@ def normalize_images(images: Tensor, normalize: str) -> Tensor:
 def _clips(
     function: str, frames: Tensor | Sequence[Tensor], offsets: Tensor | None
 ) -> tuple[list[Tensor], list[int]]:
-    """Every clip as a tensor [T_i, ...], and where they begin and end."""
+    """Every clip as a tensor [T_i, ...], and where the clips begin and end."""
     sources, bounds = unpack_clips(function, frames, offsets)
     if len(sources) == 1:
         sources = [sources[0][start:end] for start, end in pairwise(bounds)]
@@ -162,7 +163,7 @@ def _clips(
 
 
 def _weighted_sum(clip: Tensor, weights: Tensor) -> Tensor:
-    """sum_t weights[t] * clip[t]; exact in int64 where both are integers."""
+    """sum_t weights[t] * clip[t]; exact in int64 if both are integers."""
     result = torch.float64 if clip.dtype == torch.float64 else torch.float32
     integer = not weights.is_floating_point()
     wide = torch.int64 if integer and clip.dtype == torch.uint8 else result

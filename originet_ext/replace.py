@@ -1,4 +1,4 @@
-"""Swaps the activations of a model that somebody else wrote."""
+"""Replaces the activations of a model that somebody else wrote."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from originet_ext._forward import Forward, read_forward
 from originet_ext.rrelu import FusedRReLU
 
-# What packages call the activations of torch.nn, without case, underscores and "Activation".
+# What packages call the activations of torch.nn: lower case, without underscores or "Activation".
 _NAMES: dict[type[nn.Module], tuple[str, ...]] = {
     nn.ReLU: ("relu",),
     nn.ReLU6: ("relu6",),
@@ -31,14 +31,14 @@ class Replaced(int):
     """The number of activations that `replace_activations` replaced.
 
     Attributes:
-        left: What was found and not replaced: by the path of a module, "" for the model itself,
-            what it does there.
+        left: What was found but not replaced: the path of each such module ("" for the model
+            itself), and what it does.
     """
 
     left: dict[str, str]
 
     def __new__(cls, count: int, left: dict[str, str]) -> "Replaced":
-        """Makes the number."""
+        """Makes the number with its attribute."""
         number = super().__new__(cls, count)
         number.left = left
         return number
@@ -56,28 +56,29 @@ def replace_activations(
     old: type[nn.Module] | tuple[type[nn.Module], ...] | None = None,
     new: Callable[[], nn.Module] = FusedRReLU,
 ) -> Replaced:
-    """Swaps the activations of a model, in place.
+    """Replaces the activations of a model, in place.
 
-    Replaced are modules and functions that a module keeps as an attribute (`layer.activation =
-    F.relu`); the flag by which `nn.TransformerEncoderLayer` would compute ReLU or GELU all the
-    same is cleared. A module that the model uses under several names stays shared. Functions called
-    in a `forward` (`F.relu(x)`), activations chosen by a flag (`nn.RNN`), kept in a list, compiled
-    by TorchScript, or with parameters of their own stay; the result names them, as far as the
-    sources tell.
+    Replaces modules, and functions that a module keeps as an attribute (`layer.activation =
+    F.relu`). Clears the flag that makes `nn.TransformerEncoderLayer` compute ReLU or GELU
+    regardless. A module that the model uses under several names stays shared. Some activations are
+    not replaced: functions that a `forward` calls (`F.relu(x)`), and activations that are chosen by
+    a flag (`nn.RNN`), kept in a list, compiled by TorchScript, or have parameters of their own. The
+    result names them, as far as they can be found in the source.
 
     Args:
-        model: changed in place; parameters and state_dict keys stay as they are.
-        old: module types to replace, subclasses included, with the functions of their names. By
+        model: changed in place; parameters and state_dict keys stay the same.
+        old: module types to replace, including subclasses, and the functions of the same names. By
             default ReLU, ReLU6, LeakyReLU, ELU, GELU, SiLU, Mish and Hardswish, of torch.nn or any
-            other package: what counts is the class's name, and approximations of GELU are GELU.
+            other package: what counts is the name of the class, and approximations of GELU are
+            GELU.
         new: called without arguments for each replacement.
 
     Returns:
-        The number of distinct activations replaced, an int whose attribute `left` tells what was
-        not.
+        The number of distinct activations that were replaced. It is an int whose attribute `left`
+        lists what was not replaced.
 
     Raises:
-        ValueError: the model itself is such an activation, so that nothing holds it.
+        ValueError: the model itself is such an activation, so no module holds it.
 
     Example:
         >>> replace_activations(nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
@@ -116,13 +117,13 @@ class _Search:
         self._read: dict[type[nn.Module], Forward] = {}
 
     def is_activation(self, module: nn.Module) -> bool:
-        """Whether a module is to be replaced, if that can be done."""
+        """Whether a module should be replaced, if possible."""
         return isinstance(module, self._types) or (
             self._any_package and _plain(type(module).__name__) in self._names
         )
 
     def enter(self, module: nn.Module, path: str) -> None:
-        """Replaces what a module and those in it hold."""
+        """Replaces the activations in a module and its submodules."""
         if module in self._entered:
             return
         self._entered.add(module)
@@ -150,7 +151,7 @@ class _Search:
         return self._made[child]
 
     def _obstacle(self, parent: nn.Module, child: nn.Module) -> str:
-        """Says why an activation cannot be replaced; "" if it can, or is none."""
+        """Says why an activation cannot be replaced; "" if it can be, or is not an activation."""
         if isinstance(child, torch.jit.ScriptModule):
             named = _plain(child.original_name) in self._names
             return f"{child.original_name} in TorchScript" if named else ""
@@ -164,7 +165,7 @@ class _Search:
         return ""
 
     def _replace_functions(self, module: nn.Module, path: str) -> set[str]:
-        """Replaces functions kept as attributes, and returns the attributes' names."""
+        """Replaces functions kept as attributes, and returns the names of the attributes."""
         if isinstance(module, torch.jit.ScriptModule):
             return set()
         changed = set()
@@ -183,7 +184,7 @@ class _Search:
         return changed
 
     def _kept_otherwise(self, module: nn.Module, name: str, value: Any, forward: Forward) -> str:
-        """Says which activation an attribute stands for that cannot be replaced, or ""."""
+        """Names an activation in an attribute that cannot be replaced; "" if there is none."""
         if isinstance(value, str) and _plain(value) in self._names:
             flag = name in forward.reads or isinstance(module, nn.RNN | nn.RNNCell)
             return f"{name} = {value!r}" if flag else ""
@@ -197,16 +198,16 @@ class _Search:
         return f"{name} calls {', '.join(called)}" if called else ""
 
     def _mend_transformer(self, module: nn.Module, changed: set[str]) -> None:
-        """Keeps torch's Transformer layers from computing the activation that they had."""
+        """Keeps torch's Transformer layers from computing their former activation."""
         if isinstance(module, nn.TransformerEncoderLayer) and "activation" in changed:
-            module.activation_relu_or_gelu = 0  # else one kernel computes all in evaluation
+            module.activation_relu_or_gelu = 0  # else one kernel computes everything in evaluation
         elif isinstance(module, nn.TransformerDecoderLayer) and "activation" in changed:
-            # Copied or unpickled, it takes F.relu unless it finds the name among its attributes.
+            # After copying or unpickling it uses F.relu, unless `activation` is in its __dict__.
             vars(module)["activation"] = module.activation
         elif isinstance(module, nn.TransformerEncoder) and any(
             getattr(layer, "activation_relu_or_gelu", 1) == 0 for layer in module.layers
         ):
-            module.use_nested_tensor = False  # such tensors are for that kernel
+            module.use_nested_tensor = False  # only that kernel needs such tensors
 
     def _forward(self, kind: type[nn.Module]) -> Forward:
         if kind not in self._read:
@@ -230,7 +231,7 @@ class _Search:
 
 
 class _OfInput(nn.Module):
-    """An activation in the place of a function that is called with more arguments, as `inplace`."""
+    """An activation that replaces a function called with more arguments, such as `inplace`."""
 
     def __init__(self, activation: nn.Module) -> None:
         super().__init__()

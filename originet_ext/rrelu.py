@@ -1,6 +1,6 @@
 """The refined ReLU (Eq. 4 of arXiv:2005.07991) as a drop-in PyTorch activation.
 
-Not `torch.nn.RReLU`, which is *randomized leaky* ReLU, another function.
+Not `torch.nn.RReLU`, the *randomized leaky* ReLU, which is a different function.
 """
 
 import torch
@@ -21,16 +21,16 @@ from originet_ext._nested import on_parts
 def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
     """Refined ReLU: psi(x) = sigmoid(x) * (1 + L(x)), L(x) = x for x >= 0, alpha * x below.
 
-    One kernel forward and one backward; backward keeps x alone. psi(0) = 0.5; the derivative at
-    the kink x = 0 is the right one, 0.75. psi(-inf) = 0, psi(+inf) = +inf, NaN gives NaN.
+    One kernel forward and one backward; only x is saved for backward. psi(0) = 0.5. At the kink
+    x = 0 the derivative is the right one, 0.75. psi(-inf) = 0, psi(+inf) = +inf, NaN gives NaN.
 
     Args:
-        x: any shape and strides, float16, bfloat16, float32 or float64; nested tensors of both
-            layouts and DTensors too. 16-bit types compute in float32 and round once.
+        x: any shape and strides, float16, bfloat16, float32 or float64; may be a nested tensor of
+            either layout or a DTensor. 16-bit types are computed in float32 and rounded once.
         alpha: slope of L below zero, finite.
 
     Returns:
-        Like x, in the strides that `torch.empty_like(x)` has.
+        Like x, with the strides of `torch.empty_like(x)`.
 
     Raises:
         TypeError: x is not a tensor of a supported floating dtype, or alpha is a tensor.
@@ -41,11 +41,11 @@ def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
         tensor([0.2420, 0.5000, 1.4621])
 
     Reference: Verma et al., arXiv:2005.07991, Eq. (4).
-    Differs from the paper: Table I's derivative for x < 0 is right only for alpha = 1; this one is
-    exp(x) * (alpha * exp(x) + alpha * x + 1 + alpha) / (1 + exp(x))^2.
+    Differs from the paper: the derivative for x < 0 in Table I is right only for alpha = 1. Here it
+    is exp(x) * (alpha * exp(x) + alpha * x + 1 + alpha) / (1 + exp(x))^2.
     """
-    # Before the checks, which take longer than a small tensor's kernel.
-    if _short_way_open() and (y := native.rrelu(x, alpha)) is not None:
+    # Before the checks, which take longer than the kernel does for a small tensor.
+    if _fast_path_open() and (y := native.rrelu(x, alpha)) is not None:
         return y
     if has_torch_function_unary(x):
         return handle_torch_function(fused_rrelu, (x,), x, alpha=alpha)
@@ -57,10 +57,10 @@ def fused_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
 
 
 def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
-    """Refined ReLU in place; like `fused_rrelu` otherwise.
+    """Refined ReLU in place; otherwise like `fused_rrelu`.
 
-    Where gradients are asked for, a copy of x is kept for backward, as PyTorch's own in-place
-    activations do.
+    If gradients are needed, a copy of x is kept for backward, as in PyTorch's own in-place
+    activations.
 
     Args:
         x: overwritten; not expanded.
@@ -73,11 +73,11 @@ def fused_rrelu_(x: Tensor, alpha: float = 0.1) -> Tensor:
         TypeError: x is not a tensor of a supported floating dtype, or alpha is a tensor.
         ValueError: alpha is not finite.
         RuntimeError: x is a leaf that requires grad, several of its elements share memory, or x was
-            made in inference mode and is changed outside of it.
+            made in inference mode and is changed outside it.
 
     Reference: Verma et al., arXiv:2005.07991, Eq. (4).
     """
-    if _short_way_open() and native.rrelu_(x, alpha) is not None:
+    if _fast_path_open() and native.rrelu_(x, alpha) is not None:
         return x
     if has_torch_function_unary(x):
         return handle_torch_function(fused_rrelu_, (x,), x, alpha=alpha)
@@ -96,11 +96,11 @@ def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
 
     Args:
         a: any shape and strides, float16, bfloat16, float32 or float64.
-        b: the shape, dtype and device of a.
+        b: of the shape, dtype and device of a.
         alpha: slope of L below zero, finite.
 
     Returns:
-        Like a, in the strides that `torch.empty_like(a)` has.
+        Like a, with the strides of `torch.empty_like(a)`.
 
     Raises:
         TypeError: a or b is not a tensor of a supported floating dtype, the dtypes differ, or alpha
@@ -109,7 +109,7 @@ def fused_rrelu_add(a: Tensor, b: Tensor, alpha: float = 0.1) -> Tensor:
 
     Reference: Verma et al., arXiv:2005.07991, Eqs. (4), (6) and (7).
     """
-    if _short_way_open() and (y := native.rrelu_add(a, b, alpha)) is not None:
+    if _fast_path_open() and (y := native.rrelu_add(a, b, alpha)) is not None:
         return y
     if has_torch_function_variadic(a, b):
         return handle_torch_function(fused_rrelu_add, (a, b), a, b, alpha=alpha)
@@ -125,7 +125,7 @@ class FusedRReLU(nn.Module):
 
     Args:
         alpha: slope below zero, finite.
-        inplace: overwrite the input.
+        inplace: whether to overwrite the input.
 
     Raises:
         ValueError: alpha is not finite.
@@ -137,7 +137,7 @@ class FusedRReLU(nn.Module):
     def __init__(self, alpha: float = 0.1, inplace: bool = False) -> None:
         super().__init__()
         check_alpha("FusedRReLU", alpha)
-        _dtensor.register()  # for compiled models, whose calls cannot
+        _dtensor.register()  # for compiled models, whose calls cannot do it
         self.alpha = float(alpha)
         self.inplace = inplace
 
@@ -146,10 +146,10 @@ class FusedRReLU(nn.Module):
         return fused_rrelu_(x, self.alpha) if self.inplace else fused_rrelu(x, self.alpha)
 
     def extra_repr(self) -> str:
-        """Shows the arguments, as `torch.nn` activations do."""
+        """Shows the arguments, like `torch.nn` activations."""
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
-def _short_way_open() -> bool:
-    """Whether csrc/autograd/module.cpp may be asked, which compilers do not trace."""
+def _fast_path_open() -> bool:
+    """Whether the fast path of csrc/autograd/module.cpp may be used. Compilers cannot trace it."""
     return native is not None and not torch.compiler.is_compiling()

@@ -31,36 +31,36 @@ def fused_rrelu_add_norm(
 ) -> Tensor:
     """batch_norm(psi(a + bias_a) + psi(b + bias_b)): a hybrid block after its convolutions.
 
-    Statistics, running statistics and errors are those of `torch.nn.BatchNorm2d`. Backward keeps a,
-    b and [C] vectors; the activations are computed again. For second derivatives and forward-mode
-    AD plain PyTorch takes over, which keeps its intermediates.
+    Statistics, running statistics and errors are those of `torch.nn.BatchNorm2d`. Only a, b and [C]
+    vectors are saved for backward, which computes the activations again. Second derivatives and
+    forward-mode AD use plain PyTorch, which saves its intermediate results.
 
     Args:
         a: the first branch [N, C, ...], any strides, float16, bfloat16, float32 or float64.
-            Contiguous and channels_last tensors are used as they are, others copied first.
+            Contiguous and channels_last tensors are used as they are, others are copied first.
         b: the second branch, of a's shape, dtype and device; best in a's layout.
         weight: scale [C], or None for 1. This and all [C] arguments below have the dtype of a, or
-            float32 where a is 16-bit.
+            float32 if a is 16-bit.
         bias: shift [C], or None for 0.
-        running_mean: [C], updated in place in training, used in evaluation. None: both modes use
-            the statistics of the batch.
+        running_mean: [C], updated in place in training, used in evaluation. If None, both modes
+            use the statistics of the batch.
         running_var: [C], like running_mean; updated with the unbiased variance.
-        bias_a: [C], added to a: the bias of a convolution that ran without it. None for 0.
-        bias_b: [C], added to b. None for 0.
-        training: normalise with the statistics of the batch.
+        bias_a: [C], added to a: the bias of a convolution that ran without it; None for 0.
+        bias_b: [C], added to b; None for 0.
+        training: whether to normalise with the statistics of the batch.
         momentum: weight of the batch in the running statistics.
         eps: added to the variance; positive, or 0 with running statistics.
         alpha: slope of psi's L below zero, finite.
 
     Returns:
-        Like a; channels_last for a channels_last a, else contiguous. 16-bit types compute in
-        float32 and round once. A batch without elements gives one, and leaves the running
-        statistics alone.
+        Like a; channels_last if a is, otherwise contiguous. 16-bit types are computed in float32
+        and rounded once. A batch without elements gives a result without elements, and does not
+        change the running statistics.
 
     Raises:
-        TypeError: an argument is not a tensor of a dtype it may have.
+        TypeError: an argument is not a tensor, or has an unsupported dtype.
         ValueError: shapes or devices do not fit, only one running statistic is given, eps or alpha
-            is out of range, or batch statistics are asked of one value a channel.
+            is out of range, or batch statistics are needed with one value per channel.
 
     Example:
         >>> a, b = torch.randn(2, 8, 3, 4, 4)

@@ -11,7 +11,7 @@ from originet_ext.temporal_pool import memory_order, pool_terms
 
 __all__ = ["sliding_active_images"]
 
-# The methods whose image of a window follows from sums that windows share.
+# The methods whose images follow from sums that windows share.
 RUNNING_METHODS = ("cumulative", "authors", "rank-simple", *MOTION_METHODS)
 
 
@@ -22,39 +22,39 @@ def sliding_active_images(
     method: str = "cumulative",
     normalize: str = "none",
 ) -> Tensor:
-    """Gives the active image of every window of a long clip.
+    """Computes the active image of every window of a long clip.
 
     Image k is `active_image(frames[k * stride : k * stride + window], method=method)`. For uint8
-    frames all methods but `rank` and `learnet` give the same bits.
+    frames, all methods except `rank` and `learnet` give the same bits.
 
-    The cost of an image does not grow with the window: `telescoped` reads three frames, and
+    The cost of an image does not grow with the window. `telescoped` reads three frames, and
     `cumulative`, `authors`, `rank-simple`, `absolute` and `rectified` visit every frame of the
-    video about twice, whatever the window. The weights of `rank` and `learnet` are harmonic and
-    have no finite recurrence; their cost grows with window / stride.
+    video about twice, however long the window is. The weights of `rank` and `learnet` are harmonic
+    and have no finite recurrence; their cost grows with window / stride.
 
-    Floating frames are summed in float64 under the five methods of shared sums, and rounded
-    twice to the result's type: with r the range of a pixel's values in a window, the float32 image
-    has an error of at most 2^-22 * r * sum_t |w_t| for `cumulative`, `authors` and `rank-simple`,
-    and of 2^-22 of itself for `absolute` and `rectified`. Errors do not add up along the video, and
-    a frame that is not finite spoils the windows that hold it, no others.
+    The five methods that share sums sum floating frames in float64 and round twice to the type of
+    the result. With r the range of a pixel's values in a window, the float32 image has an error of
+    at most 2^-22 * r * sum_t |w_t| for `cumulative`, `authors` and `rank-simple`, and of 2^-22 of
+    itself for `absolute` and `rectified`. Errors do not add up along the video, and a frame that is
+    not finite spoils only the windows that hold it.
 
-    Memory holds the frames, the images and, for each thread, half a megabyte or, where that is
-    more, 2 KB for every window that a frame lies in. A video longer than memory goes in pieces: if
-    one gives W images, the next one begins W * stride frames after it, so that they overlap by
-    fewer frames than a window. The images are the same to the bit.
+    Memory holds the frames, the images and, for each thread, half a megabyte or, if that is more,
+    2 KB for every window that contains a given frame. A video that does not fit in memory can be
+    processed in pieces: if one piece yields W images, the next begins W * stride frames later, so
+    that they overlap by fewer frames than a window. The images are the same to the bit.
 
     Args:
         frames: one clip [T, ...], uint8 (0..255) or floating, 2 dimensions or more, pixels and
             channels in any order. Crops (views with strided rows) are read in place.
-        window: frames in a window, 1 to T. Windows of one frame give zeros.
-        stride: frames from one window's start to the next one's, 1 or more.
+        window: frames per window, 1 to T. Windows of one frame give zeros.
+        stride: frames between the starts of two windows, 1 or more.
         method: one of `METHODS`, as for `active_image`.
         normalize: one of `NORMALIZATIONS`, for each image by itself.
 
     Returns:
-        [W, ...] with W = (T - window) // stride + 1; float64 for float64 frames, else float32.
-        Differentiable for floating frames; where a gradient may be asked for, each window is
-        summed anew.
+        [W, ...] with W = (T - window) // stride + 1; float64 for float64 frames, otherwise float32.
+        Differentiable for floating frames; if a gradient may be needed, each window is summed on
+        its own.
 
     Raises:
         TypeError: frames, window or stride have a wrong type or dtype.
@@ -89,10 +89,10 @@ def sliding_active_images(
 def overlapping_clips(
     frames: Tensor, window: int, stride: int, method: str, normalize: str
 ) -> Tensor:
-    """Gives the images [W, ...] of a linear method, every window as a clip of its own."""
+    """Computes the images [W, ...] of a linear method, with every window as a clip of its own."""
     windows = (len(frames) - window) // stride + 1
     starts = torch.arange(windows, device="cpu") * stride
-    # While compiling, the length of a range is a constant, even where `window` is a symbol.
+    # While compiling, the length of a range is a constant, even if `window` is a symbol.
     index, weights = map(torch.from_numpy, weight_terms(method, len(range(window))))
     ends = torch.full_like(starts, len(index))
     clips = torch.stack([starts, torch.zeros_like(starts), ends], 1)

@@ -21,18 +21,18 @@ def temporal_pool(
 
     Args:
         frames: as for `active_image`.
-        weights: [sum T], one a frame. An integer dtype with uint8 frames is summed exactly; with
+        weights: [sum T], one per frame. Integer weights with uint8 frames are summed exactly; with
             floating frames, a clip whose integer weights sum to 0 gives exactly 0 for pixels at
-            rest. A floating dtype must be on the frames' device and is differentiable.
+            rest. Floating weights must be on the frames' device and are differentiable.
         offsets: int64 [B + 1], as for `active_image`.
 
     Returns:
-        [...] for one clip, else [B, ...]; float64 for float64 frames, else float32.
+        [...] for one clip, otherwise [B, ...]; float64 for float64 frames, otherwise float32.
 
     Raises:
         TypeError: frames, weights or offsets have a wrong type or dtype.
-        ValueError: a wrong shape or device, an empty clip, offsets that do not cut up the frames,
-            or a weight of uint64 that does not fit in int64.
+        ValueError: a wrong shape or device, an empty clip, offsets that do not divide up all
+            frames, or a weight of uint64 that does not fit in int64.
     """
     if has_torch_function(tensors := (*tensors_of(frames, offsets), weights)):
         return handle_torch_function(temporal_pool, tensors, frames, weights, offsets)
@@ -42,11 +42,12 @@ def temporal_pool(
         raise TypeError(f"temporal_pool: weights must be an integer or floating tensor, got {kind}")
     if weights.dim() != 1 or len(weights) != bounds[-1]:
         raise ValueError(
-            f"temporal_pool: weights must be [{bounds[-1]}], one a frame, got {list(weights.shape)}"
+            f"temporal_pool: weights must be [{bounds[-1]}], one per frame, "
+            f"got {list(weights.shape)}"
         )
     device = sources[0].device
     if not weights.is_floating_point():
-        # The host plans integer sums, so it must see the weights.
+        # The host plans integer sums, so it has to see the weights.
         on_host = weights.to("cpu")
         wide = on_host.to(torch.int64)
         if weights.dtype == torch.uint64 and (wide < 0).any():
@@ -76,15 +77,15 @@ def pool_terms(
     total: int,
     normalize: str,
 ) -> Tensor:
-    """Calls the op `temporal_pool`, see csrc/ops.cpp, with pixels in the order of memory.
+    """Calls the op `temporal_pool` (see csrc/ops.cpp) with pixels in memory order.
 
     Args:
         frames: [T_i, ...] each, with frames of one shape, dtype and device.
-        clips: [B, 3] int64: the first frame of each clip, counted over all tensors, and the first
+        clips: [B, 3] int64: the first frame of each clip, counted over all tensors, the first term,
             and the last term plus 1. Clips may overlap.
-        index: [K] int64, frames counted from the first one of a clip.
+        index: [K] int64, frames counted from the first of a clip.
         weights: [K] int64, or floating on the frames' device or the CPU.
-        total: the terms of all clips together.
+        total: the number of terms of all clips together.
         normalize: one of `NORMALIZATIONS`.
 
     Returns:
@@ -98,13 +99,13 @@ def pool_terms(
 def pool_motion(
     frames: list[Tensor], clips: Tensor, total: int, rectify: bool, normalize: str
 ) -> Tensor:
-    """Calls the op `motion_pool` likewise.
+    """Calls the op `motion_pool` in the same way.
 
     Args:
         frames: [T_i, ...] each, with frames of one shape, dtype and device.
         clips: [B, 2] int64: the first frame of each clip, counted over all tensors, and its length.
-        total: the frames of all clips together.
-        rectify: sums max(FT, 0) in place of |FT|.
+        total: the number of frames of all clips together.
+        rectify: sums max(FT, 0) instead of |FT|.
         normalize: one of `NORMALIZATIONS`.
 
     Returns:
@@ -122,7 +123,7 @@ def _pool(frames: list[Tensor], op: Any, *args: Any) -> Tensor:
 
 
 def memory_order(frames: Tensor) -> list[int] | None:
-    """The permutation that brings pixels of [T, ...] into the order of memory, if they are not."""
+    """The permutation that puts the pixels of [T, ...] in memory order; None if they are in it."""
     if frames.is_contiguous():
         return None
     strides = frames.stride()

@@ -15,7 +15,7 @@ namespace originet::autograd {
 namespace {
 
 // The tensor if it is of torch's own types, of a supported dtype, and has memory; otherwise null.
-// Subclasses may override functions in Python.
+// Subclasses, which may override functions in Python, are left to originet_ext/rrelu.py.
 const Tensor* plain(PyObject* object) {
   if (!THPVariable_CheckExact(object)) {
     return nullptr;

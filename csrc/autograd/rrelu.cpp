@@ -255,7 +255,7 @@ Tensor& count_change(DispatchKeySet keys, Tensor& x, double alpha) {
   static const auto op = find_op<Tensor&(Tensor&, double)>("originet::rrelu_forward_");
   TORCH_CHECK(
       !x.is_inference() || c10::InferenceMode::is_enabled(),
-      "rrelu_forward_: x was made in inference mode and may be changed in place there alone; "
+      "rrelu_forward_: x was made in inference mode and may only be changed in place there; "
       "clone it");
   {
     const at::AutoDispatchBelowADInplaceOrView guard;

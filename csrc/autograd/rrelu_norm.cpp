@@ -67,7 +67,7 @@ void check_branches_and_vectors(
   for (const OptionalTensor& vector : vectors) {
     TORCH_CHECK(
         !vector || (vector->dim() == 1 && vector->sym_size(0) == a.sym_size(1)), op,
-        ": every vector must be [", a.sym_size(1), "], one value a channel of a, got ",
+        ": every vector must be [", a.sym_size(1), "], one value per channel of a, got ",
         vector->sym_sizes());
     TORCH_CHECK(
         !vector || vector->scalar_type() == a.scalar_type() || vector->scalar_type() == sum_dtype,
@@ -158,7 +158,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> differentiable_forward(
   check_branches_and_vectors(op, a, {b}, {bias_a, bias_b, weight, bias, given_mean, given_var});
   TORCH_CHECK(
       given_mean.has_value() == given_var.has_value(), op,
-      ": mean and var must both be given or neither");
+      ": mean and var must be given together or not at all");
   const DifferentiableJoin join(a, b, bias_a, bias_b, alpha);
   Tensor mean, var, reported;
   if (given_mean) {

@@ -158,7 +158,7 @@ def test_bad_frames_are_named_and_leave_the_state(method):
         with pytest.raises(error, match=message):
             images.update(frame)
     assert images.count == 0
-    with pytest.raises(ValueError, match="no frame was seen yet"):
+    with pytest.raises(ValueError, match="no frame has been seen yet"):
         images.result()
 
     frames = random_frames(20)

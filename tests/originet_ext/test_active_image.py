@@ -643,7 +643,7 @@ def test_unknown_names_are_answered_with_the_known_ones(module):
 
 def test_bad_weights_are_named():
     frames = torch.zeros(3, 2, 2)
-    with pytest.raises(ValueError, match=r"weights must be \[3\], one a frame, got \[2\]"):
+    with pytest.raises(ValueError, match=r"weights must be \[3\], one per frame, got \[2\]"):
         temporal_pool(frames, torch.ones(2))
     with pytest.raises(TypeError, match=r"got torch\.bool"):
         temporal_pool(frames, torch.ones(3, dtype=torch.bool))

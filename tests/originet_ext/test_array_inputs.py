@@ -157,7 +157,7 @@ CLIPS = [(6, 9, 8), (6, 9, 8, 3), (6, 3, 9, 8), (6, 9, 3, 8), (6, 1, 9, 8), (6, 
 @pytest.mark.parametrize("shape", BATCHES, ids=str)
 def test_a_batch_is_not_taken_for_a_clip_in_silence(name, shape):
     frames = torch.zeros(shape, dtype=torch.uint8)
-    text = rf"frames \[{shape[0]}, .* are taken for one clip of {shape[0]} frames .*list\(frames\)"
+    text = rf"frames \[{shape[0]}, .* are treated as one clip of {shape[0]} frames .*list\(frames\)"
     with pytest.warns(UserWarning, match=text) as told:
         image = CALLS[name](frames)
     assert image.shape[-len(shape) + 1 :] == shape[1:]  # as it was; feature maps are frames too

@@ -109,7 +109,7 @@ def test_join_of_vectors_is_refused_in_forward_mode_too():
         with pytest.raises(RuntimeError, match=r"a must be \[N, C, ...\]"):
             ops.rrelu_add_norm_forward(a, a, *[None] * 6, 1e-5, 0.1)
         x = torch.autograd.forward_ad.make_dual(torch.ones(2, 3), torch.ones(2, 3))
-        with pytest.raises(RuntimeError, match=r"mean and var must both be given or neither"):
+        with pytest.raises(RuntimeError, match=r"mean and var must be given together"):
             ops.rrelu_add_norm_forward(x, x, *[None] * 4, torch.ones(3), None, 1e-5, 0.1)
 
 

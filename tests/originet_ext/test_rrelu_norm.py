@@ -459,7 +459,7 @@ def _with(**changes):
         (
             _with(a=torch.zeros(1, 3, 1, 1), b=torch.zeros(1, 3, 1, 1)),
             ValueError,
-            r"more than 1 value a channel, got a of shape \[1, 3, 1, 1\]",
+            r"more than 1 value per channel, got a of shape \[1, 3, 1, 1\]",
         ),
     ],
 )
@@ -477,7 +477,7 @@ def test_the_ops_check_what_they_get():
         forward(a, a[:1], *nothing, None, None, 1e-5, 0.1)
     with pytest.raises(RuntimeError, match=r"weight must be \[3\].*got \[2\]"):
         forward(a, a, None, None, torch.ones(2), None, None, None, 1e-5, 0.1)
-    with pytest.raises(RuntimeError, match="mean and var must both be given"):
+    with pytest.raises(RuntimeError, match="mean and var must be given together"):
         forward(a, a, *nothing, torch.ones(3), None, 1e-5, 0.1)
     with pytest.raises(RuntimeError, match=r"bias must have the dtype of a, Float.*got Double"):
         forward(a, a, None, None, None, torch.ones(3).double(), None, None, 1e-5, 0.1)
