@@ -15,6 +15,7 @@
 //                      |  (0, 2)  |  (1, 2)  |      splits are longer, too
 //             term 9   +----------+----------+---
 //                      |  (0, 3)  |  (1, 3)  |
+//                      +----------+----------+---
 //
 // Frames of several runs are numbered as if they were dense; offset_of() finds their pixels.
 #include <cstring>

@@ -40,7 +40,7 @@ struct ForwardPass {
   acc_t* mean = static_cast<acc_t*>(call.mean.mutable_data_ptr());
   acc_t* rstd = static_cast<acc_t*>(call.rstd.mutable_data_ptr());
   acc_t* var = static_cast<acc_t*>(call.var.mutable_data_ptr());
-  std::vector<acc_t> scale = std::vector<acc_t>(call.shape.channels);
+  std::vector<acc_t> scale = std::vector<acc_t>(call.shape.channels); // weight * rstd
   Join<acc_t> join{call.alpha};
 
   void first(int64_t group, int64_t begin, int64_t end, Lanes& lanes, Total* totals) const {
@@ -143,6 +143,7 @@ struct BackwardPass {
   stored_t* grad_b = static_cast<stored_t*>(call.grad_b.mutable_data_ptr());
   const acc_t* mean = static_cast<const acc_t*>(call.mean.const_data_ptr());
   const acc_t* rstd = static_cast<const acc_t*>(call.rstd.const_data_ptr());
+  // GradCoefficients, [C] each
   std::vector<acc_t> scale = std::vector<acc_t>(call.shape.channels);
   std::vector<acc_t> offset = scale, slope = scale;
   Join<acc_t> join{call.alpha};
@@ -254,7 +255,7 @@ void run_passes(Pass pass) {
   const int64_t threads =
       std::min<int64_t>(torch::stable::get_num_threads(), elements / kNormGrain + 1);
   const int64_t parts = std::min(blocks.blocks, (threads + blocks.groups - 1) / blocks.groups);
-  std::vector<Total> totals(blocks.groups * parts * blocks.channels);
+  std::vector<Total> totals(blocks.groups * parts * blocks.channels); // [group][part][channel]
   const auto total = [&](int64_t group, int64_t part) {
     return totals.data() + (group * parts + part) * blocks.channels;
   };
@@ -263,7 +264,7 @@ void run_passes(Pass pass) {
     torch::stable::parallel_for(0, blocks.groups, grain, [&](int64_t begin, int64_t end) {
       Lanes lanes(blocks.width(), blocks.channels);
       std::unique_ptr<acc_t[]> scratch;
-      if (Pass::kNeedsScratch) {
+      if (Pass::kNeedsScratch) { // one group's worth, which stays in the cache
         scratch = std::make_unique_for_overwrite<acc_t[]>(blocks.group_elements);
         lanes.scratch = scratch.get();
       }
@@ -276,6 +277,7 @@ void run_passes(Pass pass) {
     });
     return;
   }
+  // Calls body(group, part, first block, end, lanes) for all parts on torch's threads.
   const auto for_parts = [&](const auto& body) {
     torch::stable::parallel_for(0, blocks.groups * parts, 1, [&](int64_t begin, int64_t end) {
       Lanes lanes(blocks.width(), blocks.channels);
@@ -300,6 +302,7 @@ void run_passes(Pass pass) {
   for_parts([&](int64_t group, int64_t part, int64_t begin, int64_t end, Lanes& lanes) {
     pass.first(group, begin, end, lanes, total(group, part));
   });
+  // Few numbers, so one thread is enough.
   for (int64_t group = 0; group < blocks.groups; ++group) {
     pass.finish_first(group, merge_parts(group));
   }

@@ -3,9 +3,10 @@
 // second merges the partial results of its channels, in a fixed order and without atomics, and
 // computes the activations again: an exponential is cheaper than a round trip to memory.
 //
-// Both kernels run on one grid, Mapping of channel_mapping.cuh. blockIdx.x is the part of a
-// column, blockIdx.y the group of columns. Here a column has two parts, and blocks have 4
-// threads, not kThreadsPerBlock. A letter is a block, a digit the thread that reads a vector.
+// Both kernels of a pair run on the same grid, described by Mapping of channel_mapping.cuh:
+// blockIdx.x is the part of a column, blockIdx.y the group of columns. In this drawing, a column
+// has two parts, and a block has 4 threads instead of kThreadsPerBlock. Blocks A, B, C, D are
+// (0, 0), (1, 0), (0, 1), (1, 1); the digit is the thread of the block that reads a vector.
 //
 // Contiguous: a column is a channel, and a block has rows = 4 threads in cols = 1 column. They
 // read on from plane to plane of their channel.

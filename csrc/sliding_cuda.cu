@@ -1,13 +1,13 @@
 // CUDA kernel of sliding windows (sliding_math.h). A thread owns kVec neighbouring pixels of one
-// group of windows: blockIdx.y is the group, blockIdx.x the stretch of 256 kVec pixels. A group is
-// as many windows as hold one frame, the pivot c, where the last of them starts:
+// group of windows: blockIdx.y is the group, blockIdx.x the stretch of 256 kVec pixels. All
+// windows of a group hold one frame, the pivot c, which is the first of the last window:
 //
 //     time                 ->
 //     window 0             [===============]
 //     window 1                 [===============]
 //     window 2                     [===============]
 //                                  c
-//     1. walk backwards    2<--1<--0                     slot k = what frames [start k, c) add
+//     1. walk backwards    0<--1<--2                     slot k = what frames [start k, c) add
 //     2. walk forwards             c------>0-->1-->2     image k = slot k + what [c, end k) add
 //
 // The slot of a window is the place of its image, so the kernel needs no memory but the result.
