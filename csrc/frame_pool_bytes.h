@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "cpu_vector.h"
@@ -107,7 +108,8 @@ ORIGINET_INLINE Cell<T, kSize> load_cell(const uint8_t* from, Count pixels) {
 
 // Sums for any weights: quad[k][j] is the sum of pixel 4 j + k of a cell. In float, it is
 // multiplied by kQuadScale[k], because a byte is converted where it is in its lane. That
-// saves a shift. So weights must be smaller than the largest float by that factor.
+// saves a shift. So a sum, of bytes times weights, must stay below the largest float by that
+// factor: it does where the sizes of all weights add up to kLargestQuadWeights at most.
 template <typename acc_t>
 struct alignas(kCell / 4 * sizeof(int64_t)) QuadSums { // as the largest Quad
   acc_t quad[4][kCell / 4];
@@ -120,7 +122,8 @@ struct alignas(kCell / 4 * sizeof(int64_t)) QuadSums { // as the largest Quad
 };
 
 constexpr float kQuadScale[4] = {1, 0x1p8f, 0x1p16f, 1};
-constexpr double kLargestQuadWeight = 0x1p96;
+constexpr double kLargestQuadWeights = 0x1p96;
+static_assert(kLargestQuadWeights * kMaxPixel * kQuadScale[2] < std::numeric_limits<float>::max());
 
 // The type in which sums of type sum_t are accumulated. Integers are unsigned, because only
 // the final result has to fit.

@@ -1,6 +1,9 @@
 // CPU kernels of the temporal pools. Pixels do not depend on one another, so work is
 // divided into pairs of a clip and a tile of pixels. The sums of a tile stay in the cache
 // while its frames are read, each once.
+#include <functional>
+#include <numeric>
+
 #include "frame_pool.h"
 #include "frame_pool_tiles.h"
 
@@ -118,9 +121,10 @@ void temporal_pool_tiles(const PoolPlan& plan, const int64_t* index, const Tenso
   using wide_t = std::conditional_t<kExact, int64_t, double>;
   const auto* from = static_cast<const wide_t*>(wide.const_data_ptr());
   const std::vector<acc_t> converted(from, from + wide.numel());
-  const bool large = std::any_of(from, from + wide.numel(), [](wide_t weight) {
-    return !(std::abs(static_cast<double>(weight)) <= kLargestQuadWeight);
-  });
+  const double total = std::transform_reduce(
+      from, from + wide.numel(), 0.0, std::plus<>(),
+      [](wide_t weight) { return std::abs(static_cast<double>(weight)); });
+  const bool large = !(total <= kLargestQuadWeights); // NaN is large too
   for_each_tile<out_t>("temporal_pool", plan, [&] {
     return [sums = WeightedTile<stored_t, acc_t, out_t>(index, converted.data(), large)](
                const Clip& clip, const Tile& tile, out_t* image, auto& store) mutable {

@@ -8,8 +8,9 @@ from originet_ext import _rules, _tracing, reference  # noqa: F401  (_rules regi
 from originet_ext._decomposition import decompositions
 from originet_ext._library import build_info, native
 from originet_ext._timm import register_with_timm
+from originet_ext._weights import method_weights
 from originet_ext.accumulator import ActiveImageAccumulator
-from originet_ext.active_image import METHODS, NORMALIZATIONS, active_image
+from originet_ext.active_image import METHODS, MOTION_METHODS, NORMALIZATIONS, active_image
 from originet_ext.replace import replace_activations
 from originet_ext.rrelu import (
     FusedRReLU,
@@ -26,6 +27,7 @@ if native is None:
 
 __all__ = [
     "METHODS",
+    "MOTION_METHODS",
     "NORMALIZATIONS",
     "ActiveImageAccumulator",
     "FusedRReLU",
@@ -36,6 +38,7 @@ __all__ = [
     "fused_rrelu_",
     "fused_rrelu_add",
     "fused_rrelu_add_norm",
+    "method_weights",
     "reference",
     "register_with_timm",
     "replace_activations",

@@ -75,7 +75,7 @@ def test_what_resumes_names_its_folder_and_the_whole_command(name, tmp_path):
 def test_loso_resumes(run, clips, tmp_path, interrupt, monkeypatch):
     out = tmp_path / "out[1]"  # a name that rich would take for markup
     arguments = ("loso", clips, "-o", out, *QUICK)
-    seen = interrupt("evaluate", 2)
+    seen = interrupt("loso", 2)
     code, _, err = run(*arguments)
     assert code == 130 and len(seen) == 2
     kept = f"Interrupted. Finished folds are kept in {out}. To resume:"
@@ -92,7 +92,7 @@ def test_loso_resumes(run, clips, tmp_path, interrupt, monkeypatch):
 
 def test_prepare_resumes(run, clips, tmp_path, interrupt, monkeypatch):
     out = tmp_path / "store"
-    interrupt("data", 3)
+    interrupt("prepare", 3)
     code, _, err = run("prepare", "folder", clips, "-o", out, "--image-size", 16, "--jobs", 1)
     assert code == 130 and f"Finished clips are kept in {out}. To resume:" in err
     assert len(list((out / ".parts").glob("*.safetensors"))) >= 2
@@ -105,7 +105,7 @@ def test_image_of_a_folder_keeps_its_files_and_says_that_it_starts_again(
     run, clips, tmp_path, interrupt
 ):
     out = tmp_path / "out"
-    interrupt("pictures", 2)
+    interrupt("image", 2)
     code, _, err = run("image", clips, "-o", out, "--jobs", 1)
     assert code == 130 and len(list(out.rglob("*.png"))) >= 2
     last = f"Interrupted. Finished clips are kept in {out}, but the same command makes all of them"
@@ -115,7 +115,7 @@ def test_image_of_a_folder_keeps_its_files_and_says_that_it_starts_again(
 def test_image_of_one_clip_leaves_the_file_as_it_was(run, clips, tmp_path, interrupt):
     out = tmp_path / "a.png"
     out.write_bytes(b"old")
-    interrupt("pictures", 2)
+    interrupt("image", 2)
     code, _, err = run("image", clips / "sad" / "a" / "clip", "-o", out)
     assert code == 130 and err.splitlines()[-1] == f"Interrupted. {out} is as it was before."
     assert out.read_bytes() == b"old"
@@ -123,7 +123,7 @@ def test_image_of_one_clip_leaves_the_file_as_it_was(run, clips, tmp_path, inter
 
 def test_synth_leaves_nothing(run, tmp_path, interrupt):
     out = tmp_path / "set"
-    interrupt("data", 1)
+    interrupt("synth", 1)
     code, _, err = run("synth", out, "--subjects", 1, "--clips-per-class", 1)
     assert code == 130 and err.splitlines()[-1] == "Interrupted. Nothing was written."
     assert list(tmp_path.iterdir()) == []
@@ -131,7 +131,7 @@ def test_synth_leaves_nothing(run, tmp_path, interrupt):
 
 def test_bench_keeps_its_rows(run, tmp_path, interrupt):
     out = tmp_path / "bench"
-    interrupt("kernels", 1)
+    interrupt("bench", 1)
     quick = ("--quick", "--subject", "rrelu", "--dtype", "float32", "--threads", 1)
     code, _, err = run("bench", "-o", out, *quick)
     assert code == 130 and f"Rows measured so far are kept in {out}" in err

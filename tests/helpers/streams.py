@@ -3,9 +3,7 @@
 import numpy as np
 import torch
 
-from originet_ext import ActiveImageAccumulator, active_image
-from originet_ext._checks import MOTION_METHODS
-from originet_ext._weights import method_weights
+from originet_ext import MOTION_METHODS, ActiveImageAccumulator, active_image, method_weights
 
 EXACT = ("telescoped", "cumulative", "authors", "absolute", "rectified", "rank-simple")
 HARMONIC = ("rank", "learnet")

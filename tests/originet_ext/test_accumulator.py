@@ -20,9 +20,14 @@ from streams import (
     stated_bound,
 )
 
-from originet_ext import METHODS, NORMALIZATIONS, ActiveImageAccumulator, active_image
+from originet_ext import (
+    METHODS,
+    NORMALIZATIONS,
+    ActiveImageAccumulator,
+    active_image,
+    method_weights,
+)
 from originet_ext._library import _C
-from originet_ext._weights import method_weights
 
 # Equal to active_image
 

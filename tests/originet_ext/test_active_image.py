@@ -9,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import originet_ext
-from originet_ext import METHODS, NORMALIZATIONS, active_image, reference, temporal_pool
-from originet_ext._weights import method_weights
+from originet_ext import (
+    METHODS,
+    NORMALIZATIONS,
+    active_image,
+    method_weights,
+    reference,
+    temporal_pool,
+)
 
 EXACT = ["cumulative", "telescoped", "authors", "absolute", "rectified", "rank-simple"]
 MODULES = pytest.mark.parametrize("module", [originet_ext, reference])
@@ -462,6 +468,14 @@ def test_large_integer_weights_take_the_64_bit_road(device, weight):
     frames = torch.full((3, 1, 2), 255, dtype=torch.uint8, device=device)
     got = temporal_pool(frames, torch.tensor([weight, weight, -weight]))
     assert (got.cpu() == float(255 * weight)).all()
+
+
+@pytest.mark.parametrize("frames", [3, 300])
+def test_sums_of_large_float_weights_reach_the_largest_float(device, frames):
+    still = torch.full((frames, 1, 70), 255, dtype=torch.uint8, device=device)
+    for weight in (2.0**96, 2.0**119 / frames, -(2.0**119) / frames):
+        got = temporal_pool(still, torch.full((frames,), weight))
+        torch.testing.assert_close(got.cpu(), torch.full((1, 70), 255.0 * frames * weight))
 
 
 def test_weights_beyond_64_bits_are_refused(device):

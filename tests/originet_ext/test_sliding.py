@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import originet_ext
-from originet_ext import METHODS, active_image, reference, sliding_active_images
-from originet_ext._weights import method_weights
+from originet_ext import METHODS, active_image, method_weights, reference, sliding_active_images
 
 EXACT = ["telescoped", "cumulative", "authors", "absolute", "rectified", "rank-simple"]
 RUNNING = EXACT[1:]

@@ -18,8 +18,7 @@ from originet.bench import rivals
 from originet.system.clock import Call, Case, Function, Job, check_close, sampled
 from originet.system.environment import cache_sizes
 from originet.system.errors import InputError
-from originet_ext import reference
-from originet_ext._checks import MOTION_METHODS
+from originet_ext import MOTION_METHODS, reference
 
 ACTIVE_IMAGE_MODES = ("forward", "cold")
 ACTIVE_IMAGE_PROVIDERS = ("fused", "eager", "compile", "read", "opencv", "numpy", "loops")

@@ -24,8 +24,7 @@ from originet.bench.active_image import (
 )
 from originet.system.clock import Call, Case, Job, check_close, sampled
 from originet.system.errors import InputError
-from originet_ext import reference
-from originet_ext._checks import MOTION_METHODS
+from originet_ext import MOTION_METHODS, reference
 
 CLIPS = (1, 16, 256)
 

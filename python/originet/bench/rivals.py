@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from originet.system.clock import Function
-from originet_ext._checks import MOTION_METHODS
-from originet_ext._weights import method_weights
+from originet_ext import MOTION_METHODS, method_weights
 
 
 def eager_active_image(frames: Tensor, *, method: str) -> Tensor:
