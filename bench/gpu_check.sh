@@ -58,10 +58,10 @@ export FAIL_WITHOUT_CUDA=1
 mapfile -t kernels < <(bash .ci/kernel_tests)
 if wants tests; then
   # The kernels and their machine code first: they need no more than torch and pytest.
-  step "kernel tests" "$python" -m pytest -q "${kernels[@]}"
-  step "machine code" "$python" -m pytest -q -rs tests/originet_ext/test_sass.py
+  step "kernel tests" "$python" -m pytest -q --slow "${kernels[@]}"
+  step "machine code" "$python" -m pytest -q --slow -rs tests/originet_ext/test_sass.py
   if "$python" -c 'import cv2, hypothesis, pandas, skimage, sklearn, skvideo, typer'; then
-    step "all tests" "$python" -m pytest -q
+    step "all tests" "$python" -m pytest -q --slow
   else
     echo "== all tests: left out, for want of the package above"
   fi

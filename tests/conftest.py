@@ -1,4 +1,4 @@
-"""Devices, the command line, and the one place where a missing GPU skips a test."""
+"""Devices, the command line, and the one place where a missing GPU or `--slow` skips a test."""
 
 import importlib.metadata
 import os
@@ -23,7 +23,16 @@ if torch.version.cuda is None and any("+" not in version for version in _version
     _torchvision.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        slow = [item for item in items if "slow" in item.keywords]
+        if slow:
+            config.hook.pytest_deselected(items=slow)
+            items[:] = [item for item in items if "slow" not in item.keywords]
     if torch.cuda.is_available() or os.environ.get("FAIL_WITHOUT_CUDA") == "1":
         return
     skip = pytest.mark.skip(reason="no CUDA device (FAIL_WITHOUT_CUDA=1 makes this a failure)")

@@ -74,7 +74,7 @@ def test_a_reproduction_on_a_full_disk_ends_in_one_line(
     run, store, tmp_path, full_at, monkeypatch, name
 ):
     monkeypatch.setattr("originet.paper.reproduce.PICTURED", ())
-    for study in ("compare.run_comparison", "ablation.run_ablation"):  # tried above
+    for study in ("paper.comparison.run_comparison", "paper.ablation.run_ablation"):  # tried above
         monkeypatch.setattr(f"originet.{study}", lambda *_, **__: None)
     for section in ("comparison", "ablation", "response", "first_layer"):
         monkeypatch.setattr(f"originet.paper.reproduce.{section}_section", lambda *_: None)
