@@ -1,7 +1,7 @@
-"""Draw the results and write the README's part about them.
+"""Draw the results and write the parts of README.md and docs/benchmarks.md about them.
 
-python bench/plot.py              # bench/results: the pictures there, and the README
-python bench/plot.py --check      # exit code 1 if the README is not what bench/results give
+python bench/plot.py              # bench/results: the pictures there, and both texts
+python bench/plot.py --check      # exit code 1 if a text is not what bench/results give
 python bench/plot.py CSV...       # pictures beside other results
 """
 
@@ -17,7 +17,8 @@ from originet.system.files import write_atomically
 from originet.system.timings import read_csv
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, README = ROOT / "bench" / "results", ROOT / "README.md"
+RESULTS = ROOT / "bench" / "results"
+README, DOCS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
 
 
 def main(
@@ -28,14 +29,21 @@ def main(
         print(*bench.draw_results(csv[0].parent, [row for path in csv for row in read_csv(path)]))
         return
     rows = bench.read_results(RESULTS)
-    text = README.read_text(encoding="utf-8")
-    wanted = summary.replace_block(text, summary.readme_block(rows, "bench/results"))
+    blocks = {
+        README: summary.readme_block(rows, "bench/results"),
+        DOCS: summary.docs_block(rows, "../bench/results"),
+    }
     if not check:
         print(*bench.draw_results(RESULTS, rows))
-        write_atomically(README, wanted.encode())
-    elif text != wanted:
-        print("README.md is not what bench/results give: python bench/plot.py", file=sys.stderr)
-        raise typer.Exit(1)
+    for path, block in blocks.items():
+        text = path.read_text(encoding="utf-8")
+        wanted = summary.replace_block(text, block)
+        if not check:
+            write_atomically(path, wanted.encode())
+        elif text != wanted:
+            told = f"{path.name} is not what bench/results give: python bench/plot.py"
+            print(told, file=sys.stderr)
+            raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def main(clips: str | Path, epochs: int, size: int) -> dict[str, float]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Leave-one-subject-out, the whole protocol.")
     parser.add_argument("--clips", help="by default 4 subjects are generated")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--size", type=int, default=48, help="side of an active image, in pixels")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -403,7 +403,7 @@ def test_windows_have_a_table_and_a_picture_by_their_length(monkeypatch, tmp_pat
         for frames, window, method in itertools.product((40, 50), (20, 10), ("rank", "absolute"))
     ]
     rows = timed(*cases)
-    lines = [line.strip("| ").split(" | ") for line in summary.readme_block(rows, "x").splitlines()]
+    lines = [line.strip("| ").split(" | ") for line in summary.docs_block(rows, "x").splitlines()]
     assert ["case", "provider", "10", "20"] in lines
     medians = {
         (row.variant, row.provider, row.shape, summary.window(row)): duration(row.median_us)
@@ -438,7 +438,7 @@ def test_readme_takes_cold_cases_where_there_are_and_telescoped_by_length():
         *(fused("telescoped"), fused("rectified"), fused("rectified", "cold")),
         bench.ragged_case(2, size=4),
     )
-    lines = [line.strip("| ").split(" | ") for line in summary.readme_block(rows, "x").splitlines()]
+    lines = [line.strip("| ").split(" | ") for line in summary.docs_block(rows, "x").splitlines()]
     cases = [line[:3] for line in lines if "uint8" in line]
     assert cases == [
         ["telescoped", "uint8", "64x340x280x3"],

@@ -169,7 +169,7 @@ def test_what_a_busy_machine_gave_is_marked_wherever_it_is_a_part():
     assert table.lines[0][3:] == ["1 ms", "0%", "0.01x ?", "0.00x"]
     (table,) = summary.tables([fused, eager, silu, disturbed(clone)])
     assert table.lines[0][3:] == ["1 ms", "0% ?", "0.01x", "0.00x"]
-    block = summary.readme_block([disturbed(fused), eager, silu, clone], "folder")
+    block = summary.docs_block([disturbed(fused), eager, silu, clone], "folder")
     assert block.endswith(f"| 0.00x ? |\n\n{timings.MARK_NOTE}")
 
 
@@ -187,7 +187,7 @@ def test_series_mark_single_figures():
         make_row(benchmark="active_image_telescoped", shape=f"{count}x32x32", dtype="uint8")
         for count in (10, 100)
     ]
-    block = summary.readme_block([rows[0], disturbed(rows[1])], "folder")
+    block = summary.docs_block([rows[0], disturbed(rows[1])], "folder")
     assert "| telescoped | fused | 2 µs | 2 µs ? |" in block
 
 
@@ -249,7 +249,7 @@ def test_tables_of_other_subjects_name_the_method_and_the_memory():
     assert second.lines[0][2:] == ["8x3x4x4 channels_last", "2 µs", "1.00x", "3 MiB / 6 MiB"]
 
 
-def test_readme_block_takes_the_cases_that_stand_for_all():
+def test_docs_block_takes_the_cases_that_stand_for_all():
     rows = [
         row
         for dtype, size in (("float32", 4), ("float64", 8))
@@ -257,7 +257,7 @@ def test_readme_block_takes_the_cases_that_stand_for_all():
         for row in make_rows(dtype=dtype, shape=str(count // size))
     ]
     rows += make_rows(shape="64", threads=1) + make_rows(shape="32x3x128x128", benchmark="model")
-    block = summary.readme_block(rows, "some/folder")
+    block = summary.docs_block(rows, "some/folder")
     assert "**a processor, 2 threads** (torch 2.13.0, commit abc, date 2026-01-01)" in block
     assert "](some/folder/rrelu_a-processor-2-threads.png)" in block
     lines = [line.split(" | ") for line in block.splitlines() if line.startswith("| forward")]
@@ -291,11 +291,20 @@ def plot():
     return module
 
 
-def test_the_readme_is_what_the_committed_results_give(plot):
+def test_readme_and_docs_are_what_the_committed_results_give(plot):
     rows = bench.read_results(ROOT / "bench" / "results")
     text = (ROOT / "README.md").read_text()
     assert summary.replace_block(text, summary.readme_block(rows, "bench/results")) == text
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert summary.replace_block(text, summary.docs_block(rows, "../bench/results")) == text
     plot.main(check=True)
+
+
+def test_the_readme_shows_each_main_result_once():
+    block = summary.readme_block(bench.read_results(ROOT / "bench" / "results"), "results")
+    lines = [line for line in block.splitlines() if line.startswith("| ")][2:]
+    assert len({line.split("|")[1] for line in lines}) == len(lines) == 8
+    assert all("x |" in line for line in lines) and block.count("![") == 1
 
 
 def test_every_committed_row_says_where_it_was_measured():
@@ -309,15 +318,18 @@ def test_every_committed_row_says_where_it_was_measured():
 
 def test_plot_writes_what_it_checks(plot, tmp_path, monkeypatch):
     timings.write_csv(tmp_path / "rrelu.csv", make_rows() + make_rows(shape="65536"))
-    readme = tmp_path / "README.md"
-    readme.write_text("<!-- bench:begin -->\n<!-- bench:end -->\n")
+    readme, docs = tmp_path / "README.md", tmp_path / "benchmarks.md"
+    for path in (readme, docs):
+        path.write_text("<!-- bench:begin -->\n<!-- bench:end -->\n")
     monkeypatch.setattr(plot, "RESULTS", tmp_path)
     monkeypatch.setattr(plot, "README", readme)
+    monkeypatch.setattr(plot, "DOCS", docs)
     with pytest.raises(typer.Exit):
         plot.main(check=True)
-    assert "processor" not in readme.read_text() and not list(tmp_path.glob("*.png"))
+    assert "processor" not in docs.read_text() and not list(tmp_path.glob("*.png"))
     plot.main()
-    assert "| forward | float32 | 256 KiB |" in readme.read_text()
+    assert "| forward | float32 | 256 KiB |" in docs.read_text()
+    assert "processor" not in readme.read_text()  # which shows cases of other sizes alone
     assert len(list(tmp_path.glob("*.png"))) == 1
     plot.main(check=True)
 

@@ -1,4 +1,4 @@
-"""Results as tables: the fused provider beside all others, for the terminal and for the README."""
+"""Results as tables: the fused provider beside all others, for the terminal and for the docs."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -24,12 +24,23 @@ _TITLES = {
     "model": "OrigiNet",
     "loso": "Leave-one-subject-out",
 }
-# Which cases stand for the others in the README: a colour clip; OrigiNet at batch 32; compiled
+# Which cases stand for the others in the docs: a colour clip; OrigiNet at batch 32; compiled
 # networks with 2^18 elements where psi is; joins of as many, and of few.
-_README_SHAPES = ("64x340x280x3", "32x3x128x128", "1024x256", "64x16x16x16")
+_SHOWN_SHAPES = ("64x340x280x3", "32x3x128x128", "1024x256", "64x16x16x16")
 _JOIN_SHAPES = ("1024", "262144", "1x16x8x8", "256x16x8x8")
 _SHORT_VIDEO = "2000x128x128"  # whose windows make a table of their own, by their length
 _SMALL_FRAME = "x32x32"  # of clips of many lengths, which make another
+# The README's table: benchmark, mode, dtype and shape of each line, and what it is called there.
+_MAIN_CASES = {
+    ("rrelu", "forward", "float32", "67108864"): "psi",
+    ("rrelu", "full", "float32", "67108864"): "psi and its gradient",
+    ("join_norm", "full", "float32", "256x16x8x8"): "two psi, sum and norm, with gradients",
+    ("active_image_cumulative", "cold", "uint8", "64x340x280x3"): "active image, `cumulative`",
+    ("active_image_absolute", "cold", "uint8", "64x340x280x3"): "active image, `absolute`",
+    ("model", "train", "float32", "32x3x128x128"): "OrigiNet, training step",
+    ("model", "inference", "float32", "32x3x128x128"): "OrigiNet, inference",
+    ("loso", "train", "float32", "35014x128x128"): "leave-one-subject-out, one epoch",
+}
 # The subjects that are drawn, their names, and what over what.
 _PICTURES = {
     "rrelu": ("psi", "GB/s over bytes moved"),
@@ -119,26 +130,77 @@ def readme_block(rows: Sequence[Row], folder: str) -> str:
         folder: Where the pictures are, as the README names it.
     """
     parts = []
-    for name in dict.fromkeys(row.device_name for row in rows):
-        of_device = [row for row in rows if row.device_name == name]
-        threads = max(row.threads for row in of_device)
-        chosen = [row for row in of_device if row.threads == threads]
-        first = chosen[0]
-        made = ", ".join(
-            f"{what} {' and '.join(sorted({getattr(row, what) for row in chosen}))}"
-            for what in ("torch", "commit", "date")
-        )
-        parts.append(f"**{where(first)}** ({made})")
-        pictures = {row.subject: picture_name(row) for row in drawn(chosen)}
-        for subject, (label, measure) in _PICTURES.items():
-            if subject in pictures:
-                text = f"{label} on {where(first)}: {measure}"
-                parts.append(f"![{text}]({folder}/{pictures[subject]})")
+    for chosen in _by_device(rows):
+        table = _main_table(chosen)
+        if table.lines:
+            shown = [row for row in chosen if _case(row) in _MAIN_CASES]
+            parts += [_heading(shown), _markdown(table), *_pictures(chosen, folder)[:1]]
+            parts += [MARK_NOTE] if table.note else []
+    return "\n\n".join(parts)
+
+
+def docs_block(rows: Sequence[Row], folder: str) -> str:
+    """Write all that docs/benchmarks.md shows of the results, as `readme_block` does.
+
+    Args:
+        rows: The committed rows.
+        folder: Where the pictures are, as the page names it.
+    """
+    parts = []
+    for chosen in _by_device(rows):
+        parts += [_heading(chosen), *_pictures(chosen, folder)]
         shown = [*tables(_representative(chosen)), *_series(chosen)]
         for table in shown:
             parts += [f"{table.title}:", _markdown(table)]
         parts += [MARK_NOTE] if any(table.note for table in shown) else []
     return "\n\n".join(parts)
+
+
+def _by_device(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each device, with the most threads that it was measured with."""
+    result = []
+    for name in dict.fromkeys(row.device_name for row in rows):
+        of_device = [row for row in rows if row.device_name == name]
+        threads = max(row.threads for row in of_device)
+        result.append([row for row in of_device if row.threads == threads])
+    return result
+
+
+def _heading(rows: Sequence[Row]) -> str:
+    made = ", ".join(
+        f"{what} {' and '.join(sorted({getattr(row, what) for row in rows}))}"
+        for what in ("torch", "commit", "date")
+    )
+    return f"**{where(rows[0])}** ({made})"
+
+
+def _pictures(rows: Sequence[Row], folder: str) -> list[str]:
+    names = {row.subject: picture_name(row) for row in drawn(rows)}
+    texts = {
+        subject: f"{label} on {where(rows[0])}: {measure}"
+        for subject, (label, measure) in _PICTURES.items()
+        if subject in names
+    }
+    return [f"![{text}]({folder}/{names[subject]})" for subject, text in texts.items()]
+
+
+def _case(row: Row) -> tuple[str, str, str, str]:
+    return row.benchmark, row.mode, row.dtype, row.shape
+
+
+def _main_table(rows: Sequence[Row]) -> Table:
+    cases: dict[tuple[str, str, str, str], dict[str, Row]] = {}
+    for row in rows:
+        cases.setdefault(_case(row), {}).setdefault(row.provider, row)
+    lines = []
+    for case, name in _MAIN_CASES.items():
+        timed = cases.get(case, {})
+        if "fused" in timed:
+            row = timed["fused"]
+            line = [name, row.dtype, _input(row), marked(duration(row.median_us), row)]
+            line += [_ratio(row, timed.get("eager"), ".1f", "x")]
+            lines.append([*line, _ratio(row, timed.get("clone"), ".0%")])
+    return Table("", ["what", "dtype", "input", "median", "over eager", "of clone"], lines)
 
 
 def replace_block(text: str, block: str, name: str = "bench") -> str:
@@ -172,7 +234,7 @@ def _representative(rows: Sequence[Row]) -> list[Row]:
         row
         for row in rows
         if (
-            row.shape in _README_SHAPES
+            row.shape in _SHOWN_SHAPES
             and (row.mode == "cold" or (row.benchmark, row.shape) not in cold)
         )
         or row.subject in ("ragged", "stream", "prepare")
