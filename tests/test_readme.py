@@ -20,7 +20,7 @@ def test_there_are_blocks_to_run():
 
 
 def test_it_takes_five_minutes_to_read():
-    assert len(README.splitlines()) <= 125
+    assert len(README.splitlines()) <= 120
 
 
 def test_there_are_exactly_two_set_up_commands():
