@@ -1,4 +1,4 @@
-"""The README is short, its code runs, and the files it names are there."""
+"""The README is short, and its code runs; tests/test_docs.py looks at what it names."""
 
 import re
 from pathlib import Path
