@@ -70,6 +70,7 @@ def test_pages_with_code_have_some_to_run():
     assert pages == {"activation", "active-images", "evaluation", "videos"}
 
 
+@pytest.mark.slow
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
     commands = [line for path, line in COMMANDS if path.name == "commands.md"]
     assert len(commands) == 15
