@@ -348,6 +348,8 @@ def test_images_and_model_must_fit() -> None:
         run(table, images, model=model)
     with pytest.raises(InputError, match=r"model must return a torch\.nn\.Module, got NoneType"):
         run(table, images, model=lambda _: None)
+    with pytest.raises(InputError, match=r"model must know the sizes .* got one with lazy modules"):
+        run(table, images, model=lambda n: nn.Sequential(nn.Flatten(), nn.LazyLinear(n)))
 
 
 def test_subjects_of_two_data_sets_are_different_people() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from originet.evaluation import metrics
 from originet.evaluation.by_dataset import dataset_scores
@@ -86,6 +87,11 @@ class LosoRun:
         if model(len(clips.classes)) is specimen:
             told = "model must return a new network at every call, got the same one twice"
             raise InputError(told)
+        if any(map(is_lazy, (*specimen.parameters(), *specimen.buffers()))):
+            raise InputError(
+                "model must know the sizes of its layers, got one with lazy modules: give their "
+                "in_features or in_channels"
+            )
         if self._keep_weights:
             check_state(specimen)
         self._network: dict[str, Any] = {
