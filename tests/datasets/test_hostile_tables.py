@@ -414,7 +414,7 @@ def test_guarded_cells_of_our_lists_are_the_names_again(root, tmp_path):
         ({"fps": 1e300}, r"\$.fps"),
         ({"name": "casme2"}, r"\$.name"),  # no other set's name
         ({"name": 3}, r"\$.name"),
-        ({"fps": float("nan")}, "is no finite number|not valid JSON"),
+        ({"fps": float("nan")}, "is not a finite number|not valid JSON"),
     ],
 )
 def test_what_a_manifest_says_is_checked(root, content, message):
@@ -433,8 +433,8 @@ def bench_row(**changed):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"2.0", b"nan", r"a\.csv: line 2: 'nan' is no finite number"),
-        (b"2.0", b"1e999", "is no finite number"),
+        (b"2.0", b"nan", r"a\.csv: line 2: 'nan' is not a finite number"),
+        (b"2.0", b"1e999", "is not a finite number"),
         (b",1,", b"," + MANY.encode() + b",", "line 2: Exceeds the limit"),
         (b",1,", b",1,1,", "line 2: 24 fields expected, got 25"),
         (b",1,", b",\xff,", "line 2: invalid literal for int"),

@@ -86,7 +86,7 @@ def test_relative_frames_of_a_relative_root(tmp_path, monkeypatch):
         ("200.0", "1e999", r"row 1: fps must be a number above 0, got '1e999'"),
         ("200.0", "-1", r"row 1: fps must be a number above 0, got '-1'"),
         ("200.0", "x" * 10**6, r"row 1: could not convert string to float: 'xx"),
-        ('"casme2"', '"cas\udcffme2"', r"row 1: this is no text: "),
+        ('"casme2"', '"cas\udcffme2"', r"row 1: not valid text: "),
         ('"006"', '"\udcff"', r": the name .* is not UTF-8"),
     ],
 )

@@ -54,12 +54,15 @@ LOADER = "libtorch_cpu.so: failed to map segment from shared object"
         (OSError(LOADER), LOADER),
         (MemoryError(), "out of memory"),
         (MemoryError("Unable to allocate 9 GiB"), "Unable to allocate 9 GiB"),
-        (RecursionError("maximum recursion depth exceeded"), "something is nested too deeply"),
+        (
+            RecursionError("maximum recursion depth exceeded"),
+            "files, folders or data are nested too deeply",
+        ),
         (ImportError(LOADER), LOADER),
         (RuntimeError("can't start new thread"), "can't start new thread"),
         (RuntimeError(TORCH), TORCH[TORCH.index("Default") : TORCH.index("\n")]),
         (CvError(OPENCV), OPENCV[OPENCV.index("(-4") : -1]),
-        (UnicodeEncodeError("utf-8", "s\udc80", 1, 2, "no"), r"this is no text: 's\udc80'"),
+        (UnicodeEncodeError("utf-8", "s\udc80", 1, 2, "no"), r"not valid text: 's\udc80'"),
         (InputError("x\x1b"), r"x\x1b"),
     ],
 )

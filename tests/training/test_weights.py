@@ -73,7 +73,7 @@ def test_files_that_are_no_weights_of_the_network_are_refused(tmp_path):
     ):
         load_fold_weights(path, with_dropout(3))
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"is damaged or no safetensors file: ") as told:
+    with pytest.raises(InputError, match=r"is damaged or not a safetensors file: ") as told:
         load_fold_weights(path, with_dropout(2))
     assert "\n" not in str(told.value)
     with pytest.raises(InputError, match=r"no such file: .*none\.safetensors"):
@@ -102,9 +102,10 @@ def test_lying_weights_are_named_and_leave_the_network_as_it_was(tmp_path):
         saved(**{f"x\n{i}": torch.ones(1) for i in range(999)}),
         r"does not fit .*x \d+ .* absent here",
     )
-    refused(b"\xff" * 8 + saved(), "is damaged or no safetensors file: its header is too large")
+    refused(b"\xff" * 8 + saved(), "is damaged or not a safetensors file: its header is too large")
     header = b'{"bias":{"dtype":"F32","shape":[9223372036854775808,0],"data_offsets":[0,0]}}'
-    refused(len(header).to_bytes(8, "little") + header, "is damaged or no safetensors file: resh")
+    content = len(header).to_bytes(8, "little") + header
+    refused(content, "is damaged or not a safetensors file: resh")
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(InputError, match=r"a\.safetensors is a pipe, not a file"):

@@ -1,9 +1,8 @@
-"""What help texts name of modules that take long to import: choices and a default.
+"""Choices and a default for help texts, kept apart from the modules that are slow to import.
 
-This module imports nothing, so `originet --help` and a wrong option are answered before torch is
-loaded. A tuple that is a module's own is defined here and imported there; the keys of a table,
-whose values are classes or functions, are repeated here, and `tests/system/test_choices.py` holds
-the two together.
+This module imports nothing, so `originet --help` and a mistyped option get an answer before torch
+is loaded. Tuples are defined here and imported where they are used. The keys of tables whose values
+are classes or functions are repeated here; `tests/system/test_choices.py` checks that they agree.
 """
 
 METHODS = (
@@ -19,13 +18,13 @@ METHODS = (
 """Readings of the active image: `originet_ext.METHODS`."""
 
 DATASETS = ("casme", "casme2", "cas_me2", "samm", "folder", "synthetic")
-"""What `originet.datasets.survey` knows."""
+"""Data sets that `originet.datasets.survey` can read."""
 
 TASKS = ("paper", "original", "five", "three", "megc2019")
 """How emotions become classes, see `originet.datasets.tasks`."""
 
 RESIDUAL = (0.0, 0.1)
-"""Share of the peak that is left in the last frames of generated clips, see
+"""Share of the peak that remains in the last frames of generated clips, see
 `originet.datasets.synth`."""
 
 EXECUTORS = ("serial", "processes", "ray")
@@ -48,7 +47,7 @@ COMPARED = (
 """Rows of Tables III and IV that are measured: `originet.paper.comparison.ROWS`."""
 
 QUICK_ROWS = ("MobileNet", "OrigiNet", "LBP-TOP")
-"""Those of `originet reproduce --quick`, where none are named."""
+"""Default rows of `originet reproduce --quick`."""
 
 SUBJECTS = ("rrelu", "join", "compiled", "active-image", "model", "prepare", "loso")
-"""What `originet.bench` times."""
+"""Subjects that `originet.bench` can time."""

@@ -1,19 +1,19 @@
 """The bench harness: how a case is timed.
 
-A `Case` holds one ready call for each provider. `time_case` runs them in rounds, each once a round
-and in random order, so that the drift of a shared machine falls on all of them alike. A clone of as
-many bytes as the case moves runs among them: for a memory-bound kernel that is the ceiling of this
-machine at this moment. Like every provider, it pays for allocating its result.
+A `Case` holds one ready-made call per provider. `time_case` runs them in rounds, each call once per
+round and in random order, so that drift on a shared machine affects them all alike. A clone of as
+many bytes as the case moves runs among them. For a memory-bound kernel, the clone is the ceiling of
+this machine at this moment. Like every provider, it pays for allocating its result.
 
-Other programs that take cores do not fall on all alike: a kernel of two threads waits at every call
-for the one that has no core, a kernel of one thread may not. Then the rounds spread, or the threads
-have waited (`originet.system.waits`), which counts as spread; the case is timed again, up to three
-times, and what spreads still is marked in every table (`Row.reliable`).
+Programs that compete for cores do not affect all calls alike: a kernel with two threads waits at
+every call for the thread without a core; a kernel with one thread may not. Then the rounds spread,
+or the threads have waited (`originet.system.waits`), which counts as spread. Such a case is timed
+again, up to three times. Every table marks the rows that still spread (`Row.reliable`).
 
-On the CPU the clock is the wall clock, and repeated calls find their data in whatever cache holds
-it, unless the case takes several inputs in turn. On a GPU CUDA events are read around single calls,
-each after L2 has been overwritten; mode "launch" times there how long the host takes to issue a
-call, without waiting for the result.
+On the CPU the clock is the wall clock. Repeated calls find their data in whatever cache holds it,
+unless the case cycles through several inputs. On a GPU, CUDA events bracket single calls, and L2 is
+overwritten before each. There, mode "launch" measures how long the host takes to issue a call,
+without waiting for the result.
 """
 
 import functools
@@ -38,20 +38,20 @@ from originet.system.timings import STEADY, Row, spread
 Call = Callable[[], object]
 Function = Callable[[Tensor], Tensor]
 
-_MIN_ROUNDS, _MAX_ROUNDS = 3, 200  # few only where a call takes long, and averages by itself
-_ATTEMPTS = 3  # to meet a quiet machine
+_MIN_ROUNDS, _MAX_ROUNDS = 3, 200  # only slow calls get few rounds, and a slow call is an average
+_ATTEMPTS = 3  # to find the machine quiet
 _CPU_SAMPLE_SECONDS = 1e-3  # far above the clock's resolution
-_LAUNCHES = 100  # in a row: a tenth of what a stream's queue holds before it makes the host wait
+_LAUNCHES = 100  # in a row: a tenth of what a stream queues before the host has to wait
 
 
 @dataclass(frozen=True)
 class Case:
-    """One benchmark in one mode, dtype and shape, with one call for each provider.
+    """One benchmark in one mode, dtype and shape, with one call per provider.
 
-    `bytes` is 0 for what is not bound by memory: then no clone is timed. A case may bring a call
-    "clone" of its own, the last one, where a clone of the same bytes again and again would not be
-    the ceiling. `saved` holds what is kept, by provider, where it was asked (see `Row`). `once` is
-    for calls of minutes: each provider is called a single time, and nothing is warmed up.
+    `bytes` is 0 if the case is not memory-bound; then no clone is timed. A case may bring its own
+    call "clone", as the last one, if cloning the same bytes again and again would not be the
+    ceiling. `saved` holds the saved bytes by provider, where they were measured (see `Row`). `once`
+    is for calls that take minutes: each provider is called once, without warm-up.
     """
 
     benchmark: str
@@ -66,7 +66,7 @@ class Case:
     once: bool = False
 
     def synchronous(self, provider: str) -> Call:
-        """Return a provider's call that ends when the work is done, for a clock on the host."""
+        """Return a provider's call that blocks until the work is done, for a clock on the host."""
         call = self.calls[provider]
         if self.device.type == "cpu":
             return call
@@ -80,9 +80,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Job:
-    """A case to prepare and time when its turn comes: the largest fit the device one at a time.
+    """A case that is prepared only when its turn comes: the device holds one large case at a time.
 
-    `threads` is 0 for a GPU; `budget` is that of `time_case`.
+    `threads` is 0 for a GPU; `budget` is passed to `time_case`.
     """
 
     prepare: Callable[[], Case]
@@ -99,14 +99,14 @@ def run_jobs(
 
     Args:
         jobs: From `originet.bench.jobs`.
-        progress: Called as progress(done, total) after each.
-        save: Called with the rows of each, so that an interrupted run keeps what is done.
+        progress: Called as progress(done, total) after each job.
+        save: Called with the rows of each job, so that an interrupted run keeps its results.
     """
     before = torch.get_num_threads(), cv2.getNumThreads()
     rows: list[Row] = []
     try:
-        # NumPy's BLAS has threads of its own, which spin for a while and take the next provider's
-        # cores.
+        # NumPy's BLAS has its own threads. They keep spinning for a while and take cores from the
+        # next provider.
         with threadpool_limits(1, user_api="blas"):
             for done, job in enumerate(jobs, start=1):
                 if job.threads:
@@ -128,12 +128,12 @@ def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
     """Time every provider of a case, and a clone of as many bytes, in interleaved rounds.
 
     Args:
-        case: The calls to time; "clone" is added if it is not there, unless `case.bytes` is 0.
-        budget: Seconds to spend, roughly, three times as many where the rounds spread; at least
-            three rounds are run, but of a case that is timed once.
+        case: The calls to time. A missing "clone" is added unless `case.bytes` is 0.
+        budget: Seconds to spend, roughly; up to three times as many if the rounds spread. At least
+            three rounds are run, unless the case is timed once.
 
     Returns:
-        One row a provider, the clone's last; of several attempts the one that spreads least.
+        One row per provider, the clone's last, from the attempt that spreads least.
     """
     on_gpu = case.device.type == "cuda"
     sample = _clock(case)
@@ -178,7 +178,7 @@ def time_case(case: Case, *, budget: float = 1.0) -> list[Row]:
 def _time_steadily(
     case: Case, calls: Mapping[str, Call], sample: Callable[[Call, int], float], budget: float
 ) -> dict[str, list[float]]:
-    """Time a case again while its rounds spread; the quantiles of the steadiest attempt."""
+    """Time a case again while its rounds spread; return the quantiles of the steadiest attempt."""
     order = random.Random(0)
     attempts: list[tuple[float, dict[str, list[float]]]] = []
     while len(attempts) < _ATTEMPTS and (not attempts or attempts[-1][0] > STEADY):
@@ -188,7 +188,7 @@ def _time_steadily(
         for finished in range(_MAX_ROUNDS):
             if finished >= _MIN_ROUNDS and time.perf_counter() - started > budget:
                 break
-            # What one provider leaves in the caches the next one finds, so the next one varies.
+            # Each provider finds in the caches what the one before it left: vary the order.
             for name in order.sample(sorted(calls), len(calls)):
                 samples[name].append(_take(case, sample, calls[name], repeats[name]))
         found = {name: _quantiles(taken) for name, taken in samples.items()}
@@ -197,14 +197,14 @@ def _time_steadily(
 
 
 class _Sample(NamedTuple):
-    """The seconds of a call, and of these how many a thread of it waited for a core."""
+    """The seconds that a call took, and how many of them one of its threads waited for a core."""
 
     seconds: float
     waited: float
 
 
 def _take(case: Case, sample: Callable[[Call, int], float], call: Call, repeats: int) -> _Sample:
-    if case.device.type == "cuda":  # whose clock waits for no core
+    if case.device.type == "cuda":  # the GPU's clock does not wait for cores
         return _Sample(sample(call, repeats), 0.0)
     before = waits.thread_times()
     seconds = sample(call, repeats)
@@ -213,10 +213,10 @@ def _take(case: Case, sample: Callable[[Call, int], float], call: Call, repeats:
 
 
 def _quantiles(samples: Sequence[_Sample]) -> list[float]:
-    """Median, 20 % and 80 % quantile in microseconds.
+    """Return the median, the 20 % and the 80 % quantile in microseconds.
 
-    The lower one is at most the median of what is left without the waits: had there been none, the
-    time would be somewhere between.
+    The 20 % quantile is lowered to the median of the times without their waits, if that is less:
+    without competing programs, the time would lie somewhere in between.
     """
     median, low, high = np.quantile([each.seconds for each in samples], (0.5, 0.2, 0.8))
     running = np.median([each.seconds - each.waited for each in samples])
@@ -235,7 +235,7 @@ def saved_bytes(call: Callable[[], Tensor], exclude: Iterable[Tensor] = ()) -> i
     Raises:
         InputError: The result requires no gradient.
     """
-    kept: list[Tensor] = []  # held, so that no address is given out twice
+    kept: list[Tensor] = []  # referenced, so that no address is reused
 
     def pack(tensor: Tensor) -> Tensor:
         kept.append(tensor)
@@ -244,7 +244,7 @@ def saved_bytes(call: Callable[[], Tensor], exclude: Iterable[Tensor] = ()) -> i
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = call()
     if not result.requires_grad:
-        raise InputError("call: its result requires no gradient, so nothing is kept")
+        raise InputError("call: its result requires no gradient, so autograd saves nothing")
     storages = (tensor.untyped_storage() for tensor in kept)
     sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
     for tensor in exclude:
@@ -253,9 +253,9 @@ def saved_bytes(call: Callable[[], Tensor], exclude: Iterable[Tensor] = ()) -> i
 
 
 def check_close(what: str, name: str, actual: Tensor, expected: Tensor, tolerance: float) -> None:
-    """Raise RuntimeError unless a provider's result is as expected, to an absolute tolerance."""
+    """Raise RuntimeError unless a provider's result matches, within an absolute tolerance."""
     if actual.shape != expected.shape:
-        shapes = f"shape {list(actual.shape)} in place of {list(expected.shape)}"
+        shapes = f"shape {list(actual.shape)} instead of {list(expected.shape)}"
         raise RuntimeError(f"{what}: provider {name!r} is wrong: {shapes}")
     error = (actual.double() - expected.double()).abs().max().item()
     if not error <= tolerance:  # NaN is wrong too
@@ -263,12 +263,12 @@ def check_close(what: str, name: str, actual: Tensor, expected: Tensor, toleranc
 
 
 def sampled(result: Tensor, count: int, sample: Sequence[int]) -> Tensor:
-    """Return some of the `count` rows of a result; if it has another shape, all of it to check."""
+    """Return some of a result's `count` rows; all of it, to be checked, if its shape is wrong."""
     return result[sample] if result.shape[:1] == (count,) else result
 
 
 def _clock(case: Case) -> Callable[[Call, int], float]:
-    """What measures the seconds of one call, as (call, repeats)."""
+    """Return the function that measures the seconds of one call, given (call, repeats)."""
     if case.device.type == "cpu":
         return _cpu_sample
     if case.mode == "launch":
@@ -277,7 +277,7 @@ def _clock(case: Case) -> Callable[[Call, int], float]:
 
 
 def _first_call(call: Call, device: torch.device) -> int:
-    """Call once, which may compile or load a kernel, then again on a GPU to see the peak."""
+    """Call once, which may compile or load a kernel; on a GPU, call again to measure the peak."""
     call()
     if device.type == "cpu":
         return 0
@@ -313,12 +313,12 @@ def _launch_sample(device: torch.device, call: Call, repeats: int) -> float:
 
 
 class _CudaClock:
-    """Seconds of GPU time a call, between two events, with L2 overwritten before it."""
+    """Measures GPU seconds per call, between two events, after overwriting L2."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        # At a few TB/s this takes a tenth of a millisecond: long enough for the host to queue the
-        # call behind it, so that small cases are not billed for the host's own launch time.
+        # At a few TB/s this takes a tenth of a millisecond. In that time the host queues the call
+        # behind it, so that small cases do not pay for the host's launch time.
         size = max(1 << 28, 2 * torch.cuda.get_device_properties(device).L2_cache_size)
         self.flush = torch.empty(size, dtype=torch.uint8, device=device)
 
@@ -335,5 +335,5 @@ class _CudaClock:
 
 
 def _clone(moved: int, device: torch.device) -> Call:
-    # A clone of n bytes moves 2 n. Ones, as untouched pages of zeros all share one physical page.
+    # A clone of n bytes moves 2 n. Ones: untouched pages of zeros would share one physical page.
     return torch.ones(math.ceil(moved / 8), dtype=torch.float32, device=device).clone

@@ -1,4 +1,4 @@
-"""Devices: which one is meant, its random numbers, its arithmetic, its streams."""
+"""Devices: choosing one, and its random numbers, arithmetic and streams."""
 
 import contextlib
 import random
@@ -12,16 +12,16 @@ from originet.system.errors import InputError
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """Turns the user's wish into a device.
+    """Returns the device that the user asked for.
 
     Args:
         device: "cpu", "cuda", "cuda:1", ...; None takes the GPU if there is one.
 
     Returns:
-        A device that can be used.
+        A usable device.
 
     Raises:
-        InputError: If there is no such device here.
+        InputError: If this machine has no such device.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -35,7 +35,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def set_seed(seed: int) -> None:
-    """Seeds every generator training draws from: Python, NumPy, torch on every device.
+    """Seeds every generator that training draws from: Python's, NumPy's, torch's on every device.
 
     Args:
         seed: 0..2^32 - 1.
@@ -47,12 +47,12 @@ def set_seed(seed: int) -> None:
 
 @contextlib.contextmanager
 def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """On a GPU, makes float32 mean float32, and the same kernels be chosen at every run.
+    """On a GPU, computes float32 in full precision and picks the same kernels in every run.
 
     Args:
-        precision: One of `originet.training.config.PRECISIONS`; only "tf32" lets products be
-            inexact.
-        device: Where is computed; on a CPU nothing changes.
+        precision: One of `originet.training.config.PRECISIONS`; only "tf32" allows products of
+            reduced precision.
+        device: The device that computes; on a CPU nothing changes.
     """
     if device.type != "cuda":
         yield
@@ -71,14 +71,14 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
 
 
 def own_stream(device: torch.device) -> AbstractContextManager[object]:
-    """Makes a stream, which starts after the work under way.
+    """Makes a stream that starts after the work already queued.
 
     Args:
-        device: Where to make it.
+        device: The device of the stream.
 
     Returns:
-        A context whose work goes to the stream; on a CPU one that does nothing. It may be entered
-        again and again.
+        A context that sends its work to the stream; on a CPU, one that does nothing. It may be
+        entered more than once.
     """
     if device.type != "cuda":
         return contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""The machine, the versions and the commit that stand beside every result."""
+"""The machine, the versions and the commit that are recorded with every result."""
 
 import datetime
 import functools
@@ -14,7 +14,7 @@ _CACHE_FACTS = ("level", "type", "size")  # the size as in "1024K"
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """Return the device's name, the versions, the commit and the date, as `Row` names them."""
+    """Return the device's name, the versions, the commit and the date, by their names in `Row`."""
     return {
         "device_name": _device_name(device),
         "torch": str(torch.__version__),
@@ -27,9 +27,9 @@ def environment(device: torch.device) -> dict[str, str]:
 
 @functools.cache
 def cache_sizes(device: torch.device) -> tuple[int, int]:
-    """Return the bytes of L2 and L3 that one core, or the GPU, sees; 0 where there is none known.
+    """Return the bytes of L2 and L3 that one core, or the GPU, sees; 0 if unknown.
 
-    For the CPU they come from Linux' /sys.
+    The CPU's come from /sys on Linux.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).L2_cache_size, 0
@@ -42,7 +42,7 @@ def cache_sizes(device: torch.device) -> tuple[int, int]:
 
 
 def originet_version() -> str:
-    """Return the installed version, or "not installed" where only the sources are on the path."""
+    """Return the installed version, or "not installed" if only the sources are on the path."""
     try:
         return importlib.metadata.version("originet")
     except importlib.metadata.PackageNotFoundError:
@@ -63,11 +63,11 @@ def _device_name(device: torch.device) -> str:
 
 @functools.cache
 def _commit() -> str:
-    """The commit of this checkout, marked "-dirty" if changed; "" if this file is not tracked."""
+    """Return this checkout's commit, with "-dirty" if changed; "" if this file is not tracked."""
     folder = Path(__file__).parent
     describe = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        # An installed copy may lie in a virtual environment inside some other repository.
+        # An installed copy may be in a virtual environment inside some other repository.
         tracked = ["git", "ls-files", "--error-unmatch", Path(__file__).name]
         subprocess.run(tracked, cwd=folder, check=True, capture_output=True)
         answer = subprocess.run(describe, cwd=folder, check=True, capture_output=True, text=True)

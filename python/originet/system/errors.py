@@ -1,31 +1,31 @@
-"""The one exception type for input that the user can correct, and what exceptions say."""
+"""The exception type for input that the user can correct, and one-line texts of exceptions."""
 
 import os
 import re
 
 from originet.system.words import printable
 
-# The characters of a message: what it begins with, often a path, and what it ends with.
+# Characters kept of a long message: its start, often a path, and its end.
 _START, _END = 1200, 300
 
 
 class InputError(ValueError):
-    """Bad input, described in one line which names the thing and its value.
+    """Bad input, described in one line that names the input and its value.
 
     Args:
-        text: The description. What it quotes may come from anywhere: line breaks become blanks, and
-            of one with more than 1,500 characters the middle is left out.
+        text: The description. It may quote text from anywhere, so line breaks become spaces, and
+            a description longer than 1,500 characters loses its middle.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(_shortened(" ".join(text.split("\n")).strip()))
 
 
-# Where in its own sources torch or OpenCV raised an error.
+# The place in torch's or OpenCV's own sources that raised an error.
 _RAISED_AT = re.compile(
     r"\[enforce fail at [^\]]*\][^.]*\. *|OpenCV\([^)]*\) .*?:\d+: error: *", re.DOTALL
 )
-# How torch, OpenCV, NumPy and the loader of shared libraries say that there is no room for more.
+# How torch, OpenCV, NumPy and the dynamic loader report that memory has run out.
 _NO_ROOM = re.compile(
     "out of memory|(allocate|insufficient|not enough) memory|failed to map segment|bad_alloc"
     "|can't start new thread",
@@ -34,24 +34,24 @@ _NO_ROOM = re.compile(
 
 
 def one_line(error: BaseException) -> str:
-    """Returns what an exception says, in one line that may be printed.
+    """Returns the message of an exception in one printable line.
 
     Args:
         error: The exception.
 
     Returns:
-        Of an OSError the path and the reason; of others the first line, or the type where they say
-        nothing.
+        The path and the reason of an OSError. The first line of any other exception, or its type
+        if it has no message.
     """
     text = str(error).strip()
     if isinstance(error, OSError) and error.strerror:
-        # Of two names, as where a file is moved, the second is the one that was meant.
+        # With two names, as when a file is moved, the user knows the second.
         name = _name(error.filename if error.filename2 is None else error.filename2)
         text = error.strerror if name is None else f"{name}: {error.strerror}"
     elif isinstance(error, UnicodeEncodeError):
-        text = f"this is no text: {error.object[max(error.start - 60, 0) : error.end + 60]!r}"
+        text = f"not valid text: {error.object[max(error.start - 60, 0) : error.end + 60]!r}"
     elif isinstance(error, RecursionError):
-        text = "something is nested too deeply"
+        text = "files, folders or data are nested too deeply"
     elif isinstance(error, MemoryError):
         text = text or "out of memory"
     else:
@@ -61,22 +61,22 @@ def one_line(error: BaseException) -> str:
 
 
 def names_itself(error: BaseException) -> bool:
-    """Tells whether the line of an exception says what it is about."""
+    """Returns whether an exception's one-line message names what it is about."""
     return isinstance(error, InputError) or (
         isinstance(error, OSError) and _name(error.filename) is not None
     )
 
 
 def is_foreseen(error: BaseException) -> bool:
-    """Tells whether an exception may come with correct code, so that one line says all there is.
+    """Returns whether correct code may raise an exception, so that one line is enough.
 
-    Those are bad input, names that are no text, what the system refuses, want of memory by whatever
-    library, and files or folders that are nested too deeply. Of any other the traceback is wanted:
-    it is a mistake in a program.
+    That holds for bad input, names that are not valid text, errors of the operating system, lack of
+    memory in any library, and files or folders that are nested too deeply. Any other exception is a
+    bug and needs its traceback.
     """
     if isinstance(error, (InputError, OSError, MemoryError, RecursionError, UnicodeEncodeError)):
         return True
-    # OpenCV's own type derives from none that says more, and the module is not to be imported here.
+    # OpenCV's exception type has no more specific base, and cv2 must not be imported here.
     kind = isinstance(error, (RuntimeError, ImportError)) or type(error).__module__ == "cv2"
     return kind and _NO_ROOM.search(str(error)) is not None
 
@@ -86,5 +86,5 @@ def _shortened(line: str) -> str:
 
 
 def _name(name: object) -> str | None:
-    """Returns the path that an OSError names, which may be bytes, or None for a descriptor."""
+    """Returns the path that an OSError names, as text or bytes; None for a descriptor."""
     return os.fsdecode(name) if isinstance(name, (str, bytes)) else None

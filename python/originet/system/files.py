@@ -1,8 +1,7 @@
-"""Files: written whole or not at all, read only where they are regular, named so that none strays.
+"""Files: written whole or not at all, read only if regular, and kept inside their folders.
 
-Whatever a file from elsewhere names is joined to its folder by `inside`, whatever is read as bytes
-goes through `read_file`, and whatever opens a path by itself, as OpenCV does, comes after
-`check_regular`.
+Join names that come from other people's files to their folder with `inside`. Read bytes with
+`read_file`. Call `check_regular` before a library such as OpenCV opens a path by itself.
 """
 
 import hashlib
@@ -20,20 +19,20 @@ from originet.system.errors import InputError
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Write a file under a temporary name in its folder, then move it into place.
 
-    A reader sees the old file or the new one, never a part; a failure leaves no new file behind.
+    A reader sees the old file or the new one, never part of one. A failure leaves no new file.
 
     Args:
         path: Where to write; missing folders are made.
         data: The whole content.
 
     Raises:
-        OSError: The file cannot be written there; it names `path`, never the temporary file.
+        OSError: The file cannot be written; the error names `path`, never the temporary file.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)  # a link in its place would be written through
+        temporary.unlink(missing_ok=True)  # writing would follow a link of that name
         try:
             temporary.write_bytes(data)
             os.replace(temporary, path)
@@ -41,29 +40,29 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        if error.errno is None:  # not the system's, with words of its own
+        if error.errno is None:  # not from the system, so it has its own message
             raise
         raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
 def open_regular(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a regular file for reading, and nothing else.
+    """Open a regular file for reading; refuse anything else.
 
-    A pipe, a device or a socket under a file's name can make a reader wait for ever; it is refused
-    before anything is read of it.
+    A pipe, a device or a socket in place of a file can block a reader forever. It is refused before
+    anything is read from it.
 
     Args:
         path: The file; a link to one is followed.
 
     Yields:
-        The file, in binary.
+        The file, in binary mode.
 
     Raises:
-        InputError: There is no such file, it is a folder or no regular file, or cannot be read.
+        InputError: The file is missing, a folder, not a regular file, or unreadable.
     """
     try:
-        # O_NONBLOCK: opening a pipe would wait for its other end.
+        # O_NONBLOCK: otherwise opening a pipe would wait for its other end.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -81,13 +80,13 @@ def open_regular(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def check_regular(path: str | Path) -> int:
-    """Check that a path names a regular file, before somebody else's code opens it.
+    """Check that a path names a regular file, before a library opens it.
 
     Returns:
         Its size in bytes.
 
     Raises:
-        InputError: as `open_regular` does.
+        InputError: As for `open_regular`.
     """
     try:
         found = os.stat(path)
@@ -102,34 +101,34 @@ def read_file(path: str | Path, *, most: int) -> bytes:
 
     Args:
         path: The file.
-        most: The bytes that it may have.
+        most: Largest size allowed, in bytes.
 
     Raises:
-        InputError: as `open_regular` does, or if the file is larger.
+        InputError: As for `open_regular`, or the file is larger.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        # Not `most` at once: Python takes the memory for all that it is asked to read.
+        # Do not ask for `most`: Python allocates as much as it is asked to read.
         data = file.read(min(size, most) + 1)
-        if size < len(data) <= most:  # it grew, or the system makes it up as it is read
+        if size < len(data) <= most:  # it grew, or the system generates it on the fly
             data += file.read(most + 1 - len(data))
     if len(data) > most:
-        raise InputError(f"{path} has {size:,} bytes, more than the {most:,} that are read of it")
+        raise InputError(f"{path} is too large: {size:,} bytes, the limit is {most:,}")
     return data
 
 
 def inside(folder: str | Path, name: str) -> Path:
-    """Join a name that a file tells to the folder that it may name files of.
+    """Join a name that was read from a file to the folder that it must stay in.
 
     Args:
         folder: The folder.
         name: A path relative to it.
 
     Returns:
-        The path, links in it not followed.
+        The path, with its links not resolved.
 
     Raises:
-        InputError: The name is absolute, or leads out of the folder, by `..` or by a link.
+        InputError: The name is absolute, or leaves the folder through `..` or a link.
     """
     folder = Path(folder)
     try:
@@ -143,10 +142,10 @@ def inside(folder: str | Path, name: str) -> Path:
 
 
 def safe_name(text: str) -> str:
-    """Returns a text as a part of a file name: letters, digits, `_`, `-` and `.`.
+    """Turn a text into part of a file name: letters, digits, `_`, `-` and `.`.
 
-    There are at most 60, and at most 120 bytes of them, as a file name has room for 255 in all.
-    Different texts may become one name.
+    The result has at most 60 characters and 120 bytes, since a whole file name has room for 255
+    bytes. Different texts may give the same name.
     """
     name = re.sub(r"^\.|[^\w.-]", "_", text)[:60]
     return name.encode()[:120].decode(errors="ignore")
@@ -156,7 +155,7 @@ def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a regular file's content, in hexadecimal.
 
     Raises:
-        InputError: as `open_regular` does.
+        InputError: As for `open_regular`.
     """
     digest = hashlib.sha256()
     with open_regular(path) as file:
@@ -186,7 +185,7 @@ def _refused(path: str | Path, error: Exception) -> InputError:
 
 @contextmanager
 def named_errors(path: str | Path) -> Iterator[None]:
-    """Turns what the system says of a path, such as a missing permission, into an InputError."""
+    """Turn an OSError about a path, such as a missing permission, into an InputError."""
     try:
         yield
     except OSError as error:
@@ -195,14 +194,14 @@ def named_errors(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def writing(folder: Path, kept: str = "") -> Iterator[None]:
-    """Names the folder where writing fails: the error of a full disk names no file at all.
+    """Name the folder in errors of writing; the error of a full disk names no file.
 
     Args:
-        folder: Where is written.
+        folder: The folder being written to.
         kept: What the user still has, for the message.
 
     Raises:
-        InputError: For an OSError.
+        InputError: In place of an OSError.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""JSON that is written whole and read again only where it has the shape that it must have.
+"""JSON files, written atomically and checked against a shape when they are read.
 
-The shape is a type: built-in ones, `TypedDict` and `Annotated` with `msgspec.Meta` for ranges. What
-the file says beyond it is left out, NaN and numbers without bounds are no JSON, and whoever reads a
-file need not expect anything but an InputError.
+The shape is a type: built-in types, `TypedDict`, and `Annotated` with `msgspec.Meta` for ranges.
+Additional fields are dropped. NaN and infinite numbers are refused. The only exception that reading
+raises is InputError.
 """
 
 import json
@@ -16,7 +16,7 @@ import msgspec
 from originet.system.errors import InputError
 from originet.system.files import read_file, write_atomically
 
-# Results of a hundred seeds have some 10 MB.
+# The results of a hundred seeds take some 10 MB.
 MOST = 256 * 2**20
 
 T = TypeVar("T")
@@ -27,18 +27,18 @@ def read_json(path: str | Path, shape: type[T]) -> T:
 
     Args:
         path: The file, of at most `MOST` bytes.
-        shape: What it must hold, as `msgspec` understands types: `dict[str, Any]` for any object.
+        shape: Type of the content, as `msgspec` understands it: `dict[str, Any]` is any object.
 
     Returns:
         The values.
 
     Raises:
-        InputError: If there is no such regular file, it is too large, no JSON, nested too deeply,
-            or of another shape; the message names the file and the place in it.
+        InputError: If the file is missing, not regular, too large, not JSON, nested too deeply, or
+            of another shape; the message names the file and the place in it.
     """
     data = read_file(path, most=MOST)
     try:
-        # Not msgspec's own reader: file names that are no text come as lone surrogates.
+        # Not msgspec's own parser: undecodable file names contain lone surrogates.
         values = json.loads(data.decode(), parse_constant=_number, parse_float=_number)
     except RecursionError as error:
         raise InputError(f"{path} is not valid JSON: it is nested too deeply") from error
@@ -46,12 +46,12 @@ def read_json(path: str | Path, shape: type[T]) -> T:
         raise InputError(f"{path} is not valid JSON: {error}") from error
     try:
         return msgspec.convert(values, shape)
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter of a name
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter from a key
         raise InputError(f"{path} does not hold what it should: {error}") from error
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes a JSON object, in whole or not at all.
+    """Writes a JSON object, whole or not at all.
 
     Args:
         path: The file; replaced if it exists.
@@ -61,32 +61,34 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
-    """Tells what differs between two JSON values.
+    """Describes how two JSON values differ.
 
     Args:
-        there: The values that were found.
-        here: Those that were expected.
-        name: Dotted name of the two.
+        there: The value found.
+        here: The value expected.
+        name: Dotted name of both.
 
     Yields:
-        A clause for each value that differs, with its dotted name.
+        A clause for each difference, with the dotted name.
     """
     if isinstance(there, dict) and isinstance(here, dict):
         for key in sorted(there.keys() | here.keys()):
             yield from differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
     elif there != here:
-        yield f"{name} is {_told(there)} there, {_told(here)} here"
+        yield f"{name} is {_readable(there)} there, {_readable(here)} here"
 
 
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is no finite number")
+        raise ValueError(f"{text[:20]} is not a finite number")
     return value
 
 
-def _told(value: Any) -> str:
-    """Writes a JSON value for people."""
+def _readable(value: Any) -> str:
+    """Formats a JSON value for people."""
     if value is None:
         return "absent"
-    return " and ".join(map(_told, value)) or "empty" if isinstance(value, list) else repr(value)
+    if isinstance(value, list):
+        return " and ".join(map(_readable, value)) or "empty"
+    return repr(value)

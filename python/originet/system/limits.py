@@ -1,9 +1,9 @@
-"""Limits: how many pixels a frame may have, how many threads and processes there may be.
+"""Limits: pixels per frame, and numbers of threads and processes.
 
-That of pixels holds for every picture, video, camera and pipe. A header of a few bytes can promise
-a frame that no memory holds, so whoever opens a source checks what its header says before a decoder
-allocates anything. The limit is the environment variable ORIGINET_MAX_PIXELS, which threads and
-child processes see alike; `--max-pixels` sets it for the time of a command.
+The pixel limit applies to every picture, video, camera and pipe. A header of a few bytes can
+announce a frame that does not fit into memory, so code that opens a source checks its header before
+a decoder allocates anything. The limit is the environment variable ORIGINET_MAX_PIXELS, which
+threads and child processes inherit; `--max-pixels` sets it while a command runs.
 """
 
 import os
@@ -13,16 +13,16 @@ from contextlib import contextmanager
 
 from originet.system.errors import InputError
 
-MAX_PIXELS = 2**26  # twice as many as a frame of 8K has
+MAX_PIXELS = 2**26  # twice the pixels of an 8K frame
 
 LARGEST_IMAGE = 4096
-"""Pixels a side that an active image may have; a typing error asks for no more memory than that."""
+"""Largest side of an active image in pixels; it bounds the memory that a typo can ask for."""
 
 LONGEST_NAME = 1000
-"""Characters of the name of a data set, subject, clip or class; file names have at most 255."""
+"""Most characters in the name of a data set, subject, clip or class; file names have 255."""
 
 MOST_AT_ONCE = 1024
-"""Threads, processes and the like: with many more a library crashes rather than complain."""
+"""Most threads, processes and the like; with many more, libraries crash instead of raising."""
 
 _VARIABLE = "ORIGINET_MAX_PIXELS"
 
@@ -31,7 +31,7 @@ def max_pixels() -> int:
     """Returns how many pixels a frame may have.
 
     Raises:
-        InputError: if the environment variable holds something else than a number above 0.
+        InputError: If the environment variable is not a whole number above 0.
     """
     text = os.environ.get(_VARIABLE)
     if text is None:
@@ -43,10 +43,10 @@ def max_pixels() -> int:
 
 @contextmanager
 def frames_up_to(pixels: int) -> Iterator[None]:
-    """Sets, for a while, how many pixels a frame may have, in all threads of this process.
+    """Sets, within the context, how many pixels a frame may have in all threads of this process.
 
     Raises:
-        InputError: if the number is not above 0, or has more than 18 digits.
+        InputError: If the number is not above 0, or has more than 18 digits.
     """
     if not 0 < pixels < 10**18:
         raise InputError(f"--max-pixels must be above 0 and below 10^18, got {pixels}")
@@ -65,12 +65,12 @@ def check_frame(name: object, width: int, height: int) -> None:
     """Refuses a frame that has more pixels than the limit.
 
     Args:
-        name: what the frame is of: a path, a camera.
-        width: in pixels.
-        height: in pixels.
+        name: Source of the frame: a path or a camera.
+        width: Width in pixels.
+        height: Height in pixels.
 
     Raises:
-        InputError: if it has; the message names the source, the size, the limit and the option.
+        InputError: If it has; the message names the source, the size, the limit and the option.
     """
     most = max_pixels()
     if width * height > most:
@@ -81,14 +81,14 @@ def check_frame(name: object, width: int, height: int) -> None:
 
 
 def check_count(least: int, **values: float | None) -> None:
-    """Checks how many threads, processes and the like are asked for.
+    """Checks requested numbers of threads, processes and the like.
 
     Args:
         least: The smallest number allowed.
         values: The numbers by name; None is allowed.
 
     Raises:
-        InputError: Naming the first value that is too small, or above `MOST_AT_ONCE`.
+        InputError: If a number is too small or above `MOST_AT_ONCE`; the message names it.
     """
     for name, value in values.items():
         if value is not None and not value >= least:

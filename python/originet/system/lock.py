@@ -1,8 +1,8 @@
 """One run at a time in a folder.
 
-The lock is the system's, on a hidden file in the folder: it ends with its process, whatever ends
-that, so a file that a killed run left behind stands in nobody's way. What the file says is only for
-the message that the second run ends with.
+The operating system locks a hidden file in the folder. The lock ends with its process, however that
+ends, so a file that a killed run left behind blocks nobody. The file's content only serves the
+error message of a second run.
 """
 
 import contextlib
@@ -21,13 +21,12 @@ from originet.system.errors import InputError
 from originet.system.words import printable
 
 NAME = ".originet.lock"
-"""The file. Its name is hidden, so it is no part of what a folder holds."""
+"""Name of the lock file. It is hidden, so it does not count as part of a folder's content."""
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # as of some network file systems
-_ATTEMPTS = 100  # each is lost only to a run that ends or starts at the same moment
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # on some network file systems
+_ATTEMPTS = 100  # one fails only if another run ends or starts at the same moment
 
-# Nested locks of one folder are one lock, but only in the thread that holds it: two threads are two
-# runs.
+# A thread that locks a folder twice holds one lock. Two threads count as two runs.
 _threads = threading.local()
 
 
@@ -39,9 +38,9 @@ class Held:
         self.folder = folder
         self._file = file
         self._stat = os.stat(folder)
-        # An open folder keeps its number when it is deleted, so that no new one can have the same.
+        # While it is open, a deleted folder keeps its inode number, so that no new folder gets it.
         self._pin = os.open(folder, os.O_RDONLY) if os.name == "posix" else None
-        self._told = False
+        self._reported = False
 
     def check(self) -> None:
         """Checks that the folder is still there.
@@ -50,10 +49,10 @@ class Held:
             InputError: If it was deleted, moved away or replaced since it was locked.
         """
         if not self._there():
-            self._told = True
+            self._reported = True
             raise InputError(
-                f"{self.folder} was deleted or moved away during the run, and with it what was "
-                "written there"
+                f"{self.folder} was deleted or moved away during the run, together with the files "
+                "written to it"
             )
 
     def _there(self) -> bool:
@@ -63,14 +62,14 @@ class Held:
             return False
 
     def _release(self) -> None:
-        if self._pin is None:  # Windows deletes no open file, neither ours before nor another run's
+        if self._pin is None:  # Windows refuses to delete an open file: close ours first
             os.close(self._file)
             with contextlib.suppress(OSError):
                 (self.folder / NAME).unlink()
             return
         with contextlib.suppress(OSError):
-            # Wherever the folder is by now; and while it is locked, so that no run that opens it
-            # meanwhile takes a file for the lock that is no longer there.
+            # By descriptor, since the folder may have moved. Still locked, so that a run that opens
+            # the file now does not take a deleted file for the lock.
             if os.path.samestat(os.stat(NAME, dir_fd=self._pin), os.fstat(self._file)):
                 os.unlink(NAME, dir_fd=self._pin)
         os.close(self._file)
@@ -81,18 +80,18 @@ class Held:
 def held(folder: str | Path) -> Iterator[Held]:
     """Keeps other runs out of a folder.
 
-    A thread that holds a folder may ask for it again; the lock ends with the outermost. The lock
-    file is removed then, and so is a folder that was made for it and holds nothing else.
+    A thread may hold a folder more than once; the lock ends with the outermost context. Then the
+    lock file is removed, and so is a folder that was made for it and holds nothing else.
 
     Args:
-        folder: The folder; made if it is missing.
+        folder: The folder; made if missing.
 
     Yields:
-        The folder as it is held.
+        The held folder.
 
     Raises:
-        InputError: If another run holds it (the message says which), it cannot be written to, or,
-            at the end, it is no longer there.
+        InputError: If another run holds the folder (the message says which), if it cannot be
+            written to, or if it is gone at the end.
     """
     folder = Path(folder)
     mine: dict[Any, Held] = _threads.__dict__
@@ -108,7 +107,7 @@ def held(folder: str | Path) -> Iterator[Held]:
             place = mine[key] = Held(folder, _locked(folder))
         try:
             yield place
-            if not place._told:
+            if not place._reported:
                 place.check()
         finally:
             del mine[key]
@@ -123,7 +122,7 @@ def held(folder: str | Path) -> Iterator[Held]:
 def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"out: cannot write to {folder}: {reason}") from error
 
@@ -131,7 +130,7 @@ def _writable(folder: Path) -> Iterator[None]:
 def _locked(folder: Path) -> int:
     """Opens and locks the lock file of a folder; returns its descriptor."""
     path = folder / NAME
-    # Not truncated before it is ours; not through a link, which might lead to any file.
+    # No O_TRUNC before the lock is ours. No links, which might lead to any file.
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     for _ in range(_ATTEMPTS):
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,14 +143,14 @@ def _locked(folder: Path) -> int:
                 holder = printable(os.read(file, 300).decode(errors="replace")) or "another process"
                 raise InputError(f"{folder} is in use by {holder}; choose another folder, or wait")
             if os.path.samestat(os.stat(path), os.fstat(file)):
-                import platform  # not for the help of commands
+                import platform  # here, to keep the help of commands fast
 
                 since = datetime.datetime.now(datetime.timezone.utc).isoformat(" ", "seconds")
-                told = f"process {os.getpid()} on {platform.node()} since {since}"
-                # On a full disk nobody can read who it is; the lock is the same.
+                holder = f"process {os.getpid()} on {platform.node()} since {since}"
+                # On a full disk the holder stays unknown, but the lock works.
                 with contextlib.suppress(OSError):
                     os.ftruncate(file, 0)
-                    os.write(file, told.encode())
+                    os.write(file, holder.encode())
                 return file
         except FileNotFoundError:  # the run that held it has just removed it
             pass
@@ -166,8 +165,8 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: int, folder: Path) -> bool:
-        """Locks a file; tells whether that was possible. Others can read it all the same."""
-        os.lseek(file, 2**30, os.SEEK_SET)  # of a byte behind what is written
+        """Locks a file; returns whether it succeeded. Other processes can still read it."""
+        os.lseek(file, 2**30, os.SEEK_SET)  # lock a byte far behind the content
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -180,7 +179,7 @@ else:
     import fcntl
 
     def _lock(file: int, folder: Path) -> bool:
-        """Locks a file; tells whether that was possible."""
+        """Locks a file; returns whether it succeeded."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -189,7 +188,7 @@ else:
             if error.errno not in _NO_LOCKS:
                 raise
             warnings.warn(
-                f"{folder} is on a file system without locks ({error.strerror}): see to it that "
+                f"{folder} is on a file system without locks ({error.strerror}): make sure that "
                 "no other run writes there",
                 stacklevel=2,
             )

@@ -1,4 +1,4 @@
-"""Memory: how much there is left, and what the allocator does with what training frees."""
+"""Memory: how much is available, and what the allocator does with freed blocks."""
 
 import os
 from pathlib import Path
@@ -12,9 +12,9 @@ _MOST = 2**31 - 1
 
 _FEW = 2**26  # bytes
 
-# By the name of the controller, as /proc/self/cgroup has it: the files of a control group with its
-# limit and its usage, and the entry of memory.stat with what it may give up. The second version has
-# no such name.
+# By the name of the controller in /proc/self/cgroup: the files with a control group's limit and its
+# usage, and the entry of memory.stat with the memory that can be reclaimed. In version 2 the name
+# is empty.
 _GROUP_FILES = {
     "": ("memory.max", "memory.current", "inactive_file"),
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -22,13 +22,12 @@ _GROUP_FILES = {
 
 
 def keep_freed_memory() -> None:
-    """Lets this process keep freed memory, up to 2 GiB, rather than give it back to the system.
+    """Lets this process keep up to 2 GiB of freed memory instead of returning it to the system.
 
-    glibc gives large blocks back when they are freed, and the next step of a training gets them
-    anew, page by page. For processes that are there to train; elsewhere than on glibc nothing
-    changes.
+    glibc returns large blocks when they are freed, and the next training step faults them in again,
+    page by page. Meant for processes that only train. Without glibc nothing changes.
     """
-    import ctypes  # the command line imports this module for its help, too
+    import ctypes  # here, since the command line imports this module even for its help
     import platform
 
     if platform.libc_ver()[0] != "glibc":
@@ -39,34 +38,33 @@ def keep_freed_memory() -> None:
 
 
 def available_memory() -> int | None:
-    """Returns the bytes of memory that this process may still take; None where nothing tells.
+    """Returns the bytes of memory that this process can still allocate; None if unknown.
 
-    That is what the machine has free, or the control group's or the process's own limit leaves,
-    whichever is least.
+    That is the least of three: the machine's free memory, and what the limits of the control groups
+    and of the process leave.
     """
-    told = (_left_on_machine(), *_left_in_groups(), _left_of_address_space())
-    return min((size for size in told if size is not None), default=None)
+    sizes = (_left_on_machine(), *_left_in_groups(), _left_of_address_space())
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def check_memory(what: str, size: int) -> None:
-    """Refuses what takes more memory than there is, before any of it is taken.
+    """Refuses work that needs more memory than is available, before it allocates any.
 
-    Where the system hands out memory that it does not have, it kills the process later, and there
-    is nobody left to say why.
+    A system that overcommits memory kills the process later, without an error message.
 
     Args:
-        what: what takes it, for the message.
-        size: bytes; few of them are not worth asking the system about.
+        what: The work, for the message.
+        size: Bytes needed; up to 64 MiB the system is not asked.
 
     Raises:
-        InputError: if there is less.
+        InputError: If less is available.
     """
     if size <= _FEW:
         return
     available = available_memory()
     if available is not None and size > available:
         raise InputError(
-            f"{what} would take {size / 1e9:,.1f} GB of memory, {available / 1e9:,.1f} GB are free"
+            f"{what} would take {size / 1e9:,.1f} GB of memory, {available / 1e9:,.1f} GB is free"
         )
 
 
@@ -81,7 +79,7 @@ def _left_on_machine() -> int | None:
 
 
 def _left_in_groups() -> list[int]:
-    """Returns what the limits of this process's control groups leave, of both versions."""
+    """Returns what the limits of this process's control groups leave, in both cgroup versions."""
     left: list[int] = []
     for line in _text("/proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
@@ -93,9 +91,9 @@ def _left_in_groups() -> list[int]:
 
 
 def _left_in_group(folder: Path, limit: str, usage: str, cached: str) -> int:
-    """Returns what is left in one group; -1 if there is no such group, or it has no limit.
+    """Returns the bytes left in one group; -1 if the group is missing or has no limit.
 
-    What a group uses counts the pages of files, which are given up for anything else.
+    A group's usage includes cached pages of files, which the system reclaims when needed.
     """
     most, used = _text(folder / limit).strip(), _text(folder / usage).strip()
     if not (most.isdigit() and used.isdigit()):
@@ -116,13 +114,13 @@ def _left_of_address_space() -> int | None:
 
 
 def _numbers(path: str | Path) -> dict[str, int]:
-    """Reads lines of a name and a number."""
+    """Reads lines that hold a name and a number."""
     words = [line.split() for line in _text(path).splitlines()]
     return {line[0]: int(line[1]) for line in words if len(line) > 1 and line[1].isdigit()}
 
 
 def _text(path: str | Path) -> str:
-    """Reads what the system tells of itself; an empty text where it does not."""
+    """Reads a file of /proc or /sys; returns an empty text if it cannot be read."""
     try:
         return Path(path).read_text()
     except (OSError, ValueError):

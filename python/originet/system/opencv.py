@@ -1,4 +1,4 @@
-"""Settings of OpenCV that hold for all threads of the process, changed for a while."""
+"""Temporary changes to OpenCV's settings, which apply to all threads of the process."""
 
 import os
 import threading
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Meanwhile(Generic[T]):
     """A context in which a setting has another value.
 
-    Several threads may be inside at once, and one thread several times: the first to enter changes
-    the setting, the last to leave puts back what was there.
+    Several threads may be inside at once, and one thread several times. The first to enter changes
+    the setting; the last to leave restores it.
     """
 
     def __init__(self, get: Callable[[], T], put: Callable[[T], object], meanwhile: T) -> None:
@@ -37,7 +37,7 @@ class Meanwhile(Generic[T]):
                 self._put(self._before)
 
 
-# OpenCV's warnings stay off stderr: what went wrong is told by an exception.
+# Keeps OpenCV's warnings off stderr: failures become exceptions.
 silence = Meanwhile(
     cv2.utils.logging.getLogLevel,
     cv2.utils.logging.setLogLevel,
@@ -51,8 +51,8 @@ def _point_stderr_to(descriptor: int) -> None:
     os.close(target)
 
 
-# For what OpenCV prints past its own log: that VP9 has another tag in WebM, where it has none.
+# For messages that bypass OpenCV's log, such as a wrong one about the tag of VP9 in WebM.
 no_stderr = Meanwhile(lambda: os.dup(2), _point_stderr_to, -1)
 
-# Where clips share the cores, threads inside of each would only wait for one another.
+# When several clips share the cores, threads within each clip would only compete.
 one_thread = Meanwhile(cv2.getNumThreads, cv2.setNumThreads, 1)

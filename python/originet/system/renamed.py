@@ -1,7 +1,7 @@
-"""Translates names that earlier versions wrote to files; no other module knows the old ones.
+"""Translates names that earlier versions wrote to files; no other module knows the old names.
 
-The active image of three frames, `telescoped`, was called `paper`. The protocol and the variant of
-that name keep it.
+The active image of three frames, `telescoped`, used to be called `paper`. The protocol and the
+variant named `paper` keep their names.
 """
 
 from collections.abc import Mapping
@@ -13,23 +13,23 @@ _Value = TypeVar("_Value")
 
 
 def by_method(values: Mapping[str, _Value]) -> dict[str, _Value]:
-    """Gives what a file holds by method under the methods' names of today."""
+    """Returns a file's values by method, under the methods' current names."""
     return {_METHODS.get(method, method): value for method, value in values.items()}
 
 
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives the settings of a `Config` with their method's name of today."""
+    """Returns the settings of a `Config` with the method's current name."""
     method = values.get("method")
-    if not isinstance(method, str):  # a damaged file's: `Config` tells
+    if not isinstance(method, str):  # from a damaged file: `Config` refuses it
         return dict(values)
     return {**values, "method": _METHODS.get(method, method)}
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives the content of a run's config.json with the methods' names of today."""
+    """Returns the content of a run's config.json with the methods' current names."""
     named = dict(values)
     if isinstance(values.get("config"), dict):
         named["config"] = settings(values["config"])
-    if isinstance(values.get("images_sha256"), dict):  # of `originet reproduce`, by method
+    if isinstance(values.get("images_sha256"), dict):  # by method, from `originet reproduce`
         named["images_sha256"] = by_method(values["images_sha256"])
     return named

@@ -1,7 +1,7 @@
-"""Safetensors files, which may come from anybody: opened at one place, and read within bounds.
+"""Safetensors files, which may come from anybody: opened in one place, and read within limits.
 
-A file tells in its header what it holds. The library checks that header against the size of the
-file; here it is looked at before anything is read that it tells of.
+A file's header describes its content. The library checks the header against the size of the file.
+Here the sizes of file and header are checked before the library reads either.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from originet.system.errors import InputError, one_line
 from originet.system.files import check_regular, open_regular
 
 MOST = 8 * 2**30
-"""Bytes of tensors that are read of a file."""
+"""Largest total size of the tensors in a file, in bytes."""
 
 HEADER = 8 * 2**20
-"""Bytes of a header, which has some 100 for each tensor."""
+"""Largest header in bytes; each tensor takes some 100."""
 
 _KINDS = {np.dtype(np.uint8): "U8", np.dtype(np.float32): "F32"}
 
@@ -32,28 +32,28 @@ def open_tensors(path: str | Path, framework: str, *, most: int = MOST) -> Itera
     Args:
         path: The file.
         framework: "numpy" or "pt", as `safetensors.safe_open` takes it.
-        most: The bytes that its tensors may have together.
+        most: Largest total size of its tensors, in bytes.
 
     Yields:
-        The open file. What goes wrong while it is read ends in the InputError below, too.
+        The open file. Errors while it is read become the InputError below, too.
 
     Raises:
-        InputError: In one line that names the file, if there is no such regular file, it is too
-            large, no safetensors file, damaged, or holds what the framework does not know.
+        InputError: If the file is missing, not regular, too large, not a safetensors file, damaged,
+            or holds a dtype that the framework lacks. The message is one line and names the file.
     """
     size = check_regular(path)
     if size > most + HEADER:
-        raise InputError(f"{path} has {size:,} bytes, more than the {most:,} that are read of it")
+        raise InputError(f"{path} is too large: {size:,} bytes, the limit is {most:,}")
     with open_regular(path) as file:
         header = int.from_bytes(file.read(8), "little")
     if header > HEADER:
-        raise InputError(f"{path} is damaged or no safetensors file: its header is too large")
+        raise InputError(f"{path} is damaged or not a safetensors file: its header is too large")
     try:
         with safetensors.safe_open(path, framework) as opened:
             yield opened
     except InputError:
         raise
-    # TypeError and RuntimeError: shapes and kinds of numbers that NumPy or torch does not have.
+    # TypeError and RuntimeError: shapes and dtypes that NumPy or torch does not support.
     except (
         safetensors.SafetensorError,
         OSError,
@@ -63,7 +63,7 @@ def open_tensors(path: str | Path, framework: str, *, most: int = MOST) -> Itera
         MemoryError,
     ) as error:
         reason = one_line(error)
-        raise InputError(f"{path} is damaged or no safetensors file: {reason}") from error
+        raise InputError(f"{path} is damaged or not a safetensors file: {reason}") from error
 
 
 def read_arrays(path: str | Path, dtype: DTypeLike, *, most: int = MOST) -> dict[str, NDArray[Any]]:
@@ -71,14 +71,14 @@ def read_arrays(path: str | Path, dtype: DTypeLike, *, most: int = MOST) -> dict
 
     Args:
         path: The file.
-        dtype: What each must be of, uint8 or float32.
-        most: The bytes that they may have together.
+        dtype: The dtype that every array must have, uint8 or float32.
+        most: Largest total size of the arrays, in bytes.
 
     Returns:
-        The arrays by name, in no order.
+        The arrays by name, in no particular order.
 
     Raises:
-        InputError: As `open_tensors` does, or if an array is of another kind.
+        InputError: As for `open_tensors`, or if an array has another dtype.
     """
     wanted = _KINDS[np.dtype(dtype)]
     with open_tensors(path, "numpy", most=most) as file:

@@ -1,4 +1,4 @@
-"""Timings: the rows that the benchmarks write, with all there is to know about each."""
+"""Timings: the rows that the benchmarks write."""
 
 import csv
 import io
@@ -13,34 +13,34 @@ from originet.system.errors import InputError
 from originet.system.files import read_file, write_atomically
 
 STEADY = 0.5
-"""How far the middle 60 % of a row's rounds may spread, over their median, to be reliable."""
+"""Largest spread of a reliable row: the range of the middle 60 % of its rounds, over the median."""
 MARK = "?"
-"""Follows a figure in a table that is no result, as one of its timings is not reliable."""
+"""Follows a figure in a table if one of the timings behind it is unreliable."""
 MARK_NOTE = (
-    f"{MARK}: unreliable. The rounds of a timing spread, or its threads waited for a core, by "
-    f"more than {100 * STEADY:.0f} % of the median, as where other programs run. Measure again on "
-    "a quiet machine."
+    f"{MARK}: unreliable. The rounds spread, or the threads waited for a core, by more than "
+    f"{100 * STEADY:.0f} % of the median, as happens when other programs run. Measure again on a "
+    "quiet machine."
 )
-"""Says so below such a table."""
+"""Explains the mark below such a table."""
 
-_MOST = 64 * 2**20  # bytes of a table; a row has some 200
-_TOLD = 500  # characters of what is wrong with one
+_MOST = 64 * 2**20  # bytes of a table; a row takes some 200
+_QUOTED = 500  # characters of an error message
 
 
 @dataclass(frozen=True)
 class Row:
-    """One provider's time in one case, in long form: a row says all there is to know about it.
+    """One provider's time in one case, in long form: each row is self-contained.
 
-    Times are microseconds a call: the median of the rounds and their 20 % and 80 % quantiles. Where
-    threads waited for a core that another program had, `q20_us` is what would be left of the
-    median without the waits, if that is less. `bytes` is what an ideal kernel reads and writes in
-    one call, `gbps` those bytes over the median in 1e9 B/s, `copy_ratio` the median of a clone of
-    as many bytes, timed in the same rounds, over this median (1: as fast as the clone); all three
-    are 0 for a whole network. `saved_bytes` is what autograd keeps for the backward pass, a stream
-    between two frames, or what the arrays take at most while clips are prepared, 0 where that was
-    not asked; `peak_bytes` what one call needs on a GPU beyond what was there, 0 on the CPU.
-    `l2_bytes` and `l3_bytes` are the caches that one core, or the GPU, sees; 0 if unknown.
-    `threads` is 0 on a GPU, `cuda` is empty for a CPU-only torch, `commit` outside a checkout.
+    Times are microseconds per call: the median of the rounds and their 20 % and 80 % quantiles. If
+    threads waited for a core that another program had, `q20_us` is lowered to the median without
+    the waits. `bytes` is what an ideal kernel reads and writes in one call. `gbps` is those bytes
+    over the median in 1e9 B/s. `copy_ratio` is the median of a clone of as many bytes, timed in the
+    same rounds, over this median (1: as fast as the clone). All three are 0 for a whole network.
+    `saved_bytes` is what autograd keeps for the backward pass, what a stream keeps between two
+    frames, or the most that the arrays take while clips are prepared; 0 if not measured.
+    `peak_bytes` is what one call allocates on a GPU at its peak, 0 on the CPU. `l2_bytes` and
+    `l3_bytes` are the caches that one core, or the GPU, sees; 0 if unknown. `threads` is 0 on a
+    GPU, `cuda` is empty for a CPU-only torch, `commit` is empty outside a checkout.
     """
 
     benchmark: str
@@ -70,24 +70,24 @@ class Row:
 
     @property
     def reliable(self) -> bool:
-        """Whether the rounds agree as they do where nothing else runs."""
+        """Whether the rounds agree as they do on a quiet machine."""
         return spread(self.median_us, self.q20_us, self.q80_us) <= STEADY
 
     @property
     def subject(self) -> str:
-        """What the benchmark is about, which is also the name of its CSV file."""
+        """The benchmark's subject, which is also the name of its CSV file."""
         if self.benchmark.startswith("active_image"):
             return "active_image"
         return self.benchmark.partition("_")[0]
 
     @property
     def variant(self) -> str:
-        """Which of the subject's benchmarks it is, where there are several: the method's name."""
+        """The method's name, where a subject has several benchmarks; else empty."""
         return self.benchmark.removeprefix(self.subject).removeprefix("_")
 
     @property
     def case(self) -> tuple[str | int, ...]:
-        """What was measured, whoever did it: the rows of one case can be compared."""
+        """What was measured, without the provider: rows of one case can be compared."""
         return (
             *(self.benchmark, self.mode, self.device, self.device_name),
             *(self.dtype, self.shape, self.layout, self.threads),
@@ -95,7 +95,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str | int, ...]:
-        """What identifies a row: a later row with the same key replaces it."""
+        """Identifies a row: a later row with the same key replaces it."""
         return (self.provider, *self.case)
 
 
@@ -105,7 +105,7 @@ def spread(median: float, q20: float, q80: float) -> float:
 
 
 def marked(text: str, *rows: Row) -> str:
-    """Return a figure of a table, marked if one of the rows that it comes from is not reliable."""
+    """Return a figure for a table, marked if one of the rows behind it is unreliable."""
     return text if all(row.reliable for row in rows) else f"{text} {MARK}"
 
 
@@ -113,7 +113,7 @@ def read_csv(path: str | Path) -> list[Row]:
     """Read the rows that `write_csv` wrote.
 
     Raises:
-        InputError: The file is missing, no regular file, or no table of such rows.
+        InputError: The file is missing, not a regular file, or not a table of such rows.
     """
     convert: dict[object, Callable[[str], Any]] = {int: int, float: _finite}
     columns = {field.name: convert.get(field.type, unguarded) for field in fields(Row)}
@@ -129,20 +129,19 @@ def read_csv(path: str | Path) -> list[Row]:
                 named = zip(columns.items(), cells, strict=True)
                 rows.append(Row(**{name: read(cell) for (name, read), cell in named}))
     except (csv.Error, ValueError) as error:
-        raise InputError(f"{path}: line {reader.line_num}: {str(error)[:_TOLD]}") from None
+        raise InputError(f"{path}: line {reader.line_num}: {str(error)[:_QUOTED]}") from None
     if header != list(columns):
-        told = str(header)[:_TOLD]
-        raise InputError(f"{path}: not a bench table, its columns are {told}")
+        raise InputError(f"{path}: not a bench table, its columns are {str(header)[:_QUOTED]}")
     return rows
 
 
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
     """Add rows to a CSV file, atomically; a row replaces the one with the same key.
 
-    Texts are written as `originet.system.csv_cells.guarded` makes them, so that none is a formula.
+    `originet.system.csv_cells.guarded` keeps spreadsheet programs from evaluating the texts.
 
     Raises:
-        InputError: The file exists and is no table of such rows.
+        InputError: The file exists and is not a table of such rows.
     """
     path = Path(path)
     merged = {row.key: row for row in (read_csv(path) if path.exists() else [])}
@@ -158,5 +157,5 @@ def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is no finite number")
+        raise ValueError(f"{text!r} is not a finite number")
     return value

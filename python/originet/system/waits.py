@@ -1,8 +1,8 @@
-"""How long this process' threads waited for a core, which other programs took.
+"""How long this process's threads waited for cores that other programs had taken.
 
-A thread that waits keeps its whole team waiting, since parallel kernels end with their last thread.
-Where every call waits, the calls agree, so that their spread tells nothing. Linux counts the waits
-of each thread; elsewhere there are none known.
+One waiting thread holds up its whole team, since a parallel kernel ends with its last thread. If
+every call waits, the calls agree, and their spread reveals nothing. Linux counts the waits of each
+thread; other systems do not.
 """
 
 import os
@@ -10,34 +10,37 @@ from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
 _MOST = 0.9  # of a call
-_RAN = 0.1  # share of a call, above which a thread had a part in it
+_RAN = 0.1  # a thread took part in a call if it was active for more than this share
 
 Times = dict[str, tuple[int, int]]
-"""By thread, the nanoseconds that it ran and that it waited for a core."""
+"""For each thread, the nanoseconds that it ran and those that it waited for a core."""
 
 
 def thread_times() -> Times:
-    """Return the times of every thread so far; none where the system does not count them."""
+    """Return the times of every thread so far; empty if the system does not count them."""
     times = {}
     for name in os.listdir(_TASKS) if _TASKS.is_dir() else ():
         try:
             ran, waited, _ = (_TASKS / name / "schedstat").read_text().split()
-        except (OSError, ValueError):  # a thread that has just ended, or another system's file
+        except (OSError, ValueError):  # a thread that has just ended, or another file format
             continue
         times[name] = int(ran), int(waited)
     return times
 
 
 def waited(before: Times, after: Times, seconds: float) -> float:
-    """Return how much of a time the longest waiting thread waited.
+    """Return how long, within a period, the thread that waited longest was waiting.
 
-    Threads that outnumber the cores wait for each other on any machine: then 0. Otherwise at most
-    nine tenths, since a call takes some time at least.
+    Threads that outnumber the cores wait for each other on any machine; then the result is 0. It is
+    at most nine tenths of the period, since a call must take some time.
 
     Args:
-        before: The threads' times at its start.
-        after: Those at its end.
-        seconds: How long it was.
+        before: The threads' times at the start of the period.
+        after: Their times at its end.
+        seconds: Length of the period.
+
+    Returns:
+        Seconds.
     """
     waits = []
     for name, (ran, wait) in after.items():

@@ -1,24 +1,24 @@
-"""Counts as people write them, and names from elsewhere as one may print them."""
+"""Counts in words, and text from elsewhere made safe to print."""
 
 import re
 
-# What a terminal obeys instead of showing it, and what reorders or breaks a line: the control
-# characters of ASCII and Latin-1, separators of lines and paragraphs, marks of writing direction,
-# and halves of UTF-16 pairs, as which Python holds the bytes of file names that are no text.
+# Characters that a terminal acts on, or that reorder or break a line: the control characters of
+# ASCII and Latin-1, separators of lines and paragraphs, marks of writing direction, and surrogates,
+# with which Python represents undecodable bytes of file names.
 _OBEYED = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def counted(number: int, thing: str) -> str:
-    """Returns a number and what there is so many of.
+    """Returns a number with its noun.
 
     Args:
         number: How many.
-        thing: The word for one, whose plural is regular.
+        thing: The noun in the singular, with a regular plural.
 
     Returns:
-        As "1 frame", "2 frames" or "0 classes".
+        For example "1 frame", "2 frames" or "0 classes".
     """
     if number == 1:
         return f"1 {thing}"
@@ -26,13 +26,13 @@ def counted(number: int, thing: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Returns a text in one line that shows every character and lets none act.
+    r"""Returns a text in one line, with control characters escaped.
 
     Args:
         text: Any text, such as the name of a file or a class.
 
     Returns:
-        The text with control characters, line breaks and marks of direction written as Python
-        does: `\x1b`, `\n`, `\u202e`. All else stays.
+        The text with control characters, line breaks and marks of direction escaped as in Python:
+        `\x1b`, `\n`, `\u202e`. Everything else is unchanged.
     """
     return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
