@@ -248,7 +248,7 @@ def test_bad_options_of_image(refuse, tmp_path):
     refuse("--jobs 2 is for a folder of clips", "image", source, "-o", out, "--jobs", 2)
     refuse("start must be a frame number or a time", "image", source, "-o", out, "--start", "x")
     refuse("start 5 (frame 5) is after end 3", "image", source, "-o", out, "--start=5", "--end=3")
-    refuse("does not tell its fps", "image", source, "-o", out, "--end", "0.1s")
+    refuse("is unknown: give the fps", "image", source, "-o", out, "--end", "0.1s")
     refuse("fps must be a number from 1e-06 to 1e+06", "image", source, "-o", out, "--fps", 0)
     refuse("size must be at least 1, got 0", "image", source, "-o", out, "--size", 0)
     refuse("a frame of its own clip", "image", source, "-o", source / "img7.png")

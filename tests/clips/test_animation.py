@@ -50,7 +50,7 @@ def test_gifs_play_at_the_speed_of_the_clip(tmp_path, rate, options, times):
     made = render.render(path, ".gif", Options("gif", **options))
     found = gif_times(made.data)
     assert sorted(found) == sorted(times) and sum(found) == sum(times)
-    thinned = "no more than .gif can show" in made.summary
+    thinned = ".gif cannot show more per second" in made.summary
     assert thinned == (len(times) == 6)
     assert made.summary.startswith(f"{len(times)} of {4 if 'start' in options else 12} frames")
     assert f"in {sum(times) / 1000:.2f} s" in made.summary
@@ -134,11 +134,11 @@ def test_the_clip_itself_is_not_replaced(run, tmp_path):
     source = write_video(tmp_path / "a.mp4", random_frames(4, (48, 64)))
     before = source.read_bytes()
     code, _, err = run("image", source, "-o", source)
-    assert code == 2 and "is the clip itself: write elsewhere" in err
+    assert code == 2 and "is the clip itself: write it elsewhere" in err
     gif = tmp_path / "b.gif"
     Image.new("L", (8, 8)).save(gif)
     code, _, err = run("image", source, gif, "-o", tmp_path, "--gif")
-    assert code == 2 and f"{gif} would be replaced by what is made of it" in err
+    assert code == 2 and f"the output would replace the clip {gif}" in err
     assert source.read_bytes() == before
 
 
@@ -181,7 +181,7 @@ def test_several_paths_of_one_folder_are_named_plainly(run, tmp_path):
 def test_several_paths_that_do_not_go_together_are_refused(run, tmp_path):
     paths = [write_video(tmp_path / name, random_frames(3)) for name in ("a.avi", "b.avi")]
     for arguments, message in (
-        ((*paths, "-o", tmp_path / "a.png"), "a.png must be a folder, for there are 2 clips"),
+        ((*paths, "-o", tmp_path / "a.png"), "a.png must be a folder: there are 2 clips"),
         ((*paths, paths[0], "-o", tmp_path / "out"), "a.avi is given twice"),
         ((*paths, tmp_path / "none", "-o", tmp_path / "out"), "no such file or folder"),
         ((*paths, "-", "-o", tmp_path / "out"), "- stands for one video, from a pipe"),

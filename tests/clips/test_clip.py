@@ -130,7 +130,7 @@ def test_bad_ranges_and_values_are_named(source, options, message):
 
 def test_times_need_a_rate(tmp_path):
     folder = write_folder(tmp_path / "clip", random_frames())
-    with pytest.raises(InputError, match=r"start 0.1s is a time, and .*clip does not tell its fps"):
+    with pytest.raises(InputError, match=r"start 0.1s is a time, but .*clip is unknown"):
         open_clip(folder, start="0.1s")
 
 

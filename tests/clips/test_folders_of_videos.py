@@ -102,8 +102,8 @@ def test_strays_beside_clips_are_skipped_and_named(strays):
         "sad/s1/c/crops",
         "sad/s1/c/list.txt",
     ]
-    assert told["happy/s1/cover1.png"] == "a picture beside videos is no clip"
-    assert "by its ending" in told["happy/s1/notes.txt"]
+    assert told["happy/s1/cover1.png"] == "a picture beside videos is not a clip"
+    assert "by its extension" in told["happy/s1/notes.txt"]
     assert "which is one clip" in told["sad/s1/c/crops"]
 
 
@@ -112,7 +112,8 @@ def test_one_picture_above_folders_of_clips_is_no_clip(strays):
     found = render.find_clips(strays)
     assert len(found.clips) == 3
     assert (
-        found.skipped[f"{strays / 'cover2.jpg'}"] == "a picture beside folders of clips is no clip"
+        found.skipped[f"{strays / 'cover2.jpg'}"]
+        == "a picture beside folders of clips is not a clip"
     )
 
 

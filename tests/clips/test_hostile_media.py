@@ -438,7 +438,7 @@ def test_changed_bytes_give_frames_or_one_error(tmp_path, name):
         ({"start": "9" * 5000}, "start must be a frame number or a time"),
         ({"end": "9" * 5000 + "s"}, "end must be a frame number or a time"),
         ({"end": "9" * 400 + ":00:01"}, "end must be a frame number or a time"),
-        ({"fps": 0.001}, "a picture of the .gif would be shown for 1000 s, 655.35 s are possible"),
+        ({"fps": 0.001}, "a picture of the .gif would be shown for 1000 s, at most 655.35 s are"),
     ],
 )
 def test_numbers_without_sense_are_refused(tmp_path, options, message):
@@ -449,7 +449,9 @@ def test_numbers_without_sense_are_refused(tmp_path, options, message):
 
 def test_videos_last_a_day_at_most():
     pictures.playing([0.0, 80_000.0, 86_400.0], ".mp4")
-    with pytest.raises(InputError, match=r"the \.mp4 would be shown for 200000 s, 86400 s are"):
+    with pytest.raises(
+        InputError, match=r"the \.mp4 would be shown for 200000 s, at most 86400 s are"
+    ):
         pictures.playing([0.0, 100_000.0, 200_000.0], ".mp4")
 
 

@@ -125,7 +125,7 @@ def test_stream_cut_to_the_face_and_animated(run, camera, tmp_path):
     camera([np.roll(face, k % 3, 1) for k in range(20)])
     options = ("--crop-face", "--align-eyes", "--size", 48, "--color")
     code, out, err = run("image", "--camera", 1, "-o", tmp_path / "a.gif", *options)
-    assert (code == 0 and "20 of 20 frames" in out) or "no more than" in out, err
+    assert (code == 0 and "20 of 20 frames" in out) or "cannot show more per second" in out, err
     camera(random_frames(20, (64, 64)))
     code, _, err = run("image", "--camera", 1, "-o", tmp_path / "b.gif", *options)
     assert code == 2 and "no face found in 16 sampled frames of 64x64: camera 1" in err
@@ -142,9 +142,7 @@ def test_phases_of_a_stream(camera, tmp_path):
     disturbed = frames.copy()
     disturbed[-5:] = random_frames(5, frames.shape[1:])  # then the apex is an earlier frame
     camera(disturbed)
-    with pytest.raises(
-        InputError, match=r"frame \d+ of camera 0 is the apex, and gone: give --apex"
-    ):
+    with pytest.raises(InputError, match=r"frame \d+ of camera 0 is the apex, .*: give --apex"):
         render.render_stream(stream, tmp_path / "b.png", Options("side-by-side"))
 
 

@@ -208,9 +208,9 @@ def test_clips_of_one_name_keep_their_endings(tree, tmp_path):
 def test_outputs_that_would_be_read_as_clips_are_refused(tree, tmp_path):
     clips = render.find_clips(tree).clips
     for out in (tree, tree / "out", tree / "sad" / ".." / "x"):
-        with pytest.raises(InputError, match=r"lies in .*clips.*: write elsewhere"):
+        with pytest.raises(InputError, match=r"is inside .*clips, .*: write elsewhere"):
             render.plan_files([tree], clips, out, Options())
-    with pytest.raises(InputError, match=r"a\.gif must be a folder, for .*is a folder of 3 clips"):
+    with pytest.raises(InputError, match=r"a\.gif must be a folder: .*is a folder of 3 clips"):
         render.plan_files([tree], clips, tmp_path / "a.gif", Options())
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file must be a folder"):

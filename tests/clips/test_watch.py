@@ -210,7 +210,7 @@ def test_flat_images_are_told_with_the_reason(tmp_path):
     still = write_folder(tmp_path / "still", [frames[0]] * 5)
     for kind in ("image", "side-by-side", "gif"):
         (line,) = warned(one, kind)
-        assert line.endswith("of a single grey: there is one frame only")
+        assert line.endswith("of a single grey: the clip has only one frame")
         (line,) = warned(still, kind)
         assert "flat active image by cumulative," in line and "nothing moves" in line
 

@@ -336,7 +336,7 @@ def test_the_rows_and_bytes_of_a_csv_are_counted(root, monkeypatch):
     with pytest.raises(InputError, match=r"clips\.csv, line 4: more than the 1 rows"):
         survey("folder", path)
     monkeypatch.setattr(bounds, "BYTES", 20)
-    with pytest.raises(InputError, match=r"clips\.csv has .* bytes, more than the 20"):
+    with pytest.raises(InputError, match=r"clips\.csv is too large: .* bytes, the limit is 20"):
         survey("folder", path)
 
 

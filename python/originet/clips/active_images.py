@@ -1,4 +1,4 @@
-"""Active images of a clip as it is read: a few frames are in memory at a time, however many.
+"""Active images of a clip, made while it is read: only a few frames are in memory at a time.
 
 Each function reads the clip once and returns arrays. `originet.clips.pictures` draws them.
 """
@@ -21,18 +21,18 @@ from originet.system.memory import check_memory
 from originet.system.words import counted
 from originet_ext import METHODS, ActiveImageAccumulator
 
-# An animation of more or larger frames is slow to load and shows no more.
+# An animation with more or larger frames loads slowly and shows no more.
 ANIMATION_FRAMES = 100
 ANIMATION_SIDE = 256  # pixels
 
-# Bytes that each value of a frame takes in an `ActiveImageAccumulator`, at most: 17 frames, the
-# first one, three sums and the image; and besides, while one image is made of the sums.
+# Bytes per value of a frame that an `ActiveImageAccumulator` takes at most: 17 frames, the first
+# one, three sums and the image. And the bytes it takes in addition while it computes one image.
 _SUM_BYTES = 18 + 3 * 8 + 4
 _RESULT_BYTES = 50
 
 
 class Phases(NamedTuple):
-    """What the paper's Fig. 2 shows of a clip: three frames and the active image."""
+    """A clip as in the paper's Fig. 2: three frames and the active image."""
 
     onset: Shot
     apex: Shot
@@ -45,10 +45,10 @@ class BuildUp(NamedTuple):
     """A clip and its active image up to each frame.
 
     Attributes:
-        shots: the frames that are kept: every `step`-th, and the last.
-        active: the active image of all frames up to each of them, uint8.
-        length: how many frames the clip has.
-        step: 1 if all are kept.
+        shots: the kept frames: every `step`-th, and the last.
+        active: for each kept frame, the active image of all frames up to it, uint8.
+        length: number of frames in the clip.
+        step: 1 if every frame is kept.
     """
 
     shots: list[Shot]
@@ -67,14 +67,15 @@ def sum_up(
     """Makes active images by several methods, reading the clip once.
 
     Args:
-        clip: what is read.
+        clip: the clip to read.
         methods: some of `originet_ext.METHODS`.
         normalize: one of `originet_ext.NORMALIZATIONS`.
         progress: called as progress(done, total) after each frame.
-        watch: sees each frame, to warn of what is odd.
+        watch: sees each frame and collects warnings.
 
     Returns:
-        The first frame; [H, W] or [H, W, 3] float32 by method; and the number of frames.
+        The first frame; the active images by method, [H, W] or [H, W, 3] float32; and the number of
+        frames.
 
     Raises:
         InputError: if the clip cannot be read; the message names the file.
@@ -98,23 +99,26 @@ def phases(
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> Phases:
-    """Picks onset, apex and offset frames and makes the active image.
+    """Picks the onset, apex and offset frames and makes the active image.
 
-    The clip is read once; where the estimated apex is not the frame that differs most from the
-    first, that frame is read again.
+    The clip is read once. If the estimated apex is not the frame that differs most from the first,
+    the apex is read again.
 
     Args:
-        clip: what is read.
+        clip: the clip to read.
         method: one of `originet_ext.METHODS`.
         normalize: one of `originet_ext.NORMALIZATIONS`.
-        apex: number of the apex frame; None takes the frame that differs most from the first, in
-            the mean of the absolute difference (the earliest of them), among those that show what
-            the first does: see `originet.clips.apex`.
+        apex: number of the apex frame. None estimates it, see `originet.clips.apex`: of the frames
+            that show the same as the first, the one with the largest mean absolute difference from
+            it, and of several such frames the earliest.
         progress: called as progress(done, total) after each frame.
-        watch: sees each frame, to warn of what is odd.
+        watch: sees each frame and collects warnings.
+
+    Returns:
+        The three frames, the active image and the number of frames.
 
     Raises:
-        InputError: if the clip cannot be read or has no frame `apex`; the message names it.
+        InputError: if the clip cannot be read or has no frame `apex`; the message names the clip.
     """
     accumulator = ActiveImageAccumulator(method, normalize)
     onset = best = last = None
@@ -149,18 +153,22 @@ def build_up(
 ) -> BuildUp:
     """Makes the active image up to each frame, for an animation.
 
-    Of a clip of more than `frames` frames every second, fourth, eighth ... is kept, whichever is
-    the first to suffice, and the last. All images are mapped to 0..255 alike, "minmax" by the
-    smallest and largest value among them, so that a grey means the same throughout.
+    If a clip has more than `frames` frames, every second, fourth, eighth ... is kept, with the
+    smallest step that suffices, and also the last. All images share one mapping to 0..255 ("minmax"
+    uses the smallest and largest value of them all), so that a grey level means the same
+    throughout.
 
     Args:
-        clip: what is read.
+        clip: the clip to read.
         method: one of `originet_ext.METHODS`.
         normalize: "clip" or "minmax".
         progress: called as progress(done, total) after each frame.
-        watch: sees each frame, to warn of what is odd.
-        frames: how many frames are kept at most, besides the last.
-        side: frames and images whose longer side has more pixels are shrunk to it.
+        watch: sees each frame and collects warnings.
+        frames: most frames to keep, not counting the last.
+        side: frames and images with a longer side than this, in pixels, are shrunk to it.
+
+    Returns:
+        The kept frames and their active images.
 
     Raises:
         InputError: if the clip cannot be read; the message names the file.
@@ -196,7 +204,7 @@ def shrink(pixels: NDArray[Any], side: int) -> NDArray[Any]:
 
 
 def _to_uint8(images: list[NDArray[np.float32]], normalize: str) -> list[Image]:
-    """Maps images to 0..255 with one scale for all."""
+    """Maps images to 0..255 with one common scale."""
     low, high = 0.0, 255.0
     if normalize == "minmax":
         low = min(float(image.min()) for image in images)
@@ -206,15 +214,15 @@ def _to_uint8(images: list[NDArray[np.float32]], normalize: str) -> list[Image]:
 
 
 def check_room(name: str, shape: tuple[int, ...], methods: int) -> None:
-    """Refuses active images that there is no memory for, before the first frame is summed.
+    """Refuses active images that do not fit into memory, before the first frame is summed.
 
     Args:
-        name: the clip.
-        shape: of a frame, [H, W] or [H, W, 3].
-        methods: how many are made of it.
+        name: name of the clip.
+        shape: shape of a frame, [H, W] or [H, W, 3].
+        methods: number of active images.
 
     Raises:
-        InputError: naming the clip, its size, and how much memory there would have to be.
+        InputError: if memory is short; the message names the clip, its size and the memory needed.
     """
     what = f"{name}: {counted(methods, 'active image')} of {shape[1]}x{shape[0]}"
     check_memory(what, (methods * _SUM_BYTES + _RESULT_BYTES) * math.prod(shape))
@@ -233,5 +241,5 @@ def _watched(
             yield shot
             if progress is not None:
                 progress(done, clip.length)
-    if progress is not None and done != clip.length:  # the file did not tell, or was wrong
+    if progress is not None and done != clip.length:  # the file's count was missing or wrong
         progress(done, done)

@@ -1,4 +1,4 @@
-"""Animated pictures that OpenCV's FFmpeg cannot decode; Pillow can."""
+"""Animated pictures that Pillow can decode and OpenCV's FFmpeg cannot."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from originet.system.opencv import Meanwhile
 
 SUFFIXES = (".avif", ".webp")
 
-# What such a file may hold, whatever its name: Pillow knows formats that start other programs.
+# Formats allowed in such a file, whatever its name: some of Pillow's formats start other programs.
 _FORMATS = ("WEBP", "AVIF", "GIF", "PNG")
 
 # What Pillow raises for broken files of these formats.
@@ -25,19 +25,18 @@ def _set_pillow_limit(pixels: int | None) -> None:
     PillowImage.MAX_IMAGE_PIXELS = pixels
 
 
-# Pillow's own limit is another, and warns on stderr below it; `originet.system.limits` has the one
-# that holds here.
+# Pillow has a limit of its own and also warns on stderr. Here `originet.system.limits` applies.
 _no_pillow_limit = Meanwhile(lambda: PillowImage.MAX_IMAGE_PIXELS, _set_pillow_limit, None)
 
 
 class Animation:
-    """The frames of an animated picture, as `cv2.VideoCapture` gives those of a video.
+    """The frames of an animated picture, with the interface of `cv2.VideoCapture`.
 
     Args:
         path: the file.
 
     Raises:
-        InputError: if it holds a single picture.
+        InputError: if the file holds a single picture.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -56,7 +55,7 @@ class Animation:
         self._next = 0
 
     def isOpened(self) -> bool:
-        """Tells whether the file could be opened."""
+        """Returns whether the file could be opened."""
         return self._picture is not None
 
     def grab(self) -> bool:
@@ -73,7 +72,7 @@ class Animation:
         return True
 
     def retrieve(self) -> tuple[bool, Any]:
-        """Returns the frame that was decoded, [H, W, 3] uint8 (blue, green, red)."""
+        """Returns the decoded frame, [H, W, 3] uint8 (blue, green, red)."""
         assert self._picture is not None
         return True, np.ascontiguousarray(np.asarray(self._picture.convert("RGB"))[..., ::-1])
 
@@ -82,7 +81,7 @@ class Animation:
         return self.retrieve() if self.grab() else (False, None)
 
     def get(self, key: int) -> float:
-        """Returns one of OpenCV's properties: size, count, time stamp or, as it varies, no rate."""
+        """Returns one of OpenCV's properties: size, count or time stamp; the rate varies, so 0."""
         if self._picture is not None and key == cv2.CAP_PROP_FRAME_WIDTH:
             return float(self._picture.width)
         if self._picture is not None and key == cv2.CAP_PROP_FRAME_HEIGHT:
@@ -94,7 +93,7 @@ class Animation:
         return 0.0
 
     def set(self, key: int, value: float) -> bool:
-        """Sets which frame is decoded next."""
+        """Chooses the frame to decode next."""
         if key == cv2.CAP_PROP_POS_FRAMES:
             self._next = int(value)
         return key == cv2.CAP_PROP_POS_FRAMES

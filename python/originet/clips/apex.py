@@ -1,4 +1,4 @@
-"""The apex of a clip, estimated: the frame least like the first among those that show its face."""
+"""Estimates a clip's apex: of the frames that show the same face, the one least like the first."""
 
 from array import array
 from itertools import pairwise
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from originet.clips import faces
 from originet.clips.still import Image
 
-# Below this standard deviation of its grey levels, averaged over blocks, a frame shows nothing.
+# A frame is blank if the grey levels, averaged over blocks, have a standard deviation below this.
 _BLANK = 2.0
 
-# A frame that differs from the first by more than this share of its contrast, and by more than so
-# many times what a quarter of the frames stay below, shows something else. A steady drift reaches
-# four times.
+# A frame shows something else if it differs from the first by more than this share of the first
+# frame's contrast, and by more than this multiple of the lower quartile of the differences. A
+# steady drift reaches a multiple of four.
 _GROSS_CONTRAST = 0.25
 _GROSS_TIMES = 5.0
 
-# One that shows no face, though the first does, differs at least so many times as much as others.
+# A frame without the face of the first differs by at least this multiple of the others' median.
 _FACELESS_TIMES = 2.0
 
 
@@ -31,17 +31,18 @@ def thumbnail(frame: Image) -> NDArray[np.float32]:
 
 
 def is_blank(small: NDArray[np.float32]) -> bool:
-    """Tells whether a frame, shrunk by `thumbnail`, shows nothing, as a black one."""
+    """Returns whether a frame, shrunk by `thumbnail`, shows nothing, like a black frame."""
     return float(small.std()) < _BLANK
 
 
 class ApexFinder:
-    """Estimates the apex of a clip whose frames come one after the other.
+    """Estimates the apex of a clip whose frames arrive one by one.
 
-    The frame that differs most from the first is the apex of a clip that shows one face throughout.
-    A black frame, a cut and a head that leaves the picture differ more. So frames are passed over
-    that are blank, that no longer show the face of the first, or that differ from it grossly, and
-    their neighbours as far as the difference rises towards them, while the head is leaving.
+    If a clip shows one face throughout, its apex is the frame that differs most from the first. But
+    a black frame, a cut or a head that leaves the picture differs more. So three kinds of frames
+    are excluded: blank ones, ones that no longer show the first frame's face, and ones that differ
+    grossly. Their neighbours are excluded too, as far as the difference rises towards them, since
+    there the head is already leaving.
     """
 
     def __init__(self) -> None:
@@ -54,9 +55,13 @@ class ApexFinder:
         self._last: faces.Box | None = None
 
     def see(self, frame: Image) -> float:
-        """Takes the next frame, [H, W] or [H, W, 3] uint8; returns how it differs from the first.
+        """Takes the next frame and returns its difference from the first.
 
-        That is the mean absolute difference, and -1 for a blank frame.
+        Args:
+            frame: [H, W] or [H, W, 3] uint8.
+
+        Returns:
+            The mean absolute difference; -1 for a blank frame.
         """
         blank = is_blank(thumbnail(frame))
         if self._first is None and not blank:
@@ -72,7 +77,7 @@ class ApexFinder:
         return -1.0 if blank else difference
 
     def _shows_face(self, frame: Image) -> bool:
-        """Tells whether a frame shows the face near where the first does; as it may move, track."""
+        """Returns whether a frame shows the face near its first place; tracks it as it moves."""
         if self._home is None:
             return True
         found = faces.find_face(frame, self._last)
@@ -82,11 +87,11 @@ class ApexFinder:
         return True
 
     def apex(self) -> int:
-        """Returns the index of the apex; where no frame but blank ones came, of the first."""
+        """Returns the index of the apex; 0 if all frames are blank."""
         differences = np.array(self._differences)
         blank = np.array(self._blank, bool)
         candidates = ~self._passed_over(differences, blank)
-        if not (differences[candidates] > 0).any():  # then they say nothing: only blanks are out
+        if not (differences[candidates] > 0).any():  # nothing to choose by: exclude only blanks
             candidates = ~blank
         return int(np.where(candidates, differences, -1.0).argmax())
 
@@ -105,7 +110,7 @@ class ApexFinder:
 
 
 def _near(box: faces.Box, home: faces.Box) -> bool:
-    """Tells whether two boxes may be one head, which moved a little."""
+    """Returns whether two boxes may be one head that moved a little."""
     moved = max(
         abs(box.x + box.size / 2 - home.x - home.size / 2),
         abs(box.y + box.size / 2 - home.y - home.size / 2),
@@ -116,9 +121,10 @@ def _near(box: faces.Box, home: faces.Box) -> bool:
 def _with_slopes(
     out: NDArray[np.bool_], blank: NDArray[np.bool_], differences: NDArray[np.float64], foot: float
 ) -> NDArray[np.bool_]:
-    """Widens runs of frames over the slopes beside them, down to their foot.
+    """Extends runs of excluded frames over the slopes beside them, down to their foot.
 
-    Blank ones come and go from one frame to the next, or fade: there only what is above the foot.
+    Blank frames appear and vanish at once, or fade. Beside them, only frames above the foot are
+    excluded.
     """
     wide = out | blank
     for step in (1, -1):

@@ -1,6 +1,6 @@
-"""One clip: which frames of which source are read, and what is done to each.
+"""One clip: which frames of which source are read, and how each is processed.
 
-Frames are read when they are iterated over, a few at a time, however many there are.
+Frames are read during iteration, so only a few are in memory at a time.
 """
 
 import itertools
@@ -28,34 +28,35 @@ from originet.clips.still import Image
 from originet.system.errors import InputError
 from originet.system.limits import check_frame
 
-# Called as progress(done, total) after each frame; a video may not tell how many there are.
+# Called as progress(done, total) after each frame; the total is None if a video does not state it.
 Progress = Callable[[int, int | None], None]
 
-# Frames a second that a clip may have: one in twelve days, and what no camera reaches.
+# Frame rates that a clip may have: from one frame in twelve days to more than any camera reaches.
 RATES = (1e-6, 1e6)
 
 _SOON_COUNTED = 5  # frames
-_STREAM_SAMPLES = 16  # frames of a stream that the face is looked for in
+_STREAM_SAMPLES = 16  # frames of a stream in which the face is detected
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Which frames are read, and what is done to each; made by `open_clip`.
+    """Which frames are read, and how each is processed; made by `open_clip`.
 
     Attributes:
         frames: the image files, or the one video.
-        onset: number of the first frame of a video; None means its first.
-        offset: number of the last, inclusive; None means its last.
-        length: how many frames there are; of a video, as its file says, None if it does not.
+        onset: number of a video's first frame to read; None means its first.
+        offset: number of the last frame to read, inclusive; None means its last.
+        length: number of frames; for a video, what its file states, None if it states nothing.
         origin: number of the source's first frame, at time 0.
-        fps: frames a second, as the caller says; None where time stamps tell, or nothing does.
-        color: three channels (blue, green, red) in place of grey.
-        box: what is cut out of each frame, or None.
-        angle: of the line of the eyes, which the cut levels, in degrees; 0 leaves frames upright.
+        fps: frames per second, given by the caller; None if time stamps are used or times unknown.
+        color: keeps three channels (blue, green, red) instead of grey.
+        box: the box to cut out of each frame, or None.
+        angle: tilt of the line between the eyes in degrees, which the cut removes; 0 for no turn.
         size: height and width that each frame is resized to, or None.
-        people: how many faces were seen where a face is cut out; None where none is looked for.
-        stream: the frames of a stream, which can be read once; None reads files.
-        samples: by image file, the frames that the face was looked for in, not to be read twice.
+        people: number of faces in the picture if a face is cut out; else None.
+        stream: the frames of a stream, which can be read only once; None reads files.
+        samples: by image file, the frames used for face detection, kept to avoid reading them
+            twice.
     """
 
     frames: tuple[str, ...]
@@ -87,13 +88,13 @@ class Clip:
         return frame_number(self.frames[index])
 
     def __iter__(self) -> Generator[Image, None, None]:
-        """Reads and cuts the frames, [H, W] or [H, W, 3] uint8; a thread reads ahead."""
+        """Reads and crops the frames, [H, W] or [H, W, 3] uint8; a thread reads ahead."""
         with closing(self.shots()) as shots:
             for shot in shots:
                 yield shot.pixels
 
     def shots(self) -> Generator["Shot", None, None]:
-        """Reads and cuts the frames, each with its number and time; a thread reads ahead."""
+        """Reads and crops the frames, each with its number and time; a thread reads ahead."""
         return read_ahead(self._shots())
 
     def _shots(self) -> Generator["Shot", None, None]:
@@ -111,7 +112,10 @@ class Clip:
             InputError: if the clip is a stream.
         """
         if self.stream is not None:
-            raise InputError(f"frame {number} of {self.name} is the apex, and gone: give --apex")
+            raise InputError(
+                f"frame {number} of {self.name} is the apex, but a stream cannot be read again: "
+                "give --apex"
+            )
         if is_video(self.frames):
             clip = replace(self, onset=number, offset=number)
         else:
@@ -119,7 +123,7 @@ class Clip:
         return clip._shots()
 
     def decode(self) -> Generator[Image, None, None]:
-        """Reads the frames as they are."""
+        """Reads the frames without cropping or resizing."""
         with closing(self._timed()) as frames:
             for frame in frames:
                 yield frame.pixels
@@ -132,7 +136,7 @@ class Clip:
         )
 
     def cut(self, frame: Image) -> Image:
-        """Cuts the face out of a frame, where that was asked for, and resizes it."""
+        """Crops a frame to the face and resizes it, as far as requested."""
         if self.box is not None:
             frame = faces.cut(frame, self.box, self.angle)
         return frame if self.size is None else resize(frame, self.size)
@@ -150,29 +154,32 @@ def open_clip(
     margin: float = 0.1,
     size: int | None = None,
 ) -> Clip:
-    """Finds out what will be read; of the frames, only those that the face is looked for in are.
+    """Decides which frames will be read; reads only those needed for face detection.
 
     Args:
         source: a video, or a folder of numbered frames; or the clip's frames, as
-            `video.clip_frames` gives them.
+            `originet.clips.frames.clip_frames` returns them.
         start: the first frame: its number, or a time after the source's first frame, as in "12.5s"
-            or "1:02:03.5". A time means the first frame then or later; those of a video are found
-            by its time stamps, for which it is decoded up to them, before it is read.
-        end: the last frame, likewise; a time means the last frame then or earlier.
-        fps: frames a second, where a video's time stamps are wrong and for folders, which have
-            none.
+            or "1:02:03.5". A time means the first frame at or after it. In a video, it is found by
+            the time stamps; to get them, the video is decoded up to that time.
+        end: the last frame, likewise; a time means the last frame at or before it.
+        fps: frames per second: for videos with wrong time stamps, and for folders, which have none.
         color: keeps three channels.
-        crop_face: cuts out the face, with one box for all frames: the median of those found in 5
-            to 16 frames spread over the clip. Those of image files are kept with the clip, not to
-            be read again; in a video they are sought, and decoded again when it is read.
-        align_eyes: with `crop_face`, turns all frames by one angle, so that the eyes are level.
+        crop_face: crops to the face, with one box for all frames: the median of the boxes found in
+            5 to 16 frames spread over the clip. If the frames are image files, these are kept with
+            the clip and not read again. In a video they are decoded again later.
+        align_eyes: with `crop_face`, rotates all frames by one angle, so that the eyes are level.
         margin: added on each side of the face, as a share of its size.
-        size: resizes each frame to so many pixels in height and width, after the cut.
+        size: resizes each frame to this height and width in pixels, after the crop.
+
+    Returns:
+        The clip.
 
     Raises:
-        InputError: naming the source or value, if there is no such clip, a value is not of these
-            forms or outside the clip, a time is given where the rate is not known, frames are
-            larger than the limit (see `originet.system.limits`), or no face or no eyes are found.
+        InputError: if there is no such clip, a value has the wrong form or is outside the clip, a
+            time is given but the rate is unknown, frames are larger than the limit (see
+            `originet.system.limits`), or no face or no eyes are found. The message names the source
+            or the value.
     """
     if fps is not None and not RATES[0] <= fps <= RATES[1]:
         raise InputError(f"fps must be a number from {RATES[0]:g} to {RATES[1]:g}, got {fps:g}")
@@ -189,7 +196,7 @@ def open_clip(
             f"start {start} (frame {onset}) is after end {end} (frame {offset}) in {name}"
         )
     if is_video(frames):
-        # The file's own count may be an estimate, so it refuses nothing.
+        # The file's own count may be an estimate, so nothing is refused because of it.
         last = offset or last
         length = None if last is None or last < (onset or 1) else last - (onset or 1) + 1
     else:
@@ -207,12 +214,12 @@ def open_stream(
     align_eyes: bool = False,
     size: int | None = None,
 ) -> Clip:
-    """Opens a camera or a pipe; arguments are those of `open_clip`.
+    """Opens a camera or a pipe; the options are those of `open_clip`.
 
-    The face is looked for in the first 16 frames, which then are the clip's first.
+    The face is detected in the first 16 frames, which are part of the clip as well.
 
     Raises:
-        InputError: if nothing comes, or no face or no eyes are found.
+        InputError: if no frames arrive, or no face or no eyes are found.
     """
     _check_size(size)
     frames = iter_stream(stream, color=color)
@@ -246,7 +253,7 @@ class Shot(NamedTuple):
     Attributes:
         number: its number in the clip.
         pixels: [H, W] or [H, W, 3] (blue, green, red) uint8.
-        seconds: when it is shown, after the source's first frame; None if not known.
+        seconds: its time after the source's first frame; None if unknown.
     """
 
     number: int
@@ -255,9 +262,9 @@ class Shot(NamedTuple):
 
 
 def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
-    """Finds out what is to be cut out of a clip."""
+    """Returns the clip with the box to cut out of its frames."""
     length = clip.length or 0
-    if is_video(clip.frames) and length < _SOON_COUNTED:  # the file may be wrong, as .mpg
+    if is_video(clip.frames) and length < _SOON_COUNTED:  # the file may be wrong, as with .mpg
         length = sum(1 for _ in clip.decode())
     indices = faces.sample_indices(length)
     samples: dict[str, Image] = {}
@@ -271,7 +278,7 @@ def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
 
 
 def _cut_to_face(clip: Clip, frames: Sequence[Image], margin: float, align_eyes: bool) -> Clip:
-    """Finds the face that is to be cut out, in some of a clip's frames."""
+    """Finds the face to cut out in some of a clip's frames."""
     try:
         box = faces.stable_box(frames, margin=margin)
         angle = faces.eye_angle(frames, box) if align_eyes else 0.0

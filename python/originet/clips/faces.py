@@ -1,4 +1,4 @@
-"""Face detection by Viola and Jones, as the paper crops its frames.
+"""Face detection by Viola and Jones, with which the paper crops its frames.
 
 Reference: Viola and Jones, Rapid object detection using a boosted cascade of simple features, CVPR
 2001.
@@ -21,24 +21,24 @@ from originet.system.words import counted
 CASCADE = "haarcascade_frontalface_default.xml"
 EYE_CASCADE = "haarcascade_eye.xml"
 
-# Faces narrower than this share of the frame's shorter side are not looked for.
+# The smallest face searched for, as a share of the frame's shorter side.
 _MIN_SHARE = 0.15
-_LARGE_SHARE = 0.25  # the same for the first, quick look
+_LARGE_SHARE = 0.25  # the same in the first, coarse search
 
-_WINDOW = 24  # pixels: the smallest face that the cascade knows
+_WINDOW = 24  # pixels: the smallest face that the cascade can find
 
-# Searching takes as long as there are pixels, and a frame shows a face again where the one before
-# did. So a clip is searched coarse to fine: a frame with its shorter side shrunk to so many pixels,
-# then around the box found there, with the face shrunk to so many. With fewer, faces were missed.
-# Boxes are within about 7 % of a face's size, and 4 % of its place, of what full resolution finds.
+# The search time grows with the pixels, and a face hardly moves from frame to frame. So a clip is
+# searched coarse to fine: first with the frame's shorter side shrunk to _COARSE_SIDE pixels, then
+# around the box found there, with the face shrunk to _FINE_FACE. Smaller values missed faces. Boxes
+# agree with full resolution to about 7 % of the face in size and 4 % in place.
 _COARSE_SIDE = 120
 _FINE_FACE = 36
 _REACH = 0.15  # to each side of the box, as a share of it
 
-_COUNT_SIDE = 240  # pixels of the shorter side in which faces are counted
+_COUNT_SIDE = 240  # pixels of the shorter side when faces are counted
 
-# Eyes lie in the upper part of a box, each in its half; no line between them is steeper: a head so
-# far inclined is no frontal face to the cascade, so what was found is something else.
+# Eyes lie in the upper part of a box, one in each half. A steeper line between them is an error:
+# the cascade would not take a head tilted that far for a frontal face.
 _EYES_DOWN_TO = 0.6
 _STEEPEST = 20.0  # degrees
 
@@ -57,7 +57,7 @@ def cascade_path(name: str = CASCADE) -> Path:
     Raises:
         FileNotFoundError: if this OpenCV has no cascade.
     """
-    data = getattr(cv2, "data", None)  # distributions' own OpenCV packages lack it
+    data = getattr(cv2, "data", None)  # missing from Linux distributions' OpenCV packages
     path = Path(data.haarcascades if data else "") / name
     if not path.is_file() or not hasattr(cv2, "CascadeClassifier"):
         hint = f"OpenCV {cv2.__version__} has no {name} (pip install 'opencv-python<5')"
@@ -69,7 +69,7 @@ _thread = threading.local()
 
 
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    """Returns the thread's own classifier: one keeps its intermediate results in itself."""
+    """Returns this thread's own classifier, since a classifier stores intermediate results."""
     cascades: dict[str, cv2.CascadeClassifier] = vars(_thread).setdefault("cascades", {})
     if name not in cascades:
         cascades[name] = cv2.CascadeClassifier(str(cascade_path(name)))
@@ -83,7 +83,7 @@ def detect_faces(frame: NDArray[np.uint8]) -> list[Box]:
         frame: [H, W] uint8 grey, or [H, W, 3] uint8 (blue, green, red).
 
     Returns:
-        The faces, the largest first.
+        The faces, largest first.
     """
     grey = _grey(frame)
     smallest = max(_WINDOW, int(_MIN_SHARE * min(grey.shape)))
@@ -99,7 +99,7 @@ def _search(
     smallest: int = _WINDOW,
     largest: int = 0,
 ) -> list[Box]:
-    """Finds faces in a frame shrunk to `scale`; their sizes are in pixels of the shrunk frame."""
+    """Finds faces in a frame shrunk by `scale`; size limits are in pixels of the shrunk frame."""
     if scale < 1:
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         grey = np.asarray(small, np.uint8)
@@ -119,12 +119,12 @@ def _detect_coarsely(grey: NDArray[np.uint8]) -> list[Box]:
 
 
 def _detect_near(grey: NDArray[np.uint8], box: Box) -> list[Box]:
-    """Finds a face not far from a box, nor much smaller or larger."""
+    """Finds a face near a box and of similar size."""
     reach = round(_REACH * box.size)
     x, y = max(0, box.x - reach), max(0, box.y - reach)
     window = grey[y : box.y + box.size + reach, x : box.x + box.size + reach]
     scale = min(1.0, _FINE_FACE / box.size)
-    # With sizes that reach less far, or not as far down as up, the box would creep from its place.
+    # With a narrower or an asymmetric range of sizes, the box would drift from frame to frame.
     smallest, largest = (round(share * scale * box.size) for share in (0.75, 1.3))
     near = _search(
         window, scale, step=1.05, neighbors=2, smallest=max(_WINDOW, smallest), largest=largest
@@ -133,25 +133,25 @@ def _detect_near(grey: NDArray[np.uint8], box: Box) -> list[Box]:
 
 
 def _detect_after(grey: NDArray[np.uint8], last: Box | None) -> list[Box]:
-    """Finds the face of a frame, given that of the frame before."""
+    """Finds the face of a frame, given the face of the frame before."""
     if last is not None and (near := _detect_near(grey, last)):
         return near
-    # A quick look takes some things for faces that a closer one does not.
+    # The coarse search has false positives, so its result is confirmed by a finer one.
     if (coarse := _detect_coarsely(grey)) and (near := _detect_near(grey, coarse[0])):
         return near
-    # Only until a face is known: the neighbours stand in for a frame that shows none.
+    # Full resolution only until a face is known: later frames may lack one, their neighbours count.
     return detect_faces(grey) if last is None else []
 
 
 def find_face(frame: NDArray[np.uint8], last: Box | None = None) -> Box | None:
-    """Finds the largest face of a frame quickly, first near where the one before had it.
+    """Finds the largest face of a frame quickly, searching near its last place first.
 
     Args:
         frame: [H, W] uint8 grey, or [H, W, 3] uint8 (blue, green, red).
-        last: the face of an earlier frame.
+        last: the face in an earlier frame.
 
     Returns:
-        The face; None if none is seen, or this OpenCV has no cascade.
+        The face; None if none is found, or this OpenCV has no cascade.
     """
     try:
         found = _detect_after(_grey(frame), last)
@@ -161,7 +161,7 @@ def find_face(frame: NDArray[np.uint8], last: Box | None = None) -> Box | None:
 
 
 def count_faces(frames: Sequence[NDArray[np.uint8]]) -> int:
-    """Returns how many faces at least half of the frames show; 0 if this OpenCV has no cascade."""
+    """Counts the faces that at least half of the frames show; 0 if this OpenCV has no cascade."""
     try:
         counts = [len(detect_faces(for_counting(frame))) for frame in frames]
     except FileNotFoundError:
@@ -170,7 +170,7 @@ def count_faces(frames: Sequence[NDArray[np.uint8]]) -> int:
 
 
 def for_counting(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shrinks a frame, [H, W] or [H, W, 3], to the grey pixels that faces are counted in."""
+    """Shrinks a frame, [H, W] or [H, W, 3], to the grey image in which faces are counted."""
     grey = _grey(frame)
     scale = _COUNT_SIDE / min(grey.shape)
     if scale >= 1:
@@ -180,12 +180,12 @@ def for_counting(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _clip_faces(frames: Sequence[NDArray[np.uint8]]) -> list[Box]:
-    """Finds the face of each frame that shows one, of several the largest."""
+    """Finds the largest face of each frame that shows one."""
     greys = [_grey(frame) for frame in frames]
     found: list[Box] = []
     for grey in greys:
         found += _detect_after(grey, found[-1] if found else None)[:1]
-    if 0 < 3 * len(found) < len(frames):  # then it may have been none: with all care
+    if 0 < 3 * len(found) < len(frames):  # possibly false positives: search at full resolution
         found = [face for grey in greys for face in detect_faces(grey)[:1]]
     return found
 
@@ -196,15 +196,15 @@ def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def sample_indices(length: int, samples: int | None = None) -> list[int]:
-    """Spreads samples evenly over a clip, both ends among them: what `stable_box` should see.
+    """Spreads samples for `stable_box` evenly over a clip, including both ends.
 
     Args:
-        length: how many frames the clip has.
-        samples: how many are taken; None means 5, and of longer clips one in 28, up to 16: so the
-            search takes the same share of the time that reading does.
+        length: number of frames in the clip.
+        samples: number of samples; None means 5, or in longer clips one frame in 28, up to 16, so
+            that detection takes a constant share of the reading time.
 
     Returns:
-        Indices from 0, rising.
+        Indices from 0, ascending.
 
     Raises:
         InputError: if a number is below 1.
@@ -217,9 +217,9 @@ def sample_indices(length: int, samples: int | None = None) -> list[int]:
 
 
 def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> Box:
-    """Finds one box for a whole clip, so that cropping adds no motion of its own.
+    """Finds one box for a whole clip, so that cropping adds no motion.
 
-    The box is the median, over the frames given, of each frame's face: of several the largest.
+    The box is the median of the largest faces in the given frames.
 
     Args:
         frames: sampled frames of one size: [H, W] uint8 grey, or [H, W, 3] uint8 (blue, green,
@@ -234,7 +234,7 @@ def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> B
     """
     frames = list(frames)
     if not frames:
-        raise InputError("the face is looked for in at least one frame, got none")
+        raise InputError("face detection needs at least one frame, got none")
     height, width = frames[0].shape[:2]
     found = _clip_faces(frames)
     if not found:
@@ -246,7 +246,7 @@ def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> B
 
 
 def _fit(x: float, y: float, size: float, shape: tuple[int, ...]) -> Box:
-    """Rounds a square and moves it into a frame (height, width); shrinks it only if it must."""
+    """Rounds a square and moves it into a frame (height, width); shrinks it only if needed."""
     height, width = shape
     side = min(round(size), height, width)
     return Box(
@@ -257,23 +257,23 @@ def _fit(x: float, y: float, size: float, shape: tuple[int, ...]) -> Box:
 
 
 def crop(clip: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Cuts a box out of every frame of a clip [T, H, W] or [T, H, W, 3]; returns a view."""
+    """Crops every frame of a clip [T, H, W] or [T, H, W, 3] to a box; returns a view."""
     return clip[:, box.y : box.y + box.size, box.x : box.x + box.size]
 
 
 def eye_angle(frames: Sequence[NDArray[np.uint8]], box: Box) -> float:
-    """Measures how far the line of the eyes is from level: the median over the frames given.
+    """Measures the tilt of the line between the eyes: the median over the given frames.
 
     Args:
         frames: sampled frames of one size: [H, W] uint8 grey, or [H, W, 3] uint8.
-        box: where the face is, as `stable_box` gives it.
+        box: the face, from `stable_box`.
 
     Returns:
-        Degrees, from -20 to 20; above 0 if the eye on the right of the picture is the lower one.
+        Degrees, from -20 to 20; positive if the eye on the right of the picture is lower.
 
     Raises:
-        InputError: if no frame shows two eyes. A clip is not left as it is then, for others of its
-            set would be levelled.
+        InputError: if no frame shows two eyes. Leaving such a clip as it is would make it differ
+            from the levelled clips of its set.
     """
     angles = []
     for frame in frames:
@@ -294,7 +294,7 @@ def eye_angle(frames: Sequence[NDArray[np.uint8]], box: Box) -> float:
 
 
 def _eye(half: NDArray[np.uint8], size: int) -> tuple[float, float] | None:
-    """Finds the middle of the surest eye in the half of a face of some size; None if none."""
+    """Finds the centre of the likeliest eye in half a face of `size` pixels; None if none."""
     found, votes = _cascade(EYE_CASCADE).detectMultiScale2(
         half, scaleFactor=1.05, minNeighbors=3, minSize=(size // 8, size // 8)
     )
@@ -305,13 +305,13 @@ def _eye(half: NDArray[np.uint8], size: int) -> tuple[float, float] | None:
 
 
 def cut(frame: NDArray[np.uint8], box: Box, angle: float = 0.0) -> NDArray[np.uint8]:
-    """Cuts a box out of a frame, [H, W] or [H, W, 3].
+    """Crops a frame, [H, W] or [H, W, 3], to a box.
 
     Args:
         frame: the frame.
-        box: what is cut out.
-        angle: of the line of the eyes, in degrees; the frame is turned back by it around the
-            middle of the box. Where the box then reaches over the frame's edge, that is repeated.
+        box: the box.
+        angle: tilt of the line between the eyes, in degrees. The frame is rotated back by it about
+            the centre of the box; beyond the frame's edge, the edge pixels are repeated.
 
     Returns:
         A view if the angle is 0, else new pixels.

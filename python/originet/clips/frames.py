@@ -1,9 +1,9 @@
 """Reads clips: numbered image files, or one video file.
 
-A clip is named by a tuple of paths: its image files in frame order, or one video. The number of a
+A clip is given as a tuple of paths: its image files in frame order, or one video. The number of a
 frame is the last integer in the stem of its file (`reg_EP01_5-113.jpg` is frame 113); the frames of
-a video count from 1. When a frame of a video is shown is told by its time stamp, in seconds after
-the first: its rate need not be constant.
+a video count from 1. Each frame of a video has a time stamp, in seconds after the first, so the
+frame rate need not be constant.
 """
 
 import re
@@ -23,7 +23,7 @@ from originet.system.words import counted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 
-# Whether there is room for more frames is asked when they have grown by so many bytes.
+# Memory is checked each time the kept frames have grown by this many bytes.
 _STEP = 2**27
 
 
@@ -40,7 +40,7 @@ def frame_number(path: str | Path) -> int:
 
 
 def is_junk(path: Path) -> bool:
-    """Tells whether a file or folder is none of the user's: hidden, or left by a program."""
+    """Returns whether a file or folder is not the user's own: hidden, or left by a program."""
     return path.name.startswith((".", "__")) or path.name.lower() in ("thumbs.db", "desktop.ini")
 
 
@@ -51,13 +51,13 @@ def list_frames(folder: str | Path) -> tuple[str, ...]:
         The paths; empty if the folder holds no image.
 
     Raises:
-        InputError: if an image has no number, or two have the same, or the folder is unreadable.
+        InputError: if an image has no number, two have the same, or the folder is unreadable.
     """
     images: dict[int, Path] = {}
     with named_errors(folder):
         paths = sorted(Path(folder).iterdir())
     for path in paths:
-        # What is no folder is to be a frame: a pipe or a broken link is told of, not left out.
+        # Keep pipes and broken links: reading them as frames then reports them.
         if path.suffix.lower() not in IMAGE_SUFFIXES or is_junk(path) or path.is_dir():
             continue
         number = frame_number(path)
@@ -107,7 +107,7 @@ def iter_frames(
 ) -> Generator[Image, None, None]:
     """Yields the frames of a clip one by one; arguments and errors are those of `read_clip`.
 
-    Image files that are `known`, read before, are not read again.
+    `known` maps image files to frames that were read before; they are not read again.
     """
     with closing(iter_timed(frames, onset, offset, color=color, known=known)) as timed:
         for frame in timed:
@@ -122,7 +122,7 @@ def iter_timed(
     color: bool = False,
     known: Mapping[str, Image] | None = None,
 ) -> Generator[Timed, None, None]:
-    """Yields the frames of a clip as `iter_frames` does, and when each is shown."""
+    """Yields the frames of a clip like `iter_frames`, each with its time."""
     if isinstance(frames, str | Path):
         frames = clip_frames(frames)
     if not frames:
@@ -137,7 +137,7 @@ def iter_timed(
 
 
 def of_one_size(images: Iterator[tuple[str, Timed]]) -> Generator[Timed, None, None]:
-    """Passes frames on, each given with its name; raises InputError if their size changes."""
+    """Yields the frames of (name, frame) pairs; raises InputError if the frame size changes."""
     shape: tuple[int, ...] | None = None
     for name, frame in images:
         shape = shape or frame.pixels.shape
@@ -158,34 +158,34 @@ def read_clip(
     """Reads a clip into memory.
 
     Args:
-        frames: image files in frame order, or one video file (a path alone goes through
+        frames: image files in frame order, or one video file (a single path goes through
             `clip_frames`).
         onset: number of the first frame to read; None means the clip's first.
         offset: number of the last frame to read, inclusive; None means the clip's last.
-        color: reads three channels in OpenCV's order (blue, green, red) in place of grey.
+        color: reads three channels in OpenCV's order (blue, green, red) instead of grey.
 
     Returns:
         [T, H, W] uint8, or [T, H, W, 3] uint8 with `color`.
 
     Raises:
-        InputError: naming the file, if it is missing, empty, truncated or unreadable, if the frame
-            size changes inside the clip, if onset and offset are reversed or outside the clip, or
-            if there is no memory for it.
+        InputError: if a file is missing, empty, truncated or unreadable, if the frame size changes
+            within the clip, if onset and offset are reversed or outside the clip, or if it does not
+            fit into memory. The message names the file.
     """
     name = frames if isinstance(frames, str | Path) else frames[0] if frames else ""
     return np.stack(keep(iter_frames(frames, onset, offset, color=color), name, copies=2))
 
 
 def keep(frames: Iterable[Image], name: object, *, copies: int = 1) -> list[Image]:
-    """Keeps frames, as long as there is memory for them.
+    """Collects frames in a list, as long as they fit into memory.
 
     Args:
         frames: the frames, of one size.
-        name: what they are of, for errors.
-        copies: how often each will be in memory, here and in what is made of them.
+        name: name of their clip, for errors.
+        copies: how many copies of each frame will be in memory, including later results.
 
     Raises:
-        InputError: if there is not.
+        InputError: if they do not fit.
     """
     kept: list[Image] = []
     asked = size = 0
@@ -202,10 +202,10 @@ def keep(frames: Iterable[Image], name: object, *, copies: int = 1) -> list[Imag
 
 
 def select_frames(frames: Sequence[str], onset: int | None, offset: int | None) -> Sequence[str]:
-    """Keeps the image files with onset <= number <= offset.
+    """Selects the image files with onset <= number <= offset.
 
     Raises:
-        InputError: if onset or offset is outside the numbers, or none is between them.
+        InputError: if onset or offset is out of range, or no frame lies between them.
     """
     if onset is None and offset is None:
         return frames
@@ -228,14 +228,14 @@ def resize(frame: Image, size: int) -> Image:
     """Resizes a frame, [H, W] or [H, W, 3], to `size` pixels in height and width."""
     if frame.shape[:2] == (size, size):
         return frame
-    # Area averaging is for shrinking; enlarging with it repeats pixels.
+    # Area averaging suits shrinking; when enlarging, it repeats pixels.
     shrinks = min(frame.shape[:2]) >= size
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(frame, (size, size), interpolation=interpolation), np.uint8)
 
 
 def is_video(frames: Sequence[str]) -> bool:
-    """Tells whether the frames of a clip, as `clip_frames` gives them, are those of one video."""
+    """Returns whether a clip's frames, as returned by `clip_frames`, are one video."""
     return len(frames) == 1 and Path(frames[0]).suffix.lower() not in IMAGE_SUFFIXES
 
 

@@ -1,4 +1,4 @@
-"""Frames of a camera, or of a video that comes through a pipe: read once, until told to stop."""
+"""Frames from a camera, or from a video in a pipe: read once, until a stop is requested."""
 
 import math
 import signal
@@ -19,12 +19,12 @@ from originet.system.opencv import silence
 
 
 class Stream(NamedTuple):
-    """Where frames come from, and until when.
+    """A source of frames, and when to stop reading it.
 
     Attributes:
         camera: number of a camera; None means standard input.
-        seconds: ends the stream after so long; None reads until it ends or is stopped.
-        stopped: once it is set, the next frame ends the stream.
+        seconds: ends the stream after this time; None reads until it ends or is stopped.
+        stopped: once set, the stream ends at the next frame.
     """
 
     camera: int | None
@@ -33,13 +33,13 @@ class Stream(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """The source's name in error messages."""
         return "standard input" if self.camera is None else f"camera {self.camera}"
 
 
 @contextmanager
 def until_interrupted() -> Iterator[threading.Event]:
-    """Has the first Ctrl-C set an event; the next one interrupts, as ever."""
+    """Makes the first Ctrl-C set an event; the second interrupts as usual."""
     stopped = threading.Event()
     before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
 
@@ -55,21 +55,21 @@ def until_interrupted() -> Iterator[threading.Event]:
 
 
 def iter_stream(stream: Stream, *, color: bool = False) -> Generator[Timed, None, None]:
-    """Yields the frames of a stream, and when each comes, in seconds after the first.
+    """Yields the frames of a stream, each with its time in seconds after the first.
 
     Args:
-        stream: where from, and until when.
-        color: three channels in OpenCV's order (blue, green, red) in place of grey.
+        stream: the source, and when to stop.
+        color: reads three channels in OpenCV's order (blue, green, red) instead of grey.
 
     Raises:
-        InputError: if there is no such camera, no video comes, or the frame size changes.
+        InputError: if there is no such camera, no video arrives, or the frame size changes.
     """
     if stream.seconds is not None and not 0 < stream.seconds < math.inf:
         raise InputError(f"--seconds must be a number above 0, got {stream.seconds}")
     if stream.camera is not None and not 0 <= stream.camera < 2**31:  # a C int
         raise InputError(f"--camera must be the number of a camera from 0, got {stream.camera}")
     if stream.camera is None and sys.stdin is not None and sys.stdin.isatty():
-        raise InputError("- takes a video from a pipe, as in: ffmpeg ... -f matroska - | originet")
+        raise InputError("- reads a video from a pipe, as in: ffmpeg ... -f matroska - | originet")
     return of_one_size(_read(stream, color))
 
 
@@ -86,7 +86,7 @@ def _read(stream: Stream, color: bool) -> Iterator[tuple[str, Timed]]:
             if not ok:
                 break
             count += 1
-            # A camera's stamps are its driver's, in whatever unit.
+            # Not a camera's time stamps: their unit depends on its driver.
             start = time.monotonic() if start is None else start
             seconds = clock.read() if stream.camera is None else time.monotonic() - start
             if (seconds or 0.0) > (math.inf if stream.seconds is None else stream.seconds):

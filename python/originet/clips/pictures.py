@@ -1,7 +1,6 @@
 """Labelled pictures of clips: sheets of frames and active images, and animations of them.
 
-Drawn pixel by pixel with Pillow rather than with matplotlib, so that all panels have one size and
-no pixel is lost.
+Pillow draws them pixel by pixel. With matplotlib, panels would differ in size and lose pixels.
 """
 
 import errno
@@ -25,20 +24,20 @@ from originet.system.files import check_regular
 from originet.system.opencv import no_stderr, silence
 from originet.system.words import printable
 
-# The longer side of a panel, in pixels: smaller ones are enlarged, larger ones shrunk.
+# Limits of a panel's longer side in pixels: smaller panels are enlarged, larger ones shrunk.
 PANEL_SIDES = (224, 640)
 
-CONTACT_SIDE = 128  # of a contact sheet's panels, which are many
+CONTACT_SIDE = 128  # pixels of the longer side of the many panels on a contact sheet
 
-# GIFs count in hundredths of a second, and browsers take a delay below two of them for ten.
+# GIFs count in hundredths of a second. Browsers treat a delay below two of them as ten.
 _GIF_RATE = 100.0
 _GIF_SHORTEST = 2
-_GIF_LONGEST = 2**16 - 1  # what the format has room for
+_GIF_LONGEST = 2**16 - 1  # the largest delay that the format can store
 
-# A video's rate is constant, at least and at most this; pictures are repeated as their times want.
+# Limits of a video's rate, which is constant; pictures are repeated to last as long as they should.
 _VIDEO_RATES = (10.0, 60.0)
-_VIDEO_LONGEST = 86_400.0  # seconds; as many pictures are encoded as are shown
-# What browsers play that OpenCV's wheels can encode: VP9, also in MP4, for they have no H.264.
+_VIDEO_LONGEST = 86_400.0  # seconds; every repetition of a picture is encoded
+# VP9, also in MP4: browsers play it, and OpenCV's wheels can encode it but not H.264.
 _VIDEO_CODEC = "vp09"
 VIDEO_SUFFIXES = (".mp4", ".webm")
 
@@ -46,11 +45,11 @@ _INK, _GREY, _PAPER = 0x22, 0x6A, 0xFF
 
 
 class Panel(NamedTuple):
-    """A picture and what stands above it.
+    """A picture and its caption, which stands above it.
 
     Attributes:
-        title: what it is.
-        note: more about it, in a smaller hand.
+        title: the first line.
+        note: the second line, in smaller type.
         pixels: [H, W] or [H, W, 3] (blue, green, red) uint8.
     """
 
@@ -69,7 +68,7 @@ def sheet(panels: Sequence[Panel], columns: int) -> Picture:
 
 
 def contact_sheet(panels: Sequence[Panel]) -> Picture:
-    """Draws many panels of one size small, in about as many rows as columns; raises as `sheet`."""
+    """Draws many small panels of one size in about as many rows as columns; raises like `sheet`."""
     columns = math.ceil(math.sqrt(len(panels)))
     return next(sheets([panels], columns, sides=(CONTACT_SIDE, CONTACT_SIDE)))
 
@@ -80,15 +79,15 @@ def sheets(
     """Draws sheets of one size, the pages of an animation.
 
     Args:
-        pages: the panels of each sheet, equally many.
-        columns: panels in a row.
+        pages: the panels of each sheet, the same number on every sheet.
+        columns: panels per row.
         sides: limits of a panel's longer side, in pixels.
 
     Returns:
         The sheets.
 
     Raises:
-        InputError: as `sheet`, and if the pages' lengths differ.
+        InputError: as for `sheet`, and if the sheets have different numbers of panels.
     """
     panels = [panel for page in pages for panel in page]
     shapes = {panel.pixels.shape for panel in panels}
@@ -112,8 +111,8 @@ class Playing(NamedTuple):
     """How an animation is played.
 
     Attributes:
-        rate: ticks a second: of a video its frames.
-        ticks: how many ticks each picture is shown, by its index; those left out are not there.
+        rate: ticks per second; in a video, a tick is a frame.
+        ticks: for how many ticks each picture is shown, by its index; skipped pictures are absent.
     """
 
     rate: float
@@ -121,18 +120,21 @@ class Playing(NamedTuple):
 
 
 def playing(times: Sequence[float], suffix: str) -> Playing:
-    """Chooses how pictures are played so that all takes as long as it should.
+    """Chooses for how long each picture is shown, so that the whole lasts as long as it should.
 
-    Of pictures that follow faster than the format or a screen can show, some are left out, but
+    If pictures follow each other faster than the format or a screen can show, some are skipped, but
     never the last.
 
     Args:
-        times: when each picture is shown, in seconds, rising, and when the last one ends.
+        times: when each picture appears, in seconds, ascending, and when the last one ends.
         suffix: ".gif" or one of `VIDEO_SUFFIXES`.
 
+    Returns:
+        The rate and the ticks of each picture.
+
     Raises:
-        InputError: if a picture of a GIF is shown for longer than the format can tell, or a video
-            lasts longer than a day.
+        InputError: if a picture of a GIF would be shown for longer than the format can store, or a
+            video would last longer than a day.
     """
     if suffix == ".gif":
         rate, shortest = _GIF_RATE, _GIF_SHORTEST
@@ -142,7 +144,7 @@ def playing(times: Sequence[float], suffix: str) -> Playing:
     until = max(starts.pop(), shortest)
     ticks: dict[int, int] = {}
     for index in reversed(range(len(starts))):
-        # The last one is shown, if need be earlier than it should; the first from the beginning.
+        # The last picture is always shown, if necessary too early.
         start = min(starts[index], until - shortest) if not ticks else starts[index]
         if until - start >= shortest:
             ticks[index] = until - start
@@ -153,14 +155,14 @@ def playing(times: Sequence[float], suffix: str) -> Playing:
         what = "a picture of the .gif" if suffix == ".gif" else f"the {suffix}"
         most = _GIF_LONGEST / _GIF_RATE if suffix == ".gif" else _VIDEO_LONGEST
         raise InputError(
-            f"{what} would be shown for {longest / rate:.6g} s, {most:g} s are possible: a higher "
-            f"speed makes it shorter"
+            f"{what} would be shown for {longest / rate:.6g} s, at most {most:g} s are possible: "
+            "choose a higher speed"
         )
     return Playing(rate, dict(sorted(ticks.items())))
 
 
 def _video_rate(times: Sequence[float]) -> float:
-    """Returns a rate at which pictures that follow evenly are shown evenly, and short ones too."""
+    """Returns a rate that shows evenly spaced pictures evenly, and also shows short ones."""
     gaps = np.diff(times)
     slowest, fastest = _VIDEO_RATES
     usual = float(gaps.mean() if gaps.max() < 1.25 * gaps.min() else np.quantile(gaps, 0.1))
@@ -170,7 +172,7 @@ def _video_rate(times: Sequence[float]) -> float:
 
 
 def gif(pages: Iterable[Picture], play: Playing) -> bytes:
-    """Returns pictures of one size as a GIF that repeats, played as `playing` says."""
+    """Returns pictures of one size as a looping GIF, timed by `playing`."""
     first, *others = [page for index, page in enumerate(pages) if index in play.ticks]
     times = [round(1000 * ticks / play.rate) for ticks in play.ticks.values()]
     buffer = io.BytesIO()
@@ -179,34 +181,34 @@ def gif(pages: Iterable[Picture], play: Playing) -> bytes:
 
 
 class CannotWrite(OSError):
-    """A movie could not be written whole to the folder for temporary files."""
+    """A movie could not be written completely to the folder for temporary files."""
 
 
 def movie(pages: Iterable[Picture], play: Playing, suffix: str) -> bytes:
-    """Returns pictures of one size as a video, played as `playing` says.
+    """Returns pictures of one size as a video, timed by `playing`.
 
     Raises:
         InputError: if this OpenCV cannot write such videos.
-        CannotWrite: if there is no room for it in the folder for temporary files; the message does
-            not name the file there, which nobody asked for.
+        CannotWrite: if the folder for temporary files has no room for it; the message does not name
+            the temporary file, which the user does not know.
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"movie{suffix}"
             written = _write_movie(path, pages, play)
             data = path.read_bytes() if path.exists() else b""
-            # OpenCV does not tell that the disk is full.
+            # OpenCV does not report a full disk.
             whole = _count_frames(path) == written
     except OSError as error:
         raise CannotWrite(error.errno, f"{error.strerror}, in the temporary folder") from error
     if not whole:
-        reason = "cut off as it was written to the temporary folder: is there no room?"
+        reason = "truncated while being written to the temporary folder: is the disk full?"
         raise CannotWrite(errno.ENOSPC, reason)
     return data
 
 
 def _write_movie(path: Path, pages: Iterable[Picture], play: Playing) -> int:
-    """Writes a video; returns how many frames it is to have."""
+    """Writes a video; returns how many frames it should have."""
     writer: cv2.VideoWriter | None = None
     try:
         for index, page in enumerate(pages):
@@ -221,7 +223,7 @@ def _write_movie(path: Path, pages: Iterable[Picture], play: Playing) -> int:
 
 
 def _count_frames(path: Path) -> int:
-    """Counts the frames that can be read of a video."""
+    """Counts the frames that can be read from a video."""
     with silence:
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     count = 0
@@ -242,20 +244,20 @@ def _video_writer(path: Path, rate: float, pixels: Image) -> cv2.VideoWriter:
 
 
 def _even(pixels: Image) -> Image:
-    """Adds a white row or column where there is an odd number: the codec wants even ones."""
+    """Pads odd heights and widths with a white row or column: the codec needs even ones."""
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), constant_values=_PAPER)
 
 
 def _font(weight: str, size: int) -> ImageFont.FreeTypeFont:
-    """Loads the font that matplotlib brings with it."""
+    """Loads the font that ships with matplotlib."""
     path = findfont(FontProperties(family="DejaVu Sans", weight=weight))
     check_regular(path)
     return ImageFont.truetype(path, size)
 
 
 class _Layout:
-    """Where things stand on sheets whose panels have one size."""
+    """Layout of sheets whose panels have one size."""
 
     def __init__(
         self, panels: Sequence[Panel], columns: int, count: int, sides: tuple[int, int]
@@ -271,7 +273,7 @@ class _Layout:
         self._line = round(1.35 * unit)
         self._head = 2 * self._line + unit // 4
         self._gap = unit
-        # Text wider than its panel moves the panels apart rather than into its neighbour.
+        # Text wider than its panel pushes the panels apart instead of overlapping its neighbour.
         texts = [(self._title, printable(panel.title)) for panel in panels]
         texts += [(self._note, printable(panel.note)) for panel in panels]
         widest = max(round(font.getlength(text)) for font, text in texts)

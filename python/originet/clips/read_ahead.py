@@ -1,4 +1,4 @@
-"""Reading in a thread, ahead of whoever takes what was read."""
+"""Reads frames in a thread, ahead of their consumer."""
 
 import atexit
 import threading
@@ -13,20 +13,19 @@ T = TypeVar("T")
 
 
 def read_ahead(frames: Iterable[T], depth: int = 8) -> Generator[T, None, None]:
-    """Reads frames in a thread of its own, ahead of whoever takes them.
+    """Reads frames in a separate thread, ahead of their consumer.
 
-    The thread starts with the first frame that is taken. It ends, and closes `frames` where that is
-    a generator, so that a video is released, when the last frame was taken, when an error ends the
-    reading or when the returned generator is closed, as Python does at the end of a loop that is
-    left early.
+    The thread starts when the first frame is requested. It ends after the last frame, after an
+    error, or when the returned generator is closed, as Python does when a loop is left early. Then
+    it also closes `frames`, if that is a generator, so that a video is released.
 
     Args:
-        frames: anything that can be iterated over, such as `iter_frames(...)`.
-        depth: how many frames may wait to be taken.
+        frames: any iterable, such as `iter_frames(...)`.
+        depth: how many frames may be waiting.
 
     Returns:
-        The same frames in the same order. What `frames` raises is raised where it would have given
-        the next frame.
+        The same frames in the same order. If `frames` raises an exception, the generator raises it
+        in place of the next frame.
 
     Raises:
         InputError: if depth is below 1.
@@ -38,7 +37,7 @@ def read_ahead(frames: Iterable[T], depth: int = 8) -> Generator[T, None, None]:
 
 def _read_ahead(frames: Iterable[T], depth: int) -> Generator[T, None, None]:
     ready: SimpleQueue[tuple[bool, Any]] = SimpleQueue()  # (True, frame), then (False, error)
-    room = threading.Semaphore(depth - 1)  # besides the first frame
+    room = threading.Semaphore(depth - 1)  # not counting the first frame
     stopped = threading.Event()
 
     def read() -> None:
@@ -57,12 +56,12 @@ def _read_ahead(frames: Iterable[T], depth: int) -> Generator[T, None, None]:
     def stop() -> None:
         stopped.set()
         room.release()
-        # A generator that is left over is closed by any thread that collects garbage.
+        # Any thread may close an abandoned generator during garbage collection, even the reader.
         if thread is not threading.current_thread():
             thread.join()
 
-    # The end of the program would wait for a thread that is no daemon; a daemon that is inside of
-    # OpenCV when the interpreter goes can crash, so it is stopped just before.
+    # A non-daemon thread would delay the end of the program. A daemon thread may crash inside
+    # OpenCV when the interpreter shuts down, so it is stopped just before.
     thread = threading.Thread(target=read, name="read_ahead", daemon=True)
     thread.start()
     atexit.register(stop)
@@ -77,7 +76,7 @@ def _read_ahead(frames: Iterable[T], depth: int) -> Generator[T, None, None]:
             try:
                 raise item
             finally:
-                del item  # whose traceback holds this frame
+                del item  # its traceback refers to this stack frame
     finally:
         stop()
         atexit.unregister(stop)

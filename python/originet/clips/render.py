@@ -1,4 +1,4 @@
-"""What `originet image` does: a clip becomes the bytes of a file, a folder of clips a folder."""
+"""The work of `originet image`: turns a clip into a file, and a folder of clips into a folder."""
 
 import io
 import os
@@ -30,7 +30,7 @@ from originet.system.files import write_atomically
 from originet.system.words import counted
 from originet_ext import METHODS, NORMALIZATIONS
 
-# What can be made of a clip, and the endings of such files, the usual one first.
+# What can be made from a clip, with the file name extensions, the default first.
 KINDS = {
     "image": (".png", ".npy"),
     "all-methods": (".png",),
@@ -39,7 +39,7 @@ KINDS = {
 }
 SPEEDS = (0.001, 1000.0)  # of an animation
 
-# Frames a second of a folder of frames, of which --fps tells nothing.
+# Assumed frames per second of a folder of frames without --fps.
 _UNKNOWN_RATE = 25.0
 
 _SUFFIXES = tuple(dict.fromkeys(suffix for endings in KINDS.values() for suffix in endings))
@@ -47,18 +47,18 @@ _SUFFIXES = tuple(dict.fromkeys(suffix for endings in KINDS.values() for suffix 
 
 @dataclass(frozen=True)
 class Options:
-    """What is made of a clip, and of which frames; errors speak of the command's options.
+    """What to make from a clip, and from which frames; errors name the command's options.
 
     Attributes:
         kind: one of `KINDS`.
         method: one of `originet_ext.METHODS`.
         normalize: one of `originet_ext.NORMALIZATIONS`; pictures need "minmax" or "clip".
         apex: number of the apex frame for "side-by-side"; None estimates it.
-        speed: how fast an animation is played; 1 is as fast as the clip.
-        start, end, fps, color, crop_face, align_eyes, size: as in `imaging.open_clip`.
+        speed: playing speed of an animation; 1 is the speed of the clip.
+        start, end, fps, color, crop_face, align_eyes, size: as in `originet.clips.clip.open_clip`.
 
     Raises:
-        InputError: if a value is unknown, or two do not go together.
+        InputError: if a value is unknown, or two values exclude each other.
     """
 
     kind: str = "image"
@@ -95,16 +95,16 @@ class Options:
         if self.speed != 1 and self.kind != "gif":
             raise InputError(f"--speed {self.speed:g} is for --gif only")
         if self.align_eyes and not self.crop_face:
-            raise InputError("--align-eyes needs --crop-face: eyes are looked for in the face")
+            raise InputError("--align-eyes needs --crop-face: eyes are searched for in the face")
 
 
 class Rendered(NamedTuple):
-    """The bytes of a file.
+    """The content of a file.
 
     Attributes:
         data: the bytes.
-        summary: a line that tells what is in them.
-        warnings: lines that tell what is odd about the clip or the picture of it.
+        summary: a line that describes them.
+        warnings: a line for each oddity of the clip or its picture.
     """
 
     data: bytes
@@ -113,7 +113,7 @@ class Rendered(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What is told of a file that was made: a line of summary, and lines of warning."""
+    """What to print about a finished file: a line of summary, and lines of warning."""
 
     summary: str
     warnings: Sequence[str]
@@ -122,16 +122,18 @@ class Report(NamedTuple):
 def render(
     source: str | Path, suffix: str, options: Options, progress: Progress | None = None
 ) -> Rendered:
-    """Makes one file of one clip, reading it once (and sampled frames before, for the face).
+    """Makes the content of one file from one clip.
+
+    The clip is read once; to find the face, sampled frames are read before.
 
     Args:
         source: a video, or a folder of numbered frames.
-        suffix: the file's ending, which says its format.
+        suffix: the file name extension, which determines the format.
         options: what to make.
         progress: called as progress(done, total) after each frame; the total may be None.
 
     Raises:
-        InputError: if the ending does not fit the options, or the clip cannot be read.
+        InputError: if the extension does not fit the options, or the clip cannot be read.
     """
     _check_suffix(suffix, options)
     clip = open_clip(
@@ -161,16 +163,16 @@ def _draw(clip: Clip, suffix: str, options: Options, progress: Progress | None) 
 
 
 def _flat(images: Mapping[str, NDArray[Any]], length: int) -> list[str]:
-    """Warns of active images of one grey: of the method and why, in a line."""
+    """Returns a warning if active images have a single grey, with the methods and the reason."""
     flat = [method for method, image in images.items() if image.min() == image.max()]
     if not flat:
         return []
     if length == 1:
-        why = "there is one frame only"
+        why = "the clip has only one frame"
     elif set(flat) == {"telescoped"}:
         why = "the clip ends as it began"
     else:
-        why = "nothing moves between its frames, or all of it saturates"
+        why = "nothing moves between its frames, or every pixel saturates"
     return [f"gives a flat active image by {', '.join(flat)}, of a single grey: {why}"]
 
 
@@ -238,7 +240,7 @@ def _animation(
     if built.step > 1:
         shown += f" (one in {built.step}, and the last)"
     if len(play.ticks) < len(pages):
-        shown += f" (no more than {suffix} can show a second)"
+        shown += f" ({suffix} cannot show more per second)"
     height, width = built.shots[0].pixels.shape[:2]
     seconds = f"{times[-1]:.2f} s" + ("" if options.speed == 1 else f" (speed {options.speed:g})")
     return Rendered(
@@ -249,7 +251,7 @@ def _animation(
 
 
 def _times(built: BuildUp, speed: float) -> list[float]:
-    """Tells when an animation shows each of its frames, and when it ends, in seconds."""
+    """Returns when an animation shows each of its frames, and when it ends, in seconds."""
     first = built.shots[0]
     times = [
         (shot.number - first.number) / _UNKNOWN_RATE
@@ -257,7 +259,7 @@ def _times(built: BuildUp, speed: float) -> list[float]:
         else shot.seconds - first.seconds
         for shot in built.shots
     ]
-    # The last frame is shown for as long as frames are on average.
+    # The last frame is shown for the mean time of a frame.
     gap = times[-1] / (built.length - 1) if built.length > 1 else 1 / _UNKNOWN_RATE
     return [seconds / speed for seconds in [*times, times[-1] + gap]]
 
@@ -285,7 +287,7 @@ def _check_suffix(suffix: str, options: Options, name: str = "the output") -> No
 def render_file(
     source: str | Path, out: str | Path, options: Options, progress: Progress | None = None
 ) -> Report:
-    """Makes one file of one clip; it is written whole or not at all.
+    """Makes one file from one clip; it is written whole or not at all.
 
     Args:
         source: a video, or a folder of numbered frames.
@@ -294,11 +296,11 @@ def render_file(
         progress: called as progress(done, total) after each frame; the total may be None.
 
     Returns:
-        What was made, and what is odd about it.
+        The summary and the warnings.
 
     Raises:
-        InputError: as `render`, and if the file is the clip, or would become a frame of it.
-        OSError: if it cannot be written.
+        InputError: as for `render`, and if the file is the clip or would become one of its frames.
+        OSError: if the file cannot be written.
     """
     source, out = Path(source), Path(out)
     suffix = out.suffix.lower()
@@ -306,7 +308,7 @@ def render_file(
     if suffix in IMAGE_SUFFIXES and out.parent.resolve() == source.resolve():
         raise InputError(f"{out} would become a frame of its own clip: write it elsewhere")
     if out.resolve() == source.resolve():
-        raise InputError(f"{out} is the clip itself: write elsewhere")
+        raise InputError(f"{out} is the clip itself: write it elsewhere")
     with _named(out):
         return _write(out, render(source, suffix, options, progress))
 
@@ -314,20 +316,20 @@ def render_file(
 def render_stream(
     stream: Stream, out: str | Path, options: Options, progress: Progress | None = None
 ) -> Report:
-    """Makes one file of a camera's frames, or of a video that comes through a pipe.
+    """Makes one file from the frames of a camera, or of a video in a pipe.
 
     Args:
-        stream: where from, and until when.
+        stream: the source, and when to stop.
         out: the file.
         options: what to make.
         progress: called as progress(done, total) after each frame; the total is None.
 
     Returns:
-        What was made, and what is odd about it.
+        The summary and the warnings.
 
     Raises:
-        InputError: as `render`, and if an option chooses frames, as of a file.
-        OSError: if it cannot be written.
+        InputError: as for `render`, and if an option chooses frames, which only files allow.
+        OSError: if the file cannot be written.
     """
     for option, value in (("start", options.start), ("end", options.end), ("fps", options.fps)):
         if value is not None:
@@ -348,7 +350,7 @@ def render_stream(
 
 @contextmanager
 def _named(out: Path) -> Iterator[None]:
-    """Names the file that was to be made where something else could not be written for it."""
+    """Names the output file in the error if a temporary file for it could not be written."""
     try:
         yield
     except pictures.CannotWrite as error:
@@ -362,11 +364,11 @@ def _write(out: Path, made: Rendered) -> Report:
 
 @dataclass
 class Found:
-    """What a path holds.
+    """The clips found in a path.
 
     Attributes:
-        clips: videos and folders of frames, in the order of their names.
-        skipped: the reason by what was not taken.
+        clips: videos and folders of frames, sorted by name.
+        skipped: for everything skipped, its name and the reason.
     """
 
     clips: list[Path] = field(default_factory=list)
@@ -374,13 +376,14 @@ class Found:
 
 
 def find_clips(source: str | Path) -> Found:
-    """Finds the clips that a path holds: the path itself if it is one, else those below it.
+    """Finds the clips in a path: the path itself if it is a clip, else the clips below it.
 
-    A folder that holds pictures is one clip, and nothing below it is another; elsewhere each video
-    is a clip. Pictures beside videos are no clip, nor is a single one beside folders of clips.
+    A folder with pictures is one clip, and nothing below it is another clip. Elsewhere, each video
+    is a clip. Pictures next to videos are not a clip, nor is a single picture next to folders of
+    clips.
 
     Raises:
-        InputError: if there is no such path, or no clip.
+        InputError: if there is no such path, or no clip in it.
     """
     source = Path(source)
     if not source.exists():
@@ -395,7 +398,7 @@ def find_clips(source: str | Path) -> Found:
 
 
 def find_all(sources: Sequence[Path]) -> Found:
-    """Finds the clips that several paths hold; raises as `find_clips`."""
+    """Finds the clips in several paths; raises like `find_clips`."""
     found = Found()
     for source in sources:
         inner = find_clips(source)
@@ -405,7 +408,7 @@ def find_all(sources: Sequence[Path]) -> Found:
 
 
 def _walk(folder: Path, above: set[Path]) -> Found:
-    if folder.resolve() in above:  # a link to a folder that holds it
+    if folder.resolve() in above:  # a link to a folder that contains it
         return Found()
     children = sorted(path for path in folder.iterdir() if not is_junk(path))
     below = {
@@ -426,7 +429,7 @@ def _walk(folder: Path, above: set[Path]) -> Found:
         found.skipped |= {str(child): reason for child in holding}
         return found
     beside = "videos" if videos else "folders of clips"
-    found.skipped |= name_strays(pictures, f"a picture beside {beside} is no clip")
+    found.skipped |= name_strays(pictures, f"a picture beside {beside} is not a clip")
     for child in children:
         if child in below:
             found.clips += below[child].clips
@@ -441,22 +444,23 @@ def plan_files(
 ) -> dict[Path, Path]:
     """Names a file for each of several clips.
 
-    The tree below a folder is kept, of several sources that below their nearest common folder. A
-    file is named after its clip, without the ending of a video unless two clips would then have
-    one name. Its own ending is .gif for "gif", .npy for "image" without normalisation, else .png.
+    The files keep the folder tree below the source; with several sources, below their nearest
+    common folder. A file is named after its clip, without a video's extension unless two clips
+    would then share a name. Its own extension is .gif for "gif", .npy for "image" without
+    normalisation, else .png.
 
     Args:
         sources: a folder, or several videos and folders.
-        clips: those that `find_clips` found in them.
+        clips: the clips that `find_clips` found in them.
         out: the folder for the files.
-        options: what is made.
+        options: what to make.
 
     Returns:
-        The file by clip.
+        The file of each clip.
 
     Raises:
-        InputError: if `out` is no folder or lies inside of a source, an option is for one clip
-            only, a clip is given twice, or a file would replace a clip.
+        InputError: if `out` is not a folder or lies inside a source, an option is only for one
+            clip, a clip is given twice, or a file would replace a clip.
     """
     out = Path(out)
     alone = sources[0] if len(sources) == 1 else None
@@ -465,7 +469,7 @@ def plan_files(
         raise InputError(f"--apex {options.apex} is for one clip, {what} {len(clips)}")
     if out.suffix.lower() in _SUFFIXES or out.is_file():
         what = f"{alone} is a folder of" if alone else "there are"
-        raise InputError(f"{out} must be a folder, for {what} {counted(len(clips), 'clip')}")
+        raise InputError(f"{out} must be a folder: {what} {counted(len(clips), 'clip')}")
     whole = {clip: Path(os.path.abspath(clip)) for clip in clips}
     given = Counter(whole[clip] for clip in clips)
     if twice := [clip for clip, times in given.items() if times > 1]:
@@ -480,27 +484,27 @@ def plan_files(
     }
     for source in filter(Path.is_dir, sources):
         if out.resolve().is_relative_to(source.resolve()):
-            raise InputError(f"{out} lies in {source}, where clips are read: write elsewhere")
+            raise InputError(f"{out} is inside {source}, which holds the clips: write elsewhere")
     written = {file.resolve(): clip for clip, file in files.items()}
     for clip in clips:
         if clip.resolve() in written:
-            raise InputError(f"{clip} would be replaced by what is made of it: write elsewhere")
+            raise InputError(f"the output would replace the clip {clip}: write elsewhere")
     return files
 
 
 def _common_folder(sources: Sequence[Path], clips: Sequence[Path]) -> Path:
-    """Returns the folder whose tree is kept."""
+    """Returns the folder below which the tree is kept."""
     if len(sources) == 1:
         return Path(os.path.abspath(sources[0]))
     return Path(os.path.commonpath([clip.parent for clip in clips]))
 
 
 class Outcome(NamedTuple):
-    """What became of several clips.
+    """The outcome for several clips.
 
     Attributes:
-        failed: the reason by clip that has no file.
-        warnings: lines by clip that has one, of what is odd about it.
+        failed: for each clip without a file, the reason.
+        warnings: for each other clip with oddities, lines that describe them.
     """
 
     failed: dict[Path, str]
@@ -513,16 +517,16 @@ def render_files(
     jobs: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
-    """Makes the files of several clips, some at a time; a bad clip does not stop the others.
+    """Makes the files of several clips, a few in parallel; a bad clip does not stop the others.
 
     Args:
-        files: the file by clip, as `plan_files` names them.
+        files: the file of each clip, as `plan_files` names them.
         options: what to make.
-        jobs: how many threads work at a time. Decoding and summing release the GIL.
+        jobs: number of threads. Decoding and summing release the GIL.
         progress: called as progress(done, total) after each clip.
 
     Returns:
-        Which clips failed and which are odd, in the order of `files`.
+        The failed clips and those with warnings, in the order of `files`.
 
     Raises:
         InputError: if jobs is below 1.
@@ -550,7 +554,7 @@ def render_files(
                     failed[running[future]] = str(error)
                 if progress is not None:
                     progress(done, len(files))
-        except BaseException:  # such as an interrupt: what is under way would go on for long
+        except BaseException:  # such as an interrupt: running jobs would take long to finish
             stopped.set()
             threads.shutdown(wait=False, cancel_futures=True)
             raise

@@ -1,4 +1,4 @@
-"""Which frames of a clip are meant: from one number or time to another."""
+"""Selects a range of a clip's frames, from one number or time to another."""
 
 import math
 import re
@@ -24,14 +24,17 @@ def find_span(
     Args:
         clip: the video, or the folder of the frames.
         start: a frame number, or a time after the clip's first frame, as in "12.5s" or
-            "1:02:03.5", which means the first frame then or later; None means the clip's first.
-        end: the same, a time means the last frame then or earlier; None means the clip's last.
+            "1:02:03.5", which means the first frame at or after it; None means the clip's first.
+        end: likewise; a time means the last frame at or before it; None means the clip's last.
         first: number of the clip's first frame.
-        fps: frames a second, of a constant rate; None if not known.
-        stamped: whether time stamps tell the times where `fps` does not.
+        fps: constant rate in frames per second; None if unknown.
+        stamped: whether the clip has time stamps, which are used if `fps` is None.
+
+    Returns:
+        The two numbers; None for the clip's first or last frame.
 
     Raises:
-        InputError: if a place is of none of these forms, a time cannot be told or is outside a
+        InputError: if a place has none of these forms, a time cannot be converted or is outside a
             video.
     """
     places = (_place("start", start), _place("end", end))
@@ -44,7 +47,7 @@ def find_span(
 
 
 class _Place(NamedTuple):
-    """A place in a clip, as the user gives it: a frame number or else seconds; or neither."""
+    """A place in a clip as the user gave it: a frame number, or seconds, or neither."""
 
     text: str = ""
     number: int | None = None
@@ -52,7 +55,7 @@ class _Place(NamedTuple):
 
 
 def _place(name: str, value: int | str | None) -> _Place:
-    """Reads a frame number, as it is or as text, or a time."""
+    """Reads a frame number, as an int or as text, or a time."""
     if value is None:
         return _Place()
     text = str(value)
@@ -79,9 +82,9 @@ def _by_rate(
         return place.number
     if fps is None:
         raise InputError(
-            f"{name} {place.text} is a time, and {clip} does not tell its fps: give it"
+            f"{name} {place.text} is a time, but the frame rate of {clip} is unknown: give the fps"
         )
-    # Rounded, for 0.1 s at 30 frames a second are 3 frames, whatever the last bit.
+    # Rounded, so that 0.1 s at 30 frames per second is 3 frames despite floating-point error.
     return first + whole(round(place.seconds * fps, 6))
 
 
@@ -96,7 +99,7 @@ def _by_time_stamps(path: str, start: _Place, end: _Place) -> tuple[int | None, 
         onset = video.first_at(times, start.seconds) + 1
     if end.seconds is not None:
         offset = video.last_at(times, end.seconds) + 1
-    # The last frame is shown for as long as the one before it was.
+    # The last frame is assumed to be shown as long as the one before it.
     shown_until = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0)
     for name, place, outside in (
         ("start", start, onset is not None and onset > len(times)),

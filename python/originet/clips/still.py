@@ -1,4 +1,4 @@
-"""Reads single pictures, each checked from its header before it is decoded."""
+"""Reads single pictures, and checks each one's header before decoding it."""
 
 from pathlib import Path
 
@@ -15,21 +15,21 @@ from originet.system.opencv import silence
 
 Image = NDArray[np.uint8]
 
-# The bytes a file begins with, and those it must hold somewhere if it is whole. Looking for them
-# first keeps the complaints of libpng and libjpeg about a truncated file off stderr.
+# The bytes that a file begins with, and those that a complete file contains. Checking for them
+# first keeps the messages of libpng and libjpeg about truncated files off stderr.
 _END_MARKS = {b"\x89PNG": b"IEND\xae\x42\x60\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 
-# What a file may have for each pixel, four channels of 16 bits, and besides. Decoding takes no
-# more: 2 bytes a pixel in grey, 6 in colour, 4 more for a progressive JPEG.
+# Largest file: bytes per pixel, enough for four channels of 16 bits, plus a constant. Decoding
+# takes no more memory: 2 bytes per pixel in grey, 6 in colour, 4 more for a progressive JPEG.
 _PIXEL_BYTES = 8
 _OTHER_BYTES = 2**24
 
-# A progressive JPEG gets better scan by scan, some ten in all; each goes over all pixels, so
-# that a small file of thousands would take hours. The mark of one also stands anywhere in a video,
-# which telephones append: once in 2^16 bytes.
+# A progressive JPEG is refined scan by scan, about ten times. Each scan visits all pixels, so a
+# small file with thousands of scans would take hours. The marker of a scan also occurs by chance in
+# the videos that phones append to pictures: once in 2^16 bytes.
 _MOST_SCANS = 200
 _SCAN_BYTES = 2**14
-# Pixels times bytes: below it, as many scans as the file has room for take seconds.
+# Pixels times bytes: below this, all the scans that fit into the file take only seconds.
 _SOON_SCANNED = 2**37
 
 
@@ -37,16 +37,16 @@ def read_image(path: str | Path, *, color: bool = False) -> Image:
     """Reads one image file into [H, W] uint8, or [H, W, 3] uint8 (blue, green, red) with `color`.
 
     Raises:
-        InputError: if the file is missing, empty, truncated or no JPEG, PNG, BMP, GIF or WebP
-            image, has more pixels than the limit (see `originet.system.limits`) or takes more
-            memory than there is.
+        InputError: if the file is missing, empty, truncated or not a JPEG, PNG, BMP, GIF or WebP
+            image, has more pixels than the limit (see `originet.system.limits`) or needs more
+            memory than is available.
     """
     data = read_file(path, most=_PIXEL_BYTES * max_pixels() + _OTHER_BYTES)
     if not data:
         raise InputError(f"empty file (0 bytes): {path}")
     for start, end in _END_MARKS.items():
-        # From behind, where a whole file has it: from the front it would take a tenth of the time
-        # that decoding does.
+        # Search from the end, where a complete file has the mark: from the start, the search would
+        # take a tenth of the decoding time.
         if data.startswith(start) and data.rfind(end) < 0:
             raise InputError(f"truncated image: {path}")
     size = picture_size(data)
@@ -61,8 +61,8 @@ def read_image(path: str | Path, *, color: bool = False) -> Image:
             raise InputError(f"unreadable image, a JPEG of more than {most} scans: {path}")
     try:
         with silence:
-            # imdecode gives None for every damaged file; imread fills the rest of a truncated JPEG
-            # with grey.
+            # imdecode returns None for every damaged file. imread would fill the missing part of a
+            # truncated JPEG with grey.
             image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE)
     except cv2.error:
         image = None

@@ -1,4 +1,4 @@
-"""Files in folders of clips that are no clips: they are told rather than passed over."""
+"""Files in folders of clips that are not clips: they are reported, not silently ignored."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,25 +7,25 @@ from pathlib import Path
 from originet.clips.frames import IMAGE_SUFFIXES
 from originet.clips.video import VIDEO_SUFFIXES
 
-MANIFEST = "dataset.json"  # what `originet synth` says of its clips, which is no stray
-NO_CLIP = "neither a picture nor a video, by its ending"
+MANIFEST = "dataset.json"  # written by `originet synth` beside its clips, so not a stray
+NO_CLIP = "neither a picture nor a video, by its extension"
 
 
 def is_picture(path: Path) -> bool:
-    """Tells whether a path is a picture's, by its ending."""
+    """Returns whether a path names a picture, by its extension."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def is_movie(path: Path) -> bool:
-    """Tells whether a path is a video's, by its ending."""
+    """Returns whether a path names a video, by its extension."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def name_strays(paths: Iterable[Path], reason: str) -> dict[str, str]:
-    """Names files that are not taken, those of one folder and ending together.
+    """Names skipped files, grouped by folder and extension.
 
     Returns:
-        The reason by name, as "clips/notes.txt" or "clips, 12 .txt files".
+        The reason for each name, such as "clips/notes.txt" or "clips, 12 .txt files".
     """
     groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in paths:

@@ -9,7 +9,7 @@ _TIME = re.compile(
 
 
 def seconds_of(text: str) -> float | None:
-    """Reads "12.5s", "2:03.5" or "1:02:03.5"; None for what is no time."""
+    """Returns the seconds of "12.5s", "2:03.5" or "1:02:03.5"; None for any other text."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None

@@ -1,7 +1,7 @@
 """Decodes video files, with the time at which each frame is shown.
 
-The frames of a video count from 1. A time stamp says when a frame is shown, in seconds after the
-first: the rate need not be constant.
+The frames of a video count from 1. Each has a time stamp, in seconds after the first, so the frame
+rate need not be constant.
 """
 
 import bisect
@@ -25,9 +25,9 @@ from originet.system.memory import check_memory
 from originet.system.opencv import silence
 from originet.system.words import counted
 
-# What OpenCV's FFmpeg opens, the usual ones first, and what `originet.clips.animation` does. In a
-# folder these tell videos, in small or capitals; alone, or named in a CSV file, a video is any
-# other file.
+# What OpenCV's FFmpeg opens, common formats first, and what `originet.clips.animation` opens. In a
+# folder, these extensions identify videos, in lower or upper case. A file that is given by itself,
+# or listed in a CSV file, counts as a video unless it is an image.
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mov", ".webm", ".mkv", ".gif", ".webp", ".m4v", ".mpg", ".mpeg", ".wmv"),
     *(".flv", ".ogv", ".3gp", ".ts", ".mts", ".m2ts", ".3g2", ".264", ".265", ".apng", ".asf"),
@@ -36,21 +36,21 @@ VIDEO_SUFFIXES = (
 )
 _Capture = cv2.VideoCapture | animation.Animation
 
-# FFmpeg reports a broken file on stderr as well; OpenCV reads this variable when it opens its first
-# video.
+# Stops FFmpeg from also reporting broken files on stderr. OpenCV reads this variable when it opens
+# its first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-# Bytes a pixel: the frames that a decoder keeps to refer to, and those that are read ahead.
+# Bytes per pixel: the decoder's reference frames, and the frames read ahead.
 _PIXEL_BYTES = 32
 
-# FFmpeg would open whatever such a file names, a pipe among it.
+# FFmpeg would open whatever such a file names, even a pipe.
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")
 
-# A container's frame count is an estimate, often its duration times a mean rate; a video that ends
-# before this share of both its frames and its time was cut off.
+# A container's frame count is an estimate, often its duration times a mean rate. A video is
+# truncated if it ends before this share of both its frames and its duration.
 _WHOLE_SHARE = 0.9
 
-# Some containers keep times to the millisecond: 0.067 s is the time 1/15 s.
+# Some containers round times to milliseconds: 0.067 s stands for 1/15 s.
 _STAMP_ERROR = 0.0005 + 1e-9  # seconds
 
 
@@ -59,7 +59,7 @@ class Timed(NamedTuple):
 
     Attributes:
         pixels: [H, W] or [H, W, 3] (blue, green, red) uint8.
-        seconds: after the first frame of the video; None where nothing tells, as of image files.
+        seconds: time after the first frame of the video; None if unknown, as for image files.
     """
 
     pixels: Image
@@ -67,10 +67,10 @@ class Timed(NamedTuple):
 
 
 class VideoInfo(NamedTuple):
-    """What a video file says of itself, which reading it may prove wrong; None where it is silent.
+    """What a video file states about itself, possibly wrongly; None where it states nothing.
 
     Attributes:
-        fps: frames a second.
+        fps: frames per second.
         length: number of frames.
     """
 
@@ -79,10 +79,10 @@ class VideoInfo(NamedTuple):
 
 
 def video_info(path: str | Path) -> VideoInfo:
-    """Reads what a video file says of itself.
+    """Reads what a video file states about itself.
 
     Raises:
-        InputError: if it is missing, empty or no video.
+        InputError: if the file is missing, empty or not a video.
     """
     with _opened(path) as capture:
         fps, length = (capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
@@ -92,19 +92,21 @@ def video_info(path: str | Path) -> VideoInfo:
 
 
 def frame_times(path: str | Path, until: float) -> list[float]:
-    """Reads when the frames of a video are shown, by their time stamps.
+    """Reads the time stamps of a video's frames.
 
-    Decodes the video as far as that: some containers keep stamps in another order than frames.
+    Decodes the video up to `until`, since some containers store time stamps in another order than
+    frames.
 
     Args:
         path: the video file.
         until: seconds after the first frame.
 
     Returns:
-        Seconds after the first frame, rising: of all frames until then and of the next, if any.
+        Seconds after the first frame, ascending, for all frames up to `until` and the next one, if
+        any.
 
     Raises:
-        InputError: if the file is missing, empty or no video, or does not tell its times.
+        InputError: if the file is missing, empty or not a video, or has no time stamps.
     """
     times: list[float] = []
     with _opened(path) as capture:
@@ -112,7 +114,7 @@ def frame_times(path: str | Path, until: float) -> list[float]:
         while (not times or times[-1] <= until + _STAMP_ERROR) and capture.grab():
             seconds = clock.read()
             if seconds is None:
-                raise InputError(f"{path} does not tell when its frames are shown: give the fps")
+                raise InputError(f"{path} has no usable time stamps: give the fps")
             times.append(seconds)
     if not times:
         raise InputError(f"video without frames: {path}")
@@ -120,26 +122,26 @@ def frame_times(path: str | Path, until: float) -> list[float]:
 
 
 def first_at(times: Sequence[float], seconds: float) -> int:
-    """Returns the index of the first frame shown at a time or later: `len(times)` if none is."""
+    """Returns the index of the first frame at or after a time: `len(times)` if there is none."""
     return bisect.bisect_left(times, seconds - _STAMP_ERROR)
 
 
 def last_at(times: Sequence[float], seconds: float) -> int:
-    """Returns the index of the last frame that is shown from a time or earlier: -1 if none is."""
+    """Returns the index of the last frame at or before a time: -1 if there is none."""
     return bisect.bisect_right(times, seconds + _STAMP_ERROR) - 1
 
 
 def read_frames_at(path: str | Path, numbers: Sequence[int]) -> Iterator[Image]:
-    """Yields some frames of a video, in grey: by seeking to them, where that is exact.
+    """Yields some frames of a video in grey, by seeking to them if that is exact.
 
-    In a video whose rate varies, or that cannot be searched, the frames are read in order.
+    If the video has a variable frame rate or cannot be sought in, its frames are read in order.
 
     Args:
         path: the video file.
-        numbers: numbers of frames, from 1; those past the end are left out.
+        numbers: frame numbers, from 1; numbers past the end are ignored.
 
     Raises:
-        InputError: if the file is missing, empty or no video.
+        InputError: if the file is missing, empty or not a video.
     """
     with _opened(path) as capture:
         width, height = _frame_size(capture)
@@ -154,7 +156,7 @@ def read_frames_at(path: str | Path, numbers: Sequence[int]) -> Iterator[Image]:
 
 
 def _seek(capture: _Capture, number: int) -> Image | None:
-    """Reads one frame of a video; None unless its time stamp tells that it is that one."""
+    """Reads one frame of a video; None unless its time stamp confirms that it is the right one."""
     fps = capture.get(cv2.CAP_PROP_FPS)
     if not 0 < fps < math.inf:
         return None
@@ -187,8 +189,8 @@ def iter_video(
         color: keeps three channels (blue, green, red).
 
     Raises:
-        InputError: naming the file, if it is missing, empty, truncated or no video, or if onset or
-            offset is outside it.
+        InputError: if the file is missing, empty, truncated or not a video, or if onset or offset
+            is outside it. The message names the file.
     """
     with _opened(path) as capture:
         low = 1 if onset is None else onset
@@ -220,10 +222,10 @@ def iter_video(
 
 
 class Clock:
-    """Tells when each frame of a video is shown, in seconds after the first.
+    """Computes the time of each frame of a video, in seconds after the first.
 
-    A frame without a time stamp of its own, which OpenCV gives as 0, follows the one before at the
-    rate that the file tells.
+    OpenCV reports a missing time stamp as 0. Such a frame follows the one before at the file's
+    frame rate.
     """
 
     def __init__(self, capture: _Capture) -> None:
@@ -235,7 +237,7 @@ class Clock:
         self._count = 0
 
     def read(self) -> float | None:
-        """Returns the time of the frame that was just grabbed; None where nothing tells it."""
+        """Returns the time of the frame that was just grabbed; None if unknown."""
         stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         self._count += 1
         if self._first is None:
@@ -249,10 +251,10 @@ class Clock:
         return self._now
 
     def ends_early(self, announced: float) -> bool:
-        """Tells whether the frames end far before so many would, at the rate of the file."""
+        """Returns whether the video ends long before the announced frames would, at its rate."""
         if self._gap is None or self._count < 2:
             return True
-        end = self._now * self._count / (self._count - 1)  # the last one is shown for a while
+        end = self._now * self._count / (self._count - 1)  # including the last frame's duration
         return end < _WHOLE_SHARE * announced * self._gap
 
 
@@ -264,8 +266,8 @@ def _opened(path: str | Path) -> Iterator[_Capture]:
         capture = animation.Animation(path)
     else:
         with silence:
-            # Left to choose, OpenCV would also try image sequences and readers that write to
-            # stderr. FFmpeg would take a relative path such as "tcp:host:80" for a connection.
+            # Without CAP_FFMPEG, OpenCV would also try image sequences and readers that write to
+            # stderr. FFmpeg would treat a relative path such as "tcp:host:80" as a connection.
             capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
@@ -277,10 +279,10 @@ def _opened(path: str | Path) -> Iterator[_Capture]:
 
 
 def check_capture(capture: _Capture, name: object) -> None:
-    """Refuses a source that says, before its first frame, that frames exceed the limits.
+    """Refuses a source whose frames exceed the limits, before the first one is read.
 
     Raises:
-        InputError: naming the source, and the size of its frames.
+        InputError: if they do; the message names the source and the size of its frames.
     """
     width, height = _frame_size(capture)
     check_frame(name, width, height)
@@ -288,13 +290,13 @@ def check_capture(capture: _Capture, name: object) -> None:
 
 
 def _frame_size(capture: _Capture) -> tuple[int, int]:
-    """Returns the width and the height that a source gives its frames before the first is read."""
+    """Returns the width and the height that a source announces for its frames."""
     width, height = map(capture.get, (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     return int(width), int(height)
 
 
 def _check_file(path: str | Path) -> None:
-    """Checks, without a decoder, that a file is there and may be handed to one."""
+    """Checks, without a decoder, that a file exists and is safe to pass to one."""
     with open_regular(path) as file:
         head = file.read(64)
     if not head:

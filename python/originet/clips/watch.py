@@ -1,4 +1,4 @@
-"""Looks at frames as they are read, for what makes a poor active image of them."""
+"""Watches frames as they are read, for oddities that spoil the active image."""
 
 from array import array
 
@@ -10,25 +10,25 @@ from originet.clips import faces
 from originet.clips.apex import is_blank, thumbnail
 from originet.clips.still import Image
 
-# Frames to each side of a cut differ by so many grey levels on average and so many times as much as
-# neighbours do in this clip, and what they show is correlated less than this.
+# The frames on the two sides of a cut differ by more than this mean number of grey levels, by more
+# than this multiple of the clip's median change, and are correlated less than this.
 _CUT_LEVELS = 12.0
 _CUT_TIMES = 4.0
 _CUT_CORRELATION = 0.5
 
-# An expression takes 4 s at most, a micro-expression half a second.
+# An expression lasts 4 s at most, a micro-expression half a second.
 _LONG_SECONDS = 60.0
-_LONG_FRAMES = 12_000  # where nothing tells the time: a minute at 200 frames/s, as of SAMM
+_LONG_FRAMES = 12_000  # if times are unknown: a minute at the 200 frames/s of SAMM
 
 _PEOPLE_SAMPLES = 8
 _NAMED = 4  # frames that a warning names at most
 
 
 class Watch:
-    """What was odd about the frames of a clip, for one line of warning each.
+    """Collects oddities of a clip's frames, for one line of warning each.
 
     Args:
-        people: how many people are in the picture, where that is known; None has them counted.
+        people: number of people in the picture, if known; None counts them.
     """
 
     def __init__(self, people: int | None = None) -> None:
@@ -43,7 +43,7 @@ class Watch:
         self._blank: list[int] = []
 
     def see(self, number: int, pixels: Image, seconds: float | None) -> None:
-        """Takes the next frame: its number, [H, W] or [H, W, 3] uint8, and when it is shown."""
+        """Takes the next frame: its number, [H, W] or [H, W, 3] uint8, and its time in seconds."""
         self._sample(pixels)
         self._count += 1
         self._seconds = (self._seconds[0] if self._count > 1 else seconds, seconds)
@@ -59,7 +59,7 @@ class Watch:
         self._last = small
 
     def _sample(self, pixels: Image) -> None:
-        """Keeps some frames that are spread evenly, however many come."""
+        """Keeps a few evenly spaced frames, however many arrive."""
         if self._people is not None or self._count % self._step:
             return
         if len(self._samples) == _PEOPLE_SAMPLES:
@@ -70,7 +70,7 @@ class Watch:
         self._samples.append(faces.for_counting(pixels))
 
     def warnings(self) -> list[str]:
-        """Returns a line for each thing that was odd; for an ordinary clip none."""
+        """Returns a line for each oddity; an empty list for an ordinary clip."""
         return [
             line
             for line in (self._of_length(), self._of_cuts(), self._of_blanks(), self._of_people())
@@ -86,7 +86,7 @@ class Watch:
             long, length = last - first >= _LONG_SECONDS, f"lasts {minutes}:{seconds:02} minutes"
         if not long:
             return ""
-        return f"{length}, and an active image sums up one expression: choose its frames"
+        return f"{length}, but an active image sums up one expression: choose its frames"
 
     def _of_cuts(self) -> str:
         usual = float(np.median(self._changes)) if self._changes else 0.0
@@ -94,7 +94,7 @@ class Watch:
         if not cuts:
             return ""
         what = "a cut, at frame" if len(cuts) == 1 else f"{len(cuts)} cuts, at frames"
-        return f"has {what} {_named(cuts)}: the active image mixes what is before and after"
+        return f"has {what} {_named(cuts)}: the active image mixes different scenes"
 
     def _of_blanks(self) -> str:
         if not self._blank:
@@ -107,7 +107,7 @@ class Watch:
         people = faces.count_faces(self._samples) if self._people is None else self._people
         if people < 2:
             return ""
-        return f"shows {people} faces: the active image is of all, with --crop-face of the largest"
+        return f"shows {people} faces: all are in the active image, --crop-face keeps the largest"
 
 
 def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
