@@ -132,7 +132,7 @@ def test_loso_names_the_protocol_and_what_was_balanced(run, refuse, tmp_path, cl
     assert code == 0, err
     told = " ".join(out.split())
     assert "protocol paper (leaky), balanced class weights" in told
-    assert "Leaky: copies of one clip are trained on and validated on" in told
+    assert "Leaky: copies of one clip are in both training and validation" in told
     record = json.loads((tmp_path / "paper" / "results.json").read_text())
     assert record["protocol"] == "paper" and record["leaky"]
     never = ("loso", clips, "-o", tmp_path / "never", *quick)

@@ -90,7 +90,7 @@ def test_outputs_that_are_no_numbers_are_told_though_the_loss_was(tmp_path):
     ],
 )
 def test_a_network_of_other_outputs_is_told_at_its_first_step(tmp_path, model, shape):
-    message = rf"^seed 0, subject s00: the network must give logits \[7, 2\] here, gave {shape}$"
+    message = rf"^seed 0, subject s00: the network must return logits \[7, 2\] here, got {shape}$"
     with pytest.raises(InputError, match=message):
         run(*small_set(), model=model, out=tmp_path)
     assert not list((tmp_path / "folds").iterdir())

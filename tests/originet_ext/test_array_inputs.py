@@ -59,7 +59,7 @@ def test_labels_of_any_kind_train_alike(labels):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["sad", "happy"] * 6, "got 'sad'; np.unique(labels, return_inverse=True) numbers names"),
+        (["sad", "happy"] * 6, "got 'sad'; np.unique(labels, return_inverse=True) converts names"),
         (pd.Series(["sad", "happy"] * 6), "got 'sad'; np.unique"),
         (["0", "1"] * 6, "got '0'; np.unique"),
         (np.where(LABELS == 1, 0.5, 1), "got 0.5"),

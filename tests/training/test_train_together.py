@@ -105,7 +105,7 @@ def test_bfloat16_trains_and_is_another_arithmetic() -> None:
 
 def test_tf32_is_refused_where_there_is_none() -> None:
     config = Config.from_dict(CONFIG.to_dict() | {"precision": "tf32"})
-    with pytest.raises(InputError, match="precision 'tf32' is for CUDA devices, the device is cpu"):
+    with pytest.raises(InputError, match="precision 'tf32' needs a CUDA device, the device is cpu"):
         alone(0, config=config)
 
 
@@ -163,7 +163,7 @@ def test_a_step_that_cannot_be_recorded_is_named(recorder: Recorder) -> None:
     graphs = StepGraphs()
     for _ in range(3):
         graphs.run(reads_back, 8)
-    with pytest.raises(InputError, match=r"cannot be a CUDA graph \(operation not .*capturing\)"):
+    with pytest.raises(InputError, match=r"captured as a CUDA graph \(operation not .*capturing\)"):
         graphs.run(reads_back, 8)
 
 
@@ -188,6 +188,6 @@ def test_a_network_that_reads_values_back_needs_its_graphs_turned_off() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.linear(x.flatten(1) * float(x.mean() > -1))
 
-    with pytest.raises(InputError, match="cannot be a CUDA graph"):
+    with pytest.raises(InputError, match="cannot be captured as a CUDA graph"):
         fit(Curious(), images(), LABELS, CONFIG, device="cuda")
     fit(Curious(), images(), LABELS, CONFIG, device="cuda", cuda_graph=False)

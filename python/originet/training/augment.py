@@ -23,9 +23,9 @@ def rotate(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
         angle: Degrees, counter-clockwise; 0 returns an exact copy.
 
     Returns:
-        [S, S] uint8, sampled linearly. Corners which the image does not cover take its median: in
-        an active image that is the grey of "no motion", so the rotation draws no edges of its own
-        (mirroring would invent motion, black would be the strongest motion there is).
+        [S, S] uint8, sampled linearly. Corners that the image does not cover are filled with its
+        median. In an active image, that grey means "no motion", so the rotation adds no edges.
+        Mirroring would invent motion, and black would be the strongest motion possible.
     """
     if angle == 0:
         return image.copy()
@@ -47,16 +47,16 @@ def augmented_views(
     rotations: Sequence[float] = ROTATIONS,
     equalize: bool = True,
 ) -> NDArray[np.uint8]:
-    """Makes all views of every image: the image as it is, then its augmented copies.
+    """Makes all views of every image: the original, then its augmented copies.
 
     The copies are the rotations and, with `equalize`, the same rotations of the histogram-equalised
-    image, in the order of `rotations`. They depend on no fold, so a whole run makes them once.
+    image, in the order of `rotations`. They do not depend on the fold, so a run makes them once.
 
     Args:
         images: [N, S, S] uint8.
         rotations: Angles in degrees, counter-clockwise; (0,) for no rotation.
-        equalize: Add the equalised copies. The plain ones stay, so that an image which was not
-            equalised, as at test time, is nothing new to the network.
+        equalize: Add the equalised copies. The plain copies stay, so that the network also learns
+            from images like those at test time, which are not equalised.
 
     Returns:
         [N, 1 + K, S, S] uint8 with K = len(rotations) * (2 if equalize else 1) copies.
@@ -67,7 +67,7 @@ def augmented_views(
     if images.dtype != np.uint8 or images.ndim != 3:
         raise InputError(f"images must be [N, S, S] uint8, got {list(images.shape)} {images.dtype}")
     if len(rotations) == 0:
-        raise InputError("rotations must name at least one angle; 0 alone means no rotation")
+        raise InputError("rotations must name at least one angle; use 0 for no rotation")
     copies = len(rotations) * (2 if equalize else 1)
     out = np.empty((len(images), 1 + copies, *images.shape[1:]), dtype=np.uint8)
     for image, views in zip(images, out, strict=True):

@@ -1,6 +1,6 @@
-"""Two answers to classes of unequal size: weights in the loss, or balanced draws of the images.
+"""Two remedies for classes of unequal size: weights in the loss, or balanced draws of the images.
 
-Both count the training images alone, so validation clips and the test subject have no say.
+Both count only the training images, so validation clips and the test subject have no influence.
 """
 
 import torch
@@ -13,9 +13,9 @@ def epoch_order(labels: Tensor, sampling: str, generator: torch.Generator) -> Te
     Args:
         labels: Class indices of the training images, [M] int64 on the CPU.
         sampling: One of `originet.training.config.SAMPLINGS`: "shuffled" for a permutation,
-            "balanced" for
-            draws with replacement in which each class present is equally likely.
-        generator: Of the CPU; a training has its own, so that no other one changes its order.
+            "balanced" for draws with replacement in which each class present is equally likely.
+        generator: A generator on the CPU. Each training has its own, so that others do not change
+            its order.
 
     Returns:
         Indices of images, [M] int64 on the CPU.
@@ -27,14 +27,14 @@ def epoch_order(labels: Tensor, sampling: str, generator: torch.Generator) -> Te
 
 
 def balanced_weights(labels: Tensor) -> Tensor:
-    """Computes class weights whose mean over the images is 1 and whose sum is alike in all classes.
+    """Computes class weights with mean 1 over the images and the same sum in every class.
 
     Args:
         labels: Class indices of the training images, [M] int64.
 
     Returns:
         M / (classes present * images of the class), [largest index + 1] float32; 0 for a class
-        without an image.
+        without images.
     """
     counts = torch.bincount(labels)
     weights = counts.sum() / (counts.clamp_min(1) * (counts > 0).sum())

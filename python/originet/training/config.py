@@ -20,7 +20,7 @@ SAMPLINGS = ("shuffled", "balanced")
 SELECTIONS = ("validation", "last")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
-# More of them are a slip of the keyboard or a damaged file, and would fill memory before they end.
+# Larger numbers come from typos or damaged files, and would exhaust memory.
 MOST_EPOCHS = 1_000_000
 MOST_IN_BATCH = 1_000_000
 MOST_SEEDS = 1000
@@ -30,37 +30,39 @@ LARGEST = sys.float_info.max
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that determines a result besides the clips; written beside every result.
+    """Everything that determines a result besides the clips; recorded with every result.
 
-    The paper publishes the augmentation and the 80:20 split. Optimiser (Adam), rate, batch and
-    epochs are not published: the values here are declared defaults of this package.
+    The paper states the augmentation and the 80:20 split. It does not state the optimiser (Adam
+    here), the learning rate, the batch size or the epochs: these values are the package's defaults.
 
     Raises:
-        InputError: If a value is of another type or outside its range.
+        InputError: If a value has the wrong type or is out of range.
     """
 
     epochs: int = 20
     """Passes over the augmented training images, 1 to 1,000,000."""
     batch_size: int = 32
-    """Images a step, 3 to 1,000,000; batches of an epoch differ in size by one image at most."""
+    """Images per step, 3 to 1,000,000; batches of an epoch differ in size by at most one image."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start; it falls along a half cosine to 0 at the last step."""
+    """Adam's initial learning rate; it falls along a half cosine to 0 at the last step."""
     weight_decay: float = 1e-4
     """L2 penalty as Adam applies it."""
     rotations: tuple[int, ...] = ROTATIONS
-    """Angles of the augmentation in whole degrees, -180 to 180, all different; (0,) for none."""
+    """Rotation angles of the augmentation in whole degrees, -180 to 180, all different; (0,) for
+    none."""
     equalize: bool = True
     """Add a histogram-equalised copy of every training image."""
     validation_fraction: float = 0.2
-    """Share of the training clips (under "paper" of their augmented images) held out for
+    """Share of the training clips (under "paper", of their augmented images) held out for
     validation, below 1; 0 needs select="last" and protocol="strict"."""
     select: str = "validation"
-    """Weights to keep: "validation" for the best validation epoch, "last" for a fixed budget."""
+    """Weights to keep: "validation" for the best validation epoch, "last" for the last epoch."""
     seeds: tuple[int, ...] = (0,)
-    """One whole leave-one-subject-out run for each; at most 1,000 different ones, 0 to 2^63 - 1."""
+    """Seeds, one whole leave-one-subject-out run each; at most 1,000, all different, 0 to
+    2^63 - 1."""
     precision: str = "float32"
     """Arithmetic of the training steps: "float32"; "tf32", in which a GPU multiplies with 10 bits
-    of mantissa; "bfloat16" by autocast. Weights and predictions are float32 all the same."""
+    of mantissa; or "bfloat16" by autocast. Weights and predictions are always float32."""
     method: str = "cumulative"
     """How clips become active images, one of `originet_ext.METHODS`."""
     image_size: int = 128
@@ -68,20 +70,20 @@ class Config:
     crop_face: bool = False
     """Detect and crop the face before the active image is made."""
     variant: str = "paper"
-    """OrigiNet's variant, "paper" or "authors"; no matter if a model is given."""
+    """OrigiNet's variant, "paper" or "authors"; ignored if a model is given."""
     protocol: str = "strict"
     """How training and validation images are made, "strict" or "paper" (leaky); see
     `originet.training.protocol`."""
     class_weights: str = "none"
-    """Weights of the classes in the training loss: "none", or "balanced" for the inverse of their
+    """Class weights in the training loss: "none", or "balanced" for the inverse of each class's
     share of the training images."""
     sampling: str = "shuffled"
-    """Images of an epoch: "shuffled" for each once, "balanced" for as many, drawn with
-    replacement so that all classes are equally likely."""
+    """Images of an epoch: "shuffled" takes each once; "balanced" draws as many with replacement,
+    with equal probability for each class."""
 
     clips_file_sha256: str | None = None
-    """Hash of the file that the clips were restricted to, see `originet.datasets.clip_list`; None
-    for all clips."""
+    """Hash of the file that lists the clips of the run, see `originet.datasets.clip_list`; None for
+    all clips."""
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -89,7 +91,7 @@ class Config:
             object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
         for name, least, most in (
             ("epochs", 1, MOST_EPOCHS),
-            # Batch normalisation cannot train on one value; 3 keeps every batch at two or more.
+            # Batch normalisation cannot train on one image; with 3, every batch has at least 2.
             ("batch_size", 3, MOST_IN_BATCH),
             ("image_size", 16, LARGEST_IMAGE),
         ):
@@ -127,7 +129,7 @@ class Config:
         weights, sampling = self.class_weights, self.sampling
         _require(weights in CLASS_WEIGHTS, "class_weights", _one_of(CLASS_WEIGHTS), weights)
         _require(sampling in SAMPLINGS, "sampling", _one_of(SAMPLINGS), sampling)
-        _require(  # together they would make rare classes the frequent ones
+        _require(  # together they would overcompensate for rare classes
             weights == "none" or sampling == "shuffled",
             "sampling",
             'shuffled with class_weights="balanced"',
@@ -136,7 +138,7 @@ class Config:
         angles = self.rotations
         _require(len(angles) > 0, "rotations", "at least one angle", angles)
         _require(all(-180 <= a <= 180 for a in angles), "rotations", "in -180..180", angles)
-        if self.protocol == "paper":  # otherwise it would be called leaky and not be so
+        if self.protocol == "paper":  # else the run would be labelled leaky without being leaky
             several = len(angles) > 1 or self.equalize
             _require(several, "rotations", 'several, or equalize on, with protocol="paper"', angles)
             _require(fraction > 0, "validation_fraction", 'above 0 with protocol="paper"', fraction)
@@ -152,21 +154,21 @@ class Config:
 
     @property
     def copies(self) -> int:
-        """Augmented copies of an image."""
+        """Number of augmented copies of an image."""
         return len(self.rotations) * (2 if self.equalize else 1)
 
     @property
     def leaky(self) -> bool:
-        """Whether copies of one clip are both trained on and validated on, as under "paper"."""
+        """Whether copies of one clip are in both training and validation, as under "paper"."""
         return self.protocol == "paper"
 
     @property
     def protocol_label(self) -> str:
-        """The protocol's name for people to read: "strict" or "paper (leaky)"."""
+        """The protocol as people read it: "strict" or "paper (leaky)"."""
         return f"{self.protocol} (leaky)" if self.leaky else self.protocol
 
     def describe(self) -> str:
-        """Says under which conditions a result was measured, in a few words for titles.
+        """Describes the conditions of a result in a few words, for titles.
 
         Returns:
             For example "protocol strict" or "protocol paper (leaky), balanced class weights".
@@ -177,22 +179,22 @@ class Config:
         return ", ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the values as JSON types; `from_dict` gives back an equal Config."""
+        """Returns the values as JSON types; `from_dict` turns them into an equal Config."""
         values = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Config":
-        """Makes a Config from what `to_dict` returned, in earlier versions too.
+        """Makes a Config from the result of `to_dict`, also that of earlier versions.
 
         Args:
-            values: Field names and values; fields that are missing keep their defaults.
+            values: Field names and values; missing fields get their defaults.
 
         Returns:
             The Config.
 
         Raises:
-            InputError: If a name is no field, or a value is outside its range.
+            InputError: If a name is not a field, or a value is out of range.
         """
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
@@ -201,10 +203,10 @@ class Config:
 
 
 def _require(condition: bool, name: str, expectation: str, value: object) -> None:
-    """Raises InputError that names the setting, what it must be, and its value."""
+    """Raises an InputError with the setting's name, the expectation and the value."""
     if not condition:
-        told = ", ".join(map(repr, value)) or "none" if isinstance(value, tuple) else repr(value)
-        raise InputError(f"{name} must be {expectation}, got {told}")
+        got = ", ".join(map(repr, value)) or "none" if isinstance(value, tuple) else repr(value)
+        raise InputError(f"{name} must be {expectation}, got {got}")
 
 
 def _is_whole(value: object) -> bool:
@@ -216,8 +218,8 @@ def _one_of(words: Sequence[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Turns NumPy's numbers into Python's, and what holds several into a tuple, to be hashable."""
-    if hasattr(value, "tolist"):  # NumPy's, which need not be imported for that
+    """Converts NumPy numbers to Python's, and iterables to tuples, which can be hashed."""
+    if hasattr(value, "tolist"):  # NumPy's, without importing NumPy
         value = value.tolist()
     if isinstance(value, Iterable) and not isinstance(value, str):
         return tuple(_plain(item) for item in value)

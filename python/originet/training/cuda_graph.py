@@ -1,7 +1,7 @@
-"""A training step as a CUDA graph: recorded once, launched in one call from then on.
+"""A training step as a CUDA graph: captured once, then launched with a single call.
 
-A small network's step is a hundred kernels of a few microseconds, and launching each of them from
-Python takes longer than running it. A graph has them launched by the driver.
+The step of a small network is a hundred kernels of a few microseconds each. Launching them from
+Python takes longer than running them; with a graph, the driver launches them.
 """
 
 from collections import Counter
@@ -12,30 +12,30 @@ import torch
 from originet.system.errors import InputError
 
 _EAGER_RUNS = 3
-"""Runs before a step is recorded, in which libraries and the optimiser allocate what they keep."""
+"""Runs before a step is captured, in which libraries and the optimiser allocate their buffers."""
 
 
 class StepGraphs:
-    """Does a step, and after some times replays a recording of it, on torch's current stream.
+    """Runs a step on torch's current stream, first eagerly, later by replaying a captured graph.
 
-    The recording is made without executing anything, so each call is one step, whichever way.
+    Capturing executes nothing, so each call performs exactly one step.
     """
 
     def __init__(self) -> None:
-        """Starts without recordings."""
+        """Starts without captured graphs."""
         self._runs: Counter[int] = Counter()
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     def run(self, step: Callable[[int], None], size: int) -> None:
-        """Does one step.
+        """Performs one step.
 
         Args:
-            step: Called with the number of images; reads and writes tensors at fixed addresses
-                only, and never waits for the device. The same one at every call.
-            size: Number of images; each has a graph of its own.
+            step: Called with the number of images. It must be the same function in every call, use
+                tensors at fixed addresses only, and never wait for the device.
+            size: Number of images; each size has its own graph.
 
         Raises:
-            InputError: If the step cannot be recorded.
+            InputError: If the step cannot be captured.
         """
         if size not in self._graphs and self._runs[size] >= _EAGER_RUNS:
             self._graphs[size] = _record(step, size)
@@ -56,7 +56,7 @@ def _record(step: Callable[[int], None], size: int) -> torch.cuda.CUDAGraph:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"the network's training step cannot be a CUDA graph ({reason}): "
-            "turn graphs off, cuda_graph=False or --no-cuda-graph"
+            f"the network's training step cannot be captured as a CUDA graph ({reason}): "
+            "turn graphs off with cuda_graph=False or --no-cuda-graph"
         ) from error
     return graph

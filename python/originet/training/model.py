@@ -1,10 +1,10 @@
-"""OrigiNet, the whole network in this file, in the order in which an image passes through it.
+"""OrigiNet: the whole network in one file, in the order in which an image passes through it.
 
 References:
 1. Verma, Vipparthi, Singh, "Non-Linearities Improve OrigiNet based on Active Imaging for Micro
    Expression Recognition", IJCNN 2020, arXiv:2005.07991: Eqs. (5)-(11), Tables V and VI.
-2. The program which the authors released with it: its wiring, batch normalisation and padding are
-   the variant "authors". It differs from the paper in the fourth stage.
+2. The program that the authors released with it. The variant "authors" has its wiring, batch
+   normalisation and padding. It differs from the paper in the fourth stage.
 """
 
 from collections.abc import Callable
@@ -35,11 +35,11 @@ class SameConv2d(nn.Conv2d):
 
 
 class PointConv2d(nn.Conv2d):
-    """Convolution by 1 x 1 that drops the pixels between its strides first.
+    """1 x 1 convolution that first drops the pixels that its stride skips.
 
-    The result is the same. With a stride, oneDNN's gradient of the weights writes out of bounds
-    where there are fewer channels than a vector has lanes, as in channels_last images of 3
-    (uxlfoundation/oneDNN issue 6035; torch 2.13 has it).
+    The result is the same. With a stride, oneDNN's weight gradient writes out of bounds if there
+    are fewer channels than vector lanes, as in channels_last images with 3 channels
+    (uxlfoundation/oneDNN issue 6035; torch 2.13 is affected).
     """
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -49,8 +49,8 @@ class PointConv2d(nn.Conv2d):
 
 
 def _conv(in_channels: int, out_channels: int, kernel_size: int, variant: str) -> nn.Conv2d:
-    """A convolution of stride 2 with bias, padded as the variant asks."""
-    if kernel_size == 1:  # no variant pads it
+    """Makes a convolution of stride 2 with bias, padded according to the variant."""
+    if kernel_size == 1:  # neither variant pads it
         return PointConv2d(in_channels, out_channels, 1, stride=2)
     if variant == "authors":
         return SameConv2d(in_channels, out_channels, kernel_size, stride=2)
@@ -59,26 +59,27 @@ def _conv(in_channels: int, out_channels: int, kernel_size: int, variant: str) -
 
 
 def _is_repeated(x: Tensor) -> bool:
-    """Tells whether the channels of [N, C, H, W] are one in memory, as `expand` leaves them."""
+    """Returns whether the channels of [N, C, H, W] share memory, as `expand` makes them."""
     return x.shape[1] > 1 and x.stride(1) == 0
 
 
 def _without_copies(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Reduces a convolution of one channel, repeated C times, to that channel alone.
+    """Reduces a convolution of one channel, repeated C times, to a convolution of that channel.
 
-    A convolution is linear in its weights, so theirs are added up over the C channels.
+    A convolution is linear in its weights, so they can be summed over the C channels.
 
     Args:
         x: [N, C, H, W].
         weight: [D, C, K, K].
 
     Returns:
-        [N, 1, H, W] and [D, 1, K, K] in channels_last, or both arguments as they are.
+        [N, 1, H, W] and [D, 1, K, K] in channels_last; if the channels differ, both arguments
+        unchanged.
     """
     if not _is_repeated(x):
         return x, weight
 
-    def channels_last(one: Tensor) -> Tensor:  # by its strides, as one channel fits every layout
+    def channels_last(one: Tensor) -> Tensor:  # by strides, since one channel fits every layout
         return one.contiguous().unsqueeze(-1).permute(0, 3, 1, 2)
 
     return channels_last(x[:, 0]), channels_last(weight.sum(1))
@@ -90,7 +91,7 @@ class HybridBlock(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        kernel_sizes: The small and the large kernel.
+        kernel_sizes: Sizes of the small and the large kernel.
         variant: "paper" or "authors", see `OrigiNet`.
         activation: Makes the activation of both branches.
     """
@@ -108,7 +109,7 @@ class HybridBlock(nn.Module):
         self.conv_small = _conv(in_channels, out_channels, small, variant)
         self.conv_large = _conv(in_channels, out_channels, large, variant)
         self.act = activation()
-        # The authors' program keeps Keras' defaults; Keras' momentum 0.99 is torch's 0.01.
+        # The authors' program uses Keras's defaults; Keras's momentum 0.99 is torch's 0.01.
         eps, momentum = (1e-3, 0.01) if variant == "authors" else (1e-5, 0.1)
         self.norm = nn.BatchNorm2d(out_channels, eps=eps, momentum=momentum)
 
@@ -121,19 +122,20 @@ class HybridBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [N, C, H, W] to [N, D, H/2, W/2]."""
-        # Exactly these: a subclass, such as SyncBatchNorm, computes in its own way.
+        # Exactly these types: a subclass, such as SyncBatchNorm, may compute something else.
         if type(self.act) is FusedRReLU and type(self.norm) is nn.BatchNorm2d:
             return self._fused(x, self.act.alpha, self.norm)
         return self.norm(self.join(x))
 
     def _fused(self, x: Tensor, alpha: float, norm: nn.BatchNorm2d) -> Tensor:
-        """The block with all that follows its convolutions, their biases too, in one op."""
+        """Computes everything after the convolutions, including their biases, in one op."""
         small, large = (
             conv._conv_forward(*_without_copies(x, conv.weight), None)
             for conv in (self.conv_small, self.conv_large)
         )
         norm._check_input_dim(small)
-        # As nn.BatchNorm2d.forward keeps its running statistics; momentum None: their mean so far.
+        # Updates the running statistics like nn.BatchNorm2d.forward; with momentum None, they are
+        # the mean so far.
         momentum = norm.momentum
         tracked = norm.track_running_stats or not norm.training
         if norm.training and tracked and norm.num_batches_tracked is not None:
@@ -162,32 +164,32 @@ class OrigiNet(nn.Module):
     Variant "paper" follows the equations: four equal stages, then two fully connected layers side
     by side on the same features. Variant "authors" follows the released program: the small branch
     of stage 4 reads the normalised output of stage 3, the large branch the sum *before* the
-    normalisation; the two are not added, and each feeds a fully connected layer of its own.
+    normalisation. The two are not added; each feeds its own fully connected layer.
 
-    No activation stands between the fully connected layers and the classifier, as in both sources.
-    The softmax of Eq. (11) is part of the loss (`torch.nn.functional.cross_entropy`), so `forward`
-    returns logits.
+    As in both sources, there is no activation between the fully connected layers and the
+    classifier. The softmax of Eq. (11) is part of the loss (`torch.nn.functional.cross_entropy`),
+    so `forward` returns logits.
 
     Args:
         num_classes: Number of classes, at least 2.
         in_channels: Channels of the input; a grey active image is repeated to 3.
         image_size: Height and width S of the input in pixels, at least 16.
         variant: "paper" or "authors".
-        activation: Called without arguments once a stage; its module serves both branches. The
-            paper's ablations "Sig" and "LR" are `nn.Sigmoid` and `nn.LeakyReLU`, the latter with
-            psi's alpha as its slope in `originet.paper.ablation`. `FusedRReLU` is the paper's
-            refined ReLU, not `nn.RReLU` (randomized leaky ReLU).
-        kernel_sizes: The two kernels of a stage, odd. Ablations "KS-1" and "KS-2" are (1, 3) and
-            (5, 7).
-        parallel_fc: False for ablation "LFC", one fully connected layer: on the same features in
-            variant "paper" (1.09 million parameters), on the small branch of stage 4, which is
-            then the only one, in variant "authors" (932,328 parameters with 8 classes and
-            running statistics: the "0.9M" of Table VI).
-        channels_last: On the CPU, compute in the channels_last layout, in which convolutions are
-            faster there, whatever the layout of the images. False: in the layout of the images.
+        activation: Called without arguments once per stage; both branches share the module. The
+            paper's ablations "Sig" and "LR" are `nn.Sigmoid` and `nn.LeakyReLU`;
+            `originet.paper.ablation` gives the latter psi's alpha as its slope. `FusedRReLU` is the
+            paper's refined ReLU, not `nn.RReLU` (randomized leaky ReLU).
+        kernel_sizes: The two kernel sizes of a stage, odd. Ablations "KS-1" and "KS-2" are (1, 3)
+            and (5, 7).
+        parallel_fc: False for ablation "LFC", one fully connected layer. In variant "paper" it
+            reads the same features (1.09 million parameters). In variant "authors" it reads the
+            small branch of stage 4, which is then the only branch (932,328 parameters with 8
+            classes and running statistics: the "0.9M" of Table VI).
+        channels_last: On the CPU, compute in the channels_last layout, where convolutions are
+            faster, whatever the layout of the images. False computes in the layout of the images.
 
     Raises:
-        InputError: If an argument is outside what is described above.
+        InputError: If an argument is outside the ranges above.
 
     Example:
         >>> OrigiNet(num_classes=4)(torch.zeros(2, 3, 128, 128)).shape
@@ -236,14 +238,14 @@ class OrigiNet(nn.Module):
         """Computes the logits.
 
         Args:
-            x: Images [N, in_channels, S, S], floating. Training in this package feeds grey levels
-                standardised image by image (mean 0, deviation 1); no other range is assumed.
+            x: Images [N, in_channels, S, S], floating point. Training in this package feeds grey
+                levels standardised per image (mean 0, deviation 1).
 
         Returns:
             Logits [N, num_classes].
 
         Raises:
-            InputError: If the shape of `x` is another one.
+            InputError: If `x` has another shape.
         """
         expected = (self.in_channels, self.image_size, self.image_size)
         if x.dim() != 4 or tuple(x.shape[1:]) != expected:
@@ -271,8 +273,8 @@ def parameter_count(model: nn.Module, running_statistics: bool = False) -> int:
 
     Args:
         model: Any module.
-        running_statistics: Also count the running means and variances of the batch
-            normalisations, as Keras does in its summaries.
+        running_statistics: Also count the running means and variances of batch normalisation, as
+            Keras does in its summaries.
 
     Returns:
         The number of scalars.
@@ -284,16 +286,16 @@ def parameter_count(model: nn.Module, running_statistics: bool = False) -> int:
 
 
 def layer_count(model: nn.Module) -> int:
-    """Counts the convolutions and the fully connected layers of a network, parallel ones too.
+    """Counts the convolutions and fully connected layers of a network, including parallel ones.
 
-    For AlexNet and VGG this is the count of Table V. OrigiNet has 11, eight convolutions and three
-    fully connected layers; the table's 10 is perhaps without the classifier.
+    For AlexNet and VGG this is the count of Table V. OrigiNet has 11: eight convolutions and three
+    fully connected layers. The table's 10 may leave out the classifier.
     """
     return sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules())
 
 
 def memory_mib(model: nn.Module) -> float:
-    """Memory as in Tables V and VI: 8 bytes a parameter (a weight and one optimiser slot), MiB."""
+    """Returns the MiB of Tables V and VI: 8 bytes per parameter (weight and optimiser slot)."""
     return parameter_count(model) * 8 / 2**20
 
 

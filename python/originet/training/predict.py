@@ -1,4 +1,4 @@
-"""Prediction: images become the network's input, and its logits become probabilities."""
+"""Prediction: turns images into the network's input, and its logits into probabilities."""
 
 import math
 from typing import Any
@@ -43,7 +43,7 @@ def predict(
 
 @torch.inference_mode()
 def probabilities_of(model: nn.Module, images: Tensor) -> NDArray[np.float32]:
-    """Computes class probabilities where the images are; see `predict`.
+    """Computes class probabilities on the images' device; see `predict`.
 
     Args:
         model: In evaluation mode, on the images' device.
@@ -60,36 +60,36 @@ def probabilities_of(model: nn.Module, images: Tensor) -> NDArray[np.float32]:
 def to_input(images: Tensor) -> Tensor:
     """Turns uint8 images into the network's input.
 
-    Every image is brought to mean 0 and deviation 1 by its own statistics, and its one grey
-    channel is repeated to three.
+    Each image is standardised to mean 0 and deviation 1 by its own statistics, and its grey channel
+    is repeated to three.
 
     Args:
         images: [B, S, S] uint8.
 
     Returns:
-        [B, 3, S, S] float32. On the CPU the three channels are one in memory (stride 0), which
-        `OrigiNet` makes use of; not to be written to. Elsewhere in channels_last.
+        [B, 3, S, S] float32. On the CPU the three channels share memory (stride 0), which
+        `OrigiNet` exploits; do not write to them. On other devices in channels_last.
     """
     _, height, width = images.shape
     x = images.float()
     x -= x.mean(dim=(1, 2), keepdim=True)
     deviation = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) / math.sqrt(height * width)
-    x /= deviation.clamp_min(1)  # of 255; a blank image stays finite: zeros
+    x /= deviation.clamp_min(1)  # one grey level; keeps blank images finite, as zeros
     three = x.unsqueeze(1).expand(-1, 3, -1, -1)  # [B, 3, S, S]
     return three if x.is_cpu else three.contiguous(memory_format=torch.channels_last)
 
 
 def check_images(images: NDArray[np.uint8] | Tensor) -> NDArray[np.uint8]:
-    """Checks images.
+    """Checks images and returns them as an array.
 
     Args:
-        images: What should be [N, S, S] uint8, N at least 1, an array or a tensor.
+        images: [N, S, S] uint8 with N at least 1, an array or a tensor.
 
     Returns:
         The images as an array.
 
     Raises:
-        InputError: If they are not.
+        InputError: If they have another shape or dtype.
     """
     pixels = as_array(images)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or len(pixels) == 0:
@@ -102,7 +102,7 @@ def check_images(images: NDArray[np.uint8] | Tensor) -> NDArray[np.uint8]:
 
 
 def as_array(values: Any) -> NDArray[Any]:
-    """Returns values as an array: those of a tensor, wherever it is, an array's or a list's."""
+    """Returns the values of a tensor on any device, an array or a list as an array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         return values.float().numpy() if values.dtype == torch.bfloat16 else values.numpy()

@@ -1,12 +1,12 @@
-"""What a fold's network learns from, and what its epoch is chosen on: the two protocols.
+"""The two protocols: which images train a fold's network, and which ones choose its epoch.
 
-They differ in the order of two steps, and that is all there is between `strict_parts` and
-`paper_parts`. Neither can choose the test subject: they number the other subjects' clips, which are
-all that they are told of. The test clips are predicted as they are, unaugmented, once each.
+`strict_parts` and `paper_parts` differ only in the order of two steps. Neither can pick the test
+subject, since both see only the other subjects' clips. Each test clip is predicted once,
+unaugmented.
 
 Reference: Verma et al., arXiv:2005.07991, section IV: "training dataset is randomly divided into
 two parts with a ratio of 80:20"; "we augmented the generated active images". It does not say that
-copies of a clip stay together; `docs/design.md` has the reading behind "paper".
+copies of a clip stay together; `docs/design.md` explains how "paper" reads it.
 """
 
 from typing import NamedTuple
@@ -18,34 +18,34 @@ from originet.system.errors import InputError
 from originet.training.config import Config
 
 LEAK = (
-    "Leaky: copies of one clip are trained on and validated on, so the validation figures, and the "
-    "epoch chosen by them, say little about new clips. The test subject is left out all the same."
+    "Leaky: copies of one clip are in both training and validation, so the validation figures, and "
+    "the epoch chosen by them, say little about new clips. The test subject is still left out."
 )
 
 
 class Parts(NamedTuple):
-    """The two parts of a fold's images, M to train on and V to validate on, by clip and view.
+    """The two parts of a fold's images, M for training and V for validation, by clip and view.
 
-    Views are numbered as `originet.training.augment.augmented_views` makes them: 0 is the clip's
-    image as it is, 1 and more are its augmented copies.
+    Views are numbered as in `originet.training.augment.augmented_views`: 0 is the clip's original
+    image, 1 and up are its augmented copies.
     """
 
     training_clips: NDArray[np.int64]
     """The clip of each training image, [M]."""
     training_views: NDArray[np.int64]
-    """Its view, [M]."""
+    """The view of each training image, [M]."""
     validation_clips: NDArray[np.int64]
     """The clip of each validation image, [V]."""
     validation_views: NDArray[np.int64]
-    """Its view, [V]."""
+    """The view of each validation image, [V]."""
 
 
 def fold_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
-    """Chooses the training and the validation images of a fold, as `config.protocol` says.
+    """Chooses the training and the validation images of a fold according to `config.protocol`.
 
     Args:
         labels: Class indices [N] of the clips, without the test subject's.
-        config: Settings; read are protocol, copies and validation_fraction.
+        config: Settings, of which protocol, copies and validation_fraction are used.
         seed: Seed of the split.
 
     Returns:
@@ -59,9 +59,9 @@ def fold_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
 
 
 def strict_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
-    """Splits the clips, then augments those of the training part; see `fold_parts`.
+    """Splits the clips, then augments the training part; see `fold_parts`.
 
-    No clip has images in both parts, and the validation images are as they are at test time.
+    No clip has images in both parts, and the validation images are unaugmented, as at test time.
     """
     training, validation = split_clips(labels, config.validation_fraction, seed)
     clips, views = _all_copies(training, config)
@@ -69,16 +69,16 @@ def strict_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
 
 
 def paper_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
-    """Augments all clips, then splits their copies at random, as the paper reads; see `fold_parts`.
+    """Augments all clips, then splits their copies at random, as the paper says; see `fold_parts`.
 
-    This leaks: of nearly every clip some copies are trained on and others validated on.
+    This leaks: nearly every clip has copies in both training and validation.
     """
     clips, views = _all_copies(np.arange(len(labels)), config)
     order = np.random.default_rng(seed).permutation(len(clips))
     count = round(len(clips) * config.validation_fraction)
     validation, training = order[:count], order[count:]
     lost = np.setdiff1d(labels, labels[clips[training]])
-    if len(lost) > 0:  # a split at random does not look at classes
+    if len(lost) > 0:  # a random split ignores classes
         raise InputError(
             f"class index {lost[0]} has no training image: all of its copies were drawn for "
             "validation; another seed or more rotations may help"
@@ -89,7 +89,7 @@ def paper_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
 def _all_copies(
     clips: NDArray[np.int64], config: Config
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The clip and the view of every augmented copy of some clips, clip by clip."""
+    """Returns the clip and the view of every augmented copy of some clips, clip by clip."""
     views = np.arange(1, 1 + config.copies)
     return np.repeat(clips, len(views)), np.tile(views, len(clips))
 
@@ -97,10 +97,10 @@ def _all_copies(
 def split_clips(
     labels: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Splits clips into training and validation, in each class as close to `fraction` as can be.
+    """Splits clips into training and validation, in each class as close to `fraction` as possible.
 
-    At least one clip of every class stays in training, so small classes may leave the validation
-    part short, or empty.
+    At least one clip of every class stays in training, so with small classes the validation part
+    may be too small, or empty.
 
     Args:
         labels: Class indices [N].
@@ -114,7 +114,7 @@ def split_clips(
     classes, counts = np.unique(labels, return_counts=True)
     exact = counts * fraction
     take = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
-    # Largest remainders: what rounding down left over goes to the classes that lost most by it.
+    # Largest remainders: the clips lost by rounding down go to the classes that lost most.
     for index in np.argsort(take - exact, kind="stable"):
         if take.sum() < round(len(labels) * fraction) and take[index] < counts[index] - 1:
             take[index] += 1

@@ -1,7 +1,7 @@
-"""Training of one network, or of several in turn: the loop, nothing hidden.
+"""The training loop, for one network or for several that take turns.
 
-Images stay in memory as uint8 and become float batch by batch. The only statistics used are those
-of the image itself, so no clip can influence how another one is seen.
+Images stay in memory as uint8 and become floating point batch by batch. Each image is normalised
+only by its own statistics, so no clip influences how another one is seen.
 """
 
 import copy
@@ -28,25 +28,26 @@ from originet.training.protocol import fold_parts
 
 @dataclass(frozen=True)
 class History:
-    """What happened in one call of `fit`."""
+    """The record of one call of `fit`."""
 
     epochs: list[dict[str, float | None]]
-    """Per epoch: epoch (from 1), loss (with its class weights) and accuracy of the training copies
-    as they were seen, validation_loss, validation_accuracy (None without validation clips)."""
+    """For each epoch: epoch (from 1); loss (with class weights) and accuracy on the training copies
+    during the epoch; validation_loss and validation_accuracy (None without validation clips)."""
     selected_epoch: int
-    """The epoch whose weights the model holds now, from 1."""
+    """The epoch whose weights the model now holds, from 1."""
     training: NDArray[np.int64]
-    """Indices of the clips of which images were trained on, ascending."""
+    """Indices of the clips with training images, ascending."""
     validation: NDArray[np.int64]
-    """Indices of the clips of which images were validated on, ascending; under "strict" none of
-    them is in `training`."""
+    """Indices of the clips with validation images, ascending; under "strict" none of them is in
+    `training`."""
 
 
 class Training:
-    """One network's training, a step at a time, so that several can take turns on one device.
+    """The training of one network, step by step, so that several can take turns on one device.
 
-    A step finds its images, its place in the epoch and its learning rate on the device. So on a GPU
-    it is a CUDA graph, launched again and again without arguments, on a stream of its own.
+    A step reads its images, its place in the epoch and its learning rate from device memory. So on
+    a GPU, a step is a CUDA graph that is launched again and again without arguments, on its own
+    stream.
     """
 
     def __init__(
@@ -64,24 +65,24 @@ class Training:
         """Prepares the training of a model on the parts that `config.protocol` chooses.
 
         Args:
-            model: Maps [B, 3, S, S] float to logits [B, classes]; moved to where `views` are.
+            model: Maps [B, 3, S, S] float to logits [B, classes]; moved to the device of `views`.
             views: The views of all clips of a run, [all, 1 + copies, S, S] uint8, see
                 `originet.training.augment.augmented_views`.
-            clips: Which clips there are to train and validate on, [N].
+            clips: Indices of the clips to train and validate on, [N].
             labels: Their class indices [N].
-            config: Settings; those about seeds and the making of images are not read here.
+            config: Settings; those of seeds and active images are not used here.
             seed: Seed of the split, of the order of the batches and of dropout.
-            classes: How many logits an image the network must give; None takes any number that
-                the labels allow.
+            classes: Number of logits per image that the network must return; None allows any
+                number that fits the labels.
             cuda_graph: On a GPU, launch steps as CUDA graphs.
 
         Raises:
-            InputError: If fewer than two images or, under "paper", no image of a class are left to
-                train on, or the precision is "tf32" and the device no GPU.
+            InputError: If fewer than two training images are left or, under "paper", none of some
+                class; or if the precision is "tf32" and the device is not a GPU.
         """
         self.model, self.config, self.device = model, config, views.device
         if config.precision == "tf32" and self.device.type != "cuda":
-            raise InputError(f"precision 'tf32' is for CUDA devices, the device is {self.device}")
+            raise InputError(f"precision 'tf32' needs a CUDA device, the device is {self.device}")
         self._parts = fold_parts(labels, config, seed)
         self._count = len(self._parts.training_clips)
         if self._count < 2:
@@ -102,7 +103,7 @@ class Training:
             self._prepare(views)
 
     def _prepare(self, views: Tensor) -> None:
-        """Puts on the device what steps read there."""
+        """Copies the data of the steps to the device."""
         config, where, parts = self.config, self.device, self._parts
         self.model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._pixels = views.flatten(0, 1)  # [all * (1 + copies), S, S]
@@ -136,7 +137,8 @@ class Training:
         """Draws the order of the images."""
         self.model.train()
         order = epoch_order(self._labels, self.config.sampling, self._generator)
-        # Batches of an epoch differ in size by one image at most; the larger come first.
+        # Batches of an epoch differ in size by at most one image. Steps pop them from the end, so
+        # the list is reversed for the larger ones to come first.
         self._sizes = [len(batch) for batch in order.tensor_split(self.steps)][::-1]
         with self._stream:
             self._order.copy_(order)
@@ -144,10 +146,10 @@ class Training:
                 counter.zero_()
 
     def step(self) -> None:
-        """Trains on the next batch; on a GPU it returns before that is done.
+        """Trains on the next batch; on a GPU, returns before the step is done.
 
         Raises:
-            InputError: If the network gives another number of logits than it must.
+            InputError: If the network returns logits of the wrong shape.
         """
         with self._stream:
             if self._graphs is None:
@@ -156,10 +158,10 @@ class Training:
                 self._graphs.run(self._step, self._sizes.pop())
 
     def end_epoch(self) -> None:
-        """Waits for the steps, and validates.
+        """Waits for the steps, then validates.
 
         Raises:
-            InputError: If a loss is no finite number.
+            InputError: If a loss is not finite.
         """
         with self._stream:
             self._end_epoch()
@@ -174,9 +176,9 @@ class Training:
                 logits = self.model(to_input(images))  # [B, classes]
             if self._classes is not None and logits.shape != (size, self._classes):
                 expected, got = [size, self._classes], list(logits.shape)
-                raise InputError(f"the network must give logits {expected} here, gave {got}")
+                raise InputError(f"the network must return logits {expected} here, got {got}")
             logits = logits.float()
-            if weights is not None:  # the network may know classes that no clip here has
+            if weights is not None:  # the network may have classes without clips here
                 weights = F.pad(weights, (0, logits.shape[1] - len(weights)))
             loss = F.cross_entropy(logits, labels, weights)
             self._optimizer.zero_grad()
@@ -209,14 +211,14 @@ class Training:
         surprise = -np.log(np.maximum(true, np.finfo(np.float32).tiny, dtype=np.float64))
         validation_loss = _finite(float(surprise.mean()), "validation", epoch, self.config)
         record |= {"validation_loss": validation_loss, "validation_accuracy": score}
-        # Few clips give many ties in accuracy; among those the lower loss decides.
+        # With few clips, accuracies often tie; then the lower loss decides.
         if self.config.select == "validation" and (score, -validation_loss) > self._best:
             self._best, self._selected = (score, -validation_loss), epoch
-            # Not all that a network keeps with its weights need be tensors.
+            # deepcopy, since a network's state may hold more than tensors.
             self._best_weights = copy.deepcopy(self.model.state_dict())
 
     def finish(self) -> History:
-        """Gives the model the weights of the selected epoch, and leaves it in evaluation mode."""
+        """Loads the weights of the selected epoch; leaves the model in evaluation mode."""
         if self._best_weights is not None:
             with self._stream:
                 self.model.load_state_dict(self._best_weights)
@@ -237,32 +239,32 @@ def fit(
     cuda_graph: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> History:
-    """Trains a model in place with Adam and cross-entropy (which holds the softmax of Eq. 11).
+    """Trains a model in place with Adam and cross-entropy (which includes the softmax of Eq. 11).
 
-    What it trains and validates on, `originet.training.protocol` chooses. The validation figures
-    are plain means, whatever the class weights and the sampling. On the CPU the same call gives the
-    same weights, bit for bit, if the model started with the same weights and the number of threads
-    is the same.
+    `originet.training.protocol` chooses the training and validation images. The validation figures
+    are plain means, whatever the class weights and the sampling. On the CPU, the same call gives
+    bit-identical weights, if the model starts with the same weights and the number of threads is
+    the same.
 
     Args:
         model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
             evaluation mode.
-        images: One active image a clip, [N, S, S] uint8, an array or a tensor on any device.
-        labels: Class indices [N], counted from 0, likewise.
-        config: Settings; those about seeds and the making of active images are not read here.
+        images: One active image per clip, [N, S, S] uint8, an array or a tensor on any device.
+        labels: Class indices [N], from 0, an array or a tensor on any device.
+        config: Settings; those of seeds and active images are not used here.
         seed: Seed of the split, of the order of the batches and of dropout.
         device: Where to train; None takes the GPU if there is one.
-        cuda_graph: On a GPU, launch steps as CUDA graphs. False for a network that cannot be
-            captured, because it reads values back or changes its course by them.
+        cuda_graph: On a GPU, launch steps as CUDA graphs. Use False for a network that cannot be
+            captured, because it copies values to the host or branches on them.
         progress: Called as progress(epochs done, epochs) after every epoch.
 
     Returns:
         The history.
 
     Raises:
-        InputError: If shapes or dtypes do not fit, fewer than two images or, under "paper", no
-            image of a class are left to train on, the precision is not for the device, the network
-            cannot be captured, or the loss stops being a finite number.
+        InputError: If shapes or dtypes do not fit; if fewer than two training images are left or,
+            under "paper", none of some class; if the device does not support the precision; if the
+            network cannot be captured; or if the loss becomes infinite or NaN.
     """
     pixels = check_images(images)
     classes = _class_indices(labels, len(pixels))
@@ -283,10 +285,10 @@ def fit(
 
 
 def _class_indices(labels: Any, count: int) -> NDArray[np.int64]:
-    """Checks the labels of so many images, and returns them as an array.
+    """Checks the labels of `count` images, and returns them as an array.
 
     Raises:
-        InputError: If they are others than whole numbers from 0, one an image.
+        InputError: If they are not whole numbers from 0, one per image.
     """
     values = as_array(labels)
     values = np.asarray(values.tolist()) if values.dtype == object else values
@@ -295,7 +297,7 @@ def _class_indices(labels: Any, count: int) -> NDArray[np.int64]:
     wrong = [label for label in values.tolist() if not _is_index(label)]
     if not wrong:
         return values.astype(np.int64)
-    hint = "; np.unique(labels, return_inverse=True) numbers names"
+    hint = "; np.unique(labels, return_inverse=True) converts names to indices"
     raise InputError(
         f"labels must be class indices, whole numbers from 0, got {wrong[0]!r}"
         + (hint if isinstance(wrong[0], str) else "")
@@ -309,18 +311,18 @@ def _is_index(label: object) -> bool:
 def fit_together(
     trainings: Sequence[Training], progress: Callable[[int, int], None] | None = None
 ) -> list[History | InputError]:
-    """Trains several networks at once, step by step in turn.
+    """Trains several networks at once, which take turns step by step.
 
-    A network as small as OrigiNet leaves most of a GPU idle; there the steps of different networks
-    run side by side. Each network's numbers are those of its training alone, but for networks with
-    dropout, which draw from the device's generator in the order of the turns.
+    A network as small as OrigiNet leaves most of a GPU idle, so the steps of different networks run
+    concurrently there. Each network gets the same numbers as if it were trained alone, except
+    networks with dropout, which draw from the device's generator in the order of the turns.
 
     Args:
-        trainings: The trainings, with the same number of epochs, which have not begun.
-        progress: Called as progress(epochs done, epochs) after every epoch of all.
+        trainings: Trainings that have not started, all with the same number of epochs.
+        progress: Called as progress(epochs done, epochs) when all have finished an epoch.
 
     Returns:
-        In the order of the trainings, each one's history, or the reason why it ended early.
+        For each training, its history or the error that ended it early.
     """
     failed: dict[int, InputError] = {}
     epochs = trainings[0].config.epochs
@@ -347,7 +349,7 @@ def fit_together(
 
 
 def _finite(loss: float, kind: str, epoch: int, config: Config) -> float:
-    """Returns the loss; raises InputError if it is no finite number."""
+    """Returns the loss; raises InputError if it is not finite."""
     if not math.isfinite(loss):
         raise InputError(
             f"the {kind} loss became {loss} in epoch {epoch}; "

@@ -1,4 +1,4 @@
-"""The weights of a trained network as a safetensors file: numbers by name, nothing to execute."""
+"""The weights of a trained network as a safetensors file, which holds no executable code."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ def to_safetensors(model: nn.Module) -> bytes:
     """Returns parameters and buffers as the content of a safetensors file.
 
     Args:
-        model: Any network whose state holds tensors only; it stays as it is, on its device.
+        model: Any network whose state holds only tensors; it is not changed or moved.
 
     Returns:
-        The bytes, the same for the same numbers: layout and device of a tensor do not enter.
+        The bytes. They depend only on the numbers, not on the layout or device of the tensors.
     """
-    # A copy of each, as safetensors takes neither channels_last nor tensors that share memory.
+    # Copies, since safetensors accepts neither channels_last nor tensors that share memory.
     state = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
@@ -29,20 +29,22 @@ def to_safetensors(model: nn.Module) -> bytes:
 
 
 def check_state(model: nn.Module) -> None:
-    """Raises InputError if a part of a network's state is no tensor and so cannot be written."""
+    """Raises InputError if part of a network's state is not a tensor, so it cannot be written."""
     for name, value in model.state_dict().items():
         if not isinstance(value, torch.Tensor):
             kind = type(value).__name__
-            raise InputError(f"weights cannot be kept: {name!r} of the model is {kind}, no tensor")
+            raise InputError(
+                f"weights cannot be kept: {name!r} of the model is {kind}, not a tensor"
+            )
 
 
 def load_fold_weights(path: str | Path, model: nn.Module) -> None:
-    """Loads the weights which a fold of `originet.run_loso` ended with.
+    """Loads the final weights of a fold of `originet.run_loso`.
 
     Args:
-        path: A file `folds/<name>.safetensors` of a run's directory.
-        model: A network as the run's factory makes it; filled in place, on its own device, or left
-            as it is where the weights are refused.
+        path: A file `folds/<name>.safetensors` in a run's directory.
+        model: A network as made by the run's factory. It is filled in place, on its own device, and
+            left unchanged if the weights are refused.
 
     Raises:
         InputError: If the file cannot be read, is damaged or holds another network's weights.
@@ -53,9 +55,9 @@ def load_fold_weights(path: str | Path, model: nn.Module) -> None:
     """
     with open_tensors(path, "pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}
-    # First, since `load_state_dict` complains when it has filled what fits.
-    if told := list(differences(_shapes(state), _shapes(model.state_dict()))):
-        raise InputError(f"{path} does not fit the model: {'; '.join(told)}")
+    # Check first, since `load_state_dict` raises only after it has loaded whatever fits.
+    if found := list(differences(_shapes(state), _shapes(model.state_dict()))):
+        raise InputError(f"{path} does not fit the model: {'; '.join(found)}")
     model.load_state_dict(state)
 
 
