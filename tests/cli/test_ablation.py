@@ -127,7 +127,10 @@ def test_bad_input_of_ablation(run, tree, tmp_path):
     store, out = tmp_path / "cumulative only", tmp_path / "out"
     make(tree, store, "cumulative")
     for arguments, message in (
-        ((), f"{store} has no images by rank, but by cumulative: run its `originet prepare` with "),
+        (
+            (),
+            f"{store} has no images by rank, only by cumulative: run its `originet prepare` with ",
+        ),
         (("--row", "KS-3"), "row must be one of Sig, LR, LFC, KS-1, KS-2, WDy, OrigiNet, got"),
         (("--method", "rank"), "method 'rank' is what row WDy takes"),
         (("--epochs", 0), "epochs must be at least 1, got 0"),

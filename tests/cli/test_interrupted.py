@@ -108,8 +108,8 @@ def test_image_of_a_folder_keeps_its_files_and_says_that_it_starts_again(
     interrupt("image", 2)
     code, _, err = run("image", clips, "-o", out, "--jobs", 1)
     assert code == 130 and len(list(out.rglob("*.png"))) >= 2
-    last = f"Interrupted. Finished clips are kept in {out}, but the same command makes all of them"
-    assert err.splitlines()[-1] == f"{last} again."
+    last = f"Interrupted. Finished clips are kept in {out}, but the same command starts over."
+    assert err.splitlines()[-1] == last
 
 
 def test_image_of_one_clip_leaves_the_file_as_it_was(run, clips, tmp_path, interrupt):
@@ -117,7 +117,7 @@ def test_image_of_one_clip_leaves_the_file_as_it_was(run, clips, tmp_path, inter
     out.write_bytes(b"old")
     interrupt("image", 2)
     code, _, err = run("image", clips / "sad" / "a" / "clip", "-o", out)
-    assert code == 130 and err.splitlines()[-1] == f"Interrupted. {out} is as it was before."
+    assert code == 130 and err.splitlines()[-1] == f"Interrupted. {out} is unchanged."
     assert out.read_bytes() == b"old"
 
 

@@ -225,13 +225,13 @@ def test_loso_refuses_what_a_store_does_not_have(run, refuse, tree, tmp_path):
     assert run("prepare", "folder", tree, "-o", made, "--image-size", 16)[0] == 0
     told = refuse("loso", made, *out, "--method", "rank")
     assert told == (
-        f"{made} has no images by rank, but by cumulative: "
+        f"{made} has no images by rank, only by cumulative: "
         "run its `originet prepare` with --method rank"
     )
     told = refuse("loso", made, *out, "--image-size", 32)
-    assert told == f"image_size is 16 in {made}, 32 was asked for"
+    assert told == f"image_size is 16 in {made}, but 32 was requested"
     told = refuse("loso", made, *out, "--crop-face")
-    assert told == f"crop_face is False in {made}, True was asked for"
+    assert told == f"crop_face is False in {made}, but True was requested"
     for option, value in (("task", "three"), ("dataset", "folder"), ("annotations", "a.csv")):
         told = refuse("loso", made, *out, f"--{option}", value)
         assert told == f"--{option} {value} is for a data set's root, not for a store"

@@ -73,7 +73,7 @@ def test_report_made_again_is_the_same_but_for_what_it_is_made_with(run, finishe
 def test_report_without_the_clips_says_what_it_lacks(run, finished):
     code, printed, _ = run("report", finished)
     assert code == 0
-    assert "without pictures of clips: they need the run's PATH" in printed
+    assert "without pictures of clips: give the run's PATH to include" in printed
     assert pictures(finished) == []
     assert "The pictures are left out" in (finished / "report.html").read_text()
 
@@ -106,7 +106,7 @@ def test_ablation_writes_a_report_beside_the_papers_figures(run, made, tmp_path)
     rows = ("--row", "KS-1", "--row", "LFC", "--seed", 0, "--seed", 1)
     code, printed, err = run("ablation", made, "-o", out, *QUICK, *rows)
     assert code == 0, err
-    assert f"to be read in {out / 'report.html'}" in printed
+    assert f"report: {out / 'report.html'}" in printed
     page = Parsed((out / "report.html").read_text())
     records = {
         each["row"]: each for each in json.loads((out / "ablation.json").read_text())["rows"]
@@ -146,7 +146,7 @@ def test_compare_writes_a_report_beside_the_papers_figures(run, tree, tmp_path):
     rows = ("--network", "OrigiNet", "--network", "LBP-TOP", "--network", "VGG-16")
     code, printed, err = run("compare", tree, "-o", out, "--image-size", 16, *QUICK, *rows)
     assert code == 2 and "1 of 3 rows could not be evaluated:" in err  # VGG-16 needs 32 pixels
-    assert f"to be read in {out / 'report.html'}" in printed
+    assert f"report: {out / 'report.html'}" in printed
     html = (out / "report.html").read_text()
     page = Parsed(html)
     assert "<title>Comparison on folder, protocol strict</title>" in html
@@ -191,10 +191,13 @@ def test_tables_are_reported_again_from_their_folder(run, tree, tmp_path, comman
     code, printed, err = run("report", out)
     assert (code, printed, err) == (0, f"Report: {out / 'report.html'}\n", "")
     assert up_to_made_with(out) == first
-    assert "report made again by" in (out / "report.html").read_text()
+    assert "report rewritten by" in (out / "report.html").read_text()
     for arguments, message in (
         ((out, tmp_path / "moved"), f"`originet {command}` has no pictures"),
-        ((out, "--tensorboard", tmp_path / "logs"), f"the folder of one network, as one in {out}"),
+        (
+            (out, "--tensorboard", tmp_path / "logs"),
+            f"the folder of one network, such as one in {out}",
+        ),
     ):
         code, _, err = run("report", *arguments)
         assert code == 2 and message in err and err.count("\n") == 1
@@ -237,7 +240,7 @@ def test_folders_of_no_run_are_told_what_was_looked_for(run, tmp_path):
     (tmp_path / "demo" / "loso").mkdir()
     (tmp_path / "demo" / "loso" / "config.json").write_text("{}")
     code, _, err = run("report", tmp_path / "demo")
-    assert code == 2 and f"`originet demo -o {tmp_path / 'demo'}` makes its report" in err
+    assert code == 2 and f"`originet demo -o {tmp_path / 'demo'}` rewrites its report" in err
     study = tmp_path / "study"
     study.mkdir()
     (study / "config.json").write_text('{"config": {}}')
@@ -259,7 +262,7 @@ def test_bad_input_of_report(run, finished, tree, made, tmp_path):
         ((finished, other), "got 4 clips, not the 6 of the run"),
         ((finished, tmp_path / "rank"), f"{tmp_path / 'rank'} has no images by cumulative"),
         ((finished, made, "--task", "paper"), "--task paper is for a data set's root"),
-        ((finished, made, "--tensorboard", tmp_path / "logs"), f"leave {made} out"),
+        ((finished, made, "--tensorboard", tmp_path / "logs"), f"omit {made}"),
         ((finished, "--tensorboard", tmp_path / "file"), str(tmp_path / "file")),
     ):
         code, printed, err = run("report", *arguments)

@@ -184,7 +184,7 @@ def test_several_paths_that_do_not_go_together_are_refused(run, tmp_path):
         ((*paths, "-o", tmp_path / "a.png"), "a.png must be a folder: there are 2 clips"),
         ((*paths, paths[0], "-o", tmp_path / "out"), "a.avi is given twice"),
         ((*paths, tmp_path / "none", "-o", tmp_path / "out"), "no such file or folder"),
-        ((*paths, "-", "-o", tmp_path / "out"), "- stands for one video, from a pipe"),
+        ((*paths, "-", "-o", tmp_path / "out"), "- reads one video from a pipe"),
         (("-o", tmp_path / "out"), "give videos or folders, or - for a pipe, or --camera N"),
         ((paths[0], "--camera", 0, "-o", "a.png"), "give videos or folders, or - for a pipe"),
         ((paths[0], "--seconds", 2, "-o", "a.png"), "--seconds 2 is for - and --camera"),

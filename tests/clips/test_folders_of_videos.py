@@ -133,7 +133,7 @@ def test_the_file_of_synth_is_no_stray(strays):
 def test_image_names_what_it_skips(run, strays, tmp_path):
     code, out, err = run("image", strays, "-o", tmp_path / "out")
     assert code == 0 and "3 of 3 clips" in out
-    assert "warning: not taken:\n" in err and f"{strays}/happy/s1/cover1.png: a picture" in err
+    assert "warning: skipped:\n" in err and f"{strays}/happy/s1/cover1.png: a picture" in err
     assert len(list((tmp_path / "out").rglob("*.png"))) == 3
 
 
@@ -147,7 +147,7 @@ def test_check_prepare_and_loso_name_what_they_skip(run, strays, tmp_path):
     code, out, err = run("prepare", "folder", strays, "-o", tmp_path / "store", "--image-size", 16)
     assert named in out
     code, _, err = run("loso", strays, "-o", tmp_path / "out", "--epochs", 1)
-    assert "not taken:" in err and named in err  # and then that each class has one subject
+    assert "skipped:" in err and named in err  # and then that each class has one subject
     with pytest.warns(UserWarning, match=r"not taken: .* and 4 more"):
         datasets.load_dataset("folder", strays)
 

@@ -194,7 +194,7 @@ def test_streams_that_cannot_be_read_are_refused(run, pipe, camera, tmp_path):
         (("--start", 3), "--start 3 is for files: --seconds ends a stream"),
         (("--end", "1s"), "--end 1s is for files"),
         (("--fps", 30), "--fps 30.0 is for files"),
-        (("--jobs", 2), "--jobs 2 is for several clips, a stream is one"),
+        (("--jobs", 2), "--jobs 2 is for several clips; a stream is one clip"),
     ):
         code, _, err = run("image", "--camera", 7, "-o", out, *arguments)
         assert code == 2 and message in err and err.count("\n") == 1, err

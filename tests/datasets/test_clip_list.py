@@ -220,13 +220,13 @@ def test_a_run_refuses_to_take_a_part_for_the_whole(run, tree, tmp_path):
     out = tmp_path / "out"
     code, _, err = run("loso", tree, *SIZE, *QUICK, "-o", out, "--clips", listed)
     reason = "s2/nothing: there is no such clip in folder"
-    assert code == 2 and f"1 of 3 clips that {listed} lists cannot be used, as {reason}" in err
+    assert code == 2 and f"1 of 3 clips in {listed} cannot be used; the first is {reason}" in err
     frame_of(tree).write_bytes(b"")  # s1/sadness_1 fails, and the store knows why
     path = tmp_path / "store"
     assert run("prepare", "folder", tree, "-o", path, *SIZE)[0] == 2
     code, _, err = run("loso", path, *QUICK, "-o", out, "--clips", listed)
-    assert code == 2 and f"2 of 3 clips that {listed} lists cannot be used" in err
-    assert "as folder/s1/sadness_1: empty file" in err
+    assert code == 2 and f"2 of 3 clips in {listed} cannot be used" in err
+    assert "the first is folder/s1/sadness_1: empty file" in err
     assert not out.exists()
 
 
@@ -241,7 +241,7 @@ def test_a_composite_takes_one_list_for_all_its_sets(run, tree, tmp_path):
     stores, out = (tmp_path / "samm", tmp_path / "casme2"), tmp_path / "out"
     code, _, err = run("loso", *stores, *QUICK, "-o", out, "--clips", listed)
     assert code == 0, err
-    assert "list.csv besides lists 1 clip of smic, which is no part of this run" in err
+    assert "list.csv also lists 1 clip of smic, not used in this run" in err
     folds = json.loads((out / "results.json").read_text())["folds"]
     assert [fold["subject"] for fold in folds] == ["casme2/s0", "casme2/s1", "samm/s2"]
 

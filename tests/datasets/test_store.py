@@ -217,7 +217,7 @@ def test_commands_take_a_store_of_an_earlier_version(run, tree, out, tmp_path):
     assert run("loso", out, "-o", tmp_path / "never", *quick) == (
         2,
         "",
-        f"error: {out} has no images by cumulative, but by telescoped: "
+        f"error: {out} has no images by cumulative, only by telescoped: "
         "run its `originet prepare` with --method cumulative\n",
     )
     code, _, err = run("loso", out, "-o", tmp_path / "never", *quick, "--method", "paper")

@@ -27,7 +27,7 @@ from originet.cli.console import complain, errors, leave_quietly, speak_plainly
 
 def _version(wanted: bool) -> None:
     if wanted:
-        import importlib.metadata  # takes a tenth of the time that an answer takes
+        import importlib.metadata  # here, since it takes a tenth of a command's start-up time
 
         print(f"originet {importlib.metadata.version('originet')}")
         raise typer.Exit
@@ -35,7 +35,7 @@ def _version(wanted: bool) -> None:
 
 app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode=None,  # rich's columns cut the names of options off where they are narrow
+    rich_markup_mode=None,  # rich truncates the names of options in narrow columns
     pretty_exceptions_enable=False,
 )
 
@@ -69,22 +69,23 @@ _command("bench")(bench.bench_command)
 _command("doctor")(doctor.doctor_command)
 
 
-# click's, or that of the copy of click inside newer typers.
+# The class from click, or from the copy of click inside newer versions of typer.
 _UsageError: Any = typer.BadParameter.__base__
 
 
 def main() -> None:
     """Runs the command line, and ends the process with an exit code.
 
-    That is 2 for what was asked in vain, 130 after Ctrl-C, 141 where nobody reads any more, and 1
-    where a command says no, as `check` may, or for a bug, whose traceback is shown.
+    The exit code is 2 for errors that the user can correct, 130 after Ctrl-C, and 141 after a
+    broken pipe. It is 1 if a command finds a problem, as `check` may, or for a bug, with its
+    traceback.
     """
     speak_plainly()
-    command = get_command(app)  # to call `app` would put typer's excepthook in place
+    command = get_command(app)  # calling `app` would install typer's excepthook
     try:
         code = command.main(prog_name="originet", standalone_mode=False)
         if sys.stdout is not None:
-            sys.stdout.flush()  # a full disk is told here, and not while Python ends
+            sys.stdout.flush()  # reports a full disk here, not while Python exits
     except _UsageError as error:
         _print_usage(error)
         code = 2
@@ -96,7 +97,7 @@ def main() -> None:
 
 
 def _print_usage(error: Any) -> None:
-    """Says what was wrong with the command line, and how to learn what is right."""
+    """Prints the usage, a hint at the help, and what was wrong with the command line."""
     context = error.ctx
     if context is not None:
         help_option = context.help_option_names[0]

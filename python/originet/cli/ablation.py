@@ -26,10 +26,10 @@ def ablation_command(
     ] = None,
     weights: options.Weights = True,
 ) -> None:
-    """Evaluate the rows of Table VI beside the paper's figures.
+    """Evaluate the rows of Table VI next to the paper's figures.
 
-    Each is OrigiNet with one part exchanged. An interrupted run resumes where it stopped. Row WDy
-    needs images by method rank.
+    Each row is OrigiNet with one part replaced. An interrupted run resumes where it stopped. Row
+    WDy needs active images by method rank.
     """
     from originet.cli.inputs import read_clips
     from originet.evaluation import report
@@ -59,14 +59,14 @@ def ablation_command(
     page = out / report.NAME
     ablation_report.write_ablation_report(page, result, report.made_with(run.device))
     _print_ablation(result)
-    console.print(f"Results: {out}, to be read in {page}", soft_wrap=True)
+    console.print(f"Results: {out}, report: {page}", soft_wrap=True)
     if result.failed:
         complain_of(f"{len(result.failed)} of {counted(len(rows), 'row')} failed:", result.failed)
         raise typer.Exit(2)
 
 
 def _print_ablation(result: "Ablation") -> None:
-    """Prints a table that fits into 80 columns, and what holds for all its rows."""
+    """Prints a table that fits into 80 columns, and notes on all rows."""
     from originet.cli.by_dataset import print_datasets
     from originet.paper import ablation_report
 
@@ -100,7 +100,7 @@ def _print_ablation(result: "Ablation") -> None:
 
 
 def _scores(record: dict[str, Any]) -> list[str]:
-    """Returns the cells of a row's measures, accuracies in percent."""
+    """Returns the cells of a row's measures, with accuracies in percent."""
     from originet.paper.ablation import MEASURES
 
     if record["failed"] is not None:

@@ -20,40 +20,49 @@ if TYPE_CHECKING:
 
 def bench_command(
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for CSV files and pictures; rows are added.")
+        Path, typer.Option("--out", "-o", help="Folder for CSV files and pictures; adds rows.")
     ] = Path("originet-bench"),
-    quick: Annotated[bool, typer.Option("--quick", help="A few cases.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Time only a few cases.")] = False,
     subject: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(SUBJECTS)}; repeatable, all by default."),
     ] = None,
     dtype: Annotated[
-        list[str] | None, typer.Option(help="Of psi, as in bfloat16; repeatable, all by default.")
+        list[str] | None,
+        typer.Option(help="Data type of psi, such as bfloat16; repeatable, all by default."),
     ] = None,
     threads: Annotated[
         list[int] | None,
-        typer.Option(help="Repeatable; 1 and torch's own number by default. The model: the most."),
+        typer.Option(
+            help="Number of threads; repeatable, 1 and torch's default by default. The model uses "
+            "only the largest."
+        ),
     ] = None,
     device: Device = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Report ratios worse than the committed; exit code 1.")
+        bool,
+        typer.Option(
+            "--compare", help="List ratios worse than the committed ones; exit code 1 if any."
+        ),
     ] = False,
     baseline: Annotated[Path, typer.Option(help="The committed results.")] = Path("bench/results"),
     results: Annotated[
-        Path | None, typer.Option(help="Take the CSV files of this folder; measure nothing.")
+        Path | None, typer.Option(help="Read the CSV files of this folder instead of measuring.")
     ] = None,
-    commit: Annotated[str, typer.Option(help="Recorded where the sources are no repository.")] = "",
+    commit: Annotated[
+        str, typer.Option(help="Commit to record if the sources are not in a repository.")
+    ] = "",
 ) -> None:
-    """Time the kernels and OrigiNet beside their alternatives.
+    """Time the kernels and OrigiNet against their alternatives.
 
-    Those are eager, compiled and native functions, and a clone of as many bytes.
+    The alternatives are eager, compiled and native functions, and a clone of as many bytes.
     """
     from originet import bench
     from originet.bench import summary
     from originet.system.device import pick_device
 
     if compare:
-        try:  # before --out changes, which may be the same folder
+        try:  # before writing to --out, which may be the same folder
             committed = bench.read_results(baseline)
         except InputError as error:
             hint = "--baseline must name the bench/results of a checkout"
@@ -96,10 +105,10 @@ def bench_command(
 
 
 def _print_regressions(outcome: "Regressions") -> None:
-    """Prints what got worse; ends with exit code 1 if anything did."""
+    """Prints the ratios that got worse; exits with code 1 if there are any."""
     from originet.bench import TOLERANCE
 
-    table = Table(title="Worse than committed: time over that of ...")
+    table = Table(title="Worse than committed: time over that of another provider")
     for name in ("case", "dtype", "shape", "threads", "over", "committed", "now"):
         table.add_column(name, overflow="fold")
     for row, rival, before, now in outcome.worse:

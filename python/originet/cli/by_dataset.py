@@ -1,4 +1,4 @@
-"""The scores of each data set of a composite, printed."""
+"""Prints the scores of each data set of a composite."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,12 +16,12 @@ def print_datasets(
     *,
     several: bool,
 ) -> None:
-    """Prints a table; nothing where there is one data set.
+    """Prints a table; nothing if there is only one data set.
 
     Args:
         results: Results on the same clips, by the names of their rows.
-        classes: Class names of the whole.
-        majority_accuracy: Share of the commonest class of the whole.
+        classes: Class names of the composite.
+        majority_accuracy: Share of the composite's most frequent class.
         several: Whether there are several seeds.
     """
     lines = by_dataset.records(results, majority_accuracy)

@@ -35,10 +35,11 @@ def check_command(
     micro_only: MicroOnly = False,
     set_name: SetName = None,
     pictures: Annotated[
-        bool, typer.Option(help="Read every picture: are they whole, and of one size a clip?")
+        bool,
+        typer.Option(help="Read every picture: it must be complete, and each clip of one size."),
     ] = True,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the report to this file, as JSON.")
+        Path | None, typer.Option("--json", help="Write the report to this file as JSON.")
     ] = None,
     max_pixels: MaxPixels = None,
     jobs: Jobs = None,
@@ -68,7 +69,7 @@ def check_command(
             jobs=os.cpu_count() or 1 if jobs is None else jobs,
             progress=progress_bar(bars, "clips"),
         )
-    print(check.to_text(result))  # as it is, so that it may be sent to a file
+    print(check.to_text(result))  # not through rich, so that it can be redirected to a file
     if json_file is not None:
         write_atomically(json_file, json.dumps(check.to_json(result), indent=1).encode())
     if not result.sound:

@@ -1,4 +1,4 @@
-"""What all commands have in common: the types in their help, and what they say when interrupted."""
+"""The base of all commands: types in their help, error messages, and messages after Ctrl-C."""
 
 import re
 import shlex
@@ -20,24 +20,24 @@ RESUMES = {
     "reproduce": "Generated clips, finished folds and trained networks are kept in {out}.",
     "demo": "Generated clips and finished folds are kept in {out}.",
 }
-"""What is kept of an interrupted command that takes it up when it is run again."""
+"""What an interrupted command keeps, for commands that resume when they are run again."""
 
 STARTS_AGAIN = {
-    "image": "Finished clips are kept in {out}, but the same command makes all of them again.",
-    "synth": "Nothing was written: the clips are put in place when all of them are made.",
-    "bench": "Rows measured so far are kept in {out}, but the same command measures all of them "
-    "again; --subject leaves subjects out.",
+    "image": "Finished clips are kept in {out}, but the same command starts over.",
+    "synth": "Nothing was written: clips are moved into place only when all of them are finished.",
+    "bench": "Rows measured so far are kept in {out}, but the same command starts over; choose the "
+    "remaining subjects with --subject.",
 }
-"""What is kept of one that does not."""
+"""What an interrupted command keeps, for commands that start over."""
 
 
 class Command(TyperCommand):
     """A command of `originet`."""
 
     def get_help(self, ctx: Any) -> str:
-        """Returns the help, in which the type of what may be repeated is that of one value.
+        """Returns the help, with the type of a single value for repeatable options.
 
-        That is <int>, not Python's <list[int]>. Columns stay aligned.
+        For example <int> instead of Python's <list[int]>. Columns stay aligned.
         """
 
         def one(found: re.Match[str]) -> str:
@@ -46,16 +46,17 @@ class Command(TyperCommand):
         return re.sub(r"<list\[(\w+)\]>", one, super().get_help(ctx))
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; Ctrl-C says what is kept and how to go on, with exit code 130.
+        """Runs the command.
 
-        What fails otherwise is told in one line, as `say_why` does.
+        Ctrl-C prints what is kept and how to resume, and exits with code 130. `say_why` prints any
+        other failure in one line.
         """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             for line in after_interrupt(str(self.name), ctx.params.get("out"), sys.argv[1:]):
                 errors.print(line, soft_wrap=True, highlight=False)
-            raise typer.Exit(130) from None  # 128 and the number of SIGINT, as shells count
+            raise typer.Exit(130) from None  # 128 plus the number of SIGINT, as in shells
         except BrokenPipeError:
             leave_quietly()
         except Exception as error:
@@ -63,18 +64,17 @@ class Command(TyperCommand):
 
 
 def say_why(error: Exception, doing: str = "") -> int:
-    """Says in one line why a command failed.
+    """Prints in one line why a command failed.
 
     Args:
-        error: What it failed with.
-        doing: What stands before a reason that does not name the thing which it is about.
+        error: The exception.
+        doing: Prefix for a message that does not name its subject.
 
     Returns:
         The exit code.
 
     Raises:
-        Exception: The error itself, if it is not foreseen, see
-            `originet.system.errors.is_foreseen`.
+        Exception: The error itself, if `originet.system.errors.is_foreseen` does not expect it.
     """
     if not is_foreseen(error):
         raise error
@@ -83,20 +83,20 @@ def say_why(error: Exception, doing: str = "") -> int:
 
 
 def after_interrupt(command: str, out: Path | None, arguments: list[str]) -> list[str]:
-    """Says what an interrupted command leaves behind.
+    """Describes what an interrupted command leaves behind.
 
     Args:
         command: Its name.
-        out: Where it writes; None for one that writes nothing before its end.
-        arguments: Those of the command line, the command's name first.
+        out: Where it writes; None for a command that writes only at its end.
+        arguments: The arguments of the command line, starting with the command's name.
 
     Returns:
-        The lines.
+        The lines to print.
     """
     if out is None or not out.exists():
         return ["Interrupted. Nothing was written."]
     if command == "image" and out.is_file():
-        return [f"Interrupted. {out} is as it was before."]
+        return [f"Interrupted. {out} is unchanged."]
     if command in RESUMES:
         again = shlex.join(["originet", *arguments])
         return [f"Interrupted. {RESUMES[command].format(out=out)} To resume:", f"  {again}"]

@@ -29,9 +29,9 @@ def compare_command(
 ) -> None:
     """Evaluate the networks of Tables III to V, and LBP-TOP.
 
-    The paper's figures stand beside ours. An interrupted run resumes where it stopped. Networks
-    other than OrigiNet need torchvision and timm; LBP-TOP needs scikit-image, and the clips'
-    frames, also where a store holds their images.
+    The output shows the paper's figures next to ours. An interrupted run resumes where it stopped.
+    Networks other than OrigiNet need torchvision and timm. LBP-TOP needs scikit-image and the
+    clips' frames, even if a store holds their images.
     """
     from originet.cli.inputs import read_clips
     from originet.evaluation import report
@@ -39,7 +39,7 @@ def compare_command(
 
     config = run.config
     rows = comparison.rows_named(network)
-    comparison.check_packages(rows)  # before the minutes that images may take
+    comparison.check_packages(rows)  # first, since making images may take minutes
     clips = read_clips(
         paths,
         [config.method],
@@ -67,7 +67,7 @@ def compare_command(
     records = result.records()
     _print_scores(result, records)
     _print_sizes(result, records)
-    console.print(f"Results: {out}, to be read in {page}", soft_wrap=True)
+    console.print(f"Results: {out}, report: {page}", soft_wrap=True)
     if result.failed:
         complain_of(
             f"{len(result.failed)} of {counted(len(rows), 'row')} could not be evaluated:",
@@ -77,7 +77,7 @@ def compare_command(
 
 
 def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
-    """Prints Tables III and IV, in 80 columns, and what holds for all rows."""
+    """Prints Tables III and IV in 80 columns, and notes on all rows."""
     from originet.cli.by_dataset import print_datasets
     from originet.paper import comparison_report
 
@@ -91,8 +91,8 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
     for record in records:
         paper = record["paper_accuracy"]
         blank = "N/A" if record["kind"] == "quoted" else ""
-        told = blank if paper is None else f"{100 * paper:.2f}"
-        table.add_row(record["row"], *_scores(record, several), told)
+        percent = blank if paper is None else f"{100 * paper:.2f}"
+        table.add_row(record["row"], *_scores(record, several), percent)
     console.print(table)
     print_datasets(result.results, result.classes, result.majority_accuracy, several=several)
     for line in comparison_report.notes(result):
@@ -100,7 +100,7 @@ def _print_scores(result: "Comparison", records: list[dict[str, Any]]) -> None:
 
 
 def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
-    """Prints Table V, in 80 columns."""
+    """Prints Table V in 80 columns."""
     from originet.paper import comparison_report
 
     networks = [record for record in records if record["kind"] == "network"]
@@ -142,7 +142,7 @@ def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
 
 
 def _scores(record: dict[str, Any], several: bool) -> list[str]:
-    """Returns the cells of a row's measures, accuracies in percent."""
+    """Returns the cells of a row's measures, with accuracies in percent."""
     from originet.paper.comparison import MEASURES
 
     if record["kind"] == "quoted" or record["failed"] is not None:

@@ -1,8 +1,8 @@
-"""Where the command line prints: results on stdout, errors and progress bars on stderr.
+"""Output of the command line: results on stdout, errors and progress bars on stderr.
 
-A string is text and nothing else here, whoever it comes from: markup is off, and characters that a
-terminal would obey are shown instead, as are line breaks, so that no name makes up a line of its
-own. Style, and lines that are meant, come as `rich.text.Text`.
+Every string is printed as plain text, wherever it comes from. Markup is off, and control characters
+and line breaks are escaped, so that no name can forge a line. For styles and intended line breaks,
+pass a `rich.text.Text`.
 """
 
 import datetime
@@ -33,13 +33,13 @@ from originet.system.words import printable
 
 
 class Terminal(Console):
-    """A console whose strings cannot act; rich makes its texts of them in one place, here."""
+    """A console that escapes all strings, in the one method where rich converts them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Makes a text of a string; rich calls it for whatever is printed and for table cells."""
+        """Converts a string to a text; rich calls it for everything printed, even table cells."""
         return super().render_str(printable(text), **options)
 
     def on_broken_pipe(self) -> None:
@@ -52,30 +52,30 @@ errors = Terminal(stderr=True)
 
 
 def speak_plainly() -> None:
-    """Makes this process's other ways to print as harmless as the two consoles.
+    """Makes this process's other output as harmless as that of the two consoles.
 
-    That is for a process of the command line's own: characters that the streams' encoding lacks are
-    written as Python does, and warnings and tracebacks show what a terminal would obey.
+    Characters that the streams cannot encode are escaped as in Python, and so are control
+    characters in warnings and tracebacks. Only for a process that belongs to the command line.
     """
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # closed before the start
+        if stream is not None:  # None if it was closed before the start
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     warnings.formatwarning = _warning
     sys.excepthook = _print_bug
 
 
 def leave_quietly() -> NoReturn:
-    """Ends the process as its reader has gone, as `head` does: there is nobody to tell anything."""
-    # Python flushes both streams once more at its end, which must not fail.
+    """Ends the process silently because its reader has gone, for example `head`."""
+    # Python flushes both streams once more at exit, which must not fail.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             os.dup2(nowhere, stream.fileno())
-    sys.exit(141)  # 128 and the number of SIGPIPE, as shells count
+    sys.exit(141)  # 128 plus the number of SIGPIPE, as in shells
 
 
 def _warning(message: Warning | str, *_: Any, **__: Any) -> str:
-    """Writes a warning as `warn` does; `warnings` calls it."""
+    """Formats a warning like `warn`; called by `warnings`."""
     return f"warning: {printable(str(message))}\n"
 
 
@@ -93,15 +93,15 @@ def complain(text: str) -> None:
 
 
 class TimeLeft(ProgressColumn):
-    """How long a bar will take from now on, by its pace so far.
+    """The remaining time of a bar, from its pace so far.
 
-    rich's own column knows the last 30 seconds alone, in which a fold may not end.
+    rich's own column uses only the last 30 seconds, in which no fold may end.
     """
 
     max_refresh = 0.5  # seconds
 
     def render(self, task: Task) -> Text:
-        """Writes the time; nothing before there is a pace, and at the end. rich calls it."""
+        """Returns the time; empty before there is a pace, and at the end. Called by rich."""
         ends = task.fields.get("ends")
         if ends is None or task.finished:
             return Text()
@@ -110,14 +110,14 @@ class TimeLeft(ProgressColumn):
 
 
 class Rate(ProgressColumn):
-    """How many of something a second."""
+    """A rate per second."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
 
     def render(self, task: Task) -> Text:
-        """Writes the rate of the last seconds; rich calls it."""
+        """Returns the rate over the last seconds. Called by rich."""
         speed = task.finished_speed or task.speed
         if speed is None:
             return Text()
@@ -126,11 +126,11 @@ class Rate(ProgressColumn):
 
 
 def complain_of(summary: str, failed: Mapping[str, str]) -> None:
-    """Tells on stderr what failed, a line each.
+    """Prints a list of failures on stderr, one per line.
 
     Args:
-        summary: The first line, which says how much failed.
-        failed: The reasons, each in one line, by what failed.
+        summary: The first line, which says how many failed.
+        failed: A one-line reason for each name.
     """
     complain(summary)
     _list(failed)
@@ -142,11 +142,11 @@ def warn(text: str) -> None:
 
 
 def warn_of(summary: str, reasons: Mapping[str, str]) -> None:
-    """Tells on stderr what a reader should know of things that did not fail; nothing if none.
+    """Prints a list of warnings on stderr, one per line; nothing if there are none.
 
     Args:
         summary: The first line.
-        reasons: What there is to know, each in one line, by what it is about.
+        reasons: A one-line warning for each name.
     """
     if reasons:
         warn(summary)
@@ -160,8 +160,8 @@ def _list(reasons: Mapping[str, str]) -> None:
 
 @contextmanager
 def progress_bars(*more: ProgressColumn) -> Iterator[Progress]:
-    """Progress bars on stderr; they appear with the first progress and go if there is an error."""
-    bar = BarColumn(max(min(errors.width - 60, 40), 8))  # what the other columns leave of a line
+    """Shows progress bars on stderr, from the first progress on; an error removes them."""
+    bar = BarColumn(max(min(errors.width - 60, 40), 8))  # the space that other columns leave
     columns = (TextColumn("{task.description:<22}", markup=False), bar, MofNCompleteColumn())
     bars = Progress(*columns, TimeElapsedColumn(), *more, TimeLeft(), console=errors)
     try:
@@ -175,16 +175,16 @@ def progress_bars(*more: ProgressColumn) -> Iterator[Progress]:
 
 
 def progress_bar(bars: Progress, name: str) -> Callable[[int, int | None], None]:
-    """Adds a bar; the function returned moves it, and may be called after every frame."""
+    """Adds a bar and returns the function that moves it, cheap enough to call for every frame."""
     task = bars.add_task(printable(name), total=None, visible=False)
     shown = -math.inf
-    first: tuple[float, int] | None = None  # what an earlier run did says nothing of the pace
+    first: tuple[float, int] | None = None  # excludes an earlier run's progress from the pace
 
     def update(done: int, total: int | None) -> None:
         nonlocal shown, first
         now = time.monotonic()
         first = first or (now, done)
-        if done != total and now - shown < 0.05:  # a frame may take less time than showing it
+        if done != total and now - shown < 0.05:  # drawing may take longer than a frame
             return
         shown = now
         bars.start()

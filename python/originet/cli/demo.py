@@ -25,7 +25,8 @@ def demo_command(
 ) -> None:
     """Run the whole pipeline once and write one report.
 
-    From a video and generated clips: active images, LOSO by every method, and kernel timings.
+    It covers the active images of a video, LOSO on generated clips with every method, and kernel
+    timings.
     """
     from originet.cli import demonstration
 
@@ -48,7 +49,7 @@ def _print_methods(methods: Mapping[str, "LosoResult"]) -> None:
 
     first = next(iter(methods.values()))
     table = Table(
-        title=f"Every reading of the active image, on the same {counted(len(first.clips), 'clip')}"
+        title=f"Every active-image method on the same {counted(len(first.clips), 'clip')}"
     )
     table.add_column("method")
     for heading in ("accuracy", f"{100 * metrics.LEVEL:.0f} % interval", "UAR"):

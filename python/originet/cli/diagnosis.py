@@ -1,4 +1,4 @@
-"""What is installed, what of it works here, and why not."""
+"""Diagnoses what is installed, what works on this machine, and why the rest does not."""
 
 import platform
 import re
@@ -21,15 +21,15 @@ class Finding:
     name: str
     text: str
     ok: bool | None = None
-    """Whether it works; None where there is nothing to judge."""
+    """Whether it works; None if there is nothing to test."""
 
 
 def diagnose() -> list[Finding]:
-    """Looks at Python, torch, the kernels, CUDA and OpenCV.
+    """Examines Python, torch, the kernels, CUDA and OpenCV.
 
     Returns:
-        The findings, in the order in which they build on each other. A machine without a GPU is
-        not a fault: only what is broken has `ok=False`.
+        The findings, in the order in which they build on each other. Only broken parts have
+        `ok=False`; a missing GPU is not a fault.
     """
     info = originet_ext.build_info()
     flavour = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU-only build"
@@ -67,7 +67,7 @@ def diagnose() -> list[Finding]:
 
 
 def cuda_usable() -> tuple[bool, str]:
-    """Tells whether the CUDA kernels run here, and why or why not."""
+    """Returns whether the CUDA kernels run on this machine, and the reason."""
     info = originet_ext.build_info()
     if not info["cuda_archs"]:
         return False, f"the package was built without CUDA kernels ({info['cuda_decision']})"
@@ -81,8 +81,8 @@ def cuda_usable() -> tuple[bool, str]:
     capability = torch.cuda.get_device_capability()
     if not _covered(capability, info["cuda_archs"]):
         return False, (
-            f"{device} has compute capability {capability[0]}.{capability[1]}, the kernels were "
-            f"built for {info['cuda_archs']}; set TORCH_CUDA_ARCH_LIST and build again"
+            f"{device} has compute capability {capability[0]}.{capability[1]}, but the kernels "
+            f"were built for {info['cuda_archs']}; set TORCH_CUDA_ARCH_LIST and rebuild"
         )
     error = _test_error("cuda")
     if not error < TOLERANCE:
@@ -91,7 +91,11 @@ def cuda_usable() -> tuple[bool, str]:
 
 
 def _covered(capability: tuple[int, int], archs: str) -> bool:
-    """Machine code runs within its major version from its minor on, PTX on all that is newer."""
+    """Returns whether an architecture list covers a device.
+
+    Machine code runs on its own major version, from its minor version up. PTX runs on anything
+    newer.
+    """
     for arch in archs.split(";"):
         match = re.fullmatch(r"(\d+)\.(\d+)[af]?(\+PTX)?", arch)
         assert match is not None, arch

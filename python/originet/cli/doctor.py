@@ -1,19 +1,14 @@
 """`originet doctor`."""
 
-from typing import TYPE_CHECKING
-
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from originet.cli.console import console
 
-if TYPE_CHECKING:
-    pass
-
 
 def doctor_command() -> None:
-    """Report what is installed, what of it works here, and why not."""
+    """Report what is installed and what works here, with reasons."""
     from originet.cli import diagnosis
 
     table = Table(show_header=False, box=None)

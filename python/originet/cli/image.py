@@ -30,7 +30,7 @@ def image_command(
         typer.Option(
             "--out",
             "-o",
-            help="A .png, .npy (float32), .gif, .mp4 or .webm; for several clips a folder.",
+            help="A .png, .npy (float32), .gif, .mp4 or .webm file; for several clips, a folder.",
         ),
     ],
     sources: Annotated[
@@ -45,7 +45,7 @@ def image_command(
         str | None, typer.Option(help=f"{', '.join(METHODS)}; {DEFAULTS.method} by default.")
     ] = None,
     normalize: Annotated[
-        str, typer.Option(help="Map to 0..255: minmax stretches, clip saturates; or none.")
+        str, typer.Option(help="Mapping to 0..255: minmax stretches, clip saturates; or none.")
     ] = "minmax",
     all_methods: Annotated[
         bool, typer.Option("--all-methods", help="Draw the active images of all methods.")
@@ -55,46 +55,49 @@ def image_command(
         typer.Option("--side-by-side", help="Draw onset, apex, offset and the active image."),
     ] = False,
     gif: Annotated[
-        bool, typer.Option("--gif", help="Animate the clip beside its growing active image.")
+        bool, typer.Option("--gif", help="Animate the clip next to its growing active image.")
     ] = False,
     speed: Annotated[
-        float, typer.Option(help="Of an animation: 0.25 plays it four times slower.")
+        float, typer.Option(help="Speed of an animation; 0.25 is four times slower.")
     ] = 1.0,
     apex: Annotated[
         int | None,
-        typer.Option(help="The apex frame; by default the one least like the onset."),
+        typer.Option(help="Number of the apex frame; by default the frame least like the onset."),
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help="First frame: a number, or a time as 12.5s or 1:02:03.5.")
+        str | None,
+        typer.Option(help="First frame: a number, or a time such as 12.5s or 1:02:03.5."),
     ] = None,
-    end: Annotated[str | None, typer.Option(help="Last frame, likewise; it is included.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last frame, likewise; inclusive.")] = None,
     fps: Annotated[
-        float | None, typer.Option(help="Frames a second; a video tells its own times.")
+        float | None, typer.Option(help="Frames per second; a video has its own time stamps.")
     ] = None,
     crop_face: Annotated[
-        bool, typer.Option("--crop-face", help="Cut out the face first, one box for all frames.")
+        bool, typer.Option("--crop-face", help="Crop to the face first, one box for all frames.")
     ] = False,
     align_eyes: Annotated[
-        bool, typer.Option("--align-eyes", help="Turn all frames until the eyes are level.")
+        bool, typer.Option("--align-eyes", help="Rotate all frames so that the eyes are level.")
     ] = False,
     size: Annotated[
-        int | None, typer.Option(help="Resize frames first, to so many pixels both ways.")
+        int | None, typer.Option(help="Resize frames first, to this height and width in pixels.")
     ] = None,
     max_pixels: MaxPixels = None,
     color: Annotated[
-        bool, typer.Option("--color", help="Keep the colours (a .npy has blue, green, red).")
+        bool, typer.Option("--color", help="Keep colours (a .npy has blue, green, red).")
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option(help="Clips at a time, of a folder; by default as many as cores.")
+        int | None,
+        typer.Option(help="Clips of a folder made in parallel; by default one per core."),
     ] = None,
     camera: Annotated[
-        int | None, typer.Option(help="Watch this camera, 0 is the first, until Ctrl-C.")
+        int | None, typer.Option(help="Read this camera, 0 is the first, until Ctrl-C.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="End a camera or pipe after so long, or at Ctrl-C.")
+        float | None,
+        typer.Option(help="Stop a camera or pipe after this time; Ctrl-C stops it earlier."),
     ] = None,
 ) -> None:
-    """Make the active image of a clip, or of each of several."""
+    """Make the active images of one or more clips."""
     from originet.clips import render
 
     flags = {"all-methods": all_methods, "side-by-side": side_by_side, "gif": gif}
@@ -102,7 +105,7 @@ def image_command(
     if len(kinds) > 1:
         raise InputError(f"--{kinds[0]} and --{kinds[1]} make two files: choose one")
     if all_methods and method is not None:
-        raise InputError(f"--all-methods leaves no choice: omit --method {method}")
+        raise InputError(f"--all-methods includes every method: omit --method {method}")
     animated = out.suffix.lower() in render.KINDS["gif"]
     options = render.Options(
         kind=kinds[0] if kinds else "gif" if animated else "image",
@@ -123,23 +126,23 @@ def image_command(
         raise InputError("give videos or folders, or - for a pipe, or --camera N")
     if camera is not None or paths == [Path("-")]:
         if jobs is not None:
-            raise InputError(f"--jobs {jobs} is for several clips, a stream is one")
+            raise InputError(f"--jobs {jobs} is for several clips; a stream is one clip")
         _image_of_stream(camera, seconds, out, options)
         return
     if Path("-") in paths:
-        raise InputError("- stands for one video, from a pipe: give no other path")
+        raise InputError("- reads one video from a pipe: give no other path")
     if seconds is not None:
-        raise InputError(f"--seconds {seconds:g} is for - and --camera: --end chooses frames")
+        raise InputError(f"--seconds {seconds:g} is for - and --camera: use --end for files")
     found = render.find_all(paths)
     if found.clips != paths or len(paths) > 1:
         _image_of_each(paths, found, out, options, os.cpu_count() or 1 if jobs is None else jobs)
         return
     if jobs is not None:
-        raise InputError(f"--jobs {jobs} is for a folder of clips, {paths[0]} is one clip")
+        raise InputError(f"--jobs {jobs} is for a folder of clips; {paths[0]} is one clip")
     with progress_bars(Rate("frames")) as bars:
         made = render.render_file(paths[0], out, options, progress_bar(bars, "frames"))
-    _tell(out, made, str(paths[0]))
-    warn_of("not taken:", found.skipped)
+    _print_report(out, made, str(paths[0]))
+    warn_of("skipped:", found.skipped)
 
 
 def _image_of_stream(
@@ -152,7 +155,7 @@ def _image_of_stream(
         made = render.render_stream(
             stream, out, options, progress_bar(bars, "frames (Ctrl-C ends)")
         )
-    _tell(out, made, stream.name)
+    _print_report(out, made, stream.name)
 
 
 def _image_of_each(
@@ -165,17 +168,16 @@ def _image_of_each(
         failed, odd = render.render_files(files, options, jobs, progress_bar(bars, "clips"))
     done = f"{out}: {len(files) - len(failed)} of {counted(len(files), 'clip')}"
     console.print(done, soft_wrap=True)
-    warn_of("not taken:", found.skipped)
-    told = {str(clip): "; ".join(lines) for clip, lines in odd.items()}
-    verb = "is" if len(odd) == 1 else "are"
-    warn_of(f"{len(odd)} of {counted(len(files), 'clip')} {verb} odd:", told)
+    warn_of("skipped:", found.skipped)
+    oddities = {str(clip): "; ".join(lines) for clip, lines in odd.items()}
+    warn_of(f"check {len(odd)} of {counted(len(files), 'clip')}:", oddities)
     if failed:
         named = {str(clip): reason for clip, reason in failed.items()}
         complain_of(f"{len(failed)} of {counted(len(files), 'clip')} failed:", named)
         raise typer.Exit(2)
 
 
-def _tell(out: Path, made: "Report", name: str) -> None:
+def _print_report(out: Path, made: "Report", name: str) -> None:
     console.print(f"{out}: {made.summary}", soft_wrap=True)
     for line in made.warnings:
         warn(f"{name} {line}")

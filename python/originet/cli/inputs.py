@@ -20,15 +20,15 @@ from originet.training.config import Config
 
 
 class Clips(NamedTuple):
-    """What there is to train on, and how its images were made.
+    """The clips to train on, and how their images were made.
 
     Attributes:
         table: the clips [N].
         images: [N, S, S] uint8 by method, in the table's order.
         image_size: S, in pixels.
-        crop_face: whether faces were cut out.
-        cuts: how each clip's frames were cut out and resized, [N].
-        listed: the list that the clips were restricted to; None for all clips.
+        crop_face: whether frames were cropped to faces.
+        cuts: how each clip's frames were cropped and resized, [N].
+        listed: the list that selected the clips; None for all clips.
     """
 
     table: datasets.ClipTable
@@ -39,7 +39,7 @@ class Clips(NamedTuple):
     listed: ClipList | None = None
 
     def configure(self, config: Config) -> Config:
-        """Returns settings with what is known of the clips in them."""
+        """Returns settings completed with the properties of the clips."""
         return dataclasses.replace(
             config,
             image_size=self.image_size,
@@ -64,30 +64,31 @@ def read_clips(
     crop_face: bool | None,
     opens_frames: bool = False,
 ) -> Clips:
-    """Reads stores, or a data set's root, whose images are then made.
+    """Reads stores, or reads a data set's root and makes its images.
 
     Args:
         paths: stores, or one root.
-        methods: the readings of the active image that are needed.
-        dataset: what a root holds; None means a folder of clips.
+        methods: the active-image methods that are needed.
+        dataset: the data set in a root; None means a folder of clips.
         annotations: a root's annotations.
         frames: a root's frames.
         task: how a root's emotions become classes.
         sheet: the sheet of a root's workbook.
-        clips: the list to restrict them to; None means all clips.
-        micro_only: leave a root's macro-expressions out.
-        set_name: what a root of one's own clips is called.
-        image_size: in pixels; None means what stores have, or the default.
-        crop_face: cut faces out; None means what stores have, or what a root needs.
-        opens_frames: whether the command opens the clips' frames, also where a store has their
-            images; those that are there must be the ones that it was made of.
+        clips: a file that lists the clips to use; None means all clips.
+        micro_only: leave out a root's macro-expressions.
+        set_name: name of a data set of the user's own clips.
+        image_size: size in pixels; None means that of the stores, or the default.
+        crop_face: crop to faces; None means what the stores have, or what a root needs.
+        opens_frames: whether the command opens the clips' frames even if a store has their images;
+            then the frames that exist must be those that the store was made from.
 
     Returns:
-        The clips, which can be evaluated by leaving subjects out.
+        The clips, ready for leave-one-subject-out evaluation.
 
     Raises:
-        InputError: if they cannot, a store lacks a method or was made otherwise, options of a root
-            are given with stores, a listed clip is not at hand, or a clip cannot be read.
+        InputError: if they cannot be evaluated that way, a store lacks a method or has other
+            settings, options of a root are given with stores, a listed clip is missing, or a clip
+            cannot be read.
     """
     of_a_root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
     of_a_root |= {"sheet": sheet, "name": set_name}
@@ -111,7 +112,7 @@ def read_clips(
         loso.check_table(made.table)
         return made
     if len(paths) > 1:
-        raise InputError(f"several paths must all be stores, {paths[0]} is none")
+        raise InputError(f"several paths must all be stores, but {paths[0]} is not")
     found = datasets.survey(
         dataset or "folder",
         paths[0],
@@ -127,15 +128,15 @@ def read_clips(
         there = {(clip.subject, clip.clip) for clip in clips_of(found.table)}
         lacking = [e for e in found.unusable if (e.subject, e.clip) not in there]
         _refuse_missing(listed, {f"{e.subject}/{e.clip}": e.reason for e in lacking})
-        _tell_besides(listed, {found.dataset, *found.table["dataset"]})
+        _report_unused(listed, {found.dataset, *found.table["dataset"]})
     datasets.check_usable(found)
     if found.unusable:
         count = (
             f"{len(found.unusable)} of {counted(len(found.unusable) + len(found.table), 'clip')}"
         )
-        errors.print(f"{count} cannot be used: `originet check` tells why", highlight=False)
-    warn_of("not taken:", found.skipped)
-    loso.check_table(found.table)  # before the minutes that the images may take
+        errors.print(f"{count} cannot be used: `originet check` says why", highlight=False)
+    warn_of("skipped:", found.skipped)
+    loso.check_table(found.table)  # first, since making images may take minutes
     settings = prepare.Settings(
         tuple(methods),
         DEFAULTS.image_size if image_size is None else image_size,
@@ -147,13 +148,13 @@ def read_clips(
         )
     flat = prepare.flat_images(found.table, images)
     clips_made = counted(len(found.table), "clip")
-    warn_of(f"{len(flat)} of {clips_made} {'tells' if len(flat) == 1 else 'tell'} nothing:", flat)
+    warn_of(f"flat active images in {len(flat)} of {clips_made}:", flat)
     cuts = [settings] * len(found.table)
     return Clips(found.table, images, settings.image_size, settings.crop_face, cuts, listed)
 
 
 def _restrict(clips: Clips, listed: ClipList, stores: Sequence[store.Store]) -> Clips:
-    """Takes the clips of a list; each must be there."""
+    """Selects the clips of a list; each must exist."""
     known = clips_of(clips.table)
     reasons = dict(omission for each in stores for omission in _omissions(each.manifest))
     for clip in known:
@@ -166,7 +167,7 @@ def _restrict(clips: Clips, listed: ClipList, stores: Sequence[store.Store]) -> 
     sets = " or ".join(sorted({clip.dataset for clip in known}))
     missing |= {str(clip): f"there is no such clip in {sets}" for clip in match.missing.values()}
     _refuse_missing(listed, missing)
-    _tell_besides(listed, {clip.dataset for clip in known})
+    _report_unused(listed, {clip.dataset for clip in known})
     return clips._replace(
         table=clips.table.iloc[there].reset_index(drop=True),
         images={method: pixels[there] for method, pixels in clips.images.items()},
@@ -176,38 +177,38 @@ def _restrict(clips: Clips, listed: ClipList, stores: Sequence[store.Store]) -> 
 
 
 def _omissions(manifest: dict[str, Any]) -> Iterator[tuple[Clip, str]]:
-    """Yields the clips that are not in a store, and why."""
+    """Yields the clips that a store does not contain, with the reasons."""
     for entry in (*manifest["unusable"], *manifest["left_out"], *manifest["failed"]):
         yield Clip(manifest["dataset"], entry["subject"], entry["clip"]), entry["reason"]
 
 
 def _refuse_missing(listed: ClipList, missing: dict[str, str]) -> None:
-    """Refuses to take a part of a list for the whole; `missing` tells why by clip."""
+    """Refuses an incomplete list; `missing` holds the reason for each missing clip."""
     for clip, reason in missing.items():
-        lacking = f"{len(missing)} of {counted(len(listed.clips), 'clip')} that {listed.path} lists"
-        raise InputError(f"{lacking} cannot be used, as {clip}: {reason}")
+        lacking = f"{len(missing)} of {counted(len(listed.clips), 'clip')} in {listed.path}"
+        raise InputError(f"{lacking} cannot be used; the first is {clip}: {reason}")
 
 
-def _tell_besides(listed: ClipList, here: set[str]) -> None:
-    """Tells of the clips of other data sets, which a list may hold."""
+def _report_unused(listed: ClipList, here: set[str]) -> None:
+    """Prints which clips of a list belong to other data sets."""
     if others := listed.besides(here):
-        told = f"{listed.path} besides lists {others}, which is no part of this run"
-        errors.print(told, soft_wrap=True, highlight=False)
+        note = f"{listed.path} also lists {others}, not used in this run"
+        errors.print(note, soft_wrap=True, highlight=False)
 
 
 def _read_stores(
     paths: Sequence[Path], methods: Sequence[str], image_size: int | None, crop_face: bool | None
 ) -> list[store.Store]:
-    """Reads stores; options that were given must be what they were made with."""
+    """Reads stores; options that were given must agree with the stores' settings."""
     stores = [store.read_store(path) for path in paths]
     for path, each in zip(paths, stores, strict=True):
         if missing := [method for method in methods if method not in each.images]:
             raise InputError(
-                f"{path} has no images by {', '.join(missing)}, but by {', '.join(each.images)}: "
+                f"{path} has no images by {', '.join(missing)}, only by {', '.join(each.images)}: "
                 f"run its `originet prepare` with --method {' --method '.join(missing)}"
             )
         for option, value in (("image_size", image_size), ("crop_face", crop_face)):
             there = each.manifest["settings"][option]
             if value not in (None, there):
-                raise InputError(f"{option} is {there} in {path}, {value} was asked for")
+                raise InputError(f"{option} is {there} in {path}, but {value} was requested")
     return stores

@@ -19,7 +19,7 @@ def loso_command(
     out: options.Results,
     weights: options.Weights = True,
 ) -> None:
-    """Evaluate OrigiNet by leaving one subject out.
+    """Evaluate OrigiNet with leave-one-subject-out cross-validation.
 
     An interrupted run resumes where it stopped.
     """
@@ -49,7 +49,7 @@ def loso_command(
     images = clip_images(result, ordered)
     report.write_loso_report(out / report.NAME, result, report.made_with(run.device), images)
     print_loso(result)
-    console.print(f"Results: {out}, to be read in {out / report.NAME}", soft_wrap=True)
+    console.print(f"Results: {out}, report: {out / report.NAME}", soft_wrap=True)
 
 
 def print_loso(result: "LosoResult") -> None:

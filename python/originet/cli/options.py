@@ -1,4 +1,4 @@
-"""Options that several commands have, and the settings that they make."""
+"""Options that several commands share, and the settings made from them."""
 
 import dataclasses
 import functools
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
 DEFAULTS = Config()
 _words = ", ".join
 
-Method = Annotated[str, typer.Option(help=f"Reading of the active image: {_words(METHODS)}.")]
+Method = Annotated[str, typer.Option(help=f"Active-image method: {_words(METHODS)}.")]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda or cuda:N; the GPU, if there is one, by default.")
+    str | None, typer.Option(help="cpu, cuda or cuda:N; by default the GPU if there is one.")
 ]
 
-# Of the commands that read a data set.
+# For commands that read a data set.
 Name = Annotated[str, typer.Argument(help=f"The data set: {_words(DATASETS)}.")]
 Root = Annotated[
-    Path, typer.Argument(help="Its folder: annotations and frames are found at any depth.")
+    Path, typer.Argument(help="Its folder; annotations and frames are found at any depth.")
 ]
 Annotations = Annotated[
-    Path | None, typer.Option(help="The workbook (for folder: a CSV file) to read.")
+    Path | None, typer.Option(help="The workbook to read (for folder: a CSV file).")
 ]
 Sheet = Annotated[
     str | None, typer.Option(help="The workbook's sheet, if several hold coded clips.")
 ]
 Frames = Annotated[
-    Path | None, typer.Option(help="The folder of the frames, if the root holds several.")
+    Path | None, typer.Option(help="The folder with the frames, if the root holds several.")
 ]
 SetName = Annotated[
     str | None,
-    typer.Option("--name", help="What a set of your own clips is called; folder by default."),
+    typer.Option("--name", help="Name of a data set of your own clips; folder by default."),
 ]
 Task = Annotated[
     str | None,
@@ -64,23 +64,25 @@ Task = Annotated[
 ]
 ClipsFile = Annotated[
     Path | None,
-    typer.Option("--clips", help="Restrict it to the clips of a CSV file: subject, clip, dataset."),
+    typer.Option("--clips", help="Use only the clips in a CSV file: subject, clip, dataset."),
 ]
 MicroOnly = Annotated[
-    bool, typer.Option("--micro-only", help="Leave the macro-expressions of CAS(ME)^2 out.")
+    bool, typer.Option("--micro-only", help="Leave out the macro-expressions of CAS(ME)^2.")
 ]
-Jobs = Annotated[int | None, typer.Option(help="Clips at a time; by default as many as cores.")]
+Jobs = Annotated[
+    int | None, typer.Option(help="Clips processed in parallel; by default one per core.")
+]
 CropFace = Annotated[
     bool | None,
     typer.Option(
         "--crop-face/--no-crop-face",
-        help="Cut out the face first; by default where a data set's frames show more than it.",
+        help="Crop to the face first; by default if a data set's frames show more than the face.",
     ),
 ]
 
 
 def _limit_frames(context: typer.Context, pixels: int | None) -> int | None:
-    """Sets the limit for as long as the command runs, in all that reads frames for it."""
+    """Sets the limit on frame sizes for as long as the command runs."""
     if pixels is not None:
         context.with_resource(frames_up_to(pixels))
     return pixels
@@ -91,89 +93,102 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(
         callback=_limit_frames,
-        help=f"Pixels that a frame may have; {MAX_PIXELS} by default.",
+        help=f"Most pixels that a frame may have; {MAX_PIXELS} by default.",
     ),
 ]
 
-# Of the commands that train: named as the fields of `Config` are, but for the repeatable ones.
+# For commands that train: named like the fields of `Config`, except the repeatable options.
 Paths = Annotated[
     list[Path],
     typer.Argument(
         metavar="PATH",
-        help="Stores of `originet prepare`, or a data set's root: <emotion>/<subject>/<clip>, "
-        "a CSV, or what --dataset says.",
+        help="Stores made by `originet prepare`, or a data set's root: "
+        "<emotion>/<subject>/<clip>, a CSV file, or the data set of --dataset.",
     ),
 ]
 Results = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Dataset = Annotated[
     str | None,
-    typer.Option(help=f"What a root holds: {_words(DATASETS)}; folder by default."),
+    typer.Option(help=f"Data set in a root: {_words(DATASETS)}; folder by default."),
 ]
 Protocol = Annotated[
     str,
     typer.Option(
-        help=f"How images are split: {_words(PROTOCOLS)}; paper augments before it, which leaks."
+        help=f"How images are split: {_words(PROTOCOLS)}; paper augments them first, which leaks."
     ),
 ]
 Epochs = Annotated[
     int, typer.Option(help=f"Passes over the training images, at most {MOST_EPOCHS:,}.")
 ]
-BatchSize = Annotated[int, typer.Option(help=f"Images a step, 3 to {MOST_IN_BATCH:,}.")]
-LearningRate = Annotated[float, typer.Option(help="Adam's step.")]
+BatchSize = Annotated[int, typer.Option(help=f"Images per step, 3 to {MOST_IN_BATCH:,}.")]
+LearningRate = Annotated[float, typer.Option(help="Adam's initial learning rate.")]
 WeightDecay = Annotated[float, typer.Option(help="L2 penalty.")]
-ClassWeights = Annotated[str, typer.Option(help=f"Weights in the loss: {_words(CLASS_WEIGHTS)}.")]
-Sampling = Annotated[str, typer.Option(help=f"Images of an epoch: {_words(SAMPLINGS)}.")]
+ClassWeights = Annotated[
+    str, typer.Option(help=f"Class weights in the loss: {_words(CLASS_WEIGHTS)}.")
+]
+Sampling = Annotated[str, typer.Option(help=f"How an epoch draws images: {_words(SAMPLINGS)}.")]
 Rotation = Annotated[
-    list[int] | None, typer.Option(help="An angle of the augmentation, -180 to 180; repeatable.")
+    list[int] | None,
+    typer.Option(help="Rotation angle of the augmentation, -180 to 180; repeatable."),
 ]
 Equalize = Annotated[bool, typer.Option(help="Add histogram-equalised training images.")]
-ValidationFraction = Annotated[float, typer.Option(help="Share of the training clips held out.")]
+ValidationFraction = Annotated[
+    float, typer.Option(help="Share of the training clips held out for validation.")
+]
 Select = Annotated[
-    str, typer.Option(help=f"Weights to keep, of the best epoch or the last: {_words(SELECTIONS)}.")
+    str, typer.Option(help=f"Keep the weights of the best or the last epoch: {_words(SELECTIONS)}.")
 ]
 Precision = Annotated[
-    str, typer.Option(help=f"Arithmetic of training steps: {_words(PRECISIONS)}; tf32 on a GPU.")
+    str,
+    typer.Option(help=f"Arithmetic of training steps: {_words(PRECISIONS)}; tf32 needs a GPU."),
 ]
 Seed = Annotated[
     list[int] | None,
-    typer.Option(help=f"One whole run, from 0 on; repeatable, at most {MOST_SEEDS:,}."),
+    typer.Option(help=f"Seed of a whole run, from 0; repeatable, at most {MOST_SEEDS:,} times."),
 ]
 ImageSize = Annotated[
     int | None,
     typer.Option(
-        help=f"Pixels, 16 to {LARGEST_IMAGE}; {DEFAULTS.image_size} by default for a root."
+        help=f"Height and width in pixels, 16 to {LARGEST_IMAGE}; for a root "
+        f"{DEFAULTS.image_size} by default."
     ),
 ]
 Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {_words(VARIANTS)}.")]
 
-# How they compute: named as the fields of the executors are.
+# For the same commands, how to compute: named like the fields of the executors.
 Executor = Annotated[
     str,
     typer.Option(help=f"Where folds are computed: {_words(EXECUTORS)} (a cluster, or here)."),
 ]
 FoldsAtOnce = Annotated[
-    int | None, typer.Option(help="Folds trained in turn (serial); 1, on a GPU 8.")
+    int | None, typer.Option(help="Folds that take turns (serial); by default 1, on a GPU 8.")
 ]
 CudaGraph = Annotated[
     bool | None,
     typer.Option(
-        "--cuda-graph/--no-cuda-graph", help="Steps as CUDA graphs (serial); on by default."
+        "--cuda-graph/--no-cuda-graph", help="Run steps as CUDA graphs (serial); on by default."
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option(help="Folds at a time (processes); by default as many as cores.")
+    int | None, typer.Option(help="Folds in parallel (processes); by default one per core.")
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(help="Threads of a fold (serial, processes); the cores are shared by default."),
+    typer.Option(help="Threads per fold (serial, processes); by default folds share the cores."),
 ]
 Address = Annotated[
-    str | None, typer.Option(help="Of a Ray cluster; by default $RAY_ADDRESS, or Ray starts here.")
+    str | None,
+    typer.Option(help="Address of a Ray cluster; by default $RAY_ADDRESS, or Ray starts here."),
 ]
-CpusPerTask = Annotated[int | None, typer.Option(help="Cores and threads of a fold (ray); 1.")]
-GpusPerTask = Annotated[float | None, typer.Option(help="GPUs of a fold (ray), as 0.25; 0.")]
+CpusPerTask = Annotated[
+    int | None, typer.Option(help="Cores and threads per fold (ray); 1 by default.")
+]
+GpusPerTask = Annotated[
+    float | None, typer.Option(help="GPUs per fold (ray), such as 0.25; 0 by default.")
+]
 Retries = Annotated[
-    int | None, typer.Option(help="New starts of a fold whose worker or node died (ray); 3.")
+    int | None,
+    typer.Option(help="Restarts of a fold whose worker or node died (ray); 3 by default."),
 ]
 Weights = Annotated[
     bool,
@@ -184,13 +199,13 @@ _REPEATABLE = {"rotation": "rotations", "seed": "seeds"}
 
 
 class Run(NamedTuple):
-    """What the options that all commands have that train ask for.
+    """The values of the options that all training commands share.
 
     Attributes:
-        config: The settings; of images those that were asked for, which `read_clips` may correct.
+        config: The settings; `read_clips` may replace the requested settings of images.
         executor: How folds are computed.
-        device: Where.
-        clips: What `originet.cli.inputs.read_clips` is asked for, by the names of its arguments.
+        device: Where folds are computed.
+        clips: Arguments for `originet.cli.inputs.read_clips`, by name.
     """
 
     config: Config
@@ -237,13 +252,13 @@ def run_of(
     gpus_per_task: GpusPerTask = None,
     retries: Retries = None,
 ) -> Run:
-    """Makes of the options what they ask for.
+    """Makes the settings, the executor and the device that the options specify.
 
     Raises:
-        InputError: If a value is outside its range, or there is no such executor or device.
+        InputError: If a value is out of range, or there is no such executor or device.
     """
     given = dict(locals())
-    keep_freed_memory()  # this process is the command's own
+    keep_freed_memory()  # this process belongs to the command
     named = {_REPEATABLE.get(name, name): value for name, value in given.items()}
     fields = {field.name for field in dataclasses.fields(Config)}
     config = Config(**{k: v for k, v in named.items() if k in fields and v not in (None, [])})
@@ -254,13 +269,14 @@ def run_of(
 
 
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of `run_of` after its own, and its folder to it alone.
+    """Adds the options of `run_of` to a command, and locks its output folder while it runs.
 
     Args:
-        command: Takes, besides its own parameters, among which is `out`, a folder, `run`, a `Run`.
+        command: A function with a parameter `run`, a `Run`; a parameter `out`, a folder; and any
+            others.
 
     Returns:
-        The command as typer reads it.
+        The command with the signature that typer reads.
     """
     own = [p for p in signature(command).parameters.values() if p.name != "run"]
     shared = signature(run_of).parameters
@@ -268,7 +284,7 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_options(**values: Any) -> None:
         run = run_of(**{name: values.pop(name) for name in shared})
-        with held(values["out"]):  # before the minutes that images may take
+        with held(values["out"]):  # first, since making images may take minutes
             command(run=run, **values)
 
     parameters = [
@@ -280,7 +296,7 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def executor_of(options: Mapping[str, Any]) -> "AnyExecutor":
-    """Makes the executor that a command's options ask for.
+    """Makes the executor that a command's options specify.
 
     Args:
         options: Values by name, as in `locals()` at the command's start.
@@ -290,12 +306,12 @@ def executor_of(options: Mapping[str, Any]) -> "AnyExecutor":
 
     Raises:
         InputError: If there is no such executor, it does not take an option that was given, or a
-            value is outside its range.
+            value is out of range.
     """
     name = options["executor"]
     if name not in EXECUTORS:
         raise InputError(f"--executor must be one of {_words(EXECUTORS)}, got {name!r}")
-    from originet.evaluation import executors  # not before: a wrong name is told at once
+    from originet.evaluation import executors  # late, so that a wrong name is reported at once
 
     kinds = executors.EXECUTORS
     takes = {

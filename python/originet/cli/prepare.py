@@ -31,7 +31,7 @@ def prepare_command(
     name: Name,
     root: Root,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The store: a new folder, or one to go on with.")
+        Path, typer.Option("--out", "-o", help="The store: a new folder, or one to resume.")
     ],
     annotations: Annotations = None,
     sheet: Sheet = None,
@@ -44,15 +44,17 @@ def prepare_command(
         list[str] | None,
         typer.Option(help=f"{', '.join(METHODS)}; repeatable, {DEFAULTS.method} by default."),
     ] = None,
-    image_size: Annotated[int, typer.Option(help="Pixels.")] = DEFAULTS.image_size,
+    image_size: Annotated[
+        int, typer.Option(help="Height and width in pixels.")
+    ] = DEFAULTS.image_size,
     crop_face: CropFace = None,
     align_eyes: Annotated[
-        bool, typer.Option("--align-eyes", help="Turn each clip until its eyes are level.")
+        bool, typer.Option("--align-eyes", help="Rotate each clip so that the eyes are level.")
     ] = False,
     max_pixels: MaxPixels = None,
     jobs: Jobs = None,
 ) -> None:
-    """Make a data set's active images, once.
+    """Make the active images of a data set, once for all runs.
 
     An interrupted run resumes where it stopped.
     """
@@ -93,7 +95,7 @@ def prepare_command(
         f"corrections: {len(found.corrections)}, unusable clips: {len(found.unusable)}, "
         f"left out by the task: {len(found.left_out)} (see {out / store.MANIFEST})",
         *(f"  {e.where} ({e.subject}/{e.clip}): {e.reason}" for e in found.unusable),
-        *(f"not taken: {name}: {reason}" for name, reason in found.skipped.items()),
+        *(f"skipped: {name}: {reason}" for name, reason in found.skipped.items()),
         f"{out}: {len(made.table)} of {counted(len(found.table), 'clip')}, "
         + ", ".join(m if m in settings.methods else f"{m} (kept)" for m in made.images),
     ]
@@ -101,7 +103,7 @@ def prepare_command(
         console.print(line, soft_wrap=True, highlight=False)
     flat = flat_images(made.table, made.images)
     clips_made = counted(len(made.table), "clip")
-    warn_of(f"{len(flat)} of {clips_made} {'tells' if len(flat) == 1 else 'tell'} nothing:", flat)
+    warn_of(f"flat active images in {len(flat)} of {clips_made}:", flat)
     if failed := made.manifest["failed"]:
         names = ("dataset", "subject", "clip") if "+" in found.dataset else ("subject", "clip")
         reasons = {"/".join(clip[name] for name in names): clip["reason"] for clip in failed}

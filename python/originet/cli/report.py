@@ -20,15 +20,15 @@ def report_command(
     run: Annotated[
         Path,
         typer.Argument(
-            help="Folder of the results of `originet loso`, `ablation`, `compare` or `reproduce`."
+            help="Results folder of `originet loso`, `ablation`, `compare` or `reproduce`."
         ),
     ],
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="PATH",
-            help="What `loso` or `reproduce` was given, stores or a data set's root, for the "
-            "pictures.",
+            help="For the pictures: the stores or the data set's root given to `loso` or "
+            "`reproduce`.",
         ),
     ] = None,
     dataset: options.Dataset = None,
@@ -44,34 +44,34 @@ def report_command(
         Path | None,
         typer.Option(
             "--tensorboard",
-            help="Write the folds' curves there, for TensorBoard, and no report.",
+            help="Write the folds' curves to this folder for TensorBoard instead of a report.",
         ),
     ] = None,
 ) -> None:
-    """Write the report of a finished run again, or TensorBoard logs."""
+    """Rewrite the report of a finished run, or export its curves."""
     kind = _kind(run)
     named = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
     chosen = {"sheet": sheet, "clips": clips, "micro_only": micro_only, "set_name": set_name}
     of_a_root = {**named, **chosen}
     if logs is not None:
         if paths:
-            raise InputError(f"--tensorboard draws no pictures: leave {paths[0]} out")
+            raise InputError(f"--tensorboard draws no pictures: omit {paths[0]}")
         _write_logs(run, kind, logs)
     elif kind == "loso":
         _loso_again(run, paths, of_a_root)
     elif kind == "reproduce":
         _reproduction_again(run, paths, of_a_root)
     elif paths:
-        raise InputError(f"the report of `originet {kind}` has no pictures: leave {paths[0]} out")
+        raise InputError(f"the report of `originet {kind}` has no pictures: omit {paths[0]}")
     else:
         _table_again(run, kind)
 
 
 def _kind(run: Path) -> str:
-    """Returns the name of the command whose results lie in a folder.
+    """Returns the name of the command whose results are in a folder.
 
     Raises:
-        InputError: If there are none, or they are not complete.
+        InputError: If there are no results, or they are incomplete.
     """
     from originet.system.json_files import read_json
 
@@ -83,7 +83,7 @@ def _kind(run: Path) -> str:
         if (run / name).is_file():
             return kind
     if (run / "clips").is_dir() and (run / "loso" / "config.json").is_file():
-        raise InputError(f"{run} is a demonstration: `originet demo -o {run}` makes its report")
+        raise InputError(f"{run} is a demonstration: `originet demo -o {run}` rewrites its report")
     config = run / "config.json"
     if not config.is_file():
         raise InputError(
@@ -101,7 +101,7 @@ def _write_logs(run: Path, kind: str, logs: Path) -> None:
     from originet.evaluation.result import read_results
 
     if kind != "loso":
-        raise InputError(f"--tensorboard takes the folder of one network, as one in {run}")
+        raise InputError(f"--tensorboard needs the folder of one network, such as one in {run}")
     folds = counted(tensorboard.write_logs(read_results(run), logs), "fold")
     console.print(f"{folds}: tensorboard --logdir {logs}", soft_wrap=True)
 
@@ -119,12 +119,12 @@ def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, An
         ordered = sort_clips(clips.table, clips.images, result.config.image_size)
         images = clip_images(result, ordered)
     write_loso_report(run / NAME, result, _made_again(result.compute), images)
-    left_out = "" if paths else ", without pictures of clips: they need the run's PATH"
+    left_out = "" if paths else ", without pictures of clips: give the run's PATH to include them"
     console.print(f"Report: {run / NAME}{left_out}", soft_wrap=True)
 
 
 def _table_again(run: Path, kind: str) -> None:
-    """Writes the report of an ablation or a comparison."""
+    """Rewrites the report of an ablation or a comparison."""
     from originet.evaluation.report import NAME
     from originet.evaluation.result_shapes import StudyIdentity
     from originet.system.json_files import read_json
@@ -144,7 +144,7 @@ def _table_again(run: Path, kind: str) -> None:
 
 
 def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
-    """Runs a finished reproduction again, which finds all folds and networks there."""
+    """Runs a finished reproduction again, with all its folds and networks in place."""
     from originet.evaluation.executors import Serial
     from originet.evaluation.result_shapes import ReproductionIdentity
     from originet.paper import ablation, comparison, reproduce
@@ -152,15 +152,15 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
     from originet.training.config import Config
 
     path, compared = run / "config.json", run / "compare"
-    told = read_json(path, ReproductionIdentity)
-    device, threads = told["compute"]["device"], told["compute"].get("threads")
+    identity = read_json(path, ReproductionIdentity)
+    device, threads = identity["compute"]["device"], identity["compute"].get("threads")
     try:
-        config, executor = Config.from_dict(told["config"]), Serial(threads=threads)
+        config, executor = Config.from_dict(identity["config"]), Serial(threads=threads)
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}") from error
     own = run / reproduce.CLIPS
     if not paths and not own.is_dir():
-        raise InputError(f"{run} needs its clips for the report: name the PATH that it was given")
+        raise InputError(f"the report of {run} needs its clips: give the PATH of the run")
     clips = _clips(paths or [own], config, ablation.methods_of(ablation.ROWS, config), of_a_root)
     found = (compared / "compare.json").is_file()
     made = reproduce.run_reproduction(
@@ -170,7 +170,7 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
         out=run,
         rows=comparison.read_comparison(compared).rows if found else None,
         cuts=clips.cuts,
-        quick=told["quick"],
+        quick=identity["quick"],
         device=device,
         executor=executor,
     )
@@ -181,21 +181,21 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
 
 
 def _made_again(compute: Mapping[str, Any]) -> dict[str, str]:
-    """What a report is made with. The run may have used other versions than those at hand."""
+    """Returns the run's facts and the version that rewrites its report, which may differ."""
     from originet.system.environment import originet_version
 
     facts = {name: str(value) for name, value in compute.items()}
-    return {**facts, "report made again by": f"originet {originet_version()}"}
+    return {**facts, "report rewritten by": f"originet {originet_version()}"}
 
 
 def _clips(
     paths: Sequence[Path], config: "Config", methods: Sequence[str], of_a_root: dict[str, Any]
 ) -> "Clips":
-    """Reads or makes the images of the run's clips, with the settings of the run."""
+    """Reads or makes the images of the run's clips, with the run's settings."""
     from originet.cli.inputs import read_clips
     from originet.datasets import store
 
-    stored = any(map(store.is_store, paths))  # of several, some may have had their faces cut out
+    stored = any(map(store.is_store, paths))  # of several stores, only some may be cropped
     return read_clips(
         paths,
         methods,

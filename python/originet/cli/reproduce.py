@@ -20,24 +20,25 @@ def reproduce_command(
         list[Path] | None,
         typer.Argument(
             metavar="PATH",
-            help="As for `originet loso`; none: semi-synthetic clips are generated.",
+            help="As for `originet loso`; if omitted, semi-synthetic clips are generated.",
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="One epoch, no augmentation: to see that all runs.")
+        bool,
+        typer.Option("--quick", help="One epoch, no augmentation: checks that everything runs."),
     ] = False,
     network: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Of Tables III and IV: {', '.join(COMPARED)}; repeatable, all by default, "
+            help=f"Row of Tables III and IV: {', '.join(COMPARED)}; repeatable, all by default, "
             f"with --quick {', '.join(QUICK_ROWS)}."
         ),
     ] = None,
 ) -> None:
-    """Make the paper's tables and figures from the clips at hand.
+    """Make the paper's tables and figures from your clips.
 
-    All in one report. An interrupted run resumes where it stopped. Row WDy needs images by
-    method rank.
+    They are written to one report. An interrupted run resumes where it stopped. Row WDy needs
+    active images by method rank.
     """
     from originet.cli.inputs import read_clips
     from originet.paper import ablation, comparison, reproduce

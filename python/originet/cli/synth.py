@@ -11,9 +11,9 @@ from originet.system.words import counted
 
 
 def synth_command(
-    out: Annotated[Path, typer.Argument(help="A folder that does not exist yet, or an empty one.")],
+    out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     subjects: Annotated[int, typer.Option(help="Number of faces.")] = 12,
-    clips_per_class: Annotated[int, typer.Option(help="Clips of each class and subject.")] = 3,
+    clips_per_class: Annotated[int, typer.Option(help="Clips per class and subject.")] = 3,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     residual: Annotated[
         tuple[float, float],
