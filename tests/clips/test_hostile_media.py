@@ -35,7 +35,8 @@ HUGE = 32704  # squared: what libpng and libjpeg still decode
 READER = """
 import json, resource, sys, time
 from pathlib import Path
-from originet import limits, video
+from originet.clips import frames
+from originet.system import limits
 from originet.system.errors import InputError
 
 pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -43,7 +44,7 @@ resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**31, 
 
 def read(path):
     try:
-        for frame in video.iter_frames(video.clip_frames(path)):
+        for frame in frames.iter_frames(frames.clip_frames(path)):
             pass
         return "read"
     except InputError as error:

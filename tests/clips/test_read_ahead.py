@@ -177,7 +177,7 @@ def test_several_at_once():
 def test_ctrl_c_while_waiting_for_a_slow_source():
     program = """
 import os, signal, threading, time
-from originet import video
+from originet.clips.read_ahead import read_ahead
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
@@ -193,7 +193,7 @@ def frames():
         print("closed", flush=True)
 
 try:
-    for n in video.read_ahead(frames()):
+    for n in read_ahead(frames()):
         print(n, flush=True)
 except KeyboardInterrupt:
     print("interrupted", [t.name for t in threading.enumerate()], flush=True)
@@ -209,8 +209,9 @@ except KeyboardInterrupt:
 def test_a_program_may_end_with_frames_left(tmp_path):
     path = write_video(tmp_path / "a.avi", 40)
     program = f"""
-from originet import video
-frames = video.read_ahead(video.iter_frames({path!r}))
+from originet.clips.frames import iter_frames
+from originet.clips.read_ahead import read_ahead
+frames = read_ahead(iter_frames({path!r}))
 kept = [next(frames), frames]  # alive to the very end
 print("done")
 """
