@@ -73,8 +73,8 @@ def test_results_are_strict_json_and_numbers_keep_every_bit(run):
 
 def test_every_field_is_documented(run):
     out, _ = run
-    page = (Path(__file__).parents[2] / "docs" / "design.md").read_text()
-    _, results, folds = page.split("### Files of a run")[1].split("| field | value |")
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    _, results, folds = page.split("## Files of a run")[1].split("| field | value |")
     values = json.loads((out / "results.json").read_text())
     for keys, table in ((values, results), (values["folds"][0], folds)):
         documented = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
