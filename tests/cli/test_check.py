@@ -35,8 +35,8 @@ def test_a_class_of_one_subject_ends_with_exit_code_1(run, tree, tmp_path):
     assert code == 1 and "none" not in printed.replace("left out by the task: none", "").replace(
         "corrections: none", ""
     )
-    told = "class 'anger' occurs with one subject only ('s1')"
-    assert f"what loso would refuse: 1\n  {told}" in printed
+    told = "only subject 's1' shows class 'anger'"
+    assert f"reasons for loso to refuse the clips: 1\n  {told}" in printed
     code, _, err = run("loso", tree, "-o", tmp_path / "out")
     assert code == 2 and told in err
 

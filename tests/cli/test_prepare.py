@@ -127,7 +127,7 @@ def test_bad_input_of_prepare(refuse, tree, tmp_path):
     out = tmp_path / "out"
     assert "unknown data set 'casme9'" in refuse("prepare", "casme9", tree, "-o", out)
     assert "got 'rnk'" in refuse("prepare", "folder", tree, "-o", out, "--method", "rnk")
-    assert "each once" in refuse(
+    assert "all different" in refuse(
         "prepare", "folder", tree, "-o", out, "--method", "rank", "--method", "rank"
     )
     assert "crop_face" in refuse("prepare", "folder", tree, "-o", out, "--align-eyes")
@@ -179,7 +179,9 @@ def test_two_folders_are_two_sets_only_under_two_names(run, refuse, tree, tmp_pa
         assert run("prepare", "folder", tree, "-o", tmp_path / f"{name}2", *out[2:], *given)[0] == 0
     out = ("-o", tmp_path / "out", *QUICK)
     told = refuse("loso", tmp_path / "a", tmp_path / "a2", *out)
-    assert "the data set folder is in two tables of a composite" in told and "--name" in told
+    assert (
+        "two tables of the composite contain a data set named folder" in told and "--name" in told
+    )
     assert "the data set b is in two" in refuse("loso", tmp_path / "b", tmp_path / "b2", *out)
     assert run("loso", tmp_path / "a", tmp_path / "b", *out)[0] == 0
     folds = [fold["subject"] for fold in results(tmp_path / "out")["folds"]]
@@ -235,13 +237,13 @@ def test_loso_refuses_what_a_store_does_not_have(run, refuse, tree, tmp_path):
     for option, value in (("task", "three"), ("dataset", "folder"), ("annotations", "a.csv")):
         told = refuse("loso", made, *out, f"--{option}", value)
         assert told == f"--{option} {value} is for a data set's root, not for a store"
-    assert refuse("loso", made, tree, *out).startswith(f"{tree} is no store")
+    assert refuse("loso", made, tree, *out).startswith(f"{tree} is not a store")
     assert refuse("loso", tree, tree, *out).startswith("several paths must all be stores")
     assert "is in two tables" in refuse("loso", made, made, *out)
     (made / ".parts").mkdir()
     (made / "manifest.json").rename(made / ".parts" / "arguments.json")
     assert refuse("loso", made, *out) == (
-        f"{made} is not finished: run the same `originet prepare` again"
+        f"{made} is unfinished: run the same `originet prepare` again"
     )
     assert not (tmp_path / "loso").exists()
 

@@ -224,7 +224,7 @@ def test_a_reproduction_is_reported_again_without_training(run, tmp_path, monkey
     assert {path: path.stat().st_mtime_ns for path in out.rglob("folds/*.json")} == folds
     (out / "report.html").unlink()
     code, _, err = run("report", out)
-    assert code == 2 and err == f"error: {out} is not finished: run the same command again\n"
+    assert code == 2 and err == f"error: {out} is unfinished: run the same command again\n"
     code, printed, err = run("report", out / "ablation")
     assert code == 0 and f"Report: {out / 'ablation' / 'report.html'}" in printed, err
 
@@ -257,7 +257,7 @@ def test_bad_input_of_report(run, finished, tree, made, tmp_path):
     (tmp_path / "file").touch()
     before = (finished / "report.html").read_bytes()
     for arguments, message in (
-        ((tmp_path / "none",), f"{tmp_path / 'none'} holds no results.json"),
+        ((tmp_path / "none",), f"{tmp_path / 'none'} has no results.json"),
         ((unfinished,), f"{unfinished} is not finished"),
         ((finished, other), "got 4 clips, not the 6 of the run"),
         ((finished, tmp_path / "rank"), f"{tmp_path / 'rank'} has no images by cumulative"),

@@ -140,15 +140,15 @@ def test_image_names_what_it_skips(run, strays, tmp_path):
 def test_check_prepare_and_loso_name_what_they_skip(run, strays, tmp_path):
     named = f"{strays}/happy/s1/cover1.png: a single picture is no clip"
     code, out, _ = run("check", "folder", strays, "--json", tmp_path / "check.json")
-    assert code == 1 and "not taken: 5\n" in out  # 1 because each class has one subject
-    assert "unusable clips" not in out and "what loso would refuse: 1\n" in out
+    assert code == 1 and "skipped: 5\n" in out  # 1 because each class has one subject
+    assert "unusable clips" not in out and "reasons for loso to refuse the clips: 1\n" in out
     assert named in out and f"{strays}/sad/s1/c/crops: in a folder of frames" in out
     assert len(json.loads((tmp_path / "check.json").read_text())["skipped"]) == 5
     code, out, err = run("prepare", "folder", strays, "-o", tmp_path / "store", "--image-size", 16)
     assert named in out
     code, _, err = run("loso", strays, "-o", tmp_path / "out", "--epochs", 1)
     assert "skipped:" in err and named in err  # and then that each class has one subject
-    with pytest.warns(UserWarning, match=r"not taken: .* and 4 more"):
+    with pytest.warns(UserWarning, match=r"skipped .* and 4 more"):
         datasets.load_dataset("folder", strays)
 
 

@@ -52,7 +52,7 @@ def test_a_survey_holds_the_listed_clips_alone(tree, two):
     sha = hashlib.sha256(two.read_bytes()).hexdigest()
     assert found.clips_file == two
     assert found.remarks[-1] == (
-        f"restricted to {two} (SHA-256 {sha}): 4 clips of folder; not on it: 2"
+        f"restricted to {two} (SHA-256 {sha}): 4 clips of folder; 2 others left out"
     )
     assert names(datasets.load_dataset("folder", tree, clips=two)) == TWO
 
@@ -115,7 +115,7 @@ def test_subjects_are_found_by_their_number(tmp_path):
     assert places("6,a", "07,a", known=["sub07", "sub06"]) == [0, 1]
     assert places("6,a", known=["06", "6"]) == [1]  # as it is written comes first
     assert places("a6,a", known=["b6"]) == []
-    with pytest.raises(InputError, match=r"line 2: 6/a may be samm/s6/a and samm/t6/a"):
+    with pytest.raises(InputError, match=r"line 2: 6/a could be samm/s6/a and samm/t6/a"):
         places("6,a", known=["s6", "t6"])
     with pytest.raises(InputError, match=r"line 3: 6/a is the same clip as in .*, line 2"):
         places("006,a", "6,a", known=["006"])
@@ -124,27 +124,27 @@ def test_subjects_are_found_by_their_number(tmp_path):
 def test_a_clip_of_two_data_sets_needs_the_column_dataset(tmp_path):
     known = [Clip("casme2", "s1", "a"), Clip("samm", "s1", "a")]
     bare = read_clip_list(write_list(tmp_path / "bare.csv", "s1,a"))
-    with pytest.raises(InputError, match="may be casme2/s1/a and samm/s1/a: fill in the column"):
+    with pytest.raises(InputError, match="could be casme2/s1/a and samm/s1/a: fill in the column"):
         bare.match(known)
     rows = ("s1,a,SAMM", "s1,a,smic", "s2,a,smic")
     full = read_clip_list(write_list(tmp_path / "full.csv", *rows, header="subject,clip,dataset"))
     assert full.match(known).places == [1]
     assert full.besides(["samm"]) == "2 clips of smic"
-    with pytest.raises(InputError, match="lists no clip of casme2, but 1 clip of samm, 2 clips"):
+    with pytest.raises(InputError, match="lists no clips of casme2, only 1 clip of samm, 2 clips"):
         full.match(known[:1])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("subject,name\ns1,a\n", "lacks the column clip: its header has subject, name"),
+        ("subject,name\ns1,a\n", "has no column clip: its header has subject, name"),
         ("subject,clip\n", "no clips in"),
         ("subject,clip\ns1,\n", "line 2: clip is empty"),
         ("subject,clip,dataset\ns1,a,\n", "line 2: dataset is empty"),
-        ("subject,clip\ns1,a\ns2,a\ns1,a\n", r"line 4: s1/a is listed already in .*, line 2"),
-        ("subject,clip\ns1\n", "line 2: 2 fields expected, as in the header, got 1"),
+        ("subject,clip\ns1,a\ns2,a\ns1,a\n", r"line 4: s1/a is already listed in .*, line 2"),
+        ("subject,clip\ns1\n", "line 2: expected 2 fields, as in the header, got 1"),
         ('subject,clip\n"s1,a\n', r"list\.csv, line 2: misplaced or missing quotes"),
-        ("subject,clip,Subject\ns1,a,s1\n", "has 2 columns of subject"),
+        ("subject,clip,Subject\ns1,a,s1\n", "has 2 columns for subject"),
         (f"subject,clip\ns1,a\ns2,{'b' * 1001}\n", "line 3: the name 'bb.*' has 1,001 characters"),
     ],
 )

@@ -166,7 +166,7 @@ def test_links_among_a_stores_files_are_replaced(tmp_path, out, tree):
 def test_a_folder_in_a_files_place_is_told_before_anything_is_replaced(out, tree):
     (out / "sadness-authors.png").mkdir()
     before = contents(out)
-    with pytest.raises(InputError, match=r"sadness-authors\.png is a folder, in the place of"):
+    with pytest.raises(InputError, match=r"sadness-authors\.png is a folder where the store"):
         make(tree, out, "authors")
     assert {name: data for name, data in contents(out).items() if ".parts" not in name} == before
 
@@ -207,13 +207,16 @@ def a_file_of_ones_own_in_parts(parts, victim):
 @pytest.mark.parametrize(
     ("prepare", "told"),
     [
-        (parts_elsewhere, r"\.parts is no folder of an interrupted run: remove it"),
-        (parts_no_folder, r"\.parts is no folder of an interrupted run: remove it"),
-        (a_link_in_parts, r"\.parts holds arguments\.json, which no interrupted run left"),
-        (a_temporary_link_in_parts, r"\.parts holds \.arguments\.json\.\d+\.tmp, which no"),
-        (a_hard_link_in_parts, r"\.parts holds \.arguments\.json\.\d+\.tmp, which no"),
-        (a_pipe_in_parts, r"\.parts holds a{64}\.safetensors, which no interrupted run left"),
-        (a_file_of_ones_own_in_parts, r"\.parts holds thesis\.txt, which no interrupted run left"),
+        (parts_elsewhere, r"\.parts is not a folder left by an interrupted run: remove it"),
+        (parts_no_folder, r"\.parts is not a folder left by an interrupted run: remove it"),
+        (a_link_in_parts, r"\.parts contains arguments\.json, which no interrupted run left"),
+        (a_temporary_link_in_parts, r"\.parts contains \.arguments\.json\.\d+\.tmp, which no"),
+        (a_hard_link_in_parts, r"\.parts contains \.arguments\.json\.\d+\.tmp, which no"),
+        (a_pipe_in_parts, r"\.parts contains a{64}\.safetensors, which no interrupted run left"),
+        (
+            a_file_of_ones_own_in_parts,
+            r"\.parts contains thesis\.txt, which no interrupted run left",
+        ),
     ],
 )
 @pytest.mark.parametrize("empty", [True, False])
@@ -257,9 +260,9 @@ def test_a_part_of_another_shape_or_kind_is_made_again(tmp_path, out, tree, imag
         ({"images_sha256": {"rank": "../x"}}, r"at `\$\.images_sha256"),
         ({"classes": {"sad": -1}}, r"Expected `int` >= 0 - at `\$\.classes"),
         ({"failed": [{"reason": ""}]}, r"missing required field `dataset` - at `\$\.failed\[0\]`"),
-        ({"fingerprints": ["a" * 64]}, r"clips\.csv is not the file that manifest\.json tells of"),
+        ({"fingerprints": ["a" * 64]}, r"clips\.csv is not the file that manifest\.json describes"),
         ({"format": None}, r"Expected `int`, got `null` - at `\$\.format`"),
-        ({"format": 10**4000}, r"is of a store of format 1000.*000, not 1"),
+        ({"format": 10**4000}, r"belongs to a store of format 1000.*000, not 1"),
         ({"versions": {"originet": [[[]]]}}, r"Expected `str`, got `array` - at `\$\.versions"),
     ],
 )
@@ -300,7 +303,9 @@ def test_settings_of_another_version_keep_stores_apart(out, tree):
     settings = json.loads((out / "manifest.json").read_text())["settings"]
     rewrite(out / "manifest.json", settings=settings | {"blur": 3})
     store.read_store(out)
-    with pytest.raises(InputError, match=r"of another command: settings\.blur is 3 there, absent"):
+    with pytest.raises(
+        InputError, match=r"made by another command: settings\.blur is 3 there, absent"
+    ):
         make(tree, out)
 
 
@@ -339,11 +344,13 @@ def test_a_file_of_huge_claims_is_not_read(out, monkeypatch):
 
 def test_what_could_not_be_read_again_is_not_made(tmp_path, tree, monkeypatch):
     monkeypatch.setattr(tensor_files, "MOST", 4 * 16 * 16)
-    with pytest.raises(InputError, match=r"2 images of 4 clips, 16 pixels a side, would be 2,048"):
+    with pytest.raises(
+        InputError, match=r"2 images of 4 clips, 16 pixels a side, would take 2,048"
+    ):
         make(tree, tmp_path / "new", "rank", "cumulative")
     assert not (tmp_path / "new").exists()
     make(tree, tmp_path / "new", "rank")
-    with pytest.raises(InputError, match=r"2 images of 4 clips, .* more than the 1,024 that a"):
+    with pytest.raises(InputError, match=r"2 images of 4 clips, .* a store can have at most 1,024"):
         make(tree, tmp_path / "new", "cumulative")
     assert list(store.read_store(tmp_path / "new").images) == ["rank"]
 
@@ -424,7 +431,9 @@ def test_frames_that_a_store_was_not_made_of_are_not_opened(tmp_path, tree, run)
     store.check_frames(made)
     frame = frame_of(tree)
     frame.write_bytes(frame.read_bytes() + b" ")
-    told = "the frames of s1/sadness_1 in .* are not those that the store of folder was made of"
+    told = (
+        "the frames of s1/sadness_1 in .* are not the ones that the store of folder was made from"
+    )
     with pytest.raises(InputError, match=told):
         store.check_frames(made)
     command = ("compare", tmp_path / "store", "-o", tmp_path / "out", "--network")

@@ -104,15 +104,15 @@ def test_an_xlsx_takes_as_little_as_its_cells_do(tmp_path):
         messages.append(message)
 
     corner = cell("A1", b"a") + cell("XFD1048576", b"b")
-    add("sheet s has 1,048,576 rows, more than the 100,000", cells(corner))
+    add("sheet s has 1,048,576 rows; at most 100,000", cells(corner))
     add(
         "sheet s has 1,000,000,000 rows",
         b'<sheetData><row r="1000000000"><c><v>1</v></c></row></sheetData>',
     )
-    add("sheet s has 16,384 columns, more than the 1,000", cells(cell("XFD1", b"b")))
+    add("sheet s has 16,384 columns; at most 1,000", cells(cell("XFD1", b"b")))
     add("1 rows", cells(cell("A1", b"a") + b'<c r="XFD1048576" s="1"/>'))  # but formatted
     add("it has a text of more than 32,767 characters", cells(cell("A1", b"a" * 20_000_000)))
-    add("it unfolds to more than 33,554,432 bytes", b" " * 120_000_000)
+    add("it decompresses to more than 33,554,432 bytes", b" " * 120_000_000)
     laughs = b"".join(b"<c r='A%d' t='s'><v>0</v></c>" % n for n in range(1, 1000))
     strings = b"<si><t>" + b"a" * 32_000 + b" </t></si>"
     add("sheet s has 16,800,000 characters", cells(laughs), sharedStrings=strings)
@@ -149,10 +149,12 @@ def test_no_xml_declares_anything(tmp_path, declared):
 def test_the_elements_and_parts_of_an_xlsx_are_counted(tmp_path, monkeypatch):
     path = write_xlsx(tmp_path / "a.xlsx", cells(b"<c/>" * 100))
     monkeypatch.setattr(bounds, "ELEMENTS", 100)
-    with pytest.raises(InputError, match="more than 100 elements, at its part xl/worksheets/sheet"):
+    with pytest.raises(
+        InputError, match="more than 100 XML elements, counting up to xl/worksheets/sheet"
+    ):
         read_workbook(path)
     monkeypatch.setattr(bounds, "PARTS", 2)
-    with pytest.raises(InputError, match=r"a\.xlsx: it has 3 parts, more than the 2 that are read"):
+    with pytest.raises(InputError, match=r"a\.xlsx: it has 3 parts; at most 2 are allowed"):
         read_workbook(path)
 
 
@@ -205,8 +207,8 @@ def test_an_xls_takes_as_little_as_its_cells_do(tmp_path):
         ("1 rows", {"globals_": names, "sheet": LABEL}),
         ("65536 rows", {"sheet": far}),
         ("a text of negative length", {"globals_": record(0xFC, again), "sheet": LABEL}),
-        ("sheets that are not where", {"sheet": LABEL, "sheets": 2}),
-        ("it has 65,537 formats of numbers", {"globals_": record(0xE0, bytes(20)) * 65537}),
+        ("sheets are not where", {"sheet": LABEL, "sheets": 2}),
+        ("it has 65,537 number formats", {"globals_": record(0xE0, bytes(20)) * 65537}),
     ]
     paths = [write_xls(tmp_path / f"{n}.xls", **case) for n, (_, case) in enumerate(cases)]
     for said, (message, _) in zip(read_within_limits(*paths), cases, strict=True):
@@ -315,8 +317,8 @@ def rows(*lines, header="path,subject,emotion,onset,apex,offset,fps"):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (rows(header="path,subject,emotion,Subject"), "has 2 columns of subject"),
-        (rows("a,1,x", header="path,subject,emotion" + ",x" * 998), "has 1,001 columns, more than"),
+        (rows(header="path,subject,emotion,Subject"), "has 2 columns for subject"),
+        (rows("a,1,x", header="path,subject,emotion" + ",x" * 998), "has 1,001 columns; at most"),
         (rows("a,1,x", "a" * 2**20), r"clips\.csv, line 3: more than 1,048,576 characters"),
         (rows("a,\udcff,x"), "is not a CSV file in UTF-8: line 2: invalid start byte"),
     ],
@@ -333,7 +335,7 @@ def test_the_rows_and_bytes_of_a_csv_are_counted(root, monkeypatch):
     path.write_text(rows("happy/s1/a,1,x,,,,", "", "happy/s1/a,2,x,,,,"))
     assert len(survey("folder", path).table) == 2
     monkeypatch.setattr(bounds, "ROWS", 1)
-    with pytest.raises(InputError, match=r"clips\.csv, line 4: more than the 1 rows"):
+    with pytest.raises(InputError, match=r"clips\.csv, line 4: more than 1 rows"):
         survey("folder", path)
     monkeypatch.setattr(bounds, "BYTES", 20)
     with pytest.raises(InputError, match=r"clips\.csv is too large: .* bytes, the limit is 20"):
@@ -356,7 +358,7 @@ MANY = "1" * 5000
         ("a,1\0,x,,,,", "NUL"),
         (f"a,1,{'x' * 32768},,,,", "a cell has more than 32,767 characters"),
         (f"a,1,{'x' * 200000},,,,", "field larger than field limit"),
-        ("a,1,x" + ",1" * 5000, "7 fields expected, as in the header, got 5003"),
+        ("a,1,x" + ",1" * 5000, "expected 7 fields, as in the header, got 5003"),
         ("../../other,1,x,,,,", r"'\.\./\.\./other' is not in .*/root"),
         ("a/../../../other,1,x,,,,", "is not in .*/root"),
         ("/etc,1,x,,,,", "'/etc' is not in "),
@@ -393,7 +395,7 @@ def test_names_have_room_and_bounds(root):
     for row in (f"{'s' * 1001},x", f"s,{'x' * 1001}"):
         path.write_text(rows(f"happy/s1/a,{row},,,,"))
         (entry,) = survey("folder", path).unusable
-        assert re.match(r"the name '.*' has 1,001 characters, 1,000 are", entry.reason)
+        assert re.match(r"the name '.*' has 1,001 characters; at most 1,000 are", entry.reason)
 
 
 def test_guarded_cells_of_our_lists_are_the_names_again(root, tmp_path):
@@ -529,5 +531,5 @@ def test_a_table_of_long_names_is_refused_whoever_makes_it():
     row |= {"frames": ("a.png",), "notes": ""}
     assert len(make_table([row])) == 1
     for name in ("dataset", "subject", "clip", "label"):
-        with pytest.raises(InputError, match="has 1,001 characters, 1,000 are allowed"):
+        with pytest.raises(InputError, match="has 1,001 characters; at most 1,000 are"):
             make_table([row | {name: "a" * 1001}])

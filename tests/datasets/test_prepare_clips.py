@@ -240,15 +240,15 @@ def test_videos_are_prepared_too(tmp_path):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"methods": ()}, r"methods must be one or more, each once, got none"),
-        ({"methods": ("cumulative", "rank", "cumulative")}, "each once"),
+        ({"methods": ()}, r"methods must be at least one and all different, got none"),
+        ({"methods": ("cumulative", "rank", "cumulative")}, "all different"),
         ({"methods": ("paper",)}, "method must be one of cumulative, telescoped, .*'paper'"),
         ({"image_size": 0}, r"image_size must be in 1\.\.4096, got 0"),
         ({"image_size": 1_000_000}, r"image_size must be in 1\.\.4096, got 1000000"),
         ({"crop_face": True, "margin": -0.1}, "margin must be .* got -0.1"),
         ({"crop_face": True, "margin": 11}, r"margin must be in 0\.\.10, got 11"),
         ({"crop_face": True, "margin": float("nan")}, "margin must be .* got nan"),
-        ({"align_eyes": True}, "align_eyes asks for crop_face"),
+        ({"align_eyes": True}, "align_eyes needs crop_face"),
     ],
 )
 def test_bad_settings_are_named(options, match):

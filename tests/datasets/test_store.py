@@ -284,7 +284,7 @@ def test_another_commands_store_is_refused(tree, out, finished, found, settings,
     other = dataclasses.replace(datasets.survey("folder", tree), **found)
     with pytest.raises(InputError) as error:
         store.write_store(other, out, dataclasses.replace(SETTINGS, **settings))
-    assert str(error.value) == f"{out} is the store of another command: {told}"
+    assert str(error.value) == f"{out} is a store made by another command: {told}"
     assert contents(out) == before
 
 
@@ -298,12 +298,12 @@ def test_images_of_another_version_are_not_mixed(monkeypatch, tree, out):
 def test_folders_that_are_not_free_are_refused(tree, tmp_path):
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.txt").write_text("")
-    with pytest.raises(InputError, match=r"used is no store but holds thesis\.txt"):
+    with pytest.raises(InputError, match=r"used is not a store and contains thesis\.txt"):
         make(tree, tmp_path / "used")
     (tmp_path / "used" / "manifest.json").write_text('{"name": "an app"}')
-    with pytest.raises(InputError, match=r"used is no store but holds manifest\.json"):
+    with pytest.raises(InputError, match=r"used is not a store and contains manifest\.json"):
         make(tree, tmp_path / "used")
-    with pytest.raises(InputError, match=r"tree/new lies in .*tree, among the clips"):
+    with pytest.raises(InputError, match=r"tree/new is inside .*tree, among the clips"):
         make(tree, tree / "new")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write to .*file: (File exists|Not a)"):
@@ -314,7 +314,9 @@ def test_folders_that_are_not_free_are_refused(tree, tmp_path):
 def test_nothing_usable_is_an_error(tree, out):
     for path in tree.rglob("*.png"):
         path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"none of 4 clips could be read, as .*empty file"):
+    with pytest.raises(
+        InputError, match=r"none of 4 clips could be read, for example .*empty file"
+    ):
         make(tree, out)
     assert not contents(out)  # so that other settings may be tried there
     found = datasets.survey("folder", tree)
@@ -323,7 +325,7 @@ def test_nothing_usable_is_an_error(tree, out):
         table=found.table.iloc[:0],
         unusable=[Omission("row 2", "s1", "a", "fear", "no folder of frames")],
     )
-    with pytest.raises(InputError, match="can be used, as row 2: no folder of frames"):
+    with pytest.raises(InputError, match="can be used, for example row 2: no folder of frames"):
         store.write_store(none, out, SETTINGS)
 
 
@@ -337,7 +339,7 @@ def test_classes_whose_file_names_would_be_the_same(tree, out):
 
 
 def test_damaged_and_foreign_stores_are_told(tree, out, tmp_path):
-    with pytest.raises(InputError, match=r"out is no store: it has no manifest\.json"):
+    with pytest.raises(InputError, match=r"out is not a store: it has no manifest\.json"):
         store.read_store(out)
     make(tree, out)
     other = tmp_path / "other"
@@ -384,7 +386,7 @@ def test_stores_are_combined_and_their_subjects_kept_apart(tree, out, tmp_path):
 def test_stores_that_do_not_fit_are_not_combined(tree, out, tmp_path):
     first = make(tree, out)
     with pytest.raises(
-        InputError, match=r"the data set folder is in two tables of a composite.*--name"
+        InputError, match=r"two tables of the composite contain a data set named folder.*--name"
     ):
         store.combine_stores([first, first])
     with pytest.raises(InputError, match=r"different tasks .*folder: original, samm: three"):

@@ -48,7 +48,7 @@ def test_a_run_killed_at_any_moment_is_completed(tmp_path, monkeypatch, tree, un
         if finished:
             assert len(store.read_store(out).table) == CLIPS
         elif parts:
-            with pytest.raises(InputError, match="is not finished: run the same"):
+            with pytest.raises(InputError, match="is unfinished: run the same"):
                 store.read_store(out)
         made.clear()
         make(tree, out)

@@ -258,8 +258,8 @@ def test_a_place_where_nobody_may_write_is_named(tmp_path):
         ({"version": "2"}, r"dataset\.json does not hold what it should: .* `\$\.version`"),
         ({"residual": [[[]]]}, r"dataset\.json does not hold what it should: .* `\$\.residual"),
         ({"fps": math.nan}, r"dataset\.json is not valid JSON: NaN"),
-        ({"seed": 5}, r"holds other semi-synthetic clips: seed is 5 there, 0 here"),
-        ({"generator": "mine"}, r"holds other .* clips: generator is 'mine' there, 'originet"),
+        ({"seed": 5}, r"contains other semi-synthetic clips: seed is 5 there, 0 here"),
+        ({"generator": "mine"}, r"contains other .* clips: generator is 'mine' there, 'originet"),
     ],
 )
 def test_a_set_that_says_otherwise_is_not_taken_up(tmp_path, values, told):

@@ -68,16 +68,16 @@ def test_relative_frames_of_a_relative_root(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ('"clip"', '"name"', r"is no clip table: its header is not dataset,subject,"),
+        ('"clip"', '"name"', r"is not a clip table: its header is not dataset,subject,"),
         ("46", "many", r"row 1: invalid literal for int\(\) .* 'many'"),
         ('"4+L10",', "", r"row 1: could not convert string to float: "),
         ("200.0,", "", r"row 1: could not convert string to float: "),
-        ('"4+L10"', '"4","L10"', r"is no clip table: .*Expected 12 fields in line 2, saw 13"),
+        ('"4+L10"', '"4","L10"', r"is not a clip table: .*Expected 12 fields in line 2, saw 13"),
         ("[", "", r"row 1: .*Extra data"),
-        ("\n", "", r"is no clip table: its header"),
-        ('""\n', '"\n', r"is no clip table: .*EOF inside string"),
-        ('"subject"', '"clip"', r"is no clip table: its header is not dataset,subject,"),
-        ("negative", "nega\0tive", r"is no clip table: it holds a NUL"),
+        ("\n", "", r"is not a clip table: its header"),
+        ('""\n', '"\n', r"is not a clip table: .*EOF inside string"),
+        ('"subject"', '"clip"', r"is not a clip table: its header is not dataset,subject,"),
+        ("negative", "nega\0tive", r"is not a clip table: it contains a NUL"),
         ("46", "9" * 5000, r"row 1: Exceeds the limit \(4300 digits\)"),
         ("46", str(2**63), r"row 1: onset must be in 0\.\.9223372036854775807, got 92"),
         ("46", "-1", r"row 1: onset must be in 0\.\..*, got -1"),
@@ -127,7 +127,7 @@ def test_frames_may_lie_beside_the_root(tmp_path):
 def test_a_row_that_ends_early_is_told(tmp_path):
     text = format_table(make_table([row("1"), row("2")]), Path("/data")).decode()
     (tmp_path / "clips.csv").write_text(text[: text.rindex(",")])  # before the notes
-    with pytest.raises(InputError, match=r"clips\.csv is no clip table: it ends within a row"):
+    with pytest.raises(InputError, match=r"clips\.csv is not a clip table: it ends within a row"):
         read_table(tmp_path / "clips.csv", Path("/data"))
 
 

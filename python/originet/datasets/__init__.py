@@ -72,28 +72,28 @@ def survey(
 ) -> Survey:
     """Finds a data set's annotations and frames, and accounts for every annotated clip.
 
-    No picture is read.
+    Reads no pictures.
 
     Args:
         name: one of `DATASETS`.
-        root: the folder that annotations and frames are searched in, at any depth; for "folder"
-            also a CSV file.
-        annotations: the workbook (for "folder" a CSV file), if it is not to be searched for.
-        sheet: the workbook's sheet, if several hold coded clips.
-        frames: the folder of the frames, if the whole root is not to be searched.
+        root: the folder to search for annotations and frames, at any depth; for "folder" it may
+            also be a CSV file.
+        annotations: the workbook (for "folder" a CSV file); None searches for it.
+        sheet: the sheet to read, if several sheets of the workbook hold coded clips.
+        frames: the folder to search for frames; None searches the whole root.
         task: one of `TASKS`; by default "paper" for the paper's four sets, else "original".
-        micro_only: leave macro-expressions out; for "cas_me2", which has both.
-        clips: a CSV file of the clips to restrict the survey to, see `originet.datasets.clip_list`,
-            or the list that was read of it.
-        set_name: what a set of one's own clips is called; by default "folder".
+        micro_only: leaves out macro-expressions; only for "cas_me2", which has both.
+        clips: restricts the survey to these clips: a CSV file (see `originet.datasets.clip_list`)
+            or the list read from one.
+        set_name: the name of a set of your own clips; "folder" by default.
 
     Returns:
         The survey; its table may be empty.
 
     Raises:
-        InputError: if the name or task is unknown, an argument is not the data set's,
-            annotations or frames are not found or are another data set's, or `clips` is no list of
-            this data set's.
+        InputError: if the name or task is unknown, the data set does not take an argument,
+            annotations or frames are missing or belong to another data set, or `clips` lists no
+            clips of this data set.
     """
     if name not in _SURVEYS:
         raise InputError(f"unknown data set {name!r}: choose {', '.join(DATASETS)}")
@@ -127,16 +127,16 @@ def load_dataset(
     clips: str | Path | ClipList | None = None,
     set_name: str | None = None,
 ) -> ClipTable:
-    """Loads a data set's clip table; no picture is read.
+    """Loads a data set's clip table; reads no pictures.
 
-    Clips that cannot be used are left out with a warning; `survey` tells why, and what was
-    corrected. Arguments and errors are those of `survey`.
+    Leaves out unusable clips with a warning; `survey` gives the reasons and the corrections. Takes
+    the arguments of `survey`.
 
     Returns:
-        One row a clip, with the columns `COLUMNS`, sorted by subject and clip.
+        One row per clip, with the columns `COLUMNS`, sorted by subject and clip.
 
     Raises:
-        InputError: also if no clip can be used.
+        InputError: as `survey`, and if no clip can be used.
     """
     found = survey(
         name,
@@ -154,48 +154,53 @@ def load_dataset(
         warnings.warn(
             f"{found.dataset}: {len(found.unusable)} of "
             f"{counted(len(found.unusable) + len(found.table), 'clip')} cannot be used, "
-            f"as {first.where}: {first.reason}",
+            f"for example {first.where}: {first.reason}",
             stacklevel=2,
         )
     if found.skipped:
         name, reason = next(iter(found.skipped.items()))
         more = f", and {len(found.skipped) - 1} more" if len(found.skipped) > 1 else ""
-        warnings.warn(f"{found.dataset}: not taken: {name}: {reason}{more}", stacklevel=2)
+        warnings.warn(f"{found.dataset}: skipped {name}: {reason}{more}", stacklevel=2)
     return found.table
 
 
 def check_usable(found: Survey) -> None:
-    """Raises InputError if a survey found no clip that can be used, with the first reason."""
+    """Raises InputError, with the first reason, if a survey found no usable clip."""
     if len(found.table):
         return
     omitted = [*found.unusable, *found.left_out]
-    why = f", as {omitted[0].where}: {omitted[0].reason}" if omitted else ""
-    raise InputError(f"none of {counted(len(omitted), 'clip')} of {found.dataset} can be used{why}")
+    if not omitted:
+        raise InputError(f"{found.dataset} has no clips")
+    raise InputError(
+        f"none of {counted(len(omitted), 'clip')} of {found.dataset} can be used, "
+        f"for example {omitted[0].where}: {omitted[0].reason}"
+    )
 
 
 def combine(tables: Iterable[ClipTable]) -> ClipTable:
-    """Joins the tables of several data sets; subjects of one name in two of them are two people.
+    """Joins the tables of several data sets into a composite.
 
-    So two sets of one name cannot be joined: two people would become one.
+    The same subject name in two data sets means two people. Data sets with the same name are
+    therefore refused: their subjects would be confused.
 
     Returns:
         The rows in the order of the tables. `run_loso` keeps subjects apart by data set.
 
     Raises:
-        InputError: if there is no table, a table has other columns, or two have a data set of one
-            name.
+        InputError: if there is no table, a table has other columns, or two tables contain a data
+            set of the same name.
     """
     tables = list(tables)
     if not tables:
         raise InputError("a composite needs at least one clip table, got none")
     for table in tables:
         if missing := [name for name in COLUMNS if name not in table.columns]:
-            raise InputError(f"a clip table lacks the column {', '.join(missing)}")
+            raise InputError(f"a clip table has no column {', '.join(missing)}")
     names = Counter(name for table in tables for name in sorted(set(table["dataset"])))
     for name, count in names.items():
         if count > 1:
             raise InputError(
-                f"the data set {name} is in two tables of a composite, so that subjects of one "
-                "name would be one person: give one's own sets names of their own (--name)"
+                f"two tables of the composite contain a data set named {name}, so subjects with "
+                "the same name would count as one person: name your own sets apart (--name)"
             )
     return pd.concat([table[list(COLUMNS)] for table in tables], ignore_index=True)

@@ -1,8 +1,8 @@
-"""How much is read of the tables that annotate clips, which may come from anybody.
+"""Size limits for annotation tables, which may come from an untrusted source.
 
-The tables of the field have some hundred rows of some twenty columns. The bounds leave room for a
-thousand times as much; what is beyond them is a mistake or an attack, and is refused before it
-takes memory or time.
+The field's tables have a few hundred rows and some twenty columns. The limits allow a thousand
+times as much. A larger file is a mistake or an attack, and is refused before it costs memory or
+time.
 """
 
 import reprlib
@@ -11,31 +11,31 @@ from originet.system.errors import InputError
 from originet.system.limits import LONGEST_NAME
 
 BYTES = 32 * 2**20
-"""Of a file on disk."""
+"""Bytes in a file on disk."""
 UNFOLDED = 32 * 2**20
-"""Bytes of the parts of an .xlsx file, which are compressed, that are read."""
+"""Uncompressed bytes read from an .xlsx file."""
 ELEMENTS = 2_000_000
-"""Elements of these parts: a cell has two or three; that many take some seconds."""
+"""XML elements in an .xlsx file: a cell has two or three; parsing this many takes seconds."""
 PARTS = 10_000
-"""Files in the archive that an .xlsx file is."""
+"""Files in the archive that forms an .xlsx file."""
 SHEETS = 255
-"""Of a workbook: as many as spreadsheet programs make at once."""
+"""Sheets in a workbook: the most that a spreadsheet program creates at once."""
 STYLES = 2**16
-"""Number formats of an .xls file, and uses of them: as many as spreadsheet programs allow."""
+"""Number formats in an .xls file, and uses of them: the limit of spreadsheet programs."""
 ROWS = 100_000
-"""Of a sheet or a CSV file, the empty ones among them."""
+"""Rows in a sheet or a CSV file, including empty ones."""
 COLUMNS = 1_000
-"""Of a sheet or a CSV file."""
+"""Columns in a sheet or a CSV file."""
 LINE = 2**20
-"""Characters of a line of a CSV file."""
+"""Characters in a line of a CSV file."""
 CELLS = 500_000
-"""Of all sheets of a workbook, with the empty ones before the last of each row."""
+"""Cells in all sheets of a workbook, including the empty ones before each row's last."""
 CELL = 32_767
-"""Characters of a cell: as many as spreadsheet programs allow."""
+"""Characters in a cell: the limit of spreadsheet programs."""
 TEXT = 16 * 2**20
-"""Characters of all cells of a workbook; a text that stands in many cells counts in each."""
+"""Characters in all cells of a workbook; a text used by many cells counts once for each."""
 DIGITS = 15
-"""Of a frame number; more do not fit into the table's 64 bits, nor into a cell's number."""
+"""Digits of a frame number; more do not fit into the table's 64 bits or a numeric cell."""
 
 QUOTED = 80
 """Characters of a text that a message quotes."""
@@ -45,19 +45,20 @@ _quotes.maxstring = QUOTED
 
 
 def quoted(text: str) -> str:
-    """Returns a text from a table as a message quotes it: in quotes, of a long one both ends."""
+    """Quotes a text from a table for a message; a long text is cut in the middle."""
     return _quotes.repr(text)
 
 
 def check_name(name: str) -> None:
-    """Checks a name that clips are known by.
+    """Checks a data set's, subject's, clip's or class's name.
 
     Raises:
-        InputError: if it is longer than any name needs to be, or is not UTF-8.
+        InputError: if it is too long or is not UTF-8.
     """
     if len(name) > LONGEST_NAME:
         raise InputError(
-            f"the name {quoted(name)} has {len(name):,} characters, {LONGEST_NAME:,} are allowed"
+            f"the name {quoted(name)} has {len(name):,} characters; at most {LONGEST_NAME:,} are "
+            "allowed"
         )
-    if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are no letters
+    if any("\ud800" <= letter <= "\udfff" for letter in name):  # undecodable bytes
         raise InputError(f"the name {name!r} is not UTF-8: rename its folder or file")

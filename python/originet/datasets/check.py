@@ -1,6 +1,6 @@
-"""`originet check`: a data set held against its annotations and against the paper's counts.
+"""`originet check`: compares a data set with its annotations and with the paper's counts.
 
-The survey tells what the annotations and the folders say; here the pictures themselves are read.
+The survey covers annotations and folders; this module also reads the pictures themselves.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +22,12 @@ from originet.system.words import counted, printable
 
 
 class Fault(NamedTuple):
-    """A picture or video that is not as it should be.
+    """A faulty picture or video.
 
     Attributes:
         subject: the clip's subject.
         clip: its name.
-        reason: what is wrong; names the file.
+        reason: what is wrong, with the file's name.
     """
 
     subject: str
@@ -37,12 +37,12 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Validation:
-    """A survey, and what reading the pictures showed.
+    """A survey, and the faults found while reading the pictures.
 
     Attributes:
         found: the survey.
-        faults: of unreadable pictures and of sizes that change inside a clip; None if the pictures
-            were not read.
+        faults: unreadable pictures, and frame sizes that change within a clip; None if the
+            pictures were not read.
     """
 
     found: Survey
@@ -50,12 +50,12 @@ class Validation:
 
     @property
     def refused(self) -> list[str]:
-        """Why the clips cannot be evaluated by leaving subjects out."""
+        """The reasons why leave-one-subject-out refuses the clips."""
         return list(evaluation_faults(self.found.table))
 
     @property
     def sound(self) -> bool:
-        """Whether every annotated clip of the task can be used and evaluated, all frames whole."""
+        """Whether every annotated clip of the task is usable and complete, and can be evaluated."""
         found = self.found
         return not (found.unusable or found.gaps or self.faults or self.refused)
 
@@ -129,30 +129,32 @@ def count_clips(found: Survey) -> pd.DataFrame:
     """Counts a survey's clips by subject and class.
 
     Returns:
-        One row a subject, then "total"; where a publication has counts also those, under its name
-        ("paper" for Table II), and "difference" (total less published). One column a class, the
-        publication's among them, then "total".
+        One row per subject, then "total". Where counts were published, also a row of them under
+        the publication's name ("paper" for Table II) and "difference" (total minus published). One
+        column per class, including the publication's, then "total".
     """
     table = found.table
     counts = pd.crosstab(people(table), table["label"]).astype(int)
-    told = published(found.dataset, found.task)
-    classes = {*counts.columns, *(told.clips if told else ())}
+    reference = published(found.dataset, found.task)
+    classes = {*counts.columns, *(reference.clips if reference else ())}
     counts = counts.reindex(columns=sorted(classes), fill_value=0)
     counts.loc["total"] = counts.sum()
-    if told is not None:
-        counts.loc[told.source] = pd.Series(told.clips).reindex(counts.columns, fill_value=0)
-        counts.loc["difference"] = counts.loc["total"] - counts.loc[told.source]
+    if reference is not None:
+        counts.loc[reference.source] = pd.Series(reference.clips).reindex(
+            counts.columns, fill_value=0
+        )
+        counts.loc["difference"] = counts.loc["total"] - counts.loc[reference.source]
     counts["total"] = counts.sum(axis=1)
     return counts.rename_axis(index="subject", columns=None).astype(int)
 
 
 def to_text(result: Validation) -> str:
-    """Writes a validation as lines of text, in which no name acts on a terminal."""
+    """Formats a validation as lines of text; control characters in names are escaped."""
     found = result.found
     subjects = people(found.table).nunique()
-    told = published(found.dataset, found.task)
-    source = told.source if told else "paper"
-    count = told.subjects if told else PAPER_SUBJECTS.get(found.dataset)
+    reference = published(found.dataset, found.task)
+    source = reference.source if reference else "paper"
+    count = reference.subjects if reference else PAPER_SUBJECTS.get(found.dataset)
     paper = "" if count is None else f" ({source}: {count})"
     lines = [
         f"{found.dataset}, task {found.task}: {counted(len(found.table), 'usable clip')} of "
@@ -167,15 +169,15 @@ def to_text(result: Validation) -> str:
         _section("left out by the task", [_omission(entry) for entry in found.left_out]),
     ]
     if found.skipped:
-        passed = [f"{name}: {reason}" for name, reason in found.skipped.items()]
-        sections.append(_section("not taken", passed))
+        skipped = [f"{name}: {reason}" for name, reason in found.skipped.items()]
+        sections.append(_section("skipped", skipped))
     problems = [
         _section("unusable clips", [_omission(entry) for entry in found.unusable]),
         _missing_frames(found),
         _faulty_pictures(result.faults),
-        _section("what loso would refuse", result.refused),
+        _section("reasons for loso to refuse the clips", result.refused),
     ]
-    # A "none" beside problems of another kind reads as if there were none at all.
+    # "none" next to problems of another kind would read as if there were no problems at all.
     sections += [part for part in problems if result.sound or not part[0].endswith(": none")]
     lines += [line for part in sections for line in part]
     lines.append(f"clip list SHA-256: {clip_list_hash(found.table)}")
@@ -187,7 +189,7 @@ def to_json(result: Validation) -> dict[str, Any]:
     found = result.found
     counts = count_clips(found)
     rows = counts.to_dict(orient="index")
-    told = published(found.dataset, found.task)
+    reference = published(found.dataset, found.task)
     return {
         "dataset": found.dataset,
         "task": found.task,
@@ -201,7 +203,7 @@ def to_json(result: Validation) -> dict[str, Any]:
         "subjects": {name: rows[name] for name in rows if name in set(people(found.table))},
         "classes": rows["total"],
         "paper": rows.get("paper"),
-        "published": told and told._asdict(),
+        "published": reference and reference._asdict(),
         "difference": rows.get("difference"),
         "faults": None if result.faults is None else [fault._asdict() for fault in result.faults],
         "refused": result.refused,
@@ -220,14 +222,14 @@ def _faulty_pictures(faults: Sequence[Fault] | None) -> list[str]:
 
 
 def _missing_frames(found: Survey) -> list[str]:
-    """Lists the gaps; in videos, whose frames have no numbers, there is nothing to look for."""
+    """Lists the gaps. Videos are not searched: their frames have no numbers."""
     gaps = [f"{gap.subject}/{gap.clip}: {gap.missing} ({gap.numbers})" for gap in found.gaps]
     title, *lines = _section("frames missing between onset and offset", gaps)
     videos = sum(map(is_video, found.table["frames"]))
     if videos and videos == len(found.table):
-        title = "frames missing between onset and offset: not looked for in videos"
+        title = "frames missing between onset and offset: not checked in videos"
     elif videos:
-        title += f" (not looked for in {videos} {'video' if videos == 1 else 'videos'})"
+        title += f" (not checked in {counted(videos, 'video')})"
     return [title, *lines]
 
 

@@ -1,8 +1,8 @@
-"""Lists of clips, as publications give them, that a run is restricted to.
+"""Clip lists, such as published ones, that restrict a run to the clips they name.
 
-A list is a CSV file with the columns `subject` and `clip`, and `dataset` where it holds several
-sets, such as a run's `predictions.csv`; further columns and the order of the rows do not matter.
-Spreadsheet programs drop zeros and some lists number subjects, so `6` is also found as `006` or
+A list is a CSV file with the columns `subject` and `clip`, and `dataset` if it covers several sets;
+a run's `predictions.csv` is one. Other columns and the order of the rows do not matter. Spreadsheet
+programs drop leading zeros and some lists number the subjects, so `6` also matches `006` or
 `sub06`.
 """
 
@@ -25,10 +25,10 @@ _REQUIRED = ("subject", "clip")
 
 
 class Clip(NamedTuple):
-    """What names a clip.
+    """The names that identify a clip.
 
     Attributes:
-        dataset: the data set; in a list without that column "".
+        dataset: the data set; "" in a list without that column.
         subject: the subject.
         clip: the clip's name.
     """
@@ -38,16 +38,16 @@ class Clip(NamedTuple):
     clip: str
 
     def __str__(self) -> str:
-        """Joins what there is, as in casme2/sub01/EP02_01f."""
+        """Joins the names that are not empty, as in casme2/sub01/EP02_01f."""
         return "/".join(filter(None, self))
 
 
 @dataclass(frozen=True)
 class Match:
-    """Which clips a list names.
+    """The result of looking up a list's clips among known ones.
 
     Attributes:
-        places: of the known clips that are listed, ascending.
+        places: indices of the known clips that are listed, ascending.
         missing: the listed clips that are not known, by the line that names them.
     """
 
@@ -62,7 +62,7 @@ class ClipList:
     Attributes:
         path: its file.
         clips: by the line that names them.
-        sha256: of the file's content, as it was read.
+        sha256: hash of the file's content, as it was read.
     """
 
     path: Path
@@ -70,31 +70,30 @@ class ClipList:
     sha256: str
 
     def besides(self, here: Collection[str]) -> str:
-        """Tells how many clips of other data sets the list names; "" for none."""
+        """Counts the listed clips of other data sets, as a text; "" if there are none."""
         names = Counter(each.dataset for each in self.clips.values())
         others = sorted(names.keys() - {"", *(name.lower() for name in here)})
-        return ", ".join(
-            f"{names[name]} {'clip' if names[name] == 1 else 'clips'} of {name}" for name in others
-        )
+        return ", ".join(f"{counted(names[name], 'clip')} of {name}" for name in others)
 
     def match(self, known: Sequence[Clip]) -> Match:
-        """Looks up which of the clips at hand are listed.
+        """Looks up the listed clips among known ones.
 
         Args:
-            known: the clips at hand, of one data set or several.
+            known: the known clips, of one data set or several.
 
         Returns:
-            The listed ones, and those that are not at hand. Clips of other data sets are neither.
+            The clips that were found, and those that are missing. Listed clips of other data sets
+            are ignored.
 
         Raises:
-            InputError: if the list names none of the data sets, names a clip twice, or names one
-                that is in two data sets without saying which.
+            InputError: if the list has no clips of these data sets, names a clip twice, or names a
+                clip that two data sets have without saying which.
         """
         here = dict.fromkeys(each.dataset.lower() for each in known)
         wanted = {where: each for where, each in self.clips.items() if each.dataset in {"", *here}}
         if not wanted:
             sets = ", ".join(here)
-            raise InputError(f"{self.path} lists no clip of {sets}, but {self.besides(here)}")
+            raise InputError(f"{self.path} lists no clips of {sets}, only {self.besides(here)}")
         written: dict[tuple[str, str], list[int]] = defaultdict(list)
         numbered: dict[tuple[int | None, str], list[int]] = defaultdict(list)
         for place, each in enumerate(known):
@@ -109,7 +108,7 @@ class ClipList:
                 places = _of_set(each.dataset, known, there)
             if len(places) > 1:
                 both = " and ".join(str(known[place]) for place in places)
-                raise InputError(f"{where}: {each} may be {both}: fill in the column dataset")
+                raise InputError(f"{where}: {each} could be {both}: fill in the column dataset")
             if not places:
                 missing[where] = each
             elif places[0] in found:
@@ -123,11 +122,11 @@ def read_clip_list(path: Path) -> ClipList:
     """Reads a list of clips.
 
     Args:
-        path: its file; /dev/stdin where that is a pipe, once.
+        path: its file; may be /dev/stdin if that is a pipe, which can be read only once.
 
     Raises:
-        InputError: if there is no such file, it is no CSV file with these columns, each once, a
-            cell of them is empty, or a row stands there twice.
+        InputError: if there is no such file, it is not a CSV file with these columns, a column
+            occurs twice, one of their cells is empty, or two rows name the same clip.
     """
     rows = read_rows(path, _REQUIRED, {"dataset": ()}, piped=True)
     for bad in rows.bad:
@@ -144,14 +143,14 @@ def read_clip_list(path: Path) -> ClipList:
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
         if each in first:
-            raise InputError(f"{where}: {each} is listed already in {first[each]}")
+            raise InputError(f"{where}: {each} is already listed in {first[each]}")
         first[each] = where
         clips[where] = each
     return ClipList(path, clips, rows.sha256)
 
 
 def clips_of(table: ClipTable) -> list[Clip]:
-    """Names the clips of a table, in its order."""
+    """Returns the names of a table's clips, in its order."""
     return [Clip(*map(str, row)) for row in table[KEY].itertuples(index=False)]
 
 
@@ -163,11 +162,11 @@ def restrict(found: Survey, listed: ClipList) -> Survey:
         listed: the list.
 
     Returns:
-        The survey of the listed clips alone. Of those that are not in its table each is among the
+        The survey of the listed clips alone. Listed clips that are not in its table are among the
         unusable ones, with the reason.
 
     Raises:
-        InputError: as `ClipList.match` does.
+        InputError: as `ClipList.match`.
     """
     rows = clips_of(found.table)
     omitted: dict[Clip, Omission] = {}
@@ -192,8 +191,8 @@ def restrict(found: Survey, listed: ClipList) -> Survey:
     remark = (
         f"restricted to {listed.path} (SHA-256 {listed.sha256}): {counted(count, 'clip')} of "
         f"{found.dataset}"
-        + (f" (besides it lists {others})" if others else "")
-        + f"; not on it: {len(known) - len(wanted)}"
+        + (f" (the list also has {others})" if others else "")
+        + f"; {len(known) - len(wanted)} others left out"
     )
     return dataclasses.replace(
         found,
@@ -209,7 +208,7 @@ def restrict(found: Survey, listed: ClipList) -> Survey:
 
 
 def _of_set(dataset: str, known: Sequence[Clip], places: Sequence[int]) -> list[int]:
-    """Keeps the places of clips of a data set; "" means any."""
+    """Keeps the indices of a data set's clips; "" means any data set."""
     return [place for place in places if dataset in ("", known[place].dataset.lower())]
 
 

@@ -1,6 +1,6 @@
-"""Reads a CSV file with a header, of which a row may be bad without stopping the others.
+"""Reads a CSV file with a header; a bad row does not stop the others.
 
-It may come from anybody, and is read within `originet.datasets.bounds`.
+The file is not trusted: the limits of `originet.datasets.bounds` apply.
 """
 
 import csv
@@ -19,7 +19,7 @@ from originet.system.csv_cells import unguarded
 from originet.system.errors import InputError
 from originet.system.files import read_file
 
-# What annotators write where they have nothing to write.
+# What annotators write in an empty cell.
 _MISSING = frozenset(("/", "\\", "-"))
 
 
@@ -27,8 +27,8 @@ class BadRow(NamedTuple):
     """A row that cannot be read.
 
     Attributes:
-        where: the file and the line, or lines.
-        cells: what could be read of it.
+        where: the file and its line or lines.
+        cells: the cells that could be read.
         reason: what is wrong.
     """
 
@@ -38,16 +38,16 @@ class BadRow(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What a CSV file holds.
+    """The content of a CSV file.
 
     Attributes:
-        good: the file and line of each row, and its cells by column: stripped, "" for what is
-            missing, and without what keeps spreadsheet programs from taking them for formulas. A
-            column that the header lacks is empty.
-        bad: the others.
-        read: columns that were asked for and are there.
-        unread: columns that were not asked for, as the header writes them.
-        sha256: of the file's content, in hexadecimal.
+        good: the file and line of each good row, and its cells by column: stripped, "" if missing,
+            without the apostrophe that keeps spreadsheet programs from reading a formula. All
+            cells of a column that the header does not have are empty.
+        bad: the other rows.
+        read: the requested columns that the file has.
+        unread: the columns that were not requested, as the header spells them.
+        sha256: hash of the file's content, in hexadecimal.
     """
 
     good: list[tuple[str, dict[str, str]]]
@@ -68,15 +68,15 @@ def read_rows(
 
     Args:
         path: the file.
-        required: columns that the header must have, and in which each row must have a value.
-        optional: further columns -> their other spellings. Case, blanks and underscores do not
-            count.
-        piped: whether `path` may also be the pipe that is the process's own standard input, as
-            /dev/stdin. It can be read once.
+        required: columns that the header must have and each row must fill.
+        optional: other columns -> their alternative spellings. Case, blanks and underscores are
+            ignored.
+        piped: whether `path` may also be the process's own standard input, such as /dev/stdin, if
+            that is a pipe. A pipe can be read only once.
 
     Raises:
-        InputError: if there is no such regular file, it is not UTF-8, is beyond a bound, the header
-            lacks a column or has one twice, or there is nothing below it.
+        InputError: if the file is missing, not a regular file, not UTF-8 or over a limit, the
+            header misses a column or has one twice, or no row follows it.
     """
     data = _read_input(path) if piped and _is_input(path) else read_file(path, most=bounds.BYTES)
     try:
@@ -88,14 +88,14 @@ def read_rows(
     header = [name.strip().lower() for name in header]
     if len(header) > bounds.COLUMNS:
         raise InputError(
-            f"{path} has {len(header):,} columns, more than the {bounds.COLUMNS:,} that are read"
+            f"{path} has {len(header):,} columns; at most {bounds.COLUMNS:,} are allowed"
         )
     if missing := [name for name in required if name not in header]:
         found = ", ".join(header)[: bounds.QUOTED] or "nothing"
-        raise InputError(f"{path} lacks the column {', '.join(missing)}: its header has {found}")
+        raise InputError(f"{path} has no column {', '.join(missing)}: its header has {found}")
     fields = _fields(path, header, required, optional)
     if not lines:
-        raise InputError(f"no clips in {path}: it holds only the header")
+        raise InputError(f"no clips in {path}: it has only a header")
     unread = [
         name[: bounds.QUOTED] for name, field in zip(header, fields, strict=True) if not field
     ]
@@ -106,7 +106,7 @@ def read_rows(
         cells |= {field: value for field, value in zip(fields, values, strict=False) if field}
         empty = [f"{name} is empty" for name in required if not cells[name]]
         if not problem and (len(line) < len(header) or any(values[len(header) :])):
-            problem = f"{len(header)} fields expected, as in the header, got {len(line)}"
+            problem = f"expected {len(header)} fields, as in the header, got {len(line)}"
         if problem or empty:
             rows.bad.append(BadRow(where, cells, problem or empty[0]))
         else:
@@ -115,7 +115,7 @@ def read_rows(
 
 
 def _is_input(path: Path) -> bool:
-    """Tells whether a path is the process's own standard input, and that a pipe."""
+    """Returns whether a path is the process's own standard input and a pipe."""
     try:
         named, own = os.stat(path), os.fstat(0)
     except (OSError, ValueError):
@@ -127,12 +127,12 @@ def _read_input(path: Path) -> bytes:
     with open(0, "rb", closefd=False) as file:
         data = file.read(bounds.BYTES + 1)
     if len(data) > bounds.BYTES:
-        raise InputError(f"{path} has more than the {bounds.BYTES:,} bytes that are read of it")
+        raise InputError(f"{path} has more than {bounds.BYTES:,} bytes, the most allowed")
     return data
 
 
 def _rows(path: Path, data: bytes) -> Iterator[tuple[str, list[str], str]]:
-    """Yields where each row is, its cells, and what is wrong with these, "" if nothing is."""
+    """Yields each row's position, its cells, and what is wrong with them ("" if nothing)."""
     reader = csv.reader(_lines(path, data), skipinitialspace=True, strict=True)
     count = 0
     while True:
@@ -141,18 +141,18 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[str, list[str], str]]:
             line = next(reader)
         except StopIteration:
             return
-        except csv.Error as error:  # the reader goes on behind it
+        except csv.Error as error:  # the reader continues with the next row
             problem = f"misplaced or missing quotes: {error}"
         last = reader.line_num
         where = f"{path}, line {last}" if first >= last else f"{path}, lines {first} to {last}"
         if any(len(cell) > bounds.CELL for cell in line):
             line, problem = [], f"a cell has more than {bounds.CELL:,} characters"
         elif any("\0" in cell for cell in line):
-            line, problem = [], "a cell holds the character NUL"
+            line, problem = [], "a cell contains a NUL character"
         if problem or any(map(str.strip, line)):
             count += 1
-            if count > bounds.ROWS + 1:  # and the header
-                raise InputError(f"{where}: more than the {bounds.ROWS:,} rows that are read")
+            if count > bounds.ROWS + 1:  # one for the header
+                raise InputError(f"{where}: more than {bounds.ROWS:,} rows, the most allowed")
             yield where, line, problem
 
 
@@ -162,12 +162,14 @@ def _lines(path: Path, data: bytes) -> Iterator[str]:
     while line := text.readline(bounds.LINE + 1):
         number += 1
         if len(line) > bounds.LINE:
-            raise InputError(f"{path}, line {number}: more than {bounds.LINE:,} characters")
+            raise InputError(
+                f"{path}, line {number}: more than {bounds.LINE:,} characters, the most allowed"
+            )
         yield line
 
 
 def _misfit(data: bytes) -> str:
-    """Says where a text is not UTF-8."""
+    """Returns the line of the first byte that is not UTF-8, and what is wrong with it."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -186,11 +188,11 @@ def _fields(
     required: Sequence[str],
     optional: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """Returns what each column holds, "" for those that were not asked for."""
+    """Returns the field that each column holds; "" if it was not requested."""
     meaning = {name: name for name in required}
     meaning |= {spelling: name for name, others in optional.items() for spelling in (name, *others)}
     fields = [meaning.get(re.sub(r"[\s_]+", "", name), "") for name in header]
     for name, count in Counter(filter(None, fields)).items():
         if count > 1:
-            raise InputError(f"{path} has {count} columns of {name}")
+            raise InputError(f"{path} has {count} columns for {name}")
     return fields

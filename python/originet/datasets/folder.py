@@ -1,24 +1,24 @@
-"""Anyone's own clips, as a folder tree or as a CSV file.
+"""Your own clips, as a folder tree or as a CSV file.
 
 The tree is `root/<emotion>/<subject>/<clip>/<frames>` or `root/<emotion>/<subject>/<clip>.mp4`
-(or another ending of `video.VIDEO_SUFFIXES`). The CSV has the columns
-`path, subject, emotion[, onset, apex, offset, fps, au, clip, dataset]`, one row a clip; paths are
-folders of frames or videos, relative to the CSV file. Onset, apex and offset are frame numbers or,
-where fps is known, times after the first frame, as in "0.5s" or "1:02.5". A row that cannot be used
-is listed and does not stop the others.
+(or another suffix of `video.VIDEO_SUFFIXES`). The CSV file has the columns
+`path, subject, emotion[, onset, apex, offset, fps, au, clip, dataset]` and one row per clip. Paths
+are folders of frames or videos, relative to the CSV file. Onset, apex and offset are frame numbers
+or, if the frame rate is known, times after the first frame, such as "0.5s" or "1:02.5". A row that
+cannot be used is listed and does not stop the others.
 
-A path must lie in the folder of the CSV file or in the root, though it may be absolute or have `..`
-in it: a list from somebody else would otherwise take pictures of any folder into a store or a
-report, which are passed on. Who keeps clips elsewhere names the folder that holds them as the root,
-and the CSV file as its annotations. Links on disk are followed.
+A path must lie in the CSV file's folder or in the root; it may be absolute or contain `..`. Without
+this rule, somebody else's CSV file could copy pictures from any folder into a store or a report,
+which you may then pass on. If your clips are elsewhere, pass their folder as the root and the CSV
+file as its annotations. Symbolic links are followed.
 
-A set is called "folder" unless it is given another name, which it needs where several sets are
-evaluated together, for a person is known by the set's name and the subject's. The column `dataset`
-names the set of each row.
+A set is called "folder" unless you name it. Sets that are evaluated together need different names,
+because the set's and the subject's name together identify a person. The column `dataset` names the
+set of each row.
 
-A clip is named after its folder or file, or by the column `clip`. Where a subject has a name twice,
-the emotion goes in front of it (`happiness-clip1`), and where that is not enough, the frame range
-behind it (`happiness-clip1-10-40`); what is still the same after that is listed as unusable.
+A clip is named by the column `clip`, or else after its folder or file. If a subject has two clips
+of the same name, the emotion is put in front (`happiness-clip1`); if that is not enough, the frame
+range is appended (`happiness-clip1-10-40`). Clips whose names still clash are listed as unusable.
 """
 
 import math
@@ -62,7 +62,7 @@ _LAYOUT = (
     "<emotion>/<subject>/<clip>/<frames> "
     f"({', '.join(IMAGE_SUFFIXES)}) or <emotion>/<subject>/<clip>({'|'.join(VIDEO_SUFFIXES)})"
 )
-# So that every number of a frame has room in 64 bits.
+# With these limits every frame number fits into 64 bits.
 _LONGEST = 1e6  # seconds of a clip: eleven days
 _FASTEST = 1e6  # frames a second
 
@@ -77,14 +77,14 @@ _OPTIONAL = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is known about every clip of a tree."""
+    """Properties that all clips of a tree share."""
 
     name: str = "folder"
     fps: float = math.nan
 
 
-class _Told(TypedDict):
-    """What is read of a `dataset.json` that `originet synth` wrote."""
+class _SynthManifest(TypedDict):
+    """The fields read from a `dataset.json` that `originet synth` wrote."""
 
     name: Literal["semi-synthetic"]
     fps: Annotated[float, msgspec.Meta(gt=0, le=_FASTEST)]
@@ -92,7 +92,7 @@ class _Told(TypedDict):
 
 @dataclass(frozen=True)
 class _Clip:
-    """A clip as the tree or the CSV file names it; `cells` are those of the optional columns."""
+    """A clip as the tree or the CSV file names it; `cells` holds the optional columns."""
 
     where: str
     path: Path
@@ -116,18 +116,18 @@ def survey_folder(
 ) -> Survey:
     """Surveys clips in a folder tree or a CSV file.
 
-    A tree written by `originet synth` is known by its `dataset.json` and keeps its name,
-    "semi-synthetic", before the one that it is given.
+    A tree written by `originet synth` is recognized by its `dataset.json`. Its name is
+    "semi-synthetic", which also goes in front of a name given by the user.
 
     Args:
         root: the folder, or a CSV file.
-        annotations: a CSV file to read in place of the tree.
-        task: one of `tasks.TASKS` but "paper"; "original" makes each emotion a class.
-        set_name: what the set is called; None means "folder".
+        annotations: a CSV file to read instead of the tree.
+        task: one of `tasks.TASKS` except "paper"; "original" makes each emotion a class.
+        set_name: the set's name; None means "folder".
 
     Raises:
-        InputError: if there are no clips, the CSV file has no such header or is not UTF-8, or the
-            set cannot be called so.
+        InputError: if there are no clips, the CSV file is not UTF-8 or misses a column, or the
+            name is not allowed.
     """
     check_task("folder", task)
     if not root.exists():
@@ -146,8 +146,8 @@ def survey_folder(
         home = root = unwrap(root)
         clips, unusable, skipped = _walk(root)
         if not clips:
-            told = {omission.where: omission.reason for omission in unusable} | skipped
-            why = "".join(f"; {name}: {reason}" for name, reason in [*told.items()][:1])
+            reasons = {omission.where: omission.reason for omission in unusable} | skipped
+            why = "".join(f"; {name}: {reason}" for name, reason in [*reasons.items()][:1])
             raise InputError(f"no clips in {root}: looked for {_LAYOUT}{why}")
     manifest = read_manifest(home)
     own_name = called(set_name, manifest)
@@ -180,7 +180,7 @@ def survey_folder(
         dataset="+".join(sorted({row["dataset"] for row in rows} or {own_name})),
         task=task,
         table=make_table(sorted(rows, key=_key)),
-        cropped=True,  # as far as anyone knows: faces are cut out on demand
+        cropped=True,  # unknown: faces are cropped on request
         annotations=annotations,
         frames=home,
         corrections=tuple(corrections),
@@ -193,16 +193,17 @@ def survey_folder(
 
 
 def unwrap(root: Path) -> Path:
-    """Enters a folder that holds nothing but a folder of its own name, as archives often unpack."""
+    """Returns the inner folder if a folder holds only one of its own name, as archives often do."""
     inner = root / root.resolve().name
     return inner if _children(root) == [inner] and inner.is_dir() else root
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads `dataset.json`; one that `originet synth` did not write is somebody else's file.
+    """Reads `dataset.json`; ignores one that `originet synth` did not write.
 
     Raises:
-        InputError: if it is no regular file, no JSON, or lacks what `originet synth` writes.
+        InputError: if it is not a regular file, not JSON, or misses a field that `originet synth`
+            writes.
     """
     path = folder / MANIFEST
     if not path.exists():
@@ -210,15 +211,15 @@ def read_manifest(folder: Path) -> Manifest:
     content: Any = read_json(path, object)
     if not isinstance(content, dict) or content.get("generator") != GENERATOR:
         return Manifest()
-    told = read_json(path, _Told)
-    return Manifest(name=told["name"], fps=told["fps"])
+    fields = read_json(path, _SynthManifest)
+    return Manifest(name=fields["name"], fps=fields["fps"])
 
 
 def called(name: str | None, manifest: Manifest) -> str:
-    """Returns what a set is called that is given a name, or none.
+    """Returns the name of a set, given the user's name for it or None.
 
     Raises:
-        InputError: if the name is empty, another set's, or cannot stand in lists of names.
+        InputError: if the name is empty, reserved, or has a character that lists of names use.
     """
     if name is None:
         return manifest.name
@@ -226,15 +227,15 @@ def called(name: str | None, manifest: Manifest) -> str:
     taken = (*PAPER_SETS, "synthetic", SEMI_SYNTHETIC)
     if not name or set(name) & set("+/") or not name.isprintable() or name.lower() in taken:
         raise InputError(
-            f"a data set cannot be called {quoted(name)}: give a name without + and /, other than "
-            f"{', '.join(taken)}"
+            f"a data set cannot be called {quoted(name)}: choose a name without + and /, other "
+            f"than {', '.join(taken)}"
         )
-    # What was made up is known by its name, in every report.
+    # The name marks artificial clips in every report.
     return f"{SEMI_SYNTHETIC}-{name}" if manifest.name == SEMI_SYNTHETIC else name
 
 
 def is_semi_synthetic(dataset: str) -> bool:
-    """Tells by its name whether a data set, or a part of a composite, is made up."""
+    """Returns whether a data set, or a part of a composite, is semi-synthetic by its name."""
     return any(
         name == SEMI_SYNTHETIC or name.startswith(f"{SEMI_SYNTHETIC}-")
         for name in dataset.split("+")
@@ -247,7 +248,7 @@ def _children(folder: Path) -> list[Path]:
 
 
 class _Tree(NamedTuple):
-    """The clips of a tree, and all else that is in it."""
+    """The clips of a tree, and the other files in it."""
 
     clips: list[_Clip]
     unusable: list[Omission]
@@ -277,7 +278,7 @@ def _folders(folder: Path, strays: list[Path]) -> list[Path]:
 
 
 def _sort_out(strays: list[Path], tree: _Tree) -> None:
-    """Tells misplaced clips, which cannot be used, from files that are none."""
+    """Sorts strays into misplaced clips, which are unusable, and files that are not clips."""
 
     def misplace(path: Path, what: str) -> None:
         reason = f"{what} at the wrong level: expected <emotion>/<subject>/<clip>"
@@ -293,32 +294,32 @@ def _sort_out(strays: list[Path], tree: _Tree) -> None:
         if len(files) > 1:
             misplace(folder, f"{len(files)} pictures")
         else:
-            tree.skipped[str(files[0])] = "a single picture is no clip"
+            tree.skipped[str(files[0])] = "a single picture is not a clip"
     others = [path for path in strays if not (is_movie(path) or is_picture(path))]
     tree.skipped.update(name_strays(others, NO_CLIP))
 
 
 def _beside_frames(clip: Path) -> dict[str, str]:
-    """Names what else there is in a folder of frames."""
+    """Lists what else is in a folder of frames, with the reason for skipping it."""
     others = [path for path in _children(clip) if not is_picture(path)]
     folders = [path for path in others if path.is_dir()]
     files = [path for path in others if path not in folders]
-    reason = f"in a folder of frames, {clip}, which is one clip"
+    reason = f"inside {clip}, whose pictures are the frames of one clip"
     return {str(path): reason for path in folders} | name_strays(files, reason)
 
 
 @dataclass(frozen=True)
 class _Footage:
-    """The frames of a clip: which are there, and how a time becomes the number of one."""
+    """The frames of a clip: which exist, and how a time becomes a frame number."""
 
     path: Path
     files: tuple[str, ...]
     fps: float
-    stamped: bool  # a video, whose own time stamps count where no rate is given
+    stamped: bool  # a video without a given rate: its own time stamps count
 
     @cached_property
     def numbers(self) -> range | list[int]:
-        """The numbers of the frames, ascending; a video that does not tell its length has any."""
+        """The frame numbers, ascending; unbounded for a video of unknown length."""
         if is_video(self.files):
             return range(1, (video_info(self.files[0]).length or sys.maxsize - 1) + 1)
         return [frame_number(path) for path in self.files]
@@ -327,20 +328,18 @@ class _Footage:
         """Reads a frame number or a time; None if it is missing."""
         seconds = seconds_of(text)
         if seconds is not None and seconds > _LONGEST:
-            raise InputError(f"{name} {quoted(text)} is after the end of any clip")
+            raise InputError(f"{name} {quoted(text)} is beyond the end of any clip")
         if seconds is not None and self.stamped:
             if name == "onset":
                 return find_span(self.files[0], text, None, 1, None, stamped=True)[0]
-            # The frame that is shown at the time.
+            # The frame shown at this time.
             return find_span(self.files[0], None, text, 1, None, stamped=True)[1]
         if seconds is not None:
             if math.isnan(self.fps):
-                raise InputError(
-                    f"{name} {text} is a time, and nothing tells the fps of {self.path}"
-                )
-            # Rounded, for 0.1 s at 30 frames a second are 3 frames, whatever the last bit.
+                raise InputError(f"{name} {text} is a time, but the fps of {self.path} is unknown")
+            # Rounded first: 0.1 s at 30 fps is 3 frames, despite floating-point error.
             number = self.numbers[0] + whole(round(seconds * self.fps, 6))
-            # A clip of 2 s ends at 2 s, when its last frame does.
+            # A clip of 2 s ends at 2 s, together with its last frame.
             return number - 1 if number == self.numbers[-1] + 1 else number
         try:
             return frame_cell(text, name)
@@ -349,7 +348,7 @@ class _Footage:
             raise InputError(f"{name} must be {form}, got {quoted(text)}") from None
 
     def check(self, onset: int | None, offset: int | None) -> None:
-        """Checks that a range is in order and its ends are there; what overlaps is not enough."""
+        """Checks that a range is in order and that both of its ends exist."""
         if onset is not None and offset is not None and onset > offset:
             raise InputError(f"onset {onset} is after offset {offset}")
         low, high = self.numbers[0], self.numbers[-1]
@@ -360,7 +359,7 @@ class _Footage:
             raise InputError(f"a single frame shows no motion: onset and offset are {onset or low}")
 
     def holds(self, number: int, onset: int | None, offset: int | None) -> bool:
-        """Tells whether a frame is in a range, whose ends may be the clip's."""
+        """Returns whether a frame is in a range; an end that is None is the clip's."""
         low = self.numbers[0] if onset is None else onset
         return low <= number <= (self.numbers[-1] if offset is None else offset)
 
@@ -378,7 +377,7 @@ def _row(
     onset = footage.place("onset", cells["onset"], math.ceil)
     apex = footage.place("apex", cells["apex"], round)
     offset = footage.place("offset", cells["offset"], math.floor)
-    if onset is not None or offset is not None:  # no video need be opened to take it all
+    if onset is not None or offset is not None:  # a whole video need not be opened
         footage.check(onset, offset)
     changes = []
     if apex is not None and not footage.holds(apex, onset, offset):
@@ -405,7 +404,7 @@ def _row(
 
 
 def _rate(text: str) -> float | None:
-    """Reads frames a second; None if they are missing."""
+    """Reads a frame rate in frames per second; None if it is missing."""
     try:
         fps = float(text) if text else None
     except ValueError:
@@ -431,12 +430,12 @@ def _read_csv(path: Path, root: Path) -> tuple[list[_Clip], list[Omission], list
         if any(place.absolute().is_relative_to(home) for home in homes):
             clips.append(_Clip(where, place, cells["subject"], cells["emotion"], cells))
         else:
-            reason = f"{quoted(cells['path'])} is not in {' or '.join(homes)}: give a root with it"
+            reason = f"{quoted(cells['path'])} is not in {' or '.join(homes)}: pass a root with it"
             bad.append(BadRow(where, cells, reason))
     omitted = []
     for row in bad:
-        told = row.cells
-        names = (told["subject"], told["clip"] or Path(told["path"]).stem, told["emotion"])
+        read = row.cells
+        names = (read["subject"], read["clip"] or Path(read["path"]).stem, read["emotion"])
         subject, clip, emotion = (name or "?" for name in names)
         omitted.append(Omission(row.where, subject, clip, normalize_label(emotion), row.reason))
     unread = [f"columns not read: {', '.join(rows.unread)}"] if rows.unread else []
@@ -444,14 +443,14 @@ def _read_csv(path: Path, root: Path) -> tuple[list[_Clip], list[Omission], list
 
 
 def _name_apart(rows: list[ClipRow]) -> None:
-    """Makes clip names unique within a subject, as the module says, and notes what it changed."""
+    """Makes clip names unique within a subject (see the module's docstring) and notes changes."""
 
     def repeated() -> list[ClipRow]:
         count = Counter(map(_key, rows))
         return [row for row in rows if count[_key(row)] > 1]
 
     for row in repeated():
-        row["notes"] = f"named apart: the subject has more than one {row['clip']}"
+        row["notes"] = f"renamed: the subject has more than one {row['clip']}"
         row["clip"] = f"{row['emotion']}-{row['clip']}"
     for row in repeated():
         if row["onset"] is not None or row["offset"] is not None:
@@ -466,7 +465,7 @@ def _key(row: ClipRow) -> tuple[str, str, str]:
 def _without_repeated(
     made: Sequence[tuple[_Clip, ClipRow]],
 ) -> tuple[list[ClipRow], list[Omission]]:
-    """Leaves out clips that have another one's name even so."""
+    """Leaves out clips whose names still clash."""
     first: dict[tuple[str, str, str], str] = {}
     rows, repeated = [], []
     for clip, row in made:
@@ -482,13 +481,13 @@ def _without_repeated(
 
 
 def survey_synthetic(root: Path, *, task: str = "original", set_name: str | None = None) -> Survey:
-    """Surveys a set written by `originet synth`, whose `dataset.json` must be there.
+    """Surveys a set written by `originet synth`; its `dataset.json` is required.
 
     Raises:
-        InputError: as `survey_folder`, and if the manifest is missing or of another origin.
+        InputError: as `survey_folder`, and if the manifest is missing or not by `originet synth`.
     """
     if not root.is_dir():
         raise InputError(f"no such folder: {root}")
     if read_manifest(unwrap(root)).name != SEMI_SYNTHETIC:
-        raise InputError(f"{root} holds no {MANIFEST} written by `originet synth`")
+        raise InputError(f"{root} has no {MANIFEST} written by `originet synth`")
     return survey_folder(root, task=task, set_name=set_name)

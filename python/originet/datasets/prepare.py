@@ -1,4 +1,4 @@
-"""Clips become active images: read, crop, resize, pool; several clips at a time."""
+"""Makes active images of clips: read, crop, resize, pool; several clips in parallel."""
 
 import os
 import threading
@@ -25,18 +25,18 @@ from originet_ext import METHODS, ActiveImageAccumulator
 Done = Callable[[int, NDArray[np.uint8] | InputError], None]
 
 LARGEST_MARGIN = 10.0
-"""The margin around a face may be ten times its size: that is the frame, of the smallest face."""
+"""As a share of the face's size; for the smallest detectable face this covers the whole frame."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is made of each clip.
+    """How each clip is prepared.
 
     Attributes:
-        methods: readings of the active image, of `originet_ext.METHODS`.
+        methods: active-image methods, from `originet_ext.METHODS`.
         image_size: height and width of an image, in pixels, up to `LARGEST_IMAGE`.
-        crop_face: cuts each clip to its face first, with one box a clip.
-        align_eyes: turns each clip so that the line of its eyes is level; asks for `crop_face`.
+        crop_face: crops each clip to its face first, with one box per clip.
+        align_eyes: rotates each clip so that the eyes are level; requires `crop_face`.
         margin: added on each side of the face, as a share of its size, up to `LARGEST_MARGIN`.
     """
 
@@ -50,7 +50,7 @@ class Settings:
         """Checks the values.
 
         Raises:
-            InputError: naming the one that is wrong.
+            InputError: if one is wrong; the message names it.
         """
         object.__setattr__(self, "methods", tuple(self.methods))
         unknown = [method for method in self.methods if method not in METHODS]
@@ -58,14 +58,15 @@ class Settings:
             raise InputError(f"method must be one of {', '.join(METHODS)}, got {unknown[0]!r}")
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise InputError(
-                f"methods must be one or more, each once, got {', '.join(self.methods) or 'none'}"
+                "methods must be at least one and all different, got "
+                f"{', '.join(self.methods) or 'none'}"
             )
         if not 1 <= self.image_size <= LARGEST_IMAGE:
             raise InputError(f"image_size must be in 1..{LARGEST_IMAGE}, got {self.image_size}")
         if not 0 <= self.margin <= LARGEST_MARGIN:
             raise InputError(f"margin must be in 0..{LARGEST_MARGIN:g}, got {self.margin}")
         if self.align_eyes and not self.crop_face:
-            raise InputError("align_eyes asks for crop_face: eyes are looked for in the face")
+            raise InputError("align_eyes needs crop_face: eyes are searched for in the face")
 
 
 class Prepared(NamedTuple):
@@ -73,7 +74,7 @@ class Prepared(NamedTuple):
 
     Attributes:
         images: [N, S, S] uint8 by method, in the table's order; 0 where the clip failed.
-        failed: position in the table -> reason, one line that names the clip.
+        failed: index in the table -> reason, one line that names the clip.
     """
 
     images: dict[str, NDArray[np.uint8]]
@@ -89,14 +90,14 @@ def active_images(
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.uint8]:
-    """Makes the active image of every clip by one method; the first clip that fails ends it.
+    """Makes the active image of every clip by one method; stops at the first clip that fails.
 
     Args:
         table: the clips.
-        method: the reading of the active image, one of `originet_ext.METHODS`.
+        method: the active-image method, one of `originet_ext.METHODS`.
         image_size: height and width of the result, in pixels.
-        crop_face: cuts each clip to its face first (one box a clip).
-        jobs: how many clips are prepared at a time; None means one a core.
+        crop_face: crops each clip to its face first (one box per clip).
+        jobs: how many clips are prepared at a time; None means one per core.
         progress: called as progress(done, total) after each clip.
 
     Returns:
@@ -117,12 +118,12 @@ def images_by_method(
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, NDArray[np.uint8]]:
-    """Makes the active images of every clip by several methods; the first that fails ends it.
+    """Makes active images of every clip by several methods; stops at the first clip that fails.
 
     Args:
         table: the clips, each of which is decoded once.
-        settings: what is made of each.
-        jobs: how many clips are prepared at a time; None means one a core.
+        settings: how each clip is prepared.
+        jobs: how many clips are prepared at a time; None means one per core.
         progress: called as progress(done, total) after each clip.
 
     Returns:
@@ -148,21 +149,21 @@ def prepare_clips(
     progress: Callable[[int, int], None] | None = None,
     done: Done | None = None,
 ) -> Prepared:
-    """Makes the active images of every clip; a clip that cannot be used does not stop the others.
+    """Makes the active images of every clip; a clip that fails does not stop the others.
 
-    Threads share the work, for decoding, searching faces, resizing and summing release the GIL;
-    OpenCV's own threads rest meanwhile. The images do not depend on the number of threads. Of each
-    clip under way a few frames are in memory: besides those being summed, the ones that its face
-    was looked for in.
+    Threads share the work, because decoding, face detection, resizing and summing release the GIL;
+    OpenCV's own threads are disabled meanwhile. The images do not depend on the number of threads.
+    Each clip in progress keeps only a few frames in memory: those being summed and those searched
+    for its face.
 
     Args:
         table: the clips.
-        settings: what is made of each.
+        settings: how each clip is prepared.
         jobs: how many clips are prepared at a time.
         progress: called as progress(done, total) after each clip, in the calling thread.
-        done: called as done(position, result) when a clip is finished, in whatever order that
-            happens, in the calling thread. What it raises ends the work, as an interrupt does: at
-            the next frame of the clips under way.
+        done: called as done(index, result) when a clip is finished, in the calling thread, in
+            order of completion. An exception that it raises stops the work, as an interrupt does,
+            at the next frame of the clips in progress.
 
     Returns:
         The images, and which clips failed.
@@ -182,7 +183,7 @@ def prepare_clips(
         return prepare_clip(frames, _optional(onset), _optional(offset), settings, stopped)
 
     spans = table[["frames", "onset", "offset"]].itertuples(index=False, name=None)
-    # Silence, too, is kept throughout, so that threads need not wait for one another at each frame.
+    # `silence` covers the whole run, so that threads do not wait for each other at every frame.
     with silence, one_thread, ThreadPoolExecutor(jobs) as threads:
         try:
             running = {threads.submit(work, span): place for place, span in enumerate(spans)}
@@ -200,7 +201,7 @@ def prepare_clips(
                     done(place, result)
                 if progress is not None:
                     progress(finished, len(table))
-        except BaseException:  # such as an interrupt: what is under way would go on for long
+        except BaseException:  # such as an interrupt: clips in progress would run on for long
             stopped.set()
             threads.shutdown(wait=False, cancel_futures=True)
             raise
@@ -208,14 +209,14 @@ def prepare_clips(
 
 
 def flat_images(table: ClipTable, images: Mapping[str, NDArray[np.uint8]]) -> dict[str, str]:
-    """Finds clips whose active image is of a single grey, as of one frame, and so tells nothing.
+    """Finds clips whose active image is one flat grey, like that of a single frame.
 
     Args:
         table: the clips.
         images: [N, S, S] uint8 by method, in the table's order.
 
     Returns:
-        A line about it by clip, as "subject/clip".
+        A line per such clip; the keys are "subject/clip".
     """
     flat: dict[str, list[str]] = {}
     for method, pictures in images.items():
@@ -223,7 +224,7 @@ def flat_images(table: ClipTable, images: Mapping[str, NDArray[np.uint8]]) -> di
         for subject, clip in table.loc[spread, ["subject", "clip"]].itertuples(index=False):
             flat.setdefault(f"{subject}/{clip}", []).append(method)
     return {
-        clip: f"gives a flat active image by {', '.join(methods)}, of a single grey"
+        clip: f"the active image by {', '.join(methods)} is flat, of a single grey"
         for clip, methods in flat.items()
     }
 
@@ -235,25 +236,25 @@ def prepare_clip(
     settings: Settings,
     stopped: threading.Event | None = None,
 ) -> NDArray[np.uint8]:
-    """Makes the active images of one clip, whose frames are decoded once for all methods.
+    """Makes the active images of one clip; its frames are decoded once for all methods.
 
     Frames are read in grey and resized before they are pooled, so that one pixel of motion means
-    the same share of the face in every clip. The samples that the face is looked for in are kept
-    until they are summed, except those of a video: it is decoded anew from its start.
+    the same share of the face in every clip. The frames searched for a face are kept until they are
+    summed, except those of a video, which is decoded again from its start.
 
     Args:
         frames: image files in frame order, or one video.
         onset: number of the first frame; None means the clip's first.
         offset: number of the last frame, inclusive; None means the clip's last.
-        settings: what is made.
-        stopped: once it is set, the next frame ends the work.
+        settings: how the clip is prepared.
+        stopped: once set, the work stops at the next frame.
 
     Returns:
-        [M, S, S] uint8, one image a method, each stretched to 0..255.
+        [M, S, S] uint8, one image per method, each stretched to 0..255.
 
     Raises:
-        InputError: if the clip cannot be read, shows no face where that is cut out, or no eyes
-            where they are levelled; the message names the clip or file.
+        InputError: if the clip cannot be read, shows no face with `crop_face` or no eyes with
+            `align_eyes`; the message names the clip or file.
         InterruptedError: if `stopped` was set.
     """
     clip = open_clip(
@@ -285,10 +286,9 @@ def _watched(frames: Iterator[Image], stopped: threading.Event | None) -> Iterat
 
 
 def _ends(frames: Iterator[Image]) -> Iterator[Image]:
-    """Gives the first and the last two frames, all that `telescoped` depends on.
+    """Yields the first frame and the last two, all that `telescoped` depends on.
 
-    The others were decoded, so that a damaged one is found whatever the method, but need not be
-    resized.
+    The others are decoded, so that every method finds a damaged frame, but need not be resized.
     """
     yield next(frames)  # a clip without frames is an error
     yield from deque(frames, maxlen=2)

@@ -1,9 +1,9 @@
-"""Stores: a data set's active images, made once, with everything that is known about them.
+"""Stores: a data set's active images, made once, with a record of how they were made.
 
-A store is a folder; `originet.datasets.store_files` tells what is in it. A run that ends early,
-whatever ends it, leaves the clips that it finished, and the same command goes on from there.
-Nothing in a store tells when, in how many attempts or with how many threads it was made: the same
-clips and settings give the same bytes.
+A store is a folder; `originet.datasets.store_files` describes its content. A run that ends early,
+for whatever reason, leaves the clips that it finished; the same command resumes there. The same
+clips and settings give the same bytes: a store does not record when, in how many attempts or with
+how many threads it was made.
 """
 
 import dataclasses
@@ -47,9 +47,10 @@ class Store:
     """Active images and their clips.
 
     Attributes:
-        table: the clips [N]; their frames need not be there any more.
+        table: the clips [N]; their frames may no longer exist.
         images: [N, S, S] uint8 by method, in the table's order, read-only.
-        manifest: what `manifest.json` says; of a composite its `stores` say so, each of its own.
+        manifest: the content of `manifest.json`; a composite has one for each of its parts, under
+            `stores`.
     """
 
     table: ClipTable
@@ -57,7 +58,7 @@ class Store:
     manifest: dict[str, Any]
 
     def __post_init__(self) -> None:
-        """Makes the images read-only, since they are hashed in the manifest."""
+        """Makes the images read-only, since the manifest holds their hashes."""
         for pixels in self.images.values():
             pixels.setflags(write=False)
 
@@ -68,24 +69,24 @@ class Store:
 
     @property
     def crop_face(self) -> bool:
-        """Whether faces were cut out; of a composite, whether they were in any of its stores."""
+        """Whether faces were cropped; for a composite, whether they were in any of its stores."""
         manifests = self.manifest.get("stores", [self.manifest])
         return any(manifest["settings"]["crop_face"] for manifest in manifests)
 
 
 def is_store(folder: str | Path) -> bool:
-    """Tells whether a folder is a store, finished or not."""
+    """Returns whether a folder is a store, finished or not."""
     try:
         return store_files.find_manifest(Path(folder)) is not None
-    except InputError:  # somebody else's manifest.json
+    except InputError:  # a manifest.json of another program
         return False
 
 
 def read_store(folder: str | Path) -> Store:
-    """Reads a finished store, which may come from anybody: none of its files is trusted.
+    """Reads a finished store; none of its files is trusted.
 
     Raises:
-        InputError: if there is no store, it is not finished, of another format, or damaged; the
+        InputError: if there is no store, or it is unfinished, of another format or damaged; the
             message names the file.
     """
     folder = Path(folder)
@@ -101,13 +102,13 @@ def read_store(folder: str | Path) -> Store:
         (TABLE, len(table) == len(manifest["fingerprints"])),
     ):
         if not there:
-            raise InputError(f"{folder / name} is not the file that {MANIFEST} tells of")
+            raise InputError(f"{folder / name} is not the file that {MANIFEST} describes")
     images, hashes = renamed.by_method(images), renamed.by_method(hashes)
     return Store(table, images, {**manifest, "methods": list(images), "images_sha256": hashes})
 
 
 def _read_images(path: Path, manifest: store_files.Manifest, clips: int) -> dict[str, Image]:
-    """Reads [clips, S, S] of each method, S the size that the manifest tells."""
+    """Reads [clips, S, S] for each method, where S is the manifest's image size."""
     size, methods = manifest["settings"]["image_size"], manifest["methods"]
     expected = len(methods) * clips * size**2
     tensors = read_arrays(path, np.uint8, most=min(expected, tensor_files.MOST))
@@ -119,57 +120,57 @@ def _read_images(path: Path, manifest: store_files.Manifest, clips: int) -> dict
 
 
 def check_frames(store: Store) -> None:
-    """Checks, before frames are opened, that they are those which a store was made of.
+    """Checks, before frames are opened, that a store was made from them.
 
-    A store names its frames by paths, so one from elsewhere could have pictures of its reader's
-    shown under its clips' names. Frames that are not there are left to whoever wants to open them.
+    A store refers to its frames by path, so a store from somebody else could present the reader's
+    own pictures as its clips. Missing frames are not reported here; opening them fails later.
 
     Args:
-        store: one that was read, no composite.
+        store: a store that was read; not a composite.
 
     Raises:
-        InputError: naming the first clip of which a file is there, and whose files are of other
-            names or sizes than the manifest's fingerprint tells.
+        InputError: if files of a clip exist, but their names or sizes do not match the manifest's
+            fingerprint; the message names the clip.
     """
-    root, told = Path(store.manifest["root"]), store.manifest["fingerprints"]
-    rows = zip(store.table.to_dict("records"), _fingerprints(store.table, root), told, strict=True)
-    for row, here, there in rows:
+    root, recorded = Path(store.manifest["root"]), store.manifest["fingerprints"]
+    found = _fingerprints(store.table, root)
+    for row, here, there in zip(store.table.to_dict("records"), found, recorded, strict=True):
         if here != there and any(map(os.path.lexists, row["frames"])):
             raise InputError(
                 f"the frames of {row['subject']}/{row['clip']} in {store.manifest['root']} are not "
-                f"those that the store of {store.manifest['dataset']} was made of: their names or "
-                "sizes differ; run its `originet prepare` again"
+                f"the ones that the store of {store.manifest['dataset']} was made from: their "
+                "names or sizes differ; run its `originet prepare` again"
             )
 
 
 def combine_stores(stores: Sequence[Store]) -> Store:
-    """Joins stores to a composite of their data sets, in their order.
+    """Joins stores into a composite of their data sets, in the given order.
 
     Returns:
         One store, with the methods that all of them have. `run_loso` keeps subjects apart by data
         set.
 
     Raises:
-        InputError: if there is no store, their tasks or image sizes differ, no method is in all
-            of them, or two have a data set of one name.
+        InputError: if there is no store, their tasks or image sizes differ, they have no method in
+            common, or two contain a data set of the same name.
     """
     table = combine(store.table for store in stores)
     if len(stores) == 1:
         return stores[0]
     names = [store.manifest["dataset"] for store in stores]
 
-    def told(values: Sequence[object]) -> str:
+    def by_name(values: Sequence[object]) -> str:
         return ", ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
 
     tasks = [store.manifest["task"] for store in stores]
     sizes = [store.image_size for store in stores]
     for what, values in (("tasks", tasks), ("image sizes", sizes)):
         if len(set(values)) > 1:
-            raise InputError(f"stores of different {what} cannot be combined ({told(values)})")
+            raise InputError(f"stores with different {what} cannot be combined ({by_name(values)})")
     common = [m for m in stores[0].images if all(m in store.images for store in stores)]
     if not common:
         methods = [" ".join(store.images) for store in stores]
-        raise InputError(f"stores without a common method cannot be combined ({told(methods)})")
+        raise InputError(f"stores without a common method cannot be combined ({by_name(methods)})")
     return Store(
         table,
         {method: np.concatenate([store.images[method] for store in stores]) for method in common},
@@ -190,16 +191,16 @@ def write_store(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Store:
-    """Makes the active images of a data set, or goes on making them, and writes a store.
+    """Makes the active images of a data set and writes a store, or resumes an earlier run.
 
-    Images that the folder already has are kept: those of an earlier run of the same arguments that
-    was interrupted or in which clips failed, and those of methods that are not asked for this time.
-    A clip that cannot be read is listed in the manifest under "failed" and is not in the store.
+    Images that the folder already has are kept: those of an earlier run with the same arguments
+    that was interrupted or had failed clips, and those of methods that are not requested this time.
+    A clip that cannot be read is left out, and listed in the manifest under "failed".
 
     Args:
         found: the data set.
         out: the folder; a new one, an empty one, or a store made with the same arguments.
-        settings: what is made of each clip.
+        settings: how each clip is prepared.
         jobs: how many clips are prepared at a time.
         progress: called as progress(done, total) after each clip.
 
@@ -207,15 +208,15 @@ def write_store(
         The store, as it was written.
 
     Raises:
-        InputError: if no clip can be used, the images would be more than a store can have, or the
-            folder is not free, lies among the frames, is another command's store, is in use by
-            another run, cannot be written, or is deleted meanwhile.
+        InputError: if no clip can be used, the images would exceed the size limit of a store, or
+            the folder is not empty, lies among the frames, is another command's store, is in use by
+            another run, cannot be written, or is deleted during the run.
     """
     out, root = Path(out), found.frames.absolute()
     check_usable(found)
-    # Where folders tell the classes, a store among them would be taken for one.
+    # Where folders name the classes, a store among them would look like a class.
     if found.annotations is None and out.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{out} lies in {found.frames}, among the clips: write elsewhere")
+        raise InputError(f"{out} is inside {found.frames}, among the clips: write elsewhere")
     _check_size(len(found.table), settings.methods, settings.image_size)
     with held(out):
         return _write(found, out, settings, jobs, progress)
@@ -242,15 +243,17 @@ def _write(
     places = [place for place in range(len(made)) if place not in failed]
     if not places:
         with writing(out, _KEPT):
-            store_files.end_run(out)  # nothing to go on with, nor to hold other settings against
-        raise InputError(f"none of {counted(len(made), 'clip')} could be read, as {failed[0]}")
+            store_files.end_run(out)  # nothing to resume: other settings may use the folder
+        raise InputError(
+            f"none of {counted(len(made), 'clip')} could be read, for example {failed[0]}"
+        )
 
     images = {method: np.stack([made[place][method] for place in places]) for method in methods}
     prints = [fingerprints[place] for place in places]
     files = _lay_out(found, identity, images, failed, prints)
     with writing(out, _KEPT):
         if not all(store_files.holds(out / name, data) for name, data in files.items()):
-            for place in places:  # also those taken from a store that is about to be replaced
+            for place in places:  # also clips from the old store, which is about to be replaced
                 keep(place)
             store_files.put_in_place(out, files)
         store_files.end_run(out)
@@ -264,7 +267,7 @@ def _lay_out(
     failed: dict[int, str],
     fingerprints: list[str],
 ) -> dict[str, bytes]:
-    """Returns a store's files by name; the clips that failed have no image and no fingerprint."""
+    """Returns a store's files by name; failed clips have no image and no fingerprint."""
     root = found.frames.absolute()
     table = found.table.drop(index=found.table.index[list(failed)]).reset_index(drop=True)
     sheets = _draw_sheets(table, images)
@@ -296,18 +299,19 @@ def _lay_out(
 
 
 def _check_size(clips: int, methods: Sequence[str], size: int) -> None:
-    """Refuses, before the work, what could not be read again."""
+    """Refuses, before the work starts, a store that would be too large to read back."""
     expected = clips * len(methods) * size**2
     if expected > tensor_files.MOST:
-        made = f"{counted(len(methods), 'image')} of {counted(clips, 'clip')}, {size} pixels a side"
-        most = f"more than the {tensor_files.MOST:,} that a store can have"
-        raise InputError(f"{made}, would be {expected:,} bytes, {most}")
+        raise InputError(
+            f"{counted(len(methods), 'image')} of {counted(clips, 'clip')}, {size} pixels a side, "
+            f"would take {expected:,} bytes; a store can have at most {tensor_files.MOST:,}"
+        )
 
 
 def _identity(found: Survey, settings: Settings) -> store_files.Identity:
-    """Returns what a run must share with an earlier one to go on with it."""
+    """Returns what a run must share with an earlier one to resume it."""
     chosen = dataclasses.asdict(settings)
-    del chosen["methods"]  # which may be added to
+    del chosen["methods"]  # later runs may add some
     return {
         "generator": GENERATOR,
         "format": FORMAT,
@@ -325,27 +329,27 @@ def _identity(found: Survey, settings: Settings) -> store_files.Identity:
 
 
 def _fingerprints(table: ClipTable, root: Path) -> list[str]:
-    """Hashes what tells a clip's image without reading it: name, range, and its files' sizes."""
+    """Hashes what identifies a clip without reading it: names, range, paths and file sizes."""
     columns = ["dataset", "subject", "clip", "onset", "offset", "frames"]
     prints = []
     for *names, frames in table[columns].itertuples(index=False, name=None):
         sizes = list(map(_file_size, frames))
-        told = json.dumps([list(map(str, names)), relative_frames(frames, root), sizes])
-        prints.append(hashlib.sha256(told.encode()).hexdigest())
+        text = json.dumps([list(map(str, names)), relative_frames(frames, root), sizes])
+        prints.append(hashlib.sha256(text.encode()).hexdigest())
     return prints
 
 
 def _file_size(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except OSError:  # reading the clip will tell why
+    except OSError:  # reading the clip will report why
         return -1
 
 
 def _take_over(
     out: Path, fingerprints: Sequence[str], size: int
 ) -> tuple[list[dict[str, Image]], Sequence[str]]:
-    """Returns each clip's images that are there already, and the methods of a finished store."""
+    """Returns each clip's existing images, and the methods of a finished store."""
     rows, images = {}, {}
     if (out / MANIFEST).is_file():
         store = read_store(out)
@@ -366,10 +370,10 @@ def _make(
     jobs: int,
     progress: Progress | None,
 ) -> dict[int, str]:
-    """Adds to `made` what is missing, all methods of a clip in one go.
+    """Adds the missing images to `made`, all methods of a clip in one pass.
 
     Returns:
-        The reason by place of each clip that failed.
+        The reason for each clip that failed, by the clip's index.
     """
     lacking: dict[tuple[str, ...], list[int]] = {}
     for place, ready in enumerate(made):
@@ -411,7 +415,7 @@ def _draw_sheets(table: ClipTable, images: dict[str, Image]) -> dict[str, bytes]
         for method, pixels in images.items():
             stem = safe_name(label) + (f"-{method}" if len(images) > 1 else "")
             name, copies = f"{stem}.png", 1
-            while name in sheets:  # of two classes whose safe names are the same
+            while name in sheets:  # two classes may have the same safe name
                 copies += 1
                 name = f"{stem}-{copies}.png"
             panels = list(map(pictures.Panel, subjects, clips, pixels[rows]))
@@ -424,5 +428,5 @@ def _hash(pixels: Image) -> str:
 
 
 def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
-    """The progress of some of the clips as part of that of all."""
+    """Reports the progress on some of the clips as part of the progress on all."""
     return progress and (lambda more, _: progress(done + more, total))

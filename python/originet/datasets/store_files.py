@@ -1,14 +1,14 @@
-"""The folder of a store: who owns it, which clips are finished in it, and how it is replaced.
+"""The folder of a store: which run owns it, which clips are finished, and how it is replaced.
 
-    images.safetensors      one tensor a method, [N, S, S] uint8
+    images.safetensors      one tensor per method, [N, S, S] uint8
     clips.csv               the N clips, in the same order; see `originet.datasets.table`
-    <class>.png             a contact sheet of each class (and method, if there are several)
-    manifest.json           how it was made, of what, and what is not in it; written last
-    .parts/                 while a run is under way: its arguments, the clips it has finished, and
-                            in the end all files, until they are put in place
+    <class>.png             a contact sheet per class (and per method, if there are several)
+    manifest.json           how the store was made, from what, and what was left out; written last
+    .parts/                 during a run: its arguments, the clips it has finished and, at the end,
+                            all files until they are moved into place
 
-A part holds the images of one clip and is named by the clip's fingerprint, so that one whose frames
-have changed since is not taken.
+A part holds the images of one clip. Its name is the clip's fingerprint, so a part whose frames have
+changed since is not reused.
 """
 
 import os
@@ -45,14 +45,14 @@ _Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class _Head(TypedDict, total=False):
-    """What tells a store from somebody else's file."""
+    """The fields that mark a store's manifest."""
 
     generator: Any
     format: Any
 
 
 class _Made(TypedDict):
-    """Of what a store was made."""
+    """What a store was made from."""
 
     generator: str
     format: int
@@ -66,8 +66,8 @@ class _Made(TypedDict):
 class Identity(_Made):
     """What two runs must have in common to share a folder.
 
-    That is whatever determines a clip's image, and what nobody would expect to be exchanged under a
-    store's name. Settings of other versions are told as well, so any may be there.
+    This covers everything that determines a clip's image or that a user expects to stay the same
+    within a store. Any settings are accepted, so that a message can name those of other versions.
     """
 
     settings: dict[str, bool | int | float | str | None]
@@ -115,7 +115,7 @@ class _Failure(TypedDict):
 
 
 class _Later(TypedDict, total=False):
-    """What the first versions did not say."""
+    """Fields that manifests of early versions do not have."""
 
     clips_file_sha256: _Hash | None
     flat: dict[str, str]
@@ -123,7 +123,7 @@ class _Later(TypedDict, total=False):
 
 
 class Manifest(_Made, _Later):
-    """What `manifest.json` says."""
+    """The content of `manifest.json`."""
 
     settings: StoredSettings
     methods: Annotated[list[_Method], Meta(min_length=1)]
@@ -142,7 +142,7 @@ class Manifest(_Made, _Later):
     fingerprints: list[_Hash]
 
 
-# What may lie in `.parts`: nothing else is taken from there, or removed with it.
+# The files that a run leaves in `.parts`; no others are read or removed.
 _LEFT = re.compile(
     rf"{re.escape(ARGUMENTS)}|{re.escape(IMAGES)}|{re.escape(TABLE)}|{re.escape(MANIFEST)}"
     r"|[0-9a-f]{64}\.safetensors|[\w.-]+\.png|\..+\.[0-9]+\.tmp"
@@ -150,13 +150,13 @@ _LEFT = re.compile(
 
 
 def find_manifest(folder: Path) -> Path | None:
-    """Finds the file that makes a folder a store: its manifest, or what a run under way left.
+    """Finds the file that marks a folder as a store: its manifest, or an unfinished run's.
 
     Returns:
-        The file; None if the folder is no store.
+        The file; None if the folder is not a store.
 
     Raises:
-        InputError: if the file that should tell it holds no JSON object.
+        InputError: if such a file does not hold a JSON object.
     """
     for path in (folder / MANIFEST, folder / PARTS / ARGUMENTS):
         if path.is_file() and read_json(path, _Head).get("generator") == GENERATOR:
@@ -165,30 +165,30 @@ def find_manifest(folder: Path) -> Path | None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads what a finished store says of itself.
+    """Reads the manifest of a finished store.
 
     Raises:
-        InputError: if the folder is no store, it is not finished, of another format, or its
-            manifest is damaged.
+        InputError: if the folder is not a store, or the store is unfinished, of another format or
+            its manifest damaged.
     """
     path = find_manifest(folder)
     if path is None:
-        raise InputError(f"{folder} is no store: it has no {MANIFEST} of `originet prepare`")
+        raise InputError(f"{folder} is not a store: it has no {MANIFEST} by `originet prepare`")
     if path.name != MANIFEST:
-        raise InputError(f"{folder} is not finished: run the same `originet prepare` again")
+        raise InputError(f"{folder} is unfinished: run the same `originet prepare` again")
     return _read(path, Manifest)
 
 
 def open_directory(folder: Path, identity: Identity) -> None:
-    """Makes the folder of a store, or checks that this run may go on with the one that is there.
+    """Creates the folder of a store, or checks that this run may resume the existing one.
 
     Args:
         folder: the folder.
         identity: what determines the images.
 
     Raises:
-        InputError: if the folder is another command's store (the message names what differs), is
-            no store and not empty, or holds a link or a file where only a run's own may be.
+        InputError: if the folder is another command's store (the message names the differences),
+            is neither a store nor empty, or has foreign files or links in `.parts`.
         OSError: if it cannot be written.
     """
     parts = folder / PARTS
@@ -198,23 +198,25 @@ def open_directory(folder: Path, identity: Identity) -> None:
     if path is None:
         held = [path for path in folder.iterdir() if not is_junk(path)] if folder.is_dir() else []
         if held:
-            raise InputError(f"{folder} is no store but holds {min(held).name}: name a new folder")
+            raise InputError(
+                f"{folder} is not a store and contains {min(held).name}: choose a new folder"
+            )
     else:
         there = _read(path, Identity)
-        if told := list(differences(there, identity)):
-            raise InputError(f"{folder} is the store of another command: {'; '.join(told)}")
+        if changed := list(differences(there, identity)):
+            raise InputError(f"{folder} is a store made by another command: {'; '.join(changed)}")
     parts.mkdir(parents=True, exist_ok=True)
     write_json(parts / ARGUMENTS, dict(identity))
 
 
 def read_part(folder: Path, fingerprint: str, size: int) -> dict[str, NDArray[np.uint8]]:
-    """Reads the images, [size, size], that an interrupted run left of a clip; none if there are."""
+    """Reads a clip's images, [size, size] by method, that an interrupted run left; may be empty."""
     path = folder / PARTS / f"{fingerprint}.safetensors"
     if not path.is_file():
         return {}
     try:
         images = renamed.by_method(read_arrays(path, np.uint8, most=len(METHODS) * size**2))
-    except InputError:  # as a power cut may leave it: the clip is made again
+    except InputError:  # such as after a power cut: the clip is prepared again
         return {}
     sound = all(pixels.shape == (size, size) for pixels in images.values())
     return images if sound and images.keys() <= set(METHODS) else {}
@@ -227,26 +229,26 @@ def write_part(folder: Path, fingerprint: str, images: dict[str, NDArray[Any]]) 
 
 
 def write_changed(path: Path, data: bytes) -> None:
-    """Writes a file, in whole or not at all, unless it holds these bytes already."""
+    """Writes a file, in whole or not at all, unless it already holds these bytes."""
     if not holds(path, data):
         write_atomically(path, data)
 
 
 def holds(path: Path, data: bytes) -> bool:
-    """Tells whether there is a file of these bytes."""
+    """Returns whether a file exists and holds these bytes."""
     return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def put_in_place(folder: Path, files: dict[str, bytes]) -> None:
-    """Replaces a store's files, the manifest last, and ends the run.
+    """Replaces a store's files, the manifest last.
 
-    Where this stops half-way there is a store without a manifest, whose parts are still there, so
-    the caller must have written the parts of all clips. A link in a file's place is replaced, what
-    it leads to stays.
+    If this stops halfway, the store has no manifest but still has its parts, so the caller must
+    have written the parts of all clips. A symbolic link in a file's place is replaced; its target
+    stays.
 
     Args:
         folder: the store.
-        files: all that it shall hold, by name.
+        files: all files of the new store, by name.
 
     Raises:
         InputError: if there is a folder in a file's place.
@@ -255,8 +257,8 @@ def put_in_place(folder: Path, files: dict[str, bytes]) -> None:
     for name in files:
         path = folder / name
         if path.is_dir() and not path.is_symlink():
-            raise InputError(f"{path} is a folder, in the place of a store's file: remove it")
-    # All of the disk that this needs is taken before anything is replaced.
+            raise InputError(f"{path} is a folder where the store needs a file: remove it")
+    # Allocates all disk space before anything is replaced.
     for name, data in files.items():
         write_atomically(folder / PARTS / name, data)
     manifest = folder / MANIFEST
@@ -270,7 +272,7 @@ def put_in_place(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def end_run(folder: Path) -> None:
-    """Removes what only an interrupted run needs."""
+    """Removes the files that only an unfinished run needs."""
     parts = folder / PARTS
     for path in parts.iterdir():
         if _is_left(path):
@@ -282,31 +284,33 @@ _Shape = TypeVar("_Shape", Identity, Manifest)
 
 
 def _read(path: Path, shape: type[_Shape]) -> _Shape:
-    """Reads a manifest or a run's arguments; another format is told before what it changed."""
-    told = read_json(path, _Head).get("format")
-    if isinstance(told, int) and told != FORMAT:
-        raise InputError(f"{path} is of a store of format {told}, not {FORMAT}")
+    """Reads a manifest or a run's arguments; checks the format before the fields."""
+    version = read_json(path, _Head).get("format")
+    if isinstance(version, int) and version != FORMAT:
+        raise InputError(f"{path} belongs to a store of format {version}, not {FORMAT}")
     return read_json(path, shape)
 
 
 def _check_parts(parts: Path) -> None:
-    """Refuses what no run left, since files are written and removed there."""
+    """Refuses a folder that no run left, since files in it are overwritten and removed."""
     if parts.is_symlink() or not parts.is_dir():
-        raise InputError(f"{parts} is no folder of an interrupted run: remove it")
+        raise InputError(f"{parts} is not a folder left by an interrupted run: remove it")
     for path in parts.iterdir():
         if not _is_left(path):
-            raise InputError(f"{parts} holds {path.name}, which no interrupted run left: remove it")
+            raise InputError(
+                f"{parts} contains {path.name}, which no interrupted run left: remove it"
+            )
 
 
 def _is_left(path: Path) -> bool:
-    """Tells whether a run left a file: a plain one, of no other name elsewhere."""
+    """Returns whether a run left this file: a regular one without other hard links."""
     found = path.lstat()
     plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
     return plain and _LEFT.fullmatch(path.name) is not None
 
 
 def _is_png(path: Path) -> bool:
-    """Tells whether there is a PNG file, as a contact sheet is, and no link to one."""
+    """Returns whether a path is a PNG file, as contact sheets are, and not a symbolic link."""
     if path.is_symlink() or not path.is_file():
         return False
     with path.open("rb") as file:

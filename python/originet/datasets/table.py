@@ -1,16 +1,16 @@
-"""The clip table: one row a clip, the same columns for every data set; and its CSV file.
+"""The clip table, one row per clip with the same columns for every data set, and its CSV file.
 
-In the file text is quoted and numbers are not; an empty number is unknown (NA), never 0. The cell
-`frames` holds a JSON list, because any character may stand in a file name, of paths relative to the
-data set's root, so that a table outlives a move of its frames. No spreadsheet program takes a cell
-for a formula (`originet.system.csv_cells`); tables of earlier versions, where one could, are still
-read.
+In the CSV file, text is quoted and numbers are not; an empty number is unknown (NA), never 0. The
+cell `frames` holds a JSON list, because file names may contain any character. Its paths are
+relative to the data set's root, so that the frames can be moved. Cells are guarded so that no
+spreadsheet program reads one as a formula (`originet.system.csv_cells`); unguarded tables of
+earlier versions can still be read.
 
-A table may come from anybody, and with it the root and the paths of frames, which may lie anywhere:
-refusing `..` would gain nothing, as the same stranger chose the root. So nothing is ever written or
-removed at these paths, and reading a table opens none of them. LBP-TOP and the pictures of
-`originet reproduce` decode them later, as pictures and videos in regular files; anything else ends
-in an error that names it.
+A table may come from an untrusted source, and so may the root and the frames' paths. They may point
+anywhere: refusing `..` would not help, since the root has the same source. Therefore nothing is
+ever written or removed at these paths, and reading a table opens none of them. LBP-TOP and the
+pictures of `originet reproduce` decode them later, as pictures and videos in regular files;
+anything else is an error that names the file.
 """
 
 import csv
@@ -42,14 +42,14 @@ COLUMNS = (
     "action_units",  # str, "" if unknown
     "fps",  # float, NaN if unknown
     "frames",  # tuple[str, ...]: image files in frame order, or one video
-    "notes",  # str, what a reader should know about the row
+    "notes",  # str, remarks on the row
 )
 
 ClipTable = pd.DataFrame
 
 KEY = ["dataset", "subject", "clip"]
 
-# Spellings of one label, all found in the field's annotation files.
+# Variant spellings of labels, all found in the field's annotation files.
 _SPELLINGS = {"happy": "happiness", "other": "others", "tension": "tense", "sad": "sadness"}
 
 
@@ -71,7 +71,7 @@ class ClipRow(TypedDict):
 
 
 def normalize_label(text: str) -> str:
-    """Strips and lower-cases an emotion, and reduces its known spellings to one."""
+    """Strips and lower-cases an emotion, and unifies its known spellings."""
     label = text.strip().lower()
     return _SPELLINGS.get(label, label)
 
@@ -101,7 +101,7 @@ def make_table(rows: Sequence[ClipRow]) -> ClipTable:
 
 
 def people(table: ClipTable) -> "pd.Series[str]":
-    """Names each row's person: the subject, with the data set in front where there are several."""
+    """Returns each row's person: the subject, prefixed by the data set if there are several."""
     subjects = table["subject"].astype(str)
     if table["dataset"].nunique() > 1:  # the same name in two data sets is two people
         subjects = table["dataset"].astype(str) + "/" + subjects
@@ -109,11 +109,11 @@ def people(table: ClipTable) -> "pd.Series[str]":
 
 
 def clip_list_hash(table: ClipTable) -> str:
-    """Hashes which clips a result stands on, whatever their order.
+    """Hashes the set of clips behind a result; their order does not matter.
 
     Returns:
-        SHA-256, in hexadecimal, of the sorted lines `dataset/subject/clip/label`, each ended by a
-        newline (what `sort | sha256sum` prints for them).
+        SHA-256, in hexadecimal, of the sorted lines `dataset/subject/clip/label`, each with a
+        newline at its end (as `sort | sha256sum` prints).
     """
     keys: Iterable[tuple[object, ...]] = table[[*KEY, "label"]].itertuples(index=False, name=None)
     lines = sorted("/".join(map(str, key)) + "\n" for key in keys)
@@ -123,12 +123,12 @@ def clip_list_hash(table: ClipTable) -> str:
 _NUMBERS = ("onset", "apex", "offset")
 _TEXTS = tuple(name for name in COLUMNS if name not in (*_NUMBERS, "fps", "frames"))
 
-_MOST = 2**28  # bytes of a table, with some 50 for each frame
+_MOST = 2**28  # bytes of a table; a frame takes some 50
 _LARGEST = 2**63 - 1  # frame number
 
 
 def relative_frames(frames: Sequence[str], root: Path) -> list[str]:
-    """Returns paths as they are below a root, with forward slashes; others stay absolute."""
+    """Returns paths relative to a root, with forward slashes; those outside stay absolute."""
     paths = (Path(frame).absolute() for frame in frames)
     return [
         (path.relative_to(root) if path.is_relative_to(root) else path).as_posix() for path in paths
@@ -140,7 +140,7 @@ def format_table(table: ClipTable, root: Path) -> bytes:
 
     Args:
         table: the clips.
-        root: the folder, absolute, that the paths of frames are written relative to.
+        root: absolute path of the folder that the frames' paths are made relative to.
     """
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
@@ -151,39 +151,40 @@ def format_table(table: ClipTable, root: Path) -> bytes:
         for name in (*_NUMBERS, "fps"):
             row[name] = "" if pd.isna(row[name]) else row[name]
         writer.writerow(map(guarded, row.values()))
-    # File names need not be text on every system; what is none comes back as it was.
+    # File names need not be valid text on every system; their bytes are kept as they are.
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def read_table(path: Path, root: Path) -> ClipTable:
-    """Reads a clip table that `format_table` wrote; the frames need not be there.
+    """Reads a clip table that `format_table` wrote; the frames need not exist.
 
     Args:
         path: the CSV file.
-        root: the folder that the paths of frames start from.
+        root: the folder that the frames' paths are relative to.
 
     Raises:
-        InputError: if the file is no such table; names the row, the first below the header as 1.
+        InputError: if the file is not such a table; the message names the row, counting from 1
+            below the header.
     """
     data = read_file(path, most=_MOST)
     try:
         if b"\0" in data:
-            raise ValueError("it holds a NUL")
+            raise ValueError("it contains a NUL byte")
         if not data.endswith(b"\n"):
             raise ValueError("it ends within a row")
-        # pandas' reader, for that of `csv` has a limit to the length of a cell.
+        # The `csv` module limits the length of a cell; pandas does not.
         cells = pd.read_csv(
             io.BytesIO(data),
             dtype=str,
-            header=None,  # or a row that is longer would shift the columns
+            header=None,  # with a header, a longer row would shift the columns
             keep_default_na=False,
             encoding_errors="surrogateescape",
         )
     except (ValueError, OverflowError, MemoryError) as error:
-        raise InputError(f"{path} is no clip table: {one_line(error)}") from error
+        raise InputError(f"{path} is not a clip table: {one_line(error)}") from error
     header, *records = cells.itertuples(index=False, name=None)
     if header != COLUMNS:
-        raise InputError(f"{path} is no clip table: its header is not {','.join(COLUMNS)}")
+        raise InputError(f"{path} is not a clip table: its header is not {','.join(COLUMNS)}")
     rows = []
     for number, record in enumerate(records, start=1):
         try:
@@ -199,7 +200,7 @@ def read_table(path: Path, root: Path) -> ClipTable:
 def _parse(row: dict[str, Any], root: Path) -> ClipRow:
     numbers = {name: _number(name, row[name]) for name in _NUMBERS}
     texts = {name: unguarded(row[name]) for name in _TEXTS}
-    texts["dataset"].encode()  # bytes that are no text may be in the names of files alone
+    texts["dataset"].encode()  # only file names may have bytes that are not UTF-8
     fps = float(row["fps"] or math.nan)
     if row["fps"] and not 0 < fps < math.inf:
         raise ValueError(f"fps must be a number above 0, got {row['fps']!r}")
@@ -222,5 +223,5 @@ def _frames(cell: str, root: Path) -> tuple[str, ...]:
     together = "".join(frames)
     together.encode("utf-8", "surrogateescape")
     if "\0" in together:
-        raise ValueError("frames must be a list of file names, and one holds a NUL")
+        raise ValueError("frames must be a list of file names, but one contains a NUL")
     return tuple(str(root / frame) for frame in frames)

@@ -1,15 +1,16 @@
-"""Which emotions make which classes, and how many clips the paper counts of each.
+"""How emotions map to classes, and how many clips of each the paper counts.
 
 - `paper`: the classes of Tables III and IV: positive, negative, surprise, others for CASME-I and
   CASME II; the eliciting video's (anger, disgust, happiness) for CAS(ME)^2; all eight of SAMM.
 - `original`: the emotions as annotated.
-- `five`: happiness, surprise, disgust, repression, others, for sets that know repression. CASME-I
-  has no "others"; its tense clips take their place, as in the five-class results of Table III.
-- `three`: positive, negative, surprise: every emotion that is one of them, so more clips of CASME
-  II than the Micro-Expression Grand Challenge of 2019 has.
-- `megc2019`: the same classes on the clips of that challenge. CASME II has five classes with clear
-  labels: disgust and repression are negative, happiness positive, surprise surprise, and others are
-  left out, as are the rarer emotions. SAMM has all emotions but others.
+- `five`: happiness, surprise, disgust, repression, others, for sets annotated with repression.
+  CASME-I has no "others"; its tense clips take their place, as in the five-class results of Table
+  III.
+- `three`: positive, negative, surprise. Every emotion that fits one of them counts, so CASME II has
+  more clips than in the Micro-Expression Grand Challenge of 2019.
+- `megc2019`: the same classes on the clips of that challenge. Of CASME II, disgust and repression
+  are negative, happiness is positive and surprise is surprise; others and the rarer emotions are
+  left out. Of SAMM, all emotions but others are used.
 
 Reference: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019;
 the organisers published their list as `combined_3class_gt` on the challenge's site.
@@ -22,11 +23,11 @@ from typing import NamedTuple
 from originet.system.choices import TASKS
 from originet.system.errors import InputError
 
-# The sets whose annotations name classes that the paper merges or takes as they are.
+# The paper's data sets.
 PAPER_SETS = ("casme", "casme2", "cas_me2", "samm")
 
-# Table II: clips by emotion, for CAS(ME)^2 by eliciting video. (The paper's text has 101 anger and
-# 89 disgust clips of CAS(ME)^2.)
+# Table II: clips by emotion; for CAS(ME)^2 by eliciting video. (The paper's text counts 101 anger
+# and 89 disgust clips of CAS(ME)^2.)
 TABLE_II: Mapping[str, Mapping[str, int]] = {
     "casme": {
         "contempt": 1,
@@ -60,7 +61,7 @@ TABLE_II: Mapping[str, Mapping[str, int]] = {
     },
 }
 
-# Subjects, as the paper tells them.
+# Subjects, as the paper counts them.
 PAPER_SUBJECTS: Mapping[str, int] = {"casme": 19, "casme2": 26, "cas_me2": 22, "samm": 29}
 
 _MERGED = {
@@ -94,15 +95,15 @@ _THREE = {
     "surprise": "surprise",
 }
 
-# Clips and subjects of the challenge, of the sets that can be read here (SMIC is the third).
+# The challenge's clips and subjects, for the sets supported here (SMIC is the third).
 _MEGC_2019: Mapping[str, tuple[Mapping[str, int], int]] = {
     "casme2": ({"negative": 88, "positive": 32, "surprise": 25}, 24),
     "samm": ({"negative": 92, "positive": 26, "surprise": 15}, 28),
 }
 
-# Clips of CASME II that the organisers' list lacks, whatever a copy of the workbook calls them: two
-# of disgust, and those that are sadness in the copy of 2014, of which later copies call some
-# surprise.
+# Clips of CASME II that are not on the organisers' list, whatever emotion a copy of the workbook
+# gives them: two of disgust, and those labelled sadness in the copy of 2014, some of which later
+# copies label surprise.
 _MEGC_2019_LACKS = frozenset(
     {
         ("sub04", "EP12_01f"),
@@ -119,12 +120,12 @@ _MEGC_2019_LACKS = frozenset(
 
 
 class Published(NamedTuple):
-    """How many clips and subjects a publication counts of a data set.
+    """The clips and subjects that a publication counts in a data set.
 
     Attributes:
         source: "paper" or "MEGC 2019".
-        clips: By class, under a task.
-        subjects: All of them.
+        clips: number of clips by class, for one task.
+        subjects: number of subjects.
     """
 
     source: str
@@ -133,15 +134,15 @@ class Published(NamedTuple):
 
 
 def default_task(dataset: str) -> str:
-    """Returns the task of a data set where none is named: the paper's, if it has the set."""
+    """Returns a data set's default task: the paper's if the paper uses the set."""
     return "paper" if dataset in PAPER_SETS else "original"
 
 
 def check_task(dataset: str, task: str) -> None:
-    """Checks that a task is known and that a data set has it.
+    """Checks that a task is known and available for a data set.
 
     Raises:
-        InputError: if not; the message names those that there are.
+        InputError: if it is not; the message lists the available tasks.
     """
     known = [name for name in TASKS if _has(dataset, name)]
     if task not in known:
@@ -180,15 +181,15 @@ def class_of(dataset: str, task: str, emotion: str, elicited: str = "") -> str |
 
 
 def is_listed(dataset: str, task: str, subject: str, clip: str) -> bool:
-    """Tells whether a task that stands for a published list of clips has one of its classes."""
+    """Returns whether a task includes a clip; only tasks with a published list leave any out."""
     return (dataset, task) != ("casme2", "megc2019") or (subject, clip) not in _MEGC_2019_LACKS
 
 
 def published(dataset: str, task: str) -> Published | None:
-    """Returns what was published of a data set under a task.
+    """Returns the published counts of a data set for a task.
 
     Returns:
-        Table II's counts, under `megc2019` the challenge's; None where neither tells.
+        Table II's counts, or the challenge's for `megc2019`; None if there are none.
     """
     if task == "megc2019":
         clips, subjects = _MEGC_2019[dataset]
@@ -198,11 +199,11 @@ def published(dataset: str, task: str) -> Published | None:
 
 
 def paper_counts(dataset: str, task: str) -> dict[str, int] | None:
-    """Returns Table II's clips of each class, merged as the task merges them.
+    """Returns Table II's number of clips in each class, merged as the task merges them.
 
     Returns:
-        Clips by class; None where Table II does not tell: for sets that the paper does not have,
-        for CAS(ME)^2 by emotion, of which it counts eliciting videos, and for the challenge's task.
+        Clips by class. None where Table II has no counts: for data sets that the paper does not
+        use, for CAS(ME)^2 by emotion (it counts eliciting videos), and for the challenge's task.
     """
     by_video = dataset == "cas_me2" and task != "paper"
     if dataset not in TABLE_II or by_video or task == "megc2019":

@@ -67,7 +67,7 @@ def test_clips_that_the_challenges_list_lacks_are_left_out_under_its_task_alone(
     assert list(found.table["clip"]) == ["a"]
     (omission,) = found.left_out
     assert omission.clip == "EP12_01f"
-    assert omission.reason == "it is not on the list that task megc2019 stands for"
+    assert omission.reason == "it is not on the published list of task megc2019"
 
 
 def test_zeros_stand_for_the_apex_and_the_midpoint(look):
@@ -79,7 +79,7 @@ def test_zeros_stand_for_the_apex_and_the_midpoint(look):
 def test_apex_zero_is_midway(look):
     found = look(coded(apex=0))
     assert row_of(found).apex == 5  # of 3 to 8, rounded down
-    assert [entry[3:] for entry in found.corrections] == [("apex", "0", "5", "0 means midway")]
+    assert [entry[3:] for entry in found.corrections] == [("apex", "0", "5", "0 means the middle")]
 
 
 def test_a_missing_apex_is_no_correction(look):
@@ -100,12 +100,15 @@ def test_an_apex_outside_the_clip_is_dropped(look):
         (coded(offset=None), "offset is missing"),
         (coded(apex=None, offset=0), "offset is missing"),
         (coded(onset=9), "onset 9 is after offset 8"),
-        (coded(onset=20, apex=25, offset=30), "none of frames 20 to 30 is there, those of "),
-        (coded(onset=9, apex=10, offset=11), "a are 1 to 10: the offset is not there"),
-        (coded(onset=0, apex=3, offset=5), "frames 0 to 5 are coded, those of "),
-        (coded(onset=0, apex=3, offset=5), "a are 1 to 10: the onset is not there"),
-        (coded(onset=10, apex=10, offset=10), "a single frame shows no motion: of frames 10 to 10"),
-        (coded(clip="nowhere"), "no folder of frames for it in "),
+        (coded(onset=20, apex=25, offset=30), "none of frames 20 to 30 exists; "),
+        (coded(onset=9, apex=10, offset=11), "a has 1 to 10: the offset is missing"),
+        (coded(onset=0, apex=3, offset=5), "frames 0 to 5 are coded, but "),
+        (coded(onset=0, apex=3, offset=5), "a has 1 to 10: the onset is missing"),
+        (
+            coded(onset=10, apex=10, offset=10),
+            "a single frame shows no motion: only one of frames 10 to 10",
+        ),
+        (coded(clip="nowhere"), "no frames for it in "),
     ],
 )
 def test_what_cannot_be_used_is_listed_with_its_reason(look, clip, reason):
@@ -135,7 +138,7 @@ def test_missing_frames_are_counted(look):
 @pytest.mark.parametrize("lost", [3, 8])
 def test_a_lost_end_is_no_gap(look, lost):
     found = look(coded(), numbers=[n for n in range(1, 11) if n != lost])
-    assert "is not there" in reason_of(found) and not found.gaps
+    assert "is missing" in reason_of(found) and not found.gaps
 
 
 def test_the_same_clip_twice_is_unusable_the_second_time(look):
@@ -191,7 +194,7 @@ def test_a_known_error_in_another_row_is_not_mended_if_more_frames_are_there(loo
 def test_a_known_error_is_not_mended_where_the_right_range_does_not_fit(look):
     found = look(coded(10, 12, 14, row=40), numbers=range(1, 13), known=KNOWN)
     (omission,) = found.unusable
-    assert "frames 10 to 14 are coded" in omission.reason and "offset is not" in omission.reason
+    assert "frames 10 to 14 are coded" in omission.reason and "offset is missing" in omission.reason
     assert not found.corrections and not len(found.table)
 
 
@@ -231,5 +234,5 @@ def test_the_coded_range_is_taken_where_both_are_on_disk(look):
 
 def test_a_clip_of_which_no_copy_fits_is_unusable(look):
     found = look(coded(6, 8, 14), copies=[copied(0, 4, 9), copied(8, 9, 4)])
-    assert "frames 6 to 14 are coded, those of" in reason_of(found)
+    assert "frames 6 to 14 are coded, but " in reason_of(found)
     assert not found.corrections

@@ -67,7 +67,7 @@ def test_usual_names_are_taken_in_their_order_before_others(tmp_path):
     assert choice.remarks == [
         "read",
         *(
-            f"workbook not taken (--annotations chooses): {tmp_path / name} "
+            f"workbook not used (choose with --annotations): {tmp_path / name} "
             "(0 of 1 coded clips on disk)"
             for name in left
         ),
@@ -86,7 +86,7 @@ def test_clips_on_disk_decide_over_the_name(tmp_path):
     choice = choose(tmp_path, on_disk=("a", "b", "c"))
     assert choice.book.path == tmp_path / "own.xls"
     left = f"{tmp_path / 'Best.xlsx'} (2 of 4 coded clips on disk)"
-    assert f"workbook not taken (--annotations chooses): {left}" in choice.remarks
+    assert f"workbook not used (choose with --annotations): {left}" in choice.remarks
     named = choose(tmp_path, tmp_path / "Best.xlsx", on_disk=("a", "b", "c"))
     assert named.book.path == tmp_path / "Best.xlsx"
     (tmp_path / "frames" / "c").rmdir()
@@ -228,7 +228,7 @@ def test_a_second_sheet_of_coding_is_asked_for(tmp_path, named):
     assert len(found.table) == 2
     assert found.remarks[0] == "sheet second coder: 2 rows; not read: sheet notes, empty"
     assert len(survey("casme2", tmp_path, annotations=annotations, sheet="Sheet1").table) == 7
-    with pytest.raises(InputError, match=r"is called 'x': there is Sheet1 of .*, second coder of "):
+    with pytest.raises(InputError, match=r"is called 'x': found Sheet1 of .*, second coder of "):
         survey("casme2", tmp_path, annotations=annotations, sheet="x")
 
 

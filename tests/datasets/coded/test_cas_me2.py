@@ -85,8 +85,8 @@ def test_micro_expressions_alone_are_taken_where_they_are_asked_for(tmp_path):
     found = survey("cas_me2", tmp_path, micro_only=True)
     assert names(found.table) == [("s16", "anger1_1"), ("s23", "happy1_1")]
     reasons = {omission.clip: omission.reason for omission in found.left_out}
-    assert reasons["disgust1_2"] == ("macro-expression, and micro-expressions alone were asked for")
-    assert reasons["happy3_1"].startswith("of unknown kind, and")
+    assert reasons["disgust1_2"] == ("macro-expression, but only micro-expressions were requested")
+    assert reasons["happy3_1"].startswith("of unknown kind, but")
     assert len(found.left_out) == len(rows) - 2 and not found.unusable
     assert "(5 macro-expression, 2 micro-expression, 1 of unknown kind;" in found.remarks[0]
     with pytest.raises(InputError, match="the data set samm takes no micro_only"):
@@ -98,7 +98,7 @@ def test_kind_and_self_report_are_told(found):
     assert row_of(found, "s15", "anger1_1").notes == "macro-expression; self-reported anger"
     assert (
         "sheet CASFEcode_final: 6 rows (4 macro-expression, 2 micro-expression; "
-        "as published: 300 macro-expression, 57 micro-expression)"
+        "published: 300 macro-expression, 57 micro-expression)"
     ) in found.remarks
 
 
@@ -143,7 +143,7 @@ def test_the_usual_name_is_taken_first(tmp_path):
     found = survey_cas_me2(tmp_path)
     assert found.annotations == tmp_path / "b/CAS(ME)^2code_final.xlsx"
     other = tmp_path / "a/code_final.xlsx"
-    left = f"workbook not taken (--annotations chooses): {other} (6 of 6 coded clips on disk)"
+    left = f"workbook not used (choose with --annotations): {other} (6 of 6 coded clips on disk)"
     assert left in found.remarks
 
 
@@ -165,7 +165,7 @@ def test_frames_of_faces_are_taken_before_others(tmp_path):
     )
     for other in ("selectedpic/selectedpic", "rawpic/rawpic", "rawvideo"):
         (remark,) = [remark for remark in found.remarks if f"{tmp_path / other} (" in remark]
-        assert remark.startswith("frames not taken (--frames chooses): ")
+        assert remark.startswith("frames not used (choose with --frames): ")
 
 
 def test_clips_that_the_release_of_faces_lacks_are_told(tmp_path):
@@ -179,9 +179,9 @@ def test_clips_that_the_release_of_faces_lacks_are_told(tmp_path):
         ("s16", "happy5_10"),
         ("s23", "happy1_1"),
     ]
-    assert all("no folder of frames" in omission.reason for omission in found.unusable)
+    assert all("no frames for it in" in omission.reason for omission in found.unusable)
     assert any(
-        remark.startswith("frames not taken (--frames chooses)") and "6 of 6" in remark
+        remark.startswith("frames not used (choose with --frames)") and "6 of 6" in remark
         for remark in found.remarks
     )
     other = survey_cas_me2(tmp_path, frames=tmp_path / "selectedpic")

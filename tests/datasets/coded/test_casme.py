@@ -151,7 +151,7 @@ def test_row_with_a_wrong_cell_is_named_and_the_others_are_used(tmp_path):
     assert set(expected) <= {(entry.where, entry.reason) for entry in found.unusable}
     by_row = {entry.where: entry for entry in found.unusable}
     assert len(by_row) == 7
-    assert "no folder of frames" in by_row[f"{start}{first + 6}"].reason  # the good row
+    assert "no frames for it in" in by_row[f"{start}{first + 6}"].reason  # the good row
     wrong = by_row[f"{start}{first}"]
     assert wrong.subject == "sub04" and wrong.emotion == "tense"
 
@@ -163,7 +163,7 @@ def test_clip_without_frames_is_named(tmp_path):
     (omission,) = found.unusable
     assert (omission.subject, omission.clip) == ("sub01", "EP01_5")
     assert omission.where.endswith("row 3")
-    assert (omission.emotion, "no folder of frames" in omission.reason) == ("happiness", True)
+    assert (omission.emotion, "no frames for it in" in omission.reason) == ("happiness", True)
     (gap,) = found.gaps
     assert (gap.clip, gap.numbers) == ("EP01_12", "80")
 
@@ -176,10 +176,12 @@ def test_workbook_and_frames_can_be_named(tmp_path):
     assert len(found.table) == 3 and not found.cropped
     found = survey_casme(tmp_path)
     assert found.annotations.name == "CASME-coded-20190721.xls"
-    left = f"workbook not taken (--annotations chooses): {other} (3 of 3 coded clips on disk)"
+    left = f"workbook not used (choose with --annotations): {other} (3 of 3 coded clips on disk)"
     assert left in found.remarks
     assert found.cropped
-    assert any(f"frames not taken (--frames chooses): {tmp_path / 'b'}" in r for r in found.remarks)
+    assert any(
+        f"frames not used (choose with --frames): {tmp_path / 'b'}" in r for r in found.remarks
+    )
 
 
 def test_other_workbooks_are_refused(tmp_path):

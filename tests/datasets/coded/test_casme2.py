@@ -105,8 +105,8 @@ def test_the_usual_workbook_is_taken_and_the_others_named(tmp_path):
     assert found.annotations == path
     copy = tmp_path / "a-copy.xlsx"
     count = f"{len(CLIPS)} of {len(CLIPS)} coded clips on disk"
-    assert f"workbook not taken (--annotations chooses): {copy} ({count})" in found.remarks
-    assert any(r.startswith(f"workbook not taken: {classes} has sheet ") for r in found.remarks)
+    assert f"workbook not used (choose with --annotations): {copy} ({count})" in found.remarks
+    assert any(r.startswith(f"workbook not used: {classes} has sheet ") for r in found.remarks)
     with pytest.raises(InputError, match=r"no workbook of casme2: .*ObjectiveClasses\.xlsx has s"):
         survey_casme2(tmp_path, annotations=classes)
 
@@ -134,7 +134,7 @@ def test_frames_of_the_face_alone_are_taken_before_raw_ones(tmp_path):
     assert [(o.subject, o.clip) for o in found.unusable] == [("sub01", "EP02_01f")]
     assert numbers(row_of(found, "sub02", "EP01_2")) == list(range(5, 12))
     raw = tmp_path / "CASME2_RAW_selected"
-    assert any(f"frames not taken (--frames chooses): {raw}" in r for r in found.remarks)
+    assert any(f"frames not used (choose with --frames): {raw}" in r for r in found.remarks)
     found = survey_casme2(tmp_path, frames=raw)
     assert len(found.table) == len(CLIPS) and not found.cropped
 
@@ -182,7 +182,7 @@ def test_the_frames_decide_between_the_ranges_of_two_copies(copies, named):
     assert all(f"(36 to 48), but those of {where} do" in c.reason for c in found.corrections)
     (omission,) = found.unusable
     assert omission.clip == "EP07_3" and not found.gaps
-    assert re.search(r"frames 60 to 70 are coded, those of .* are 63 to 72", omission.reason)
+    assert re.search(r"frames 60 to 70 are coded, but .* has 63 to 72", omission.reason)
 
 
 def test_a_workbook_alone_leaves_the_clips_of_the_other_copy_unusable(copies):
@@ -222,7 +222,7 @@ def test_workbook_of_samm_is_not_read_as_that_of_casme2(tmp_path):
     write_casme2(tmp_path, workbook="zz.xlsx")
     found = survey_casme2(tmp_path)
     assert found.annotations == tmp_path / "zz.xlsx"
-    assert f"workbook not taken: {path} is the workbook of samm" in found.remarks
+    assert f"workbook not used: {path} is the workbook of samm" in found.remarks
 
 
 def test_truncated_workbook_is_named(tmp_path):
@@ -232,4 +232,4 @@ def test_truncated_workbook_is_named(tmp_path):
         survey_casme2(tmp_path)
     write_casme2(tmp_path / "copy", workbook="other.xlsx")
     remarks = survey_casme2(tmp_path).remarks
-    assert any(r.startswith("workbook not taken: damaged or truncated work") for r in remarks)
+    assert any(r.startswith("workbook not used: damaged or truncated work") for r in remarks)

@@ -124,7 +124,7 @@ def test_a_cropped_tree_is_taken_before_a_raw_one(root):
     tree, remarks = choose_tree(trees_in(root), clips)
     assert tree.root.name == "Cropped"
     assert re.fullmatch(r"frames: .*Cropped \(cropped, 1 of 2 coded clips\)", remarks[0])
-    assert re.search(r"not taken \(--frames chooses\): .*raw \(not cropped, 2 of 2", remarks[1])
+    assert re.search(r"not used \(choose with --frames\): .*raw \(not cropped, 2 of 2", remarks[1])
 
 
 def test_a_cropped_tree_of_other_clips_is_not_taken(root):

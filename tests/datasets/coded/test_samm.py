@@ -126,7 +126,7 @@ def test_a_copy_of_faces_is_taken_before_the_raw_one(tmp_path, cropped):
     found = survey_samm(write_samm(tmp_path, trees=("SAMM", cropped)))
     assert found.cropped
     assert found.frames == tmp_path / cropped
-    assert any(f"not taken (--frames chooses): {tmp_path / 'SAMM'}" in r for r in found.remarks)
+    assert any(f"not used (choose with --frames): {tmp_path / 'SAMM'}" in r for r in found.remarks)
     raw = survey_samm(tmp_path, frames=tmp_path / "SAMM")
     assert not raw.cropped
     assert raw.frames == tmp_path / "SAMM"
@@ -192,7 +192,7 @@ def test_a_clip_without_frames_is_told(tmp_path):
     assert reasons.keys() == {"006_2_1", "007_3_1", "035_7_1"}
     assert "no frames in" in reasons["006_2_1"]
     assert "frames 7030 to 7033" in reasons["007_3_1"]
-    assert "no folder of frames" in reasons["035_7_1"]
+    assert "no frames for it in" in reasons["035_7_1"]
     assert len(found.table) == 3
 
 

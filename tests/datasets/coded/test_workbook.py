@@ -145,15 +145,15 @@ def test_file_that_is_no_workbook_is_named(tmp_path, suffix):
         read_workbook(path)
     for content, message in (
         (b"", r"empty file \(0 bytes\): .*a\."),
-        (b"Subject,Filename\n", r"a\.\w+ is no workbook: .* its content is something else"),
-        (b"<html><table>", r"a\.\w+ is no workbook"),
+        (b"Subject,Filename\n", r"a\.\w+ is not a workbook: .* but it is something else"),
+        (b"<html><table>", r"a\.\w+ is not a workbook"),
     ):
         path.write_bytes(content)
         with pytest.raises(InputError, match=message):
             read_workbook(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("picture.jpg", b"")
-    with pytest.raises(InputError, match=r"a\.\w+ is no workbook: .* its content is a \.zip file"):
+    with pytest.raises(InputError, match=r"a\.\w+ is not a workbook: .* but it is a \.zip file"):
         read_workbook(path)
     folder = tmp_path / "folder.xls"
     folder.mkdir()
@@ -197,7 +197,7 @@ def test_protected_workbook_is_named(tmp_path):
     stream = "Workbook".encode("utf-16-le")
     assert stream in data
     path.write_bytes(data.replace(stream.ljust(32, b"\0"), "EncryptedPackage".encode("utf-16-le")))
-    with pytest.raises(InputError, match=r"a\.xls is protected by a password"):
+    with pytest.raises(InputError, match=r"a\.xls is password-protected"):
         read_workbook(path)
 
 
@@ -208,7 +208,7 @@ def test_protected_xls_is_named(tmp_path):
     record = b"\x42\x00\x02\x00"
     assert data.count(record) == 1
     path.write_bytes(data.replace(record, b"\x2f\x00\x02\x00"))
-    with pytest.raises(InputError, match=r"a\.xls is protected by a password"):
+    with pytest.raises(InputError, match=r"a\.xls is password-protected"):
         read_workbook(path)
 
 

@@ -1,1 +1,1 @@
-"""The paper's four published data sets, which are coded in workbooks: a file each."""
+"""The paper's four published data sets, coded in workbooks; one module for each."""

@@ -1,11 +1,11 @@
-"""Annotated clips and frames on disk become a survey: ranges, corrections, what cannot be used.
+"""Makes a survey of annotated clips and the frames on disk: ranges, corrections, unusable clips.
 
-Frame numbers are coded by hand. Zero stands for an offset that is the apex, or for an apex midway.
-Some rows are known to be wrong, and published loaders set them right by looking at the folders of
-frames; copies of the workbooks differ in their rows, in their ranges and in what was mended since.
-So another copy's range or a known correction is taken only where the coded range does not fit the
-frames on disk and the other does. A clip whose range begins or ends where there is no frame cannot
-be used: what overlaps would be the wrong part of it.
+Frame numbers are coded by hand. A zero offset means the apex; a zero apex means the middle of the
+clip. Some rows are known to be wrong, and published loaders correct them from the folders of
+frames. Copies of the workbooks differ in their rows, ranges and corrections. Therefore another
+copy's range or a known correction replaces the coded range only if the coded range does not fit the
+frames on disk and the replacement does. A clip whose first or last coded frame is missing cannot be
+used: the remaining frames would be the wrong part of it.
 """
 
 from collections import defaultdict
@@ -29,17 +29,17 @@ class CodedClip(NamedTuple):
     """A row of an annotation workbook.
 
     Attributes:
-        where: file, sheet and row, as the spreadsheet program counts it.
-        row: place among the rows of data, from 0.
-        subject: as the table names it.
+        where: file, sheet and row, counted as a spreadsheet program does.
+        row: index among the rows of data, from 0.
+        subject: the subject's name in the clip table.
         clip: the clip's name.
         onset: first frame; None if the cell says that it is missing.
-        apex: strongest frame; 0 for midway, None if missing.
+        apex: strongest frame; 0 for the middle, None if missing.
         offset: last frame; 0 for the apex, None if missing.
         action_units: as written, "" if missing.
         emotion: normalised by `normalize_label`.
-        label: the eliciting video's class, "" where the data set has none.
-        notes: for the table.
+        label: the eliciting video's class, "" if the data set has none.
+        notes: remarks for the clip table.
     """
 
     where: str
@@ -56,11 +56,11 @@ class CodedClip(NamedTuple):
 
 
 class KnownError(NamedTuple):
-    """A row that some copies of a workbook have wrong.
+    """A row that is wrong in some copies of a workbook.
 
     Attributes:
-        row: place among the rows of data, from 0, in the copy where it was found.
-        onset: right values; several where sources disagree, none if the coded one is right.
+        row: index among the rows of data, from 0, in the copy where the error was found.
+        onset: correct values; several if sources disagree, none if the coded one is correct.
         apex: likewise.
         offset: likewise.
     """
@@ -71,11 +71,11 @@ class KnownError(NamedTuple):
     offset: tuple[int, ...] = ()
 
 
-_ZEROS = {"apex": "0 means midway", "offset": "0 means the apex"}
+_ZEROS = {"apex": "0 means the middle", "offset": "0 means the apex"}
 
 
 class _Unusable(Exception):
-    """The reason why a clip cannot be used."""
+    """A clip cannot be used; the message gives the reason."""
 
 
 class _Range(NamedTuple):
@@ -86,7 +86,7 @@ class _Range(NamedTuple):
 
 @dataclass(frozen=True)
 class _Footage:
-    """What there is of a clip on disk: images by number, or a video and its length."""
+    """The files of a clip on disk: images by frame number, or a video and its length."""
 
     path: Path
     images: dict[int, str]
@@ -119,17 +119,17 @@ def assemble(
         dataset: the data set's name.
         task: one of `tasks.TASKS`.
         coded: the rows.
-        find: gives the folder of a clip's frames, or a video that holds them; None if there is
-            none.
-        fps: frames a second.
-        cropped: whether the frames show the face alone.
+        find: returns the folder of a clip's frames or the video that contains them; None if
+            neither exists.
+        fps: frame rate, in frames per second.
+        cropped: whether the frames show only the face.
         annotations: the workbook.
         frames: the folder of the frames.
-        known: rows that some copies of the workbook have wrong.
-        copies: the rows of other copies of it, whose ranges may be others.
-        corrections: made by the caller.
-        unusable: found by the caller, as rows with a wrong cell.
-        remarks: the caller's.
+        known: rows that are wrong in some copies of the workbook.
+        copies: the rows of other copies of the workbook, whose ranges may differ.
+        corrections: corrections that the caller made.
+        unusable: clips that the caller found unusable, such as rows with a wrong cell.
+        remarks: remarks by the caller.
 
     Raises:
         InputError: if the data set has no such task.
@@ -153,7 +153,7 @@ def assemble(
             left_out.append(omission._replace(reason=reason))
             continue
         if not is_listed(dataset, task, clip.subject, clip.clip):
-            reason = f"it is not on the list that task {task} stands for"
+            reason = f"it is not on the published list of task {task}"
             left_out.append(omission._replace(reason=reason))
             continue
         try:
@@ -162,7 +162,7 @@ def assemble(
                 raise _Unusable(f"the same subject and clip as in {earlier}")
             path = find(clip)
             if path is None:
-                raise _Unusable(f"no folder of frames for it in {frames}")
+                raise _Unusable(f"no frames for it in {frames}")
             footage = on_disk(path)
             span, changed = _correct(clip, footage, known, others[_name(clip)])
             listed = _within(span, footage)
@@ -205,7 +205,7 @@ def assemble(
 
 
 def _name(clip: CodedClip) -> tuple[str, str]:
-    """Returns what a clip is called in all copies of a workbook."""
+    """Returns a clip's name as all copies of a workbook have it."""
     return clip.subject, clip.clip.strip().lower()
 
 
@@ -213,7 +213,7 @@ def _footage(path: Path) -> _Footage:
     if not path.is_dir():
         length = video_info(path).length
         if length is None:
-            raise _Unusable(f"{path} does not tell how many frames it has")
+            raise _Unusable(f"{path} does not state its number of frames")
         return _Footage(path, {}, length)
     images = {frame_number(image): image for image in list_frames(path)}
     if not images:
@@ -224,7 +224,7 @@ def _footage(path: Path) -> _Footage:
 def _correct(
     clip: CodedClip, footage: _Footage, known: Sequence[KnownError], copies: Sequence[CodedClip]
 ) -> tuple[_Range, list[Correction]]:
-    """Interprets zeros, mends what does not fit and drops an apex that lies outside the clip."""
+    """Interprets zeros, corrects a range that does not fit, and drops an apex outside the clip."""
     coded = _range(clip)
     span, reason = coded, ""
     low, high = footage.numbers[0], footage.numbers[-1]
@@ -252,7 +252,7 @@ def _range(clip: CodedClip) -> _Range:
 def _fitting_copy(
     coded: _Range, footage: _Footage, copies: Sequence[CodedClip]
 ) -> CodedClip | None:
-    """Returns the row of another copy whose range is on disk where the coded one is not."""
+    """Returns the row of another copy whose range is on disk, if the coded range is not."""
     plain = _plain(coded)
     if plain.onset is None or not plain.offset or _has_ends(plain, footage):
         return None
@@ -260,7 +260,7 @@ def _fitting_copy(
 
 
 def _plain(span: _Range) -> _Range:
-    """Puts frame numbers in place of the zeros that stand for an apex or a midpoint."""
+    """Replaces the zeros that mean an apex or a midpoint by frame numbers."""
     if span.offset == 0 and span.apex:
         span = span._replace(offset=span.apex)
     if span.apex == 0 and span.onset is not None and span.offset:
@@ -273,8 +273,8 @@ def _candidates(
 ) -> Iterator[_Range]:
     """Yields known corrections of a range that fit the frames on disk.
 
-    Rows move from copy to copy: another row's correction is taken if the corrected range begins and
-    ends with the frames on disk, as it does in releases that hold the clips' frames alone.
+    Row numbers differ between copies. Another row's correction is therefore used if the corrected
+    range starts and ends with the frames on disk, as in releases with only the clips' frames.
     """
     for error in sorted(known, key=lambda error: error.row != row):
         for onset, apex, offset in product(
@@ -291,12 +291,12 @@ def _candidates(
 
 
 def _fits(span: _Range, footage: _Footage) -> bool:
-    """Tells whether a range is in order, its apex included, and its ends are on disk."""
+    """Returns whether a range is in order, including its apex, and its ends are on disk."""
     return _has_ends(span, footage) and (span.apex is None or _within_ends(span.apex, span))
 
 
 def _has_ends(span: _Range, footage: _Footage) -> bool:
-    """Tells whether a range begins and ends, in this order, with frames on disk."""
+    """Returns whether the ends of a range are in order and on disk."""
     if span.onset is None or not span.offset:
         return False
     numbers = footage.numbers
@@ -310,7 +310,7 @@ def _within_ends(number: int, span: _Range) -> bool:
 
 
 def _within(span: _Range, footage: _Footage) -> tuple[str, ...]:
-    """Lists the files of the frames from onset to offset, both of which must be there."""
+    """Lists the files of the frames from onset to offset; both ends must exist."""
     for name, value in (("onset", span.onset), ("offset", span.offset or None)):
         if value is None:
             raise _Unusable(f"{name} is missing")
@@ -320,23 +320,23 @@ def _within(span: _Range, footage: _Footage) -> tuple[str, ...]:
         raise _Unusable(f"onset {onset} is after offset {offset}")
     low, high = footage.numbers[0], footage.numbers[-1]
     coded = f"frames {onset} to {offset}"
-    found = f"those of {footage.path} are {low} to {high}"
+    found = f"{footage.path} has {low} to {high}"
     listed: tuple[str, ...]
     if footage.length is not None:
         if not low <= onset <= offset <= high:
-            raise _Unusable(f"{coded} are coded, {found}")
+            raise _Unusable(f"{coded} are coded, but {found}")
         listed = (str(footage.path),)
         count = offset - onset + 1
     else:
         listed = tuple(footage.images[n] for n in _numbers_within(span, footage))
         count = len(listed)
     if count == 0:
-        raise _Unusable(f"none of {coded} is there, {found}")
+        raise _Unusable(f"none of {coded} exists; {found}")
     for name, number in (("onset", onset), ("offset", offset)):
         if number not in footage.numbers:
-            raise _Unusable(f"{coded} are coded, {found}: the {name} is not there")
+            raise _Unusable(f"{coded} are coded, but {found}: the {name} is missing")
     if count == 1:
-        raise _Unusable(f"a single frame shows no motion: of {coded} there is one")
+        raise _Unusable(f"a single frame shows no motion: only one of {coded} exists")
     return listed
 
 

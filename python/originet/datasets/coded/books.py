@@ -1,8 +1,8 @@
-"""Finds out which of the workbooks below a folder codes a data set.
+"""Finds the workbook below a folder that codes a data set.
 
-Several sets under one root are usual, and so are several copies of one workbook. A workbook is a
-set's when its header has the set's columns and its clips are on disk: of those that do, the one
-with most of its clips there is taken, and of equal ones the one with the preferred name.
+One root often holds several data sets, and several copies of one workbook. A workbook belongs to a
+set if its header has the set's columns and its clips are on disk. If several do, the one with the
+most clips on disk is used; ties go to the preferred file name.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,11 +35,11 @@ class Book:
         path: the file.
         sheet: the sheet's name.
         coded: its clips.
-        unusable: rows in which a cell is wrong.
-        remark: what was read.
-        codes: of CAS(ME)^2, video -> its code, as disgust1 -> 0101.
-        left_out: rows of another kind than was asked for.
-        likely: whether its header is most like that of the data set that is looked for.
+        unusable: rows with a wrong cell.
+        remark: a note on what was read.
+        codes: for CAS(ME)^2, video -> its code, such as disgust1 -> 0101.
+        left_out: rows that were not requested, such as macro-expressions.
+        likely: whether its header looks most like that of the requested data set.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class Choice(NamedTuple):
         book: the workbook.
         tree: the tree of its frames.
         copies: the clips of the set's other workbooks.
-        remarks: what was read, and what was not taken.
+        remarks: what was read, and what was not used.
     """
 
     book: Book
@@ -88,45 +88,46 @@ def choose_book(
 
     Args:
         dataset: the data set's name.
-        root: where to search, unless `annotations` says which file it is.
-        annotations: the workbook itself, or None.
-        sheet: the name of its sheet, or None if it has one of coded clips.
-        names: its usual file names, the preferred one first; other names come after them.
-        read: makes a `Book` of each sheet of a workbook whose header is the data set's.
-        frames_of: chooses the frames of a workbook's clips, with remarks on them; None where there
-            are none that can be the data set's.
+        root: where to search.
+        annotations: the workbook; None searches for it.
+        sheet: the name of the sheet; may be None if only one sheet has coded clips.
+        names: usual file names of the workbook, the preferred one first; any other name ranks
+            last.
+        read: makes a `Book` of each sheet of a workbook whose header fits the data set.
+        frames_of: chooses the frames of a workbook's clips, with remarks on them; None if none of
+            the frames can belong to the data set.
         looks_for: what `read` looks for, for messages.
 
     Raises:
-        InputError: if no workbook is the data set's, or the one that is named is not; the message
-            tells what was found instead. If coded clips are on several sheets and none is named, or
-            there is no sheet of that name. What `frames_of` raises.
+        InputError: if no workbook, or not the given one, belongs to the data set (the message says
+            what was found instead); if several sheets have coded clips and none is named; or if no
+            sheet has the given name. Also whatever `frames_of` raises.
     """
     wanted = f"looked for {', '.join(names)} or another {' or '.join(SUFFIXES)} file"
     wanted += f" with {looks_for}"
     paths = _find(root, annotations, names)
     if not paths:
         raise InputError(
-            f"no workbook in {root}: {wanted}, at any depth (--annotations names one elsewhere)"
+            f"no workbook in {root}: {wanted}, at any depth (pass one elsewhere as --annotations)"
         )
-    taken: list[_Taken] = []
+    taken: list[_Candidate] = []
     passed: list[str] = []
     for path in paths:
         try:
             taken += _take(dataset, path, read, frames_of)
-        except _NotTaken as reason:
+        except _NotUsed as reason:
             passed.append(str(reason))
             if path == annotations:
                 break
     if not taken:
-        raise InputError(f"no workbook of {dataset}{_told(root, passed)}; {wanted}")
+        raise InputError(f"no workbook of {dataset}{_summary(root, passed)}; {wanted}")
     chosen = _choose(taken, annotations, sheet)
     others = [entry for entry in taken if entry.book.path != chosen.book.path]
     remarks = [chosen.book.remark]
     if annotations is None:
-        remarks += [f"workbook not taken: {reason}" for reason in passed]
+        remarks += [f"workbook not used: {reason}" for reason in passed]
         remarks += [
-            f"workbook not taken (--annotations chooses): {entry.book.path} "
+            f"workbook not used (choose with --annotations): {entry.book.path} "
             f"({entry.found} of {len(entry.book.coded)} coded clips on disk)"
             for entry in others
         ]
@@ -134,12 +135,12 @@ def choose_book(
     return Choice(chosen.book, chosen.tree, copies, [*remarks, *chosen.remarks])
 
 
-class _NotTaken(Exception):
-    """What a workbook is that is not the data set's."""
+class _NotUsed(Exception):
+    """A workbook does not belong to the data set; the message describes it."""
 
 
-class _Taken(NamedTuple):
-    """A workbook of the data set, and how many of its clips are found in its tree."""
+class _Candidate(NamedTuple):
+    """A workbook of the data set, and how many of its clips its tree has."""
 
     book: Book
     tree: FrameTree
@@ -148,7 +149,7 @@ class _Taken(NamedTuple):
 
 
 def _find(root: Path, annotations: Path | None, names: Sequence[str]) -> list[Path]:
-    """Lists the workbooks, the one that is named or preferred first."""
+    """Lists the workbooks, with the given or preferred one first."""
     order = [name.lower() for name in names]
 
     def rank(path: Path) -> int:
@@ -157,7 +158,7 @@ def _find(root: Path, annotations: Path | None, names: Sequence[str]) -> list[Pa
 
     if annotations is None:
         return sorted(find_workbooks(root), key=rank)
-    # Copies of the one that is named: their ranges are needed where its own are not on disk.
+    # Copies of the given workbook: their ranges are needed where its own are not on disk.
     paths = sorted(find_workbooks(root), key=rank) if root.is_dir() else []
     named = annotations.resolve()
     return [annotations, *(path for path in paths if path.resolve() != named)]
@@ -168,17 +169,18 @@ def _take(
     path: Path,
     read: Callable[[Path, list[Sheet]], list[Book]],
     frames_of: Callable[[Book], tuple[FrameTree, list[str]] | None],
-) -> list[_Taken]:
-    """Reads a workbook and finds its frames, those of each sheet.
+) -> list[_Candidate]:
+    """Reads a workbook and finds the frames of each sheet's clips.
 
     Raises:
-        _NotTaken: if it is not the data set's, by its header and what is on disk, or damaged.
+        _NotUsed: if it is damaged, or if its header and the frames on disk show that it does not
+            belong to the data set.
     """
     try:
         sheets = read_workbook(path)
         books = read(path, sheets)
     except InputError as error:
-        raise _NotTaken(error) from error
+        raise _NotUsed(error) from error
     owner = workbook_of(sheets)
     likely = owner in (None, dataset)
     taken = []
@@ -186,18 +188,18 @@ def _take(
         found = frames_of(replace(book, likely=likely))
         there = found[0].count(book.clips) if found else 0
         if found is not None and (likely or there):
-            taken.append(_Taken(book, *found, there))
+            taken.append(_Candidate(book, *found, there))
     if not taken:
         is_other = f"{path} is the workbook of {owner}"
-        raise _NotTaken(f"{path} {describe(sheets)}" if likely else is_other)
+        raise _NotUsed(f"{path} {describe(sheets)}" if likely else is_other)
     return taken
 
 
-def _choose(taken: Sequence[_Taken], annotations: Path | None, sheet: str | None) -> _Taken:
-    """Chooses the workbook that is named, or the one with most of its clips; and its sheet.
+def _choose(taken: Sequence[_Candidate], annotations: Path | None, sheet: str | None) -> _Candidate:
+    """Chooses the given workbook, or the one with the most clips on disk, and its sheet.
 
     Raises:
-        InputError: if no sheet is named where there are several, or there is none of that name.
+        InputError: if there are several sheets and none is named, or none has the given name.
     """
     named = [
         entry
@@ -206,20 +208,20 @@ def _choose(taken: Sequence[_Taken], annotations: Path | None, sheet: str | None
         and (sheet is None or entry.book.sheet.strip().lower() == sheet.strip().lower())
     ]
     if not named:
-        told = ", ".join(f"{entry.book.sheet} of {entry.book.path}" for entry in taken)
-        raise InputError(f"no sheet of coded clips is called {sheet!r}: there is {told}")
-    # The first of equals, which has the preferred name.
+        found = ", ".join(f"{entry.book.sheet} of {entry.book.path}" for entry in taken)
+        raise InputError(f"no sheet of coded clips is called {sheet!r}: found {found}")
+    # On a tie, `max` returns the first, which has the preferred name.
     chosen = max(named, key=lambda entry: entry.found)
     sheets = [entry for entry in named if entry.book.path == chosen.book.path]
     if len(sheets) > 1:
-        told = ", ".join(f"{book.sheet} ({len(book.coded)})" for book, *_ in sheets)
+        counts = ", ".join(f"{book.sheet} ({len(book.coded)})" for book, *_ in sheets)
         raise InputError(
-            f"{chosen.book.path} has coded clips on several sheets, {told}: choose one (--sheet)"
+            f"{chosen.book.path} has coded clips on several sheets, {counts}: choose one (--sheet)"
         )
     return chosen
 
 
-def _told(root: Path, passed: Sequence[str]) -> str:
+def _summary(root: Path, passed: Sequence[str]) -> str:
     if len(passed) == 1:
         return f": {passed[0]}"
     more = f"; and {len(passed) - _DESCRIBED} more" if len(passed) > _DESCRIBED else ""

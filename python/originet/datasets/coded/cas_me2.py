@@ -1,14 +1,15 @@
-"""CAS(ME)^2: three sheets without a header; clips, or whole recordings, of 30 frames a second.
+"""CAS(ME)^2: three sheets without a header; clips, or whole recordings, at 30 frames per second.
 
-`CAS(ME)^2code_final.xlsx` holds the clips, the subjects (folder of each index of the first sheet)
-and the videos that were shown (code of each name). Frames come in four trees:
+`CAS(ME)^2code_final.xlsx` has three sheets: the clips, the subjects (the folder for each index on
+the first sheet) and the eliciting videos (the code for each name). Frames come in four trees:
 
 - `cropped/15/anger1_1/img557.jpg`: faces; some clips are missing;
-- `selectedpic/s15/anger1_1/img557.jpg`: 640x480, as all but the first;
-- `rawpic/s15/15_0401girlcrashing/img001.jpg` and `rawvideo/s15/15_0401girlcrashing.avi`: all that
-  was recorded while a video was shown, so that a clip is a range of frames of it.
+- `selectedpic/s15/anger1_1/img557.jpg`: 640x480, like all trees but the first;
+- `rawpic/s15/15_0401girlcrashing/img001.jpg` and `rawvideo/s15/15_0401girlcrashing.avi`: the whole
+  recording made while a video was shown; a clip is a range of its frames.
 
-A clip is named after the video that elicited it. That, not its emotion, is the paper's class.
+A clip is named after the video that elicited it. The paper's class is the video's, not the
+annotated emotion.
 """
 
 import dataclasses
@@ -41,7 +42,8 @@ WORKBOOKS = (
 _LAYOUT = "s15/anger1_1/img557.jpg or s15/15_0401girlcrashing(.avi)"
 _COLUMNS = ("index", "clip", "onset", "apex", "offset", "action_units", "emotion", "kind", "felt")
 
-# What begins a row of each sheet. There is no header, and names and order differ between copies.
+# The first cells of a row on each sheet. The sheets have no header, and their names and order
+# differ between copies.
 _CLIP_ROW = (r"[0-9]+", r"(?i:anger|disgust|happy)[0-9]+_[0-9]+")
 _SUBJECT_ROW = (r"[0-9]+", r"(?i:s)[0-9]+", r"[0-9]+")
 _VIDEO_ROW = (r"[0-9]{3,4}", r"(?i:[a-z]+)[0-9]+")
@@ -55,7 +57,7 @@ class _RecordingTree(FrameTree):
     """Whole recordings, in which a clip is a range of frames.
 
     Attributes:
-        codes: video -> its code, as disgust1 -> 0101.
+        codes: video -> its code, such as disgust1 -> 0101.
         recordings: (subject, code) -> a folder of frames or a video file.
     """
 
@@ -63,7 +65,7 @@ class _RecordingTree(FrameTree):
     recordings: dict[tuple[str, str], Path]
 
     def find(self, subject: str, clip: str) -> Path | None:
-        """Returns the recording that a clip is a part of, or None."""
+        """Returns the recording that contains a clip, or None."""
         name = _CLIP_NAME.fullmatch(clip)
         code = self.codes.get(name[1].lower()) if name else None
         return self.recordings.get((subject, code)) if code else None
@@ -80,20 +82,20 @@ def survey_cas_me2(
 ) -> Survey:
     """Surveys CAS(ME)^2.
 
-    Trees are not mixed, for their frames are cropped differently: a clip that the chosen one lacks
-    cannot be used.
+    Trees are not mixed, because their frames are cropped differently: a clip that is missing from
+    the chosen tree cannot be used.
 
     Args:
-        root: what was unpacked; the workbook and the frames are searched below it.
-        annotations: the workbook, in place of the search.
-        sheet: the sheet of clips to read, where a workbook has several.
-        frames: a folder to search for frames in place of `root`.
+        root: the unpacked data set; the workbook and the frames are searched below it.
+        annotations: the workbook; None searches for it.
+        sheet: the sheet of clips to read, if a workbook has several.
+        frames: the folder to search for frames instead of `root`.
         task: one of `originet.datasets.tasks.TASKS`.
-        micro_only: leave macro-expressions out, which are most of the clips.
+        micro_only: leaves out macro-expressions, which are most of the clips.
 
     Raises:
-        InputError: if there is no workbook of CAS(ME)^2, it lacks a sheet or has several of clips
-            of which none is named, or there is no tree of frames or no such task.
+        InputError: if there is no workbook of CAS(ME)^2, it misses a sheet, it has several sheets
+            of clips and none is named, there are no frames, or there is no such task.
     """
     choice = choose_book(
         "cas_me2",
@@ -124,7 +126,7 @@ def survey_cas_me2(
 
 
 def _read_books(micro_only: bool, path: Path, sheets: list[Sheet]) -> list[Book]:
-    """Reads the three sheets, found by what is on them; a copy may lack the second or third."""
+    """Reads the three sheets, which are recognized by their content."""
 
     def all_with(cells: Sequence[str]) -> list[Sheet]:
         return [sheet for sheet in sheets if _rows_like(sheet, cells)]
@@ -144,7 +146,7 @@ def _read_books(micro_only: bool, path: Path, sheets: list[Sheet]) -> list[Book]
 
 
 def _rows_like(sheet: Sheet, cells: Sequence[str]) -> list[list[str]]:
-    """Returns the rows that begin with cells of the given patterns."""
+    """Returns the rows whose first cells match the given patterns."""
     return [
         row
         for row in sheet.rows
@@ -165,14 +167,14 @@ def _read_codes(path: Path, sheet: Sheet | None = None) -> dict[str, str]:
     if sheet is None:
         raise InputError(f"{path} has no sheet of videos (naming rule2: 0101 | disgust1)")
     rows = _rows_like(sheet, _VIDEO_ROW)
-    # As a number, the code has lost the zero that the names of recordings have.
+    # A code stored as a number has lost the leading zero that recordings have in their names.
     return {video.lower(): code.zfill(4) for code, video, *_ in rows}
 
 
 def _read_clips(
     path: Path, sheet: Sheet, subjects: dict[str, str], micro_only: bool
 ) -> tuple[list[CodedClip], list[Omission], list[Omission], str]:
-    """Reads the rows of clips: the coded, unusable and left out ones, and a remark on them."""
+    """Reads the rows of clips; returns the coded, unusable and omitted ones, and a remark."""
     coded, unusable, left_out = [], [], []
     kinds: Counter[str] = Counter()
     for index, row in enumerate(sheet.rows):
@@ -185,7 +187,7 @@ def _read_clips(
         kind = cells["kind"].lower() or "of unknown kind"
         if micro_only and not kind.startswith("micro"):
             kinds[kind] += 1
-            reason = f"{kind}, and micro-expressions alone were asked for"
+            reason = f"{kind}, but only micro-expressions were requested"
             left_out.append(Omission(where, subject, cells["clip"], emotion, reason))
             continue
         try:
@@ -223,7 +225,7 @@ def _read_clips(
         )
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     rows = len(coded) + len(unusable) + len(left_out)
-    remark = f"sheet {sheet.name}: {counted(rows, 'row')} ({counts}; as published: {_PUBLISHED})"
+    remark = f"sheet {sheet.name}: {counted(rows, 'row')} ({counts}; published: {_PUBLISHED})"
     return coded, unusable, left_out, remark
 
 
@@ -233,34 +235,34 @@ def _notes(cells: dict[str, str]) -> str:
 
 
 def _choose_frames(root: Path, book: Book) -> tuple[FrameTree, list[str]]:
-    """Chooses among trees of clips, or among those of recordings where no clip is found."""
+    """Chooses among the trees of clips, or among the recordings if no tree has any clip."""
     recordings = _find_recordings(root, book.codes)
     try:
         trees = find_trees(root, _subject, looks_for=_LAYOUT)
     except InputError:
-        if not recordings:  # videos alone are no tree of frames
+        if not recordings:  # recordings may be videos alone, without any frames
             raise
         trees = []
     clips = book.clips
-    # Recorded pictures look like a tree of clips, but for the names.
+    # Recordings kept as pictures look like a tree of clips, except for their names.
     with_clips = [tree for tree in trees if tree.count(clips)]
     if not with_clips:
         return choose_tree(recordings or trees, clips)
     chosen, remarks = choose_tree(with_clips, clips)
     remarks += [
-        f"frames not taken (--frames chooses): {tree.root} (whole recordings)"
+        f"frames not used (choose with --frames): {tree.root} (whole recordings)"
         for tree in recordings
     ]
     return chosen, remarks
 
 
 def _find_recordings(root: Path, codes: dict[str, str]) -> list[_RecordingTree]:
-    """Finds the folders that hold subjects' folders of recordings, by the names of these."""
+    """Finds the folders with subjects' folders of recordings, by the recordings' names."""
     trees: dict[Path, dict[tuple[str, str], Path]] = {}
     entered: set[Path] = set()
     for name, folders, files in os.walk(root, followlinks=True):
         folder = Path(name)
-        if folder.resolve() in entered:  # by a link, perhaps to a folder that holds it
+        if folder.resolve() in entered:  # through a link, perhaps to a parent folder
             folders.clear()
             continue
         entered.add(folder.resolve())
@@ -270,12 +272,12 @@ def _find_recordings(root: Path, codes: dict[str, str]) -> list[_RecordingTree]:
         videos = [name for name in files if name.lower().endswith(VIDEO_SUFFIXES)]
         for name in [*folders, *sorted(videos)]:
             found = _RECORDING.fullmatch(name)
-            # By its own number: one recording of subject 23 is filed under s19.
+            # The file's own number counts: one recording of subject 23 is filed under s19.
             subject = _subject(found[1]) if found else None
             if found and subject:
                 of_tree = trees.setdefault(folder.parent, {})
                 of_tree[subject, found[2]] = folder / name
-        folders.clear()  # clips and recordings hold nothing but frames
+        folders.clear()  # clips and recordings contain only frames
     return [
         _RecordingTree(root=home, cropped=False, subjects={}, codes=codes, recordings=recordings)
         for home, recordings in sorted(trees.items())
@@ -283,7 +285,7 @@ def _find_recordings(root: Path, codes: dict[str, str]) -> list[_RecordingTree]:
 
 
 def _misfiled(tree: FrameTree, coded: Sequence[CodedClip]) -> list[Correction]:
-    """Tells which clips lie in a recording that is in the folder of another subject."""
+    """Lists the clips whose recording is in another subject's folder."""
     if not isinstance(tree, _RecordingTree):
         return []
     found = [(clip, tree.find(clip.subject, clip.clip)) for clip in coded]
@@ -295,7 +297,7 @@ def _misfiled(tree: FrameTree, coded: Sequence[CodedClip]) -> list[Correction]:
             "frames",
             f"{clip.subject}/{path.name}",
             f"{path.parent.name}/{path.name}",
-            "the recording is in the folder of another subject than its name says",
+            "the recording is in another subject's folder",
         )
         for clip, path in found
         if path is not None and _subject(path.parent.name) != clip.subject
@@ -303,6 +305,6 @@ def _misfiled(tree: FrameTree, coded: Sequence[CodedClip]) -> list[Correction]:
 
 
 def _subject(name: str) -> str | None:
-    """Reads the name of a subject's folder, s15 or 15."""
+    """Returns the subject of a folder called s15 or 15; None for other names."""
     found = re.fullmatch(r"s?([0-9]{2})", name.strip(), re.IGNORECASE)
     return f"s{found[1]}" if found else None

@@ -1,7 +1,7 @@
-"""CASME (the first of the three): 60 frames a second, 19 subjects; docs/data.md: how to get it.
+"""CASME (the first of the three): 60 frames per second, 19 subjects; see docs/data.md.
 
-The workbook has two columns of apexes, of which a row may fill either; its frames are
-`sub01/EP01_5/EP01_5-113.jpg` or, cropped, `reg_EP01_5-113.jpg`, some padded with zeros.
+The workbook has two columns for the apex; a row may fill either. Frames are named
+`sub01/EP01_5/EP01_5-113.jpg` or, if cropped, `reg_EP01_5-113.jpg`; some numbers are zero-padded.
 """
 
 import re
@@ -13,7 +13,7 @@ from originet.datasets.survey import Survey
 
 
 def subject_of(text: str) -> str | None:
-    """Names the subject of a cell or folder: 1, 01 and sub01 are "sub01"; None if it is none."""
+    """Returns the subject of a cell or folder: "sub01" for 1, 01 and sub01; None for others."""
     number = re.fullmatch(r"(?:sub)?0*([1-9][0-9]?)", text.strip(), re.IGNORECASE)
     return f"sub{int(number[1]):02d}" if number else None
 
@@ -36,7 +36,7 @@ _FORMAT = SheetFormat(
     layout="sub01/EP01_5/EP01_5-113.jpg",
     frame=r"(reg_)?EP.*-[0-9]+",
     fps=60.0,
-    # Mended by others who compared the copy of 189 rows with the folders of frames.
+    # Corrections published by others, who compared the copy of 189 rows with the frames.
     known=(
         KnownError(40, onset=(100,), apex=(120,), offset=(149,)),
         KnownError(42, onset=(101,), apex=(110,), offset=(119,)),

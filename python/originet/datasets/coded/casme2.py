@@ -1,7 +1,7 @@
-"""CASME II: 200 frames a second, 26 subjects; docs/data.md tells how to get it.
+"""CASME II: 200 frames per second, 26 subjects; see docs/data.md.
 
-Frames are `sub01/EP02_01f/img46.jpg` or, cropped, `reg_img46.jpg`; in one layout in use the
-subject's folder is a bare number.
+Frames are named `sub01/EP02_01f/img46.jpg` or, if cropped, `reg_img46.jpg`; in one common layout
+the subject's folder is a bare number.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from originet.datasets.survey import Survey
 
 _FORMAT = SheetFormat(
     dataset="casme2",
-    # Versions differ in a few emotions; the first is what most published results stand on.
+    # Versions differ in a few emotions; most published results are based on the first.
     workbooks=(
         "CASME2-coding-20140508.xlsx",
         "CASME2-coding-20190701.xlsx",

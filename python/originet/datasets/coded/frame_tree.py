@@ -1,4 +1,4 @@
-"""Finds the folders of frames of a data set, `.../<subject>/<clip>/<frames>`, wherever they are."""
+"""Finds a data set's folders of frames, `.../<subject>/<clip>/<frames>`, at any depth."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from originet.system.errors import InputError
 from originet.system.files import named_errors
 from originet.system.words import counted
 
-# Parents of subjects that belong to one tree, as users of CASME-I keep them.
+# Section folders, as in CASME-I: the subjects in all of them form one tree.
 _SECTION = re.compile(r"section\b|section_", re.IGNORECASE)
 
 _CROPPED = re.compile(r"(?<!un)crop", re.IGNORECASE)
@@ -22,8 +22,8 @@ class FrameTree:
     """Folders of frames below one folder.
 
     Attributes:
-        root: the folder that holds the subjects' folders (or the sections that hold them).
-        cropped: whether it is a cropped release, by the name of a folder or of its frames.
+        root: the folder that contains the subjects' folders (or the sections that contain them).
+        cropped: whether it is a cropped release, judging by the names of folders or frames.
         subjects: the folders of each subject.
         example: the name of one of its frames.
     """
@@ -37,8 +37,8 @@ class FrameTree:
     def find(self, subject: str, clip: str) -> Path | None:
         """Returns the folder of a clip's frames, or None.
 
-        Case and surrounding blanks do not count; a folder that holds nothing but a folder of its
-        own name is entered.
+        Case and surrounding blanks are ignored. If a folder without images contains a folder of its
+        own name, the inner one is returned.
         """
         if subject not in self._clips:
             self._clips[subject] = {
@@ -50,7 +50,7 @@ class FrameTree:
         return None if path is None else _unwrap(path)
 
     def count(self, clips: Sequence[tuple[str, str]]) -> int:
-        """Returns how many of the clips, each (subject, clip), are here."""
+        """Returns how many of the clips, each (subject, clip), the tree has."""
         return sum(self.find(subject, clip) is not None for subject, clip in clips)
 
 
@@ -59,18 +59,18 @@ def find_trees(
 ) -> list[FrameTree]:
     """Finds all trees of frames below a folder, at any depth.
 
-    A subject's folder is one whose name `subject_of` knows and in which a folder holds images.
+    A subject's folder has a name that `subject_of` recognizes and contains a folder of images.
 
     Args:
         root: where to search.
-        subject_of: turns a folder's name into the subject, or into None if it is none.
+        subject_of: turns a folder's name into the subject; None if it is not a subject's.
         looks_for: a path that shows the layout, for messages.
 
     Returns:
         The trees, sorted by path; sections of one tree are joined.
 
     Raises:
-        InputError: if there is no such folder, or it holds no tree.
+        InputError: if there is no such folder, or no tree in it.
     """
     if not root.is_dir():
         raise InputError(f"no such folder: {root}")
@@ -94,15 +94,15 @@ def choose_tree(
 ) -> tuple[FrameTree, list[str]]:
     """Chooses the tree to read: cropped before raw, then the one with most of the clips.
 
-    A cropped tree with less than half of the clips that another one has is not taken before it: it
-    may be another set's, in which a few clips happen to have the same names.
+    A cropped tree is not preferred if another tree has more than twice as many of the clips: it may
+    belong to another data set in which a few clips happen to have the same names.
 
     Args:
         trees: at least one.
-        clips: (subject, clip) of those that are looked for.
+        clips: (subject, clip) of the clips to find.
 
     Returns:
-        The tree, and remarks that name it and those that were not taken.
+        The tree, and remarks that name it and the other trees.
     """
     having = {id(tree): tree.count(clips) for tree in trees}
     most = max(having.values())
@@ -115,7 +115,7 @@ def choose_tree(
     remarks = []
     for tree in sorted(trees, key=lambda tree: tree is not chosen):
         kind = "cropped" if tree.cropped else "not cropped"
-        taken = "frames" if tree is chosen else "frames not taken (--frames chooses)"
+        taken = "frames" if tree is chosen else "frames not used (choose with --frames)"
         remarks.append(
             f"{taken}: {tree.root} ({kind}, {having[id(tree)]} of "
             f"{counted(len(clips), 'coded clip')})"
@@ -127,7 +127,7 @@ def _walk(
     folder: Path, subject_of: Callable[[str], str | None], above: set[Path]
 ) -> Iterator[tuple[str, Path]]:
     real = folder.resolve()
-    if real in above:  # a link to a folder that holds it
+    if real in above:  # a link to a parent folder
         return
     subject = subject_of(folder.name)
     folders = _folders(folder)
@@ -145,7 +145,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _unwrap(folder: Path) -> Path:
-    """Enters a folder without images that holds a folder of its own name."""
+    """Returns the inner folder if a folder without images contains one of its own name."""
     inner = folder / folder.name
     return inner if inner.is_dir() and not _holds_images(folder) else folder
 
@@ -171,9 +171,9 @@ def _example(subjects: dict[str, list[Path]]) -> str:
 
 
 def _is_cropped(home: Path, root: Path, subjects: dict[str, list[Path]], example: str) -> bool:
-    """Tells whether a folder's name says so, or frames are named `reg_...`.
+    """Returns whether a folder's name says "crop" or frames are named `reg_...`.
 
-    The root's own name tells of its tree only if the subjects are in it.
+    The root's own name counts only if the subjects' folders are directly in it.
     """
     folders = [folder for part in subjects.values() for folder in part]
     names = folders[0].relative_to(root).parts

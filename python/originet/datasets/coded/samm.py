@@ -1,8 +1,8 @@
-"""SAMM: one workbook, and a folder of grey frames for each clip (960x650, 200 a second).
+"""SAMM: one workbook, and a folder of grey frames per clip (960x650, 200 frames per second).
 
-Copies of the workbook differ in the lines of text above its header, and in whether a subject is the
-text 006 or the number 6. Frames are at `006/006_1_2/006_05562.jpg`: the subject and the frame's
-number, not the clip's name. They show more than the face, except in cropped copies such as
+Copies of the workbook differ in the lines of text above the header, and in whether a subject is the
+text 006 or the number 6. A frame such as `006/006_1_2/006_05562.jpg` is named after the subject and
+its own number, not after the clip. Frames show more than the face, except in cropped copies such as
 `SAMM_CROP`.
 """
 
@@ -15,7 +15,7 @@ from originet.datasets.survey import Survey
 
 
 def _subject(name: str) -> str | None:
-    """Pads a number to the three digits of the folders, for spreadsheet programs drop zeros."""
+    """Pads a number to three digits, as folders have; spreadsheet programs drop the zeros."""
     return name.zfill(3) if re.fullmatch(r"[0-9]{1,3}", name) else None
 
 
@@ -37,8 +37,8 @@ _FORMAT = SheetFormat(
     layout="006/006_1_2/006_05562.jpg",
     frame=r"[0-9]{3}_[0-9]+",
     fps=200.0,
-    # One row's offset is mistyped. Published loaders put 5793 in its place, or 5739: the frames
-    # decide. The larger comes first, for where its frame is on disk, so is the smaller's.
+    # One row's offset is mistyped. Published loaders replace it by 5793 or 5739; the frames on disk
+    # decide. The larger comes first: where its frame exists, the smaller's exists too.
     known=(KnownError(56, offset=(5793, 5739)),),
 )
 

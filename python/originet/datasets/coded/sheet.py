@@ -19,20 +19,19 @@ from originet.system.words import counted
 
 @dataclass(frozen=True)
 class SheetFormat:
-    """How a data set lies on disk.
+    """A data set's layout on disk.
 
     Attributes:
         dataset: its name.
         workbooks: usual names of the workbook, the preferred one first.
         columns: field -> accepted headings, the usual one first. Fields are those of `CodedClip`
-            and `apex2`, a second column of apexes that fills the gaps of the first.
-        optional: fields that a workbook may lack.
-        subject_of: turns a cell or a folder's name into the subject, or into None if it is none.
-        layout: a frame's path from the subject's folder on, for messages.
-        frame: a pattern of how its frames are named, by which its trees are told from those of
-            other sets.
-        fps: frames a second.
-        known: rows that some copies of the workbook have wrong.
+            and `apex2`, a second apex column that fills the gaps of the first.
+        optional: fields that a workbook need not have.
+        subject_of: turns a cell or a folder's name into the subject; None if it is not a subject.
+        layout: an example path of a frame, from the subject's folder on, for messages.
+        frame: a pattern for the names of frames, which distinguishes the set's trees from others.
+        fps: frame rate, in frames per second.
+        known: rows that are wrong in some copies of the workbook.
     """
 
     dataset: str
@@ -57,16 +56,16 @@ def survey_sheet(
     """Surveys a data set as its users unpack it.
 
     Args:
-        form: how the set lies on disk.
-        root: the folder that holds the workbook and the frames, at any depth.
-        annotations: the workbook, if it is not to be searched for.
-        sheet: the sheet to read, where a workbook has several of coded clips.
-        frames: the folder to search for frames in place of the root.
+        form: the set's layout on disk.
+        root: the folder that contains the workbook and the frames, at any depth.
+        annotations: the workbook; None searches for it.
+        sheet: the sheet to read, if several sheets of the workbook have coded clips.
+        frames: the folder to search for frames instead of the root.
         task: one of `originet.datasets.tasks.TASKS`.
 
     Raises:
-        InputError: if there is no such folder or task, no workbook or sheet of the data
-            set, several sheets of coded clips of which none is named, or no frames.
+        InputError: if there is no such folder or task, no workbook or sheet of the data set, no
+            frames, or several sheets have coded clips and none is named.
     """
     headings = [form.columns[field][0] for field in form.columns if field not in form.optional]
     trees = cache(partial(find_trees, frames or root, form.subject_of, looks_for=form.layout))
@@ -78,7 +77,7 @@ def survey_sheet(
         except InputError:
             if book.likely:
                 raise
-        # Frames may have been renamed, but not those of a workbook that looks like another set's.
+        # Renamed frames are accepted, unless the workbook looks like another set's.
         among = named or (trees() if book.likely else ())
         return choose_tree(among, book.clips) if among else None
 
@@ -125,21 +124,21 @@ def code_rows(
 ) -> tuple[list[CodedClip], list[Omission]]:
     """Reads the rows of a table with the fields of a `CodedClip`.
 
-    Where a table has a second column of apexes, `apex2`, it fills the gaps of the first; where it
-    has one of `notes`, they are kept.
+    A second apex column, `apex2`, fills the gaps of the first; a column of `notes` is kept.
 
     Args:
         path: the workbook, for messages.
-        coding: its columns are at least subject, clip, onset, apex, offset, action_units, emotion.
-        subject_of: turns a cell into the subject's name, or into None if it is none.
+        coding: the table, with at least the columns subject, clip, onset, apex, offset,
+            action_units, emotion.
+        subject_of: turns a cell into the subject's name; None if it is not a subject.
 
     Returns:
-        The clips, and the rows in which a cell is wrong.
+        The clips, and the rows with a wrong cell.
     """
     coded, unusable = [], []
     for index, cells in coding.rows():
-        # Rows are counted from 1 on the sheet, as spreadsheet programs show them, but from 0 below
-        # the header in what is published of their errors.
+        # Messages count rows from 1 at the top of the sheet, as spreadsheet programs do; published
+        # corrections count them from 0 below the header.
         where = f"{path.name}, sheet {coding.sheet.name}, row {index + 1}"
         emotion = normalize_label(cells["emotion"])
         try:
@@ -159,8 +158,9 @@ def _code_row(
 ) -> CodedClip:
     subject = subject_of(cells["subject"])
     if subject is None:
-        told = quoted(cells["subject"])
-        raise InputError(f"column {coding.title('subject')}: {told} is not a subject")
+        raise InputError(
+            f"column {coding.title('subject')}: {quoted(cells['subject'])} is not a subject"
+        )
     for field in ("clip", "emotion"):
         if not cells[field]:
             raise InputError(f"column {coding.title(field)} is empty")
@@ -180,7 +180,7 @@ def _code_row(
         onset=frames["onset"],
         apex=apex,
         offset=frames["offset"],
-        # Unlike "?", which coders write for an unsure unit, a stroke is an empty cell.
+        # A slash or dash means an empty cell, unlike "?", which marks an uncertain unit.
         action_units=re.sub(r"^[/\\-]$", "", cells["action_units"]),
         emotion=normalize_label(cells["emotion"]),
         notes=notes,

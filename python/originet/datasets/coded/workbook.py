@@ -1,8 +1,8 @@
-"""Finds and reads the spreadsheets in which a data set's clips are coded.
+"""Finds and reads the workbooks in which a data set's clips are coded.
 
-Everything is read as the text that a spreadsheet program shows, so that a subject typed as `006`
-keeps its zeros; numbers are parsed where a number is wanted, and a cell that holds something else
-is named by its file, sheet, row and column.
+Every cell is read as the text that a spreadsheet program shows, so a subject typed as `006` keeps
+its zeros. Text is parsed where a number is expected; if that fails, the message names the cell's
+file, sheet, row and column.
 """
 
 import os
@@ -23,7 +23,7 @@ from originet.system.words import printable
 
 SUFFIXES = (".xls", ".xlsx")
 
-# What tells other archives, by one of their parts.
+# Other archive formats, recognized by one of their parts.
 _OTHERS = {"xl/workbook.bin": ".xlsb", "content.xml": ".ods"}
 
 # What annotators write where they have no frame number.
@@ -32,7 +32,7 @@ _MISSING = frozenset(("", "/", "\\", "-", "?", "nan", "n/a"))
 # How many of a sheet's cells a message describes.
 _DESCRIBED = 6
 
-# The whole header of the three sets whose workbooks have one, as `_key` reduces them.
+# The complete headers of the three sets whose workbooks have one, normalized by `_key`.
 _HEADINGS = {
     "casme": frozenset(
         "subject filename onsetf apexf1 apexf2 offsetf onset(ms) total(ms) au emotion".split()
@@ -72,23 +72,23 @@ class Coding(NamedTuple):
                 yield index, cells
 
     def title(self, field: str) -> str:
-        """Returns a column's heading, as it is written."""
+        """Returns a column's heading as written on the sheet."""
         return " ".join(_cell(self.sheet.rows[self.header], self.columns[field]).split())
 
 
 def read_workbook(path: Path) -> list[Sheet]:
-    """Reads all sheets of an .xls or .xlsx file; its content decides which it is.
+    """Reads all sheets of an .xls or .xlsx file; the content determines the format.
 
     Raises:
-        InputError: naming the file, if it is missing, no regular file, no workbook, damaged,
-            password-protected or beyond `originet.datasets.bounds`.
+        InputError: if the file is missing, not a regular file, not a workbook, damaged,
+            password-protected or over a limit of `originet.datasets.bounds`; the message names it.
     """
     data, what = read_file(path, most=bounds.BYTES), "something else"
     if not data:
         raise InputError(f"empty file (0 bytes): {path}")
     # An encrypted .xlsx is wrapped in the container of an .xls.
     if "EncryptedPackage".encode("utf-16-le") in data:
-        raise InputError(f"{path} is protected by a password: save it without one")
+        raise InputError(f"{path} is password-protected: save it without a password")
     try:
         if data.startswith(SIGNATURE):
             return read_xls(data)
@@ -100,19 +100,18 @@ def read_workbook(path: Path) -> list[Sheet]:
             what = f"a {next(kinds, '.zip')} file"
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    # A damaged file runs into whatever breaks first.
+    # A damaged file can raise any exception.
     except Exception as error:
         if "encrypted" in str(error):
-            raise InputError(f"{path} is protected by a password: save it without one") from error
+            raise InputError(f"{path} is password-protected: save it without a password") from error
         raise InputError(f"damaged or truncated workbook: {path} ({_one_line(error)})") from error
-    raise InputError(f"{path} is no workbook: .xls or .xlsx expected, its content is {what}")
+    raise InputError(f"{path} is not a workbook: expected .xls or .xlsx, but it is {what}")
 
 
 def find_workbooks(root: Path) -> list[Path]:
     """Lists the .xls and .xlsx files below a folder, at any depth, sorted by path.
 
-    Hidden files, those that archivers leave behind and those by which a spreadsheet program locks
-    another are left out.
+    Hidden files, remnants of archivers and lock files of spreadsheet programs are left out.
 
     Raises:
         InputError: if there is no such folder, or one cannot be listed.
@@ -124,7 +123,7 @@ def find_workbooks(root: Path) -> list[Path]:
     with named_errors(root):
         for folder, folders, files in os.walk(root, onerror=_raise, followlinks=True):
             real = os.path.realpath(folder)
-            if real in entered:  # a link to a folder that was, or that holds it
+            if real in entered:  # through a link to a folder already visited or to a parent
                 folders.clear()
                 continue
             entered.add(real)
@@ -135,12 +134,12 @@ def find_workbooks(root: Path) -> list[Path]:
 
 
 def workbook_of(sheets: Sequence[Sheet]) -> str | None:
-    """Tells whose workbook it looks like: by the names of its clips, then by the whole header.
+    """Guesses which data set a workbook codes: by its clips' names, then by the whole header.
 
-    One heading decides nothing, for copies gain and lose some: it is only a first guess.
+    A single heading is not decisive, since copies gain and lose some. The result is a first guess.
 
     Returns:
-        "casme", "casme2", "cas_me2", "samm"; None if there is no table of coded clips.
+        "casme", "casme2", "cas_me2" or "samm"; None if there is no table of coded clips.
     """
     if any("namingrule" in _key(sheet.name) for sheet in sheets):
         return "cas_me2"
@@ -157,12 +156,12 @@ def workbook_of(sheets: Sequence[Sheet]) -> str | None:
 def find_header(
     sheet: Sheet, names: Mapping[str, Sequence[str]], optional: Sequence[str] = ()
 ) -> tuple[int, dict[str, int]] | None:
-    """Finds the header of a table: the first row that holds all the columns that are wanted.
+    """Finds the header of a table: the first row that has all required columns.
 
     Args:
         sheet: the sheet.
-        names: field -> its column's accepted headings; case, blanks and underscores do not count.
-        optional: fields of `names` whose columns may be lacking.
+        names: field -> its column's accepted headings; case, blanks and underscores are ignored.
+        optional: fields of `names` whose columns may be missing.
 
     Returns:
         The row's index and field -> index of its column; None if there is no such row.
@@ -183,9 +182,9 @@ def find_header(
 def find_codings(
     sheets: Sequence[Sheet], names: Mapping[str, Sequence[str]], optional: Sequence[str] = ()
 ) -> list[Coding]:
-    """Finds the sheets that hold the header; arguments are those of `find_header`.
+    """Finds the sheets that have the header; arguments are those of `find_header`.
 
-    One with nothing below it counts only where no sheet has more.
+    A header without rows below it counts only if every sheet's header has none.
     """
     headers = [(sheet, find_header(sheet, names, optional)) for sheet in sheets]
     codings = [Coding(sheet, *found) for sheet, found in headers if found is not None]
@@ -193,7 +192,7 @@ def find_codings(
 
 
 def unread(sheets: Sequence[Sheet], read: Container[str]) -> str:
-    """Names, for a remark, the sheets that hold something and were not read; "" if none."""
+    """Names, for a remark, the sheets that are not empty and were not read; "" if none."""
     names = [sheet.name for sheet in sheets if sheet.name not in read and any(map(any, sheet.rows))]
     return f"; not read: sheet {', '.join(names)}" if names else ""
 
@@ -203,13 +202,13 @@ def frame_cell(text: str, where: str) -> int | None:
 
     Args:
         text: the cell's text.
-        where: what the message of the error begins with, at least the column.
+        where: the start of an error message, with at least the column.
 
     Returns:
-        The number; None if the cell is empty or says that the number is missing.
+        The number; None if the cell is empty or marked as missing.
 
     Raises:
-        InputError: if it is anything but a whole number.
+        InputError: if the text is not a whole number.
     """
     if text.strip().lower() in _MISSING:
         return None
@@ -220,7 +219,7 @@ def frame_cell(text: str, where: str) -> int | None:
 
 
 def describe(sheets: Sequence[Sheet]) -> str:
-    """Says how a workbook begins that is not the one that was looked for."""
+    """Describes the first cells of a workbook that does not belong to the data set."""
     begins = []
     for sheet in sheets:
         cells = (cell for row in sheet.rows for cell in row if cell)
@@ -234,12 +233,12 @@ def _cell(row: Sequence[str], column: int) -> str:
 
 
 def _key(text: str) -> str:
-    """Reduces a heading to what two spellings of it share."""
+    """Normalizes a heading: without blanks and underscores, in lower case."""
     return re.sub(r"[\s_]+", "", text).lower()
 
 
 def _most_like(keys: set[str], clips: Sequence[str]) -> str:
-    """Returns the set whose clips are named so, of several the one with most of the headings."""
+    """Returns the data set whose clips have such names; the headings decide between several."""
     named = [
         name
         for name, pattern in _CLIP_NAMES.items()
@@ -259,8 +258,8 @@ def _is_workbook(path: Path) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    said = " ".join(str(error)[: bounds.QUOTED].split())
-    return printable(said) or type(error).__name__
+    message = " ".join(str(error)[: bounds.QUOTED].split())
+    return printable(message) or type(error).__name__
 
 
 def _raise(error: OSError) -> None:

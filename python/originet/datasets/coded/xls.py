@@ -1,8 +1,8 @@
-"""Reads the cells of an .xls file, whoever wrote it, within `originet.datasets.bounds`.
+"""Reads the cells of an untrusted .xls file, within `originet.datasets.bounds`.
 
-xlrd makes cells of the records of the file, and believes all that they say: links, names and merged
-cells can cost it any memory, and chains of sectors that end in themselves any time. So it is given
-the records of cells alone, from a stream that is taken out of the file here.
+xlrd parses the records of a file and trusts them all: links, names and merged cells can make it use
+any amount of memory, and circular chains of sectors any amount of time. This module therefore
+extracts the stream of records itself and passes xlrd only the records of cells.
 """
 
 import io
@@ -17,30 +17,30 @@ from originet.system.errors import InputError
 
 SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
-# Codes of records: [MS-XLS], 2.3.
+# Record codes: [MS-XLS], 2.3.
 _BOF, _EOF, _CONTINUE, _PASSWORD = 0x809, 0x0A, 0x3C, 0x2F
 _SHEET, _STRINGS, _FORMAT, _STYLE = 0x85, 0xFC, 0x41E, 0xE0
 _READ = frozenset(
     (
         *(_BOF, _EOF, _CONTINUE, _SHEET, _STRINGS, _FORMAT, _STYLE),
-        *(0x22, 0x42),  # epoch of dates, code page
-        *(0x203, 0x27E, 0xBD, 0x205),  # number, one or many of few digits, truth or error
-        *(0x204, 0xD6, 0xFD),  # text, with formats, by number
-        *(0x06, 0x206, 0x406, 0x207),  # formula, and the text that it gives, ...
-        *(0x221, 0x21, 0x4BC, 0x236, 0x36, 0x37),  # ... which come after an array or a shared one
+        *(0x22, 0x42),  # date epoch, code page
+        *(0x203, 0x27E, 0xBD, 0x205),  # number, RK number, several RK numbers, boolean or error
+        *(0x204, 0xD6, 0xFD),  # text, formatted text, index of a shared text
+        *(0x06, 0x206, 0x406, 0x207),  # formula, and its text result ...
+        *(0x221, 0x21, 0x4BC, 0x236, 0x36, 0x37),  # ... which may follow an array or shared formula
     )
 )
-_UNREAD = b"\xff\xff"  # the code of no record
+_UNREAD = b"\xff\xff"  # not the code of any record
 
 
 def read_xls(data: bytes) -> list[Sheet]:
     """Reads all sheets of cells.
 
     Raises:
-        InputError: if something is beyond a bound; it does not name the file.
-        Exception: if the file is damaged, of whatever kind.
+        InputError: if the file exceeds a limit; the message does not name the file.
+        Exception: of any type, if the file is damaged.
     """
-    # The log, of complaints about harmless oddities, would go to stdout.
+    # xlrd would log complaints about harmless oddities to stdout.
     book = xlrd.open_workbook(
         file_contents=_cells_alone(_workbook(data)),
         logfile=io.StringIO(),
@@ -69,7 +69,7 @@ def _shown(cell: xlrd.sheet.Cell, datemode: int) -> str:
 
 
 def _workbook(data: bytes) -> bytes:
-    """Takes the stream of records out of the container, a file system: [MS-CFB]."""
+    """Extracts the stream of records from the container, a small file system: [MS-CFB]."""
     size, small = (1 << shift for shift in unpack_from("<HH", data, 30))
     if size not in (512, 4096) or small != 64:
         raise ValueError(f"sectors of {size} and {small} bytes")
@@ -81,7 +81,8 @@ def _workbook(data: bytes) -> bytes:
     def numbers(content: bytes) -> tuple[int, ...]:
         return unpack_from(f"<{len(content) // 4}i", content)
 
-    # The table of the sectors that come after each is in sectors itself, and so are their numbers.
+    # The table with each sector's successor is itself stored in sectors, and so is the list of
+    # those sectors.
     parts = list(unpack_from("<109i", data, 76))
     for _ in range(len(data) // size):
         if more < 0:
@@ -90,7 +91,7 @@ def _workbook(data: bytes) -> bytes:
         parts += found
     parts = [part for part in parts if part >= 0]
     if len(parts) > len(data) // size:
-        raise ValueError("more sectors than there are")
+        raise ValueError("more sectors than the file has")
     table = [after for part in parts for after in numbers(sector(part))]
 
     def chain(start: int) -> bytes:
@@ -101,12 +102,12 @@ def _workbook(data: bytes) -> bytes:
     start, length = _find(entries)
     if length >= cutoff:
         stream = chain(start)
-    else:  # in small sectors, of which the directory's root holds all
+    else:  # in small sectors, all of which are in the root entry's stream
         within, after = chain(root), numbers(chain(small_table))
         places = (number * small for number in _chain(after, start))
         stream = b"".join(within[place : place + small] for place in places)
     if len(stream) < length:
-        raise ValueError(f"{length} bytes of records expected, got {len(stream)}")
+        raise ValueError(f"expected {length} bytes of records, got {len(stream)}")
     return stream[:length]
 
 
@@ -122,7 +123,7 @@ def _chain(table: Sequence[int], start: int) -> Iterator[int]:
 
 
 def _find(entries: bytes) -> tuple[int, int]:
-    """Finds the first sector and the length of the stream of records, in the root's folder."""
+    """Finds the first sector and the length of the stream of records in the root directory."""
     todo, seen = [unpack_from("<i", entries, 76)[0]], set()
     there = {}
     while todo:
@@ -135,17 +136,17 @@ def _find(entries: bytes) -> tuple[int, int]:
         if kind == 2:
             there[name] = unpack_from("<ii", entries, place + 116)
         todo += [left, right]
-    for name in ("workbook", "book"):  # the one of Excel 97 and later, and that of Excel 5 and 95
+    for name in ("workbook", "book"):  # of Excel 97 and later, and of Excel 5 and 95
         if name in there:
             return there[name]
     raise ValueError("no stream of records in the container")
 
 
 def _cells_alone(stream: bytes) -> bytes:
-    """Takes the codes off all records that cells do not need, which stay where they are."""
+    """Blanks the codes of all records that cells do not need; the records stay in place."""
     version, kind = unpack_from("<HH", stream, 4)
     if unpack_from("<H", stream)[0] != _BOF or version not in (0x500, 0x600) or kind != 5:
-        raise ValueError("no workbook of Excel 5 or later")
+        raise ValueError("not a workbook of Excel 5 or later")
     left = bytearray(stream)
     begins, places = set(), []
     depth = styles = place = 0
@@ -155,7 +156,7 @@ def _cells_alone(stream: bytes) -> bytes:
         if len(content) < length:
             if depth:
                 raise ValueError("it ends within a record")
-            break  # what is behind the last sheet
+            break  # trailing bytes after the last sheet
         if code == _BOF:
             if not depth:
                 begins.add(place)
@@ -173,26 +174,24 @@ def _cells_alone(stream: bytes) -> bytes:
         styles += code in (_FORMAT, _STYLE)
         place += 4 + length
     if depth > 0 or not begins.issuperset(places) or len(set(places)) < len(places):
-        raise ValueError("sheets that are not where they should be")
+        raise ValueError("sheets are not where they should be")
     if len(places) > bounds.SHEETS:
         raise InputError(f"it has more than {bounds.SHEETS} sheets")
     if styles > bounds.STYLES:
-        raise InputError(
-            f"it has {styles:,} formats of numbers, more than the {bounds.STYLES:,} that are read"
-        )
+        raise InputError(f"it has {styles:,} number formats; at most {bounds.STYLES:,} are allowed")
     return bytes(left)
 
 
 def _check_strings(stream: bytes, place: int) -> None:
-    """Checks that each text that cells refer to by number comes after the one before.
+    """Checks that no shared text has a negative length of phonetic data.
 
-    What tells how a text is read aloud may have any length, which xlrd adds even if it is negative:
-    then it reads one text as often as the record says that there are texts. The steps are xlrd's,
-    for at any other place the length would not be the one that it reads.
+    xlrd adds the length of a text's phonetic data to its position even if it is negative. It would
+    then read the same text over and over, as often as the record's count of texts says. This
+    function steps through the record exactly as xlrd does, so that it sees the same lengths.
 
     Args:
         stream: all records.
-        place: where that of the texts begins; those that continue it come next.
+        place: start of the record of shared texts; its continuations follow.
     """
     parts: list[bytes] = []
     code = _STRINGS
@@ -206,14 +205,14 @@ def _check_strings(stream: bytes, place: int) -> None:
     for _ in range(count):
         characters, options = unpack_from("<HB", parts[part], at)
         at += 3
-        runs = aloud = 0
+        runs = phonetic = 0
         if options & 8:
             runs = unpack_from("<H", parts[part], at)[0]
             at += 2
         if options & 4:
-            aloud = unpack_from("<i", parts[part], at)[0]
+            phonetic = unpack_from("<i", parts[part], at)[0]
             at += 4
-        if aloud < 0:
+        if phonetic < 0:
             raise ValueError("a text of negative length")
         while True:
             wide = 1 + (options & 1)
@@ -229,7 +228,7 @@ def _check_strings(stream: bytes, place: int) -> None:
                 part, at = part + 1, 0
             unpack_from("<HH", parts[part], at)
             at += 4
-        at += aloud
+        at += phonetic
         if at >= len(parts[part]):
             at -= len(parts[part])
             part += 1

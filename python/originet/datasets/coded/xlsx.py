@@ -1,7 +1,7 @@
-"""Reads the cells of an .xlsx file, whoever wrote it, within `originet.datasets.bounds`.
+"""Reads the cells of an untrusted .xlsx file, within `originet.datasets.bounds`.
 
-The file is an archive of XML parts. They are read as a stream of elements, of which cells are kept
-alone: a reader that makes a tree of them, or a row of every number up to the last, may take
+The file is an archive of XML parts. They are parsed as a stream of elements, of which only the
+cells are kept. A reader that builds the XML tree, or allocates every row up to the last, may need
 gigabytes for a file of a kilobyte.
 """
 
@@ -20,13 +20,13 @@ WORKBOOK = "xl/workbook.xml"
 
 _RELATIONS = "xl/_rels/workbook.xml.rels"
 
-# Number formats that show a date or a time: those that every program knows, by number, then what
-# is left of another one without texts, escapes and conditions such as [Red].
+# Number formats that show a date or a time: the built-in ones, by number. A custom format is
+# searched for date letters after texts, escapes and conditions such as [Red] are removed.
 _DATES = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 _NO_FORMAT = re.compile(r'"[^"]*"|\\.|_.|\[(?!hh?\]|mm?\]|ss?\])[^\]]*\]', re.IGNORECASE)
-_FORMAT = 255  # characters, as many as spreadsheet programs allow
+_FORMAT = 255  # characters, the limit of spreadsheet programs
 
-# A control character, or an underscore that would begin one: _x000D_, _x005F_.
+# An escaped control character, or an escaped underscore: _x000D_, _x005F_.
 _ESCAPE = re.compile("_x(?![dD][89a-fA-F])([0-9a-fA-F]{4})_")
 
 _PLACE = re.compile(r"([A-Z]{1,9})([0-9]{1,18})", re.IGNORECASE)
@@ -35,22 +35,20 @@ _Attributes = dict[str, str]
 
 
 class Archive:
-    """The parts of an .xlsx file, which together are read as far as the bounds go."""
+    """The parts of an .xlsx file; the limits apply to all of them together."""
 
     def __init__(self, data: bytes) -> None:
         """Opens an archive.
 
         Raises:
             InputError: if it has too many parts.
-            zipfile.BadZipFile: if it is none.
+            zipfile.BadZipFile: if the data are not an archive.
         """
-        # Each takes a kilobyte of memory, though only some 50 bytes of the file.
+        # Each part takes a kilobyte of memory, but only some 50 bytes in the file.
         if (count := data.count(b"PK\x01\x02")) > bounds.PARTS:
-            raise InputError(
-                f"it has {count:,} parts, more than the {bounds.PARTS:,} that are read"
-            )
+            raise InputError(f"it has {count:,} parts; at most {bounds.PARTS:,} are allowed")
         self._zip = zipfile.ZipFile(io.BytesIO(data))
-        # Some programs write other letters and strokes than the standard.
+        # Some programs deviate from the standard in case and slashes.
         self._parts = {
             part.filename.replace("\\", "/").lower(): part for part in self._zip.filelist
         }
@@ -58,7 +56,7 @@ class Archive:
         self._elements = bounds.ELEMENTS
 
     def __contains__(self, name: str) -> bool:
-        """Tells whether there is such a part."""
+        """Returns whether there is such a part."""
         return name.lower() in self._parts
 
     def parse(
@@ -68,12 +66,13 @@ class Archive:
         end: Callable[[str], None] | None = None,
         text: Callable[[str], None] | None = None,
     ) -> None:
-        """Passes on the elements of an XML part, their tags without namespaces, and texts.
+        """Parses an XML part and passes on its elements and texts; tags have no namespaces.
 
         Raises:
-            InputError: if what was read is beyond a bound.
-            Exception: if there is no such part or it is damaged; if it has a document type, which
-                no program writes: what that declares can unfold without bounds, or be elsewhere.
+            InputError: if the parts read so far exceed a limit.
+            Exception: if there is no such part, it is damaged, or it has a document type. No
+                spreadsheet program writes one; its entities could expand without limit or refer to
+                other files.
         """
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
@@ -82,7 +81,7 @@ class Archive:
             self._elements -= 1
             if self._elements < 0:
                 raise InputError(
-                    f"it has more than {bounds.ELEMENTS:,} elements, at its part {name}"
+                    f"it has more than {bounds.ELEMENTS:,} XML elements, counting up to {name}"
                 )
             start(tag.rpartition(" ")[2], attributes)
 
@@ -99,14 +98,14 @@ class Archive:
 
     def _read(self, name: str) -> bytes:
         part = self._parts[name.lower()]
-        # What else there is takes as much memory as it likes.
+        # Other methods may use any amount of memory.
         if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"unknown compression of {name}")
         with self._zip.open(part) as file:
             data = file.read(self._bytes + 1)
         if len(data) > self._bytes:
             raise InputError(
-                f"it unfolds to more than {bounds.UNFOLDED:,} bytes, at its part {name}"
+                f"it decompresses to more than {bounds.UNFOLDED:,} bytes, counting up to {name}"
             )
         self._bytes -= len(data)
         return data
@@ -116,8 +115,8 @@ def read_xlsx(archive: Archive) -> list[Sheet]:
     """Reads all sheets of cells.
 
     Raises:
-        InputError: if something is beyond a bound; it does not name the file.
-        Exception: if the file is damaged, of whatever kind.
+        InputError: if the file exceeds a limit; the message does not name the file.
+        Exception: of any type, if the file is damaged.
     """
     targets: dict[str, tuple[str, str]] = {}
     names: list[tuple[str, str]] = []
@@ -148,7 +147,7 @@ def read_xlsx(archive: Archive) -> list[Sheet]:
     sheets = Sheets()
     for name, identity in names:
         kind, target = targets[identity]
-        if kind == "worksheet":  # others are charts
+        if kind == "worksheet":  # not a chart sheet
             sheets.begin(name)
             _Cells(sheets, strings, dates, datemode).read(archive, target)
             sheets.end()
@@ -156,7 +155,7 @@ def read_xlsx(archive: Archive) -> list[Sheet]:
 
 
 class _Texts:
-    """Collects the texts of elements `t`, which may have runs, and leaves out how they are read."""
+    """Collects the texts of elements `t`, with all their runs but without phonetic guides."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
@@ -187,7 +186,7 @@ class _Texts:
 
 
 def _read_strings(archive: Archive, part: str) -> list[str]:
-    """Reads the texts that cells refer to by number."""
+    """Reads the shared texts, to which cells refer by index."""
     strings: list[str] = []
     texts = _Texts()
 
@@ -206,7 +205,7 @@ def _read_strings(archive: Archive, part: str) -> list[str]:
 
 
 def _read_dates(archive: Archive, part: str) -> set[int]:
-    """Reads which styles show a number as a date."""
+    """Returns the styles that show a number as a date."""
     dates: set[int] = set()
     formats: dict[int, bool] = dict.fromkeys(_DATES, True)
     within = ""
@@ -217,7 +216,7 @@ def _read_dates(archive: Archive, part: str) -> set[int]:
         if tag in ("cellXfs", "cellStyleXfs"):
             within = tag
         elif tag == "numFmt":
-            # Of formats for positive, negative and other numbers, the first.
+            # The first of the formats for positive, negative and other numbers.
             code = attributes["formatCode"][:_FORMAT].split(";")[0]
             shows = re.search("[dmhys]", _NO_FORMAT.sub("", code), re.IGNORECASE)
             formats[int(attributes["numFmtId"])] = shows is not None
@@ -252,7 +251,7 @@ class _Cells:
         if not self._within:
             return
         if tag == "row":
-            # Some programs write 2.0.
+            # Some programs write the row as 2.0.
             self._row = int(float(attributes["r"][:20])) if "r" in attributes else self._row + 1
             self._column = 0
         elif tag == "c":
@@ -273,7 +272,7 @@ class _Cells:
             self._sheets.put(self._row - 1, self._column - 1, self._shown(text))
 
     def _shown(self, text: str) -> str:
-        """Returns what a spreadsheet program shows of a cell."""
+        """Returns a cell's text as a spreadsheet program shows it."""
         if self._kind == "n":
             value = float(text)
             if int(self._style) in self._dates:
@@ -287,10 +286,10 @@ class _Cells:
 
 
 def _place(name: str) -> tuple[int, int]:
-    """Reads the name of a cell, such as B12, into row and column, from 1."""
+    """Parses the name of a cell, such as B12, into row and column, from 1."""
     found = _PLACE.fullmatch(name)
     if found is None:
-        raise ValueError(f"{bounds.quoted(name)} is no cell")
+        raise ValueError(f"{bounds.quoted(name)} is not a cell")
     column = 0
     for letter in found[1].upper():
         column = 26 * column + ord(letter) - ord("A") + 1
