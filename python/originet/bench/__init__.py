@@ -1,7 +1,7 @@
-"""What is timed: the fused kernels beside what one would write without them.
+"""Benchmarks: the fused kernels compared with the usual ways to compute the same.
 
-A case's results are compared with the reference before it is handed to the harness. `jobs` lists
-the cases of the subjects, `run_jobs` times them, `originet bench` is both on the command line.
+A case's results are checked against the reference before it is timed. `jobs` lists the cases of a
+subject and `run_jobs` times them; on the command line, `originet bench` does both.
 """
 
 from collections.abc import Iterable, Sequence
@@ -110,15 +110,15 @@ def jobs(
     Args:
         subject: One of `SUBJECTS`.
         device: Where to run.
-        dtypes: Of psi; by default all floating ones, float32 with `quick`, and without float64 in
-            compiled networks.
-        threads: Counts of CPU threads; 1 and torch's present number by default.
-        quick: A few sizes and nothing compiled: seconds, not minutes.
+        dtypes: Dtypes for psi. The default is all floating dtypes (without float64 in compiled
+            networks), or float32 with `quick`.
+        threads: Numbers of CPU threads; 1 and torch's current number by default.
+        quick: A few sizes, nothing compiled; takes seconds instead of minutes.
 
-    Subject "join" is psi(a) + psi(b), with batch normalisation and without, in float32; "compiled"
-    is psi in small compiled networks, none of them quick; "active-image" is single clips, ragged
-    batches, windows and, on the CPU, streams; "prepare", on the CPU alone, is clips on disk; "loso"
-    is a leave-one-subject-out run.
+    Subject "join" is psi(a) + psi(b), with and without batch normalisation, in float32; "compiled"
+    is psi in small compiled networks (no cases with `quick`); "active-image" is single clips,
+    ragged batches, windows and, on the CPU, streams; "prepare" is clips on disk, on the CPU only;
+    "loso" is a leave-one-subject-out run.
 
     Raises:
         InputError: Unknown subject, or a number of threads below 1.
@@ -145,12 +145,12 @@ def jobs(
             *active_image_jobs(device, threads=counts, quick=quick),
             *ragged_jobs(device, threads=counts, quick=quick),
             *windows_jobs(device, threads=counts, quick=quick),
-            # Frames of a stream lie where OpenCV puts them, which is not on a GPU.
+            # OpenCV decodes the frames of a stream into CPU memory.
             *(stream_jobs(threads=counts, quick=quick) if device.type == "cpu" else ()),
         ]
     if subject == "model":
         return model_jobs(device, threads=counts, quick=quick)
-    if subject == "prepare":  # decoding files is no work for a GPU
+    if subject == "prepare":  # files are decoded on the CPU only
         return prepare_jobs(threads=counts, quick=quick) if device.type == "cpu" else []
     if subject == "loso":
         return loso_jobs(device, threads=counts, quick=quick)
@@ -161,7 +161,7 @@ def dtype(name: str) -> torch.dtype:
     """Return the dtype of a name such as "bfloat16".
 
     Raises:
-        InputError: It is none of `DTYPES`.
+        InputError: It is not one of `DTYPES`.
     """
     known = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES}
     if name not in known:
@@ -170,10 +170,10 @@ def dtype(name: str) -> torch.dtype:
 
 
 def write_results(folder: str | Path, rows: Iterable[Row]) -> None:
-    """Add rows to the CSV files of a folder, one file a subject.
+    """Add rows to the CSV files of a folder, one file per subject.
 
     Raises:
-        InputError: A file there is no table of such rows.
+        InputError: An existing file is not a table of such rows.
     """
     parts: dict[str, list[Row]] = {}
     for row in rows:
@@ -183,10 +183,10 @@ def write_results(folder: str | Path, rows: Iterable[Row]) -> None:
 
 
 def draw_results(folder: str | Path, rows: Iterable[Row]) -> list[Path]:
-    """Draw the pictures of each device and number of threads.
+    """Draw the pictures for each device and number of threads.
 
-    They are GB/s over bytes, of psi and of active images, and the time of windows over their
-    length, as far as there are rows to draw.
+    They show GB/s over bytes, for psi and for active images, and the time of windows over their
+    length. Pictures without rows are left out.
 
     Returns:
         The pictures' paths.
@@ -218,7 +218,7 @@ def read_results(folder: str | Path) -> list[Row]:
     """Read all CSV files of a folder.
 
     Raises:
-        InputError: There is none, or one is no table of such rows.
+        InputError: There is no file, or one is not a table of such rows.
     """
     paths = sorted(Path(folder).glob("*.csv"))
     if not paths:

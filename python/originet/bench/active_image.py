@@ -1,9 +1,9 @@
-"""The active image of one clip: fused beside what one writes without it, and reading the bytes.
+"""The active image of one clip: the fused kernel, other ways to compute it, and a plain read.
 
-A clip that is timed again and again lies in a cache as far as it fits: mode "forward" shows what
-the kernel does with a clip that was decoded a moment ago. Mode "cold", on the CPU, takes several
-clips in turn, together too large for the caches, so that every frame comes from memory. A GPU's L2
-is overwritten before each call anyway.
+A clip that is timed repeatedly stays in the cache if it fits. Mode "forward" thus shows the speed
+on a clip that was just decoded. Mode "cold", on the CPU, cycles through several clips that are
+together too large for the caches, so every frame comes from memory. A GPU's L2 cache is overwritten
+before each call anyway.
 """
 
 import functools
@@ -22,8 +22,8 @@ from originet_ext import MOTION_METHODS, reference
 
 ACTIVE_IMAGE_MODES = ("forward", "cold")
 ACTIVE_IMAGE_PROVIDERS = ("fused", "eager", "compile", "read", "opencv", "numpy", "loops")
-# One weight for all frames but the ends, three frames, integer weights that grow, differences, and
-# weights that are no integers.
+# One weight for all frames but the ends; three frames; growing integer weights; differences; and
+# weights that are not integers.
 METHODS_TIMED = ("cumulative", "telescoped", "authors", "absolute", "rank")
 
 _MIDDLE = ((64, 128, 128), (64, 340, 280, 3))  # all methods, and from memory too
@@ -33,11 +33,11 @@ _SHAPES = (
 )
 _COLD = ((8, 128, 128), (1000, 128, 128))  # from memory too
 _LARGE = ((16, 1080, 1920, 3), (1000, 340, 280, 3), (64, 1080, 1920, 3))
-_LENGTHS = (8, 64, 1000, 10_000, 100_000)  # of "telescoped", whose time does not depend on them
+_LENGTHS = (8, 64, 1000, 10_000, 100_000)  # for "telescoped", whose time does not depend on length
 
 _MANY_PASSES = 128 << 20  # bytes; eager PyTorch and NumPy need seconds for larger clips
-_QUADRATIC = 64  # frames; more would take the nested loops seconds
-_CACHE = 32 << 20  # bytes, where the system does not tell
+_QUADRATIC = 64  # frames; the nested loops need seconds for more
+_CACHE = 32 << 20  # bytes, if the cache size is unknown
 _CHECKED_WHOLE, _CHECKED_ROWS = 4 << 20, 8  # bytes of a clip, rows at either end of a larger one
 
 
@@ -48,14 +48,14 @@ def active_image_providers(
 
     Args:
         method: One of `originet_ext.METHODS`.
-        device: Where to run. OpenCV, NumPy and the nested loops are there on the CPU only; the
-            loops compute method "authors".
-        names: Some of `ACTIVE_IMAGE_PROVIDERS`; by default all that there are for this method and
-            device but "compile", which takes seconds a shape. "read" is the floor: it sums once
-            the bytes that the method needs.
+        device: Where to run. OpenCV, NumPy and the nested loops run on the CPU only; the loops
+            compute method "authors".
+        names: Some of `ACTIVE_IMAGE_PROVIDERS`; by default all that support this method and device
+            except "compile", which takes seconds per shape. "read" is the lower bound: it sums the
+            bytes that the method needs, once.
 
     Raises:
-        InputError: A name that is unknown, or not there for this method and device.
+        InputError: A name is unknown, or does not support this method and device.
     """
     known: dict[str, Function] = {
         "fused": functools.partial(originet_ext.active_image, method=method),
@@ -90,14 +90,14 @@ def active_image_case(
     Args:
         shape: [T, H, W] or [T, H, W, 3] with at least 2 frames.
         method: One of `originet_ext.METHODS`.
-        mode: "forward" (one clip, again and again) or "cold" (several in turn, from memory: on the
-            CPU, by a method that reads all frames, of which there are at least 4).
+        mode: "forward" (one clip, repeatedly) or "cold" (several clips in turn, from memory; only
+            on the CPU, with at least 4 frames and a method that reads them all).
         device: Where to run.
         providers: Functions of the clip by name; default `active_image_providers(...)`.
 
     Raises:
         InputError: Unknown method or mode, a shape that is not that of a clip, or mode "cold" where
-            it means nothing.
+            it does not apply.
         RuntimeError: A provider's image is wrong.
     """
     check_timed_method(method)
@@ -107,7 +107,7 @@ def active_image_case(
     device = torch.device(device)
     if mode == "cold" and (device.type != "cpu" or method == "telescoped" or shape[0] < 4):
         raise InputError(
-            "mode cold needs the CPU, a method that reads all frames and 4 frames or more, "
+            "mode cold needs the CPU, a method that reads all frames and at least 4 frames, "
             f"got {device}, {method!r}, {shape[0]}"
         )
     functions = active_image_providers(method, device) if providers is None else providers
@@ -119,7 +119,7 @@ def active_image_case(
     calls: dict[str, Call] = {
         name: functools.partial(_call_next, function, turns) for name, function in functions.items()
     }
-    if mode == "cold":  # the ceiling from memory too; a clone of n bytes moves 2 n
+    if mode == "cold":  # the clone reads from memory too; a clone of n bytes moves 2 n
         calls["clone"] = lambda: next(turns).view(-1)[: moved // 2].clone()
     name = f"active_image_{method}"
     return Case(name, mode, device, torch.uint8, tuple(shape), "contiguous", moved, calls)
@@ -130,14 +130,14 @@ def active_image_jobs(
 ) -> list[Job]:
     """List the cases: 128 x 128 to 1920 x 1080, grey and colour, 8 to 1,000 frames.
 
-    All methods are timed on two clips of 64 frames, from a cache and from memory; at the other
-    shapes, and compiled, those of `METHODS_TIMED`, which differ in what they read and compute.
-    "telescoped" comes with clips of up to 100,000 small frames. To save time these, the largest
-    clips, the compiler and the quadratic loops are left to the largest number of threads.
+    All methods are timed on two clips of 64 frames, from the cache and from memory. Other shapes
+    and "compile" are timed with `METHODS_TIMED` only, which differ in what they read and compute.
+    "telescoped" also gets clips of up to 100,000 small frames. To save time, these clips, the
+    largest ones, "compile" and the quadratic loops run only with the largest number of threads.
 
     Args:
         device: Where to run.
-        threads: Counts of CPU threads; (0,) for a GPU.
+        threads: Numbers of CPU threads; (0,) for a GPU.
         quick: One method and the two clips of 64 frames.
     """
     jobs = []
@@ -167,28 +167,28 @@ def active_image_jobs(
 
 
 def check_timed_method(method: str) -> None:
-    """Raise InputError unless there is such an active-image method."""
+    """Raise InputError unless the active-image method exists."""
     if method not in originet_ext.METHODS:
         raise InputError(f"method must be one of {', '.join(originet_ext.METHODS)}, got {method!r}")
 
 
 def check_clip_shape(shape: Sequence[int]) -> None:
-    """Raise InputError unless a shape is that of a clip of at least 2 frames."""
+    """Raise InputError unless the shape is that of a clip with at least 2 frames."""
     if len(shape) not in (3, 4) or shape[0] < 2:
         raise InputError(f"shape must be [T >= 2, H, W] or [T >= 2, H, W, C], got {list(shape)}")
 
 
 def random_frames(shape: Sequence[int], device: torch.device) -> Tensor:
-    """Return uint8 frames of random bytes, the same ones each time."""
+    """Return uint8 frames of random bytes, the same each time."""
     generator = torch.Generator(device).manual_seed(0)
     frames = torch.empty(tuple(shape), dtype=torch.uint8, device=device)
     return frames.random_(0, 256, generator=generator)
 
 
 def check_images(what: str, functions: Mapping[str, Function], frames: Tensor, method: str) -> None:
-    """Raise RuntimeError unless every provider's image of a clip is that of the reference."""
-    # Pixels do not mix, so the first and the last rows stand for all of a large clip; each provider
-    # still runs on all of it.
+    """Raise RuntimeError unless every provider's image of a clip matches the reference."""
+    # Pixels are independent, so of a large clip only the first and last rows are compared; each
+    # provider still runs on the whole clip.
     rows = frames.shape[1]
     kept = [*range(_CHECKED_ROWS), *range(rows - _CHECKED_ROWS, rows)]
     if frames.nbytes <= _CHECKED_WHOLE or rows <= len(kept):
@@ -196,15 +196,15 @@ def check_images(what: str, functions: Mapping[str, Function], frames: Tensor, m
     expected = reference.active_image(frames[:, kept], method=method)
     allowed = tolerance(method, len(frames))
     for name, function in functions.items():
-        if name != "read":  # the floor: it computes something else
+        if name != "read":  # the lower bound, which computes something else
             got = sampled(function(frames), rows, kept)
             check_close(what, name, got, expected, allowed)
 
 
 def tolerance(method: str, frames: int) -> float:
-    """Return the error allowed a clip's image: that of sums in float32 of as many frames.
+    """Return the allowed error of a clip's image: that of float32 sums over the frames.
 
-    It is a small part of the sum of the terms' magnitudes, each about half of 255.
+    It is a small fraction of the sum of the terms' magnitudes, each about half of 255.
     """
     weights = 2.0 * frames
     if method not in MOTION_METHODS:
@@ -216,13 +216,13 @@ def _prepare(
     names: Sequence[str], shape: tuple[int, ...], *, method: str, mode: str, device: torch.device
 ) -> Case:
     if "compile" in names:
-        torch.compiler.reset()  # past its recompilation limit torch.compile would refuse
+        torch.compiler.reset()  # else torch.compile would stop at its recompilation limit
     providers = active_image_providers(method, device, names)
     return active_image_case(shape, method=method, mode=mode, device=device, providers=providers)
 
 
 def _names(shape: tuple[int, ...], method: str, device: torch.device) -> list[str]:
-    """The providers that end in good time."""
+    """Return the providers that are fast enough for this shape."""
     names = list(active_image_providers(method, device))
     if shape in _MIDDLE and method in METHODS_TIMED:
         names.append("compile")
@@ -235,12 +235,12 @@ def _names(shape: tuple[int, ...], method: str, device: torch.device) -> list[st
 
 
 def _needed(frames: Tensor, method: str) -> Tensor:
-    """As many frames as the method must read: "telescoped" three, however long the clip."""
+    """Return as many frames as the method must read: three for "telescoped", else all."""
     return frames[:3] if method == "telescoped" else frames
 
 
 def _clips_from_memory(frames: Tensor) -> Iterator[Tensor]:
-    """The clip and equal ones in turn, so many that none is in a cache when its turn comes."""
+    """Yield the clip and copies of it in turn; enough of them that none is still in a cache."""
     cache = max(cache_sizes(frames.device)) or _CACHE
     copies = 3 * cache // frames.nbytes
     return itertools.cycle([frames, *(frames.clone() for _ in range(copies))])

@@ -1,4 +1,4 @@
-"""Psi inside compiled models: our op beside the formula, both compiled, between five neighbours."""
+"""Psi in compiled models: our op and the formula, both compiled, in five small networks."""
 
 import functools
 import itertools
@@ -16,7 +16,7 @@ from originet_ext import reference
 COMPILED_CONTEXTS = ("alone", "linear", "chain", "layernorm", "conv")
 COMPILED_MODES = ("forward", "train")
 COMPILED_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-# By provider. "formula" is psi as one writes it, NaN at -inf; "reference" has the limits right.
+# By provider. "formula" is psi as usually written, NaN at -inf; "reference" handles the limits.
 _FUNCTIONS: dict[str, Function] = {
     "fused": originet_ext.fused_rrelu,
     "formula": eager_rrelu,
@@ -24,7 +24,7 @@ _FUNCTIONS: dict[str, Function] = {
 }
 _FEATURES, _CHANNELS, _SIDE = 256, 16, 16
 _SIZES = (1 << 12, 1 << 18, 1 << 22)  # elements of psi's input
-_TOLERANCE = 0.03  # in the norm of the whole tensor, for 16-bit types
+_TOLERANCE = 0.03  # relative, in the norm of the whole tensor; enough for 16-bit dtypes
 
 
 def compiled_case(
@@ -42,13 +42,13 @@ def compiled_case(
     Args:
         context: "alone"; "linear" (linear, psi, linear); "chain" (psi, product, sum); "layernorm"
             (psi, layer normalization); "conv" (convolution, batch normalization, psi).
-        elements: Of psi's input, a multiple of 4096.
+        elements: Elements of psi's input, a multiple of 4096.
         mode: "forward" (eval, no_grad) or "train" (forward and all gradients).
         dtype: A floating dtype.
         device: Where to run.
 
     Raises:
-        InputError: Unknown context or mode, or such a number of elements.
+        InputError: Unknown context or mode, or elements is not a multiple of 4096.
         RuntimeError: A provider's results are wrong.
     """
     if context not in COMPILED_CONTEXTS:
@@ -57,7 +57,7 @@ def compiled_case(
         raise InputError(f"mode must be one of {', '.join(COMPILED_MODES)}, got {mode!r}")
     if elements < 1 or elements % 4096:
         raise InputError(f"elements must be a multiple of 4096, got {elements}")
-    # Made on demand: these import the compiler.
+    # Imported on demand: these load the compiler.
     import torch._functorch.config
     import torch._inductor.config
 
@@ -71,7 +71,7 @@ def compiled_case(
 
     network = _Network(context, reference.fused_rrelu).to(device).train(mode == "train")
     expected = _results(network, x, grad)
-    torch.compiler.reset()  # past its recompilation limit torch.compile would refuse
+    torch.compiler.reset()  # else torch.compile would stop at its recompilation limit
     x, grad = x.to(dtype), grad.to(dtype)
     calls: dict[str, Call] = {}
     for name, function in _FUNCTIONS.items():
@@ -79,7 +79,7 @@ def compiled_case(
         model.load_state_dict(network.state_dict())
         model.to(dtype).compile(fullgraph=True, dynamic=False)
         calls[name] = functools.partial(_results, model, x, grad)
-        # A cached graph may have been compiled by another version of this package.
+        # A cached graph may come from another version of this package.
         with (
             torch._inductor.config.patch(fx_graph_cache=False),
             torch._functorch.config.patch(enable_autograd_cache=False),
@@ -98,13 +98,13 @@ def compiled_jobs(
     threads: Sequence[int],
     quick: bool = False,
 ) -> list[Job]:
-    """List the cases: all contexts and modes, in float32 at three sizes, else at one.
+    """List the cases: all contexts and modes, at three sizes in float32, at one otherwise.
 
     Args:
         device: Where to run.
         dtypes: Floating dtypes.
-        threads: Counts of CPU threads, of which the largest is taken; (0,) for a GPU.
-        quick: None of them, as all compile.
+        threads: Numbers of CPU threads; only the largest is used. (0,) for a GPU.
+        quick: Lists no cases, since all of them compile.
     """
     kinds = itertools.product(dtypes, _SIZES, COMPILED_CONTEXTS, COMPILED_MODES)
     return [
@@ -119,7 +119,7 @@ def compiled_jobs(
 
 
 class _Network(nn.Module):
-    """Psi between the neighbours of one context."""
+    """Psi with the neighbouring layers of one context."""
 
     def __init__(self, context: str, psi: Function) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class _Affine(nn.Module):
 
 
 def _results(model: nn.Module, x: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
-    """The output, and in training the gradients of x and of the parameters as well."""
+    """Return the output and, in training, the gradients of x and of the parameters."""
     if not model.training:
         with torch.no_grad():
             return (model(x),)

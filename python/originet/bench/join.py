@@ -20,7 +20,7 @@ JOIN_MODES = ("forward", "full")
 _CHANNELS, _SIDE = 16, 8
 _MULTIPLE = {"sum": 1, "norm": _CHANNELS * _SIDE * _SIDE}
 _SIZES = tuple(1 << exponent for exponent in range(8, 21, 2))  # elements of a: 1 KiB to 4 MiB
-_TOLERANCE = 1e-4  # of gradients, which pass through the statistics of the batch
+_TOLERANCE = 1e-4  # relative; gradients pass through the batch statistics
 _Join = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -33,17 +33,17 @@ def join_case(
 ) -> Case:
     """Prepare a join in float32 for timing, its results checked against the reference.
 
-    "unfused" is a call of `fused_rrelu` for each branch and torch's sum and `F.batch_norm`,
-    "eager" the same with psi as one writes it, "silu" with `F.silu`, another function.
+    "unfused" calls `fused_rrelu` for each branch, then torch's sum and `F.batch_norm`. "eager" is
+    the same with psi as usually written. "silu" uses `F.silu`, a different function.
 
     Args:
         kind: "sum" (`fused_rrelu_add`) or "norm" (`fused_rrelu_add_norm` in training).
-        elements: Of each branch; for "norm" a multiple of 1024, as [N, 16, 8, 8].
-        mode: "forward" (no gradient asked for) or "full" (forward and all gradients).
+        elements: Elements of each branch; for "norm" a multiple of 1024, as [N, 16, 8, 8].
+        mode: "forward" (no gradient required) or "full" (forward and all gradients).
         device: Where to run.
 
     Raises:
-        InputError: Unknown kind or mode, or such a number of elements.
+        InputError: Unknown kind or mode, or a number of elements that does not fit.
         RuntimeError: A provider's values or gradients are wrong.
     """
     if kind not in JOINS:
@@ -83,12 +83,12 @@ def join_case(
 
 
 def join_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = False) -> list[Job]:
-    """List the cases: both joins and modes over sizes from 1 KiB to 4 MiB a branch.
+    """List the cases: both joins and modes, at sizes from 1 KiB to 4 MiB per branch.
 
     Args:
         device: Where to run.
-        threads: Counts of CPU threads, of which the largest is taken; (0,) for a GPU.
-        quick: One size.
+        threads: Numbers of CPU threads; only the largest is used. (0,) for a GPU.
+        quick: One size only.
     """
     sizes = (1 << 16,) if quick else _SIZES
     return [
@@ -107,7 +107,7 @@ def _fused_norm(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _unfused(kind: str, psi: Callable[[Tensor], Tensor]) -> _Join:
-    """A join of separate ops."""
+    """Return a join made of separate ops."""
     if kind == "sum":
         return lambda a, b: psi(a) + psi(b)
     return lambda a, b: F.batch_norm(psi(a) + psi(b), None, None, training=True)

@@ -1,7 +1,7 @@
-"""A leave-one-subject-out run of CASME II's size: the package's executors beside plain PyTorch.
+"""A leave-one-subject-out run of CASME II's size: the package's executors and plain PyTorch.
 
-26 subjects, 250 clips, 4 classes, 7 rotations; the images are noise, as nothing here depends on
-what they show. All train for as many epochs on the same batches of the same images.
+26 subjects, 250 clips, 4 classes, 7 rotations. The images are noise, since their content does not
+affect the time. All providers train for the same number of epochs on the same batches.
 """
 
 import functools
@@ -26,23 +26,23 @@ from originet.training.config import Config
 from originet.training.model import OrigiNet
 from originet.training.protocol import fold_parts
 
-_SUBJECTS, _CLIPS, _CLASSES, _SIZE = 26, 250, 4, 128  # CASME II as the paper has it
-_FOLDS = 2  # of which a call of the short case consists
-_TOLERANCE = 0.05  # of a loss: training doubles every difference in rounding again and again
-_GPU_EPOCHS = 5  # as graphs are recorded in the first one
+_SUBJECTS, _CLIPS, _CLASSES, _SIZE = 26, 250, 4, 128  # CASME II as the paper describes it
+_FOLDS = 2  # per call of the short case
+_TOLERANCE = 0.05  # relative error of a loss: training amplifies rounding differences
+_GPU_EPOCHS = 5  # the first one records CUDA graphs
 
 Losses = list[float]
-"""The training loss of the first epoch, by fold: the sign that the same was trained."""
+"""Each fold's training loss in the first epoch; it shows that all providers train the same."""
 
 
 def loso_providers(device: torch.device) -> dict[str, Callable[[list[Task]], Losses]]:
     """Return the ways to compute folds, by name.
 
-    "eager" is one fold after the other in plain PyTorch: images in memory, augmented once a fold,
-    psi and normalisation as single operations, torch's default layout and optimiser. "fused" is the
-    package's fastest way: on the CPU processes with a fold a core, beside "serial", folds in turn
-    with all threads; on a GPU several folds at once, beside "alone", one after the other.
-    "bfloat16" is the fastest way in that precision.
+    "eager" computes one fold after the other in plain PyTorch: images in memory, augmented once per
+    fold, psi and normalisation as separate operations, torch's default layout and optimiser.
+    "fused" is the package's fastest way: on the CPU, processes with one fold per core; on a GPU,
+    several folds at once. "serial" (CPU) computes folds in turn with all threads, "alone" (GPU) one
+    at a time. "bfloat16" is the fastest way in that precision.
     """
     if device.type == "cpu":
         ours: dict[str, Executor] = {"fused": Processes(), "serial": Serial()}
@@ -65,17 +65,18 @@ def loso_case(
 ) -> Case:
     """Prepare folds of a run; a whole run is timed once.
 
-    The case's shape is the images that are trained on in one call, copies counted, and their size.
-    A short case is checked: each provider's loss of the first epoch against eager PyTorch's.
+    The case's shape is the number of images that one call trains on, including augmented copies,
+    and their size. A short case is checked: each provider's loss in the first epoch must match
+    eager PyTorch's.
 
     Args:
         folds: How many of the 26 folds to compute.
         device: Where to train.
-        config: Settings; None takes 7 rotations and one epoch, on a GPU 5.
+        config: Settings; None means 7 rotations and one epoch, or 5 epochs on a GPU.
         providers: Functions of the tasks by name; default `loso_providers(device)`.
 
     Raises:
-        RuntimeError: A provider trains something else.
+        RuntimeError: A provider's losses differ from eager PyTorch's.
     """
     where = torch.device(device)
     if config is None:
@@ -111,8 +112,8 @@ def loso_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = Fal
 
     Args:
         device: Where to train.
-        threads: Counts of CPU threads, of which the largest is taken; (0,) for a GPU.
-        quick: The small images alone, which have no rotations.
+        threads: Numbers of CPU threads; only the largest is used. (0,) for a GPU.
+        quick: Only the small images, which have no rotations.
     """
     small = Config(epochs=1, rotations=(0,), equalize=False, image_size=32)
     cases = [(_FOLDS, small), *(() if quick else ((_FOLDS, None), (_SUBJECTS, None)))]
@@ -130,7 +131,7 @@ def loso_tasks(config: Config, device: torch.device) -> list[Task]:
         device: Where to train.
 
     Returns:
-        One task a subject.
+        One task per subject.
     """
     rng = np.random.default_rng(0)
     shape = (_CLIPS, config.image_size, config.image_size)
@@ -147,7 +148,7 @@ def loso_tasks(config: Config, device: torch.device) -> list[Task]:
 
 
 def _run(executor: Executor, tasks: list[Task]) -> Losses:
-    """The folds by an executor of the package."""
+    """Compute the folds with an executor of the package."""
     losses: dict[int, float] = {}
     for key, outcome in executor.run(iter(tasks), len(tasks), lambda key, done, epochs: None):
         if not isinstance(outcome, FoldOutcome):
@@ -166,7 +167,7 @@ def _eager(tasks: list[Task]) -> Losses:
 
 
 def _eager_fold(job: FoldJob, images: NDArray[np.uint8]) -> float:
-    """One fold as one writes it without this package."""
+    """Compute one fold as usually written without this package."""
     config, device = job.config, job.device
     set_seed(job.seed)
     size, classes = config.image_size, len(job.classes)
@@ -202,7 +203,7 @@ def _eager_fold(job: FoldJob, images: NDArray[np.uint8]) -> float:
 
 
 def _plain_input(images: Tensor) -> Tensor:
-    """As `originet.training.predict.to_input`, in torch's default layout."""
+    """Do what `originet.training.predict.to_input` does, in torch's default layout."""
     x = images.float() / 255
     deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
     x = (x - mean) / deviation.clamp_min(1 / 255)

@@ -1,4 +1,4 @@
-"""OrigiNet, a training step and inference: fused psi beside eager, compiled and torch's SiLU."""
+"""OrigiNet, training step and inference: with fused, eager and compiled psi, and torch's SiLU."""
 
 import functools
 import itertools
@@ -21,15 +21,15 @@ LAYOUTS = ("contiguous", "channels_last")
 
 _CLASSES = 4
 _BATCHES = (1, 8, 32, 128, 256)
-_COMPILED = (1, 32, 256)  # compiling takes half a minute a batch size
-# Of a tensor's largest magnitude. Convolutions of a GPU multiply in TF32, with 10 bits, and the
-# compiler may choose other ones than eager PyTorch. psi' jumps at 0, so a rounding that takes an
-# input across it shows in the gradients.
+_COMPILED = (1, 32, 256)  # compiling takes half a minute per batch size
+# Relative to a tensor's largest magnitude. GPU convolutions multiply in TF32, with 10 bits, and the
+# compiler may choose other algorithms than eager PyTorch. psi' jumps at 0, so rounding that moves
+# an input across 0 shows in the gradients.
 _TOLERANCE, _GRADIENT_TOLERANCE = 1e-2, 5e-2
 
 
 class EagerRReLU(nn.Module):
-    """Psi as one writes it by hand."""
+    """Psi as usually written."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute psi(x)."""
@@ -46,13 +46,14 @@ def model_case(
 ) -> Case:
     """Prepare OrigiNet for timing, its outputs and gradients checked against eager PyTorch.
 
-    All networks start from the same weights. "silu" is OrigiNet with `nn.SiLU`, another network.
+    All networks start from the same weights. "silu" is OrigiNet with `nn.SiLU`, a different
+    network.
 
     Args:
-        batch: Images of 3 x 128 x 128, float32.
+        batch: Number of images, each 3 x 128 x 128, float32.
         mode: "train" (forward, cross entropy, backward, SGD step) or "inference" (eval, no_grad).
-        layout: "contiguous" or "channels_last", of the images and the weights; "fused" computes in
-            channels_last on the CPU in both.
+        layout: "contiguous" or "channels_last", of the images and the weights; on the CPU "fused"
+            computes in channels_last in either case.
         device: Where to run.
         providers: Some of `MODEL_PROVIDERS`; "compile" takes half a minute of compilation.
 
@@ -74,7 +75,7 @@ def model_case(
 
     def network(name: str) -> nn.Module:
         activation = {"fused": FusedRReLU, "silu": nn.SiLU}.get(name, EagerRReLU)
-        # Only ours chooses its layout itself.
+        # Only the fused network chooses its layout itself.
         model = OrigiNet(_CLASSES, activation=activation, channels_last=name == "fused")
         model.load_state_dict(weights)
         model.train(train).to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
@@ -83,7 +84,7 @@ def model_case(
         return model
 
     if "compile" in providers:
-        torch.compiler.reset()  # past its recompilation limit torch.compile would refuse
+        torch.compiler.reset()  # else torch.compile would stop at its recompilation limit
     models = {name: network(name) for name in providers}
     expected = _results(network("eager"), x, y)
     for name, model in models.items():
@@ -104,8 +105,8 @@ def model_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = Fa
 
     Args:
         device: Where to run.
-        threads: Counts of CPU threads, of which the largest is taken; (0,) for a GPU.
-        quick: Batch 8 alone, nothing compiled.
+        threads: Numbers of CPU threads; only the largest is used. (0,) for a GPU.
+        quick: Only batch 8, nothing compiled.
     """
     jobs = []
     for batch, layout, mode in itertools.product((8,) if quick else _BATCHES, LAYOUTS, MODEL_MODES):
@@ -125,7 +126,7 @@ def _check_names(what: str, given: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _results(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """The logits [N, classes], and in training every parameter's gradient, by what it is."""
+    """Return the logits [N, classes] and, in training, every parameter's gradient, by name."""
     if not model.training:
         with torch.no_grad():
             return {"logits": model(x)}
@@ -134,12 +135,14 @@ def _results(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:
     gradients = torch.autograd.grad(F.cross_entropy(logits, y), parameters)
     results = {"logits": logits.detach()}
     for name, gradient in zip(names, gradients, strict=True):
-        results[f"gradient of {name.removeprefix('_orig_mod.')}"] = gradient  # of torch.compile
+        results[f"gradient of {name.removeprefix('_orig_mod.')}"] = (
+            gradient  # prefix of torch.compile
+        )
     return results
 
 
 def _kept(model: nn.Module, x: Tensor, y: Tensor) -> int:
-    """Bytes of activations that a training step keeps for its backward pass."""
+    """Return the bytes of activations that a training step keeps for its backward pass."""
     given = (x, y, *model.parameters(), *model.buffers())
     return saved_bytes(lambda: F.cross_entropy(model(x), y), exclude=given)
 

@@ -1,7 +1,7 @@
-"""Clips on disk become active images, beside OpenCV that only decodes the same files.
+"""Active images of clips on disk, compared with OpenCV that only decodes the same files.
 
-The tree is as large as CASME II's raw one: 256 clips of 40 to 140 JPEG files of 640 x 480. It holds
-few different pictures, which files share by hard links, so the disk is no part of what is timed.
+The tree is as large as CASME II's raw one: 256 clips of 40 to 140 JPEG files of 640 x 480. It has
+only a few different pictures, shared by hard links, so disk access does not affect the times.
 """
 
 import functools
@@ -26,7 +26,7 @@ from originet.system.errors import InputError
 from originet.system.opencv import one_thread
 from originet_ext import reference
 
-# What is prepared of each clip, by the variant's name.
+# How each clip is prepared, by the variant's name.
 PREPARE_VARIANTS = {
     "frames": Settings(),
     "faces": Settings(crop_face=True),
@@ -34,7 +34,7 @@ PREPARE_VARIANTS = {
 }
 Provider = Callable[[ClipTable, Settings], object]
 
-# Of a drawn face, darker or lighter than what is below: middle, half axes, grey level.
+# Ellipses of a drawn face, each darker or lighter than those below: centre, half axes, grey level.
 _PARTS = (
     (0.50, 0.42, 0.40, 0.46, 45),  # hair
     (0.50, 0.53, 0.34, 0.44, 185),  # skin
@@ -42,22 +42,22 @@ _PARTS = (
     *((x, 0.45, 0.055, 0.03, 40) for x in (0.36, 0.64)),  # eyes
     *((x, 0.36, 0.10, 0.02, 70) for x in (0.36, 0.64)),  # brows
     (0.50, 0.62, 0.06, 0.02, 130),  # below the nose
-    (0.50, 0.50, 0.025, 0.10, 205),  # its ridge
+    (0.50, 0.50, 0.025, 0.10, 205),  # bridge of the nose
     (0.50, 0.76, 0.12, 0.03, 95),  # mouth
 )
 
 _CLIPS, _CLIPS_PART, _CLIPS_QUICK = 256, 64, 8
 _LENGTH = (40, 140)  # frames in a clip
 _SHAPE = (480, 640)
-_RECORDINGS = 2  # of the longest length, which all clips are parts of
+_RECORDINGS = 2  # of the maximum length; every clip is the start of one
 _FACE = 240  # pixels from hair to chin: half of a frame's height, as in CASME II
 
 
 def prepare_providers() -> dict[str, Provider]:
-    """Return the ways to work through a table of clips, by name.
+    """Return the ways to process a table of clips, by name.
 
-    Both share the clips among as many threads as torch has. "opencv" reads each frame in grey by
-    `cv2.imread` and forgets it, and checks nothing.
+    Both distribute the clips over as many threads as torch has. "opencv" reads each frame in grey
+    with `cv2.imread`, discards it and checks nothing.
     """
     return {"fused": _prepared, "opencv": _decode}
 
@@ -70,8 +70,8 @@ def prepare_case(
 ) -> Case:
     """Write a tree of clips and prepare to read it, checked against the reference on one clip.
 
-    The case's shape is clips x frames x height x width. What is kept is the memory that the arrays
-    of the fused provider take at most, over the length of the work.
+    The case's shape is clips x frames x height x width. Its memory is the peak taken by the arrays
+    of the fused provider.
 
     Args:
         clips: How many clips the tree has.
@@ -113,11 +113,11 @@ def prepare_case(
 
 
 def prepare_jobs(*, threads: Sequence[int], quick: bool = False) -> list[Job]:
-    """List the cases: faces in a small tree and in the whole one, the variants in between.
+    """List the cases: faces in a small tree and in the whole one, all variants in a medium one.
 
     Args:
-        threads: Counts of CPU threads, of which the largest is taken: a call takes half a minute.
-        quick: The small tree alone.
+        threads: Numbers of CPU threads; only the largest is used, since a call takes half a minute.
+        quick: Only the small tree.
     """
     cases = [(_CLIPS_QUICK, "faces"), *((_CLIPS_PART, variant) for variant in PREPARE_VARIANTS)]
     cases.append((_CLIPS, "faces"))
@@ -128,11 +128,11 @@ def prepare_jobs(*, threads: Sequence[int], quick: bool = False) -> list[Job]:
 
 
 def write_tree(root: Path, clips: int) -> ClipTable:
-    """Write clips of a face that moves a little, as JPEG files like those of a camera.
+    """Write clips of a slightly moving face, as JPEG files like a camera's.
 
     Args:
         root: An empty folder.
-        clips: How many.
+        clips: Number of clips.
 
     Returns:
         Their table.
@@ -149,7 +149,7 @@ def write_tree(root: Path, clips: int) -> ClipTable:
 
 
 def draw_face(size: int) -> NDArray[np.uint8]:
-    """Draw a head that the face cascade takes for one: [size, size] uint8 grey."""
+    """Draw a head that the face cascade detects: [size, size] uint8 grey."""
     picture = np.full((size, size), 90, np.float32)
     for x, y, width, height, grey in _PARTS:
         mask = np.zeros_like(picture)
@@ -182,15 +182,15 @@ def _write_recording(folder: Path, rng: np.random.Generator) -> list[Path]:
 
 
 def _prepared(table: ClipTable, settings: Settings) -> NDArray[np.uint8]:
-    """The images, [N, M, S, S]."""
+    """Return the images, [N, M, S, S]."""
     prepared = prepare_clips(table, settings, jobs=torch.get_num_threads())
     if prepared.failed:
-        raise RuntimeError(f"a clip of the bench cannot be read: {prepared.failed}")
+        raise RuntimeError(f"a benchmark clip cannot be read: {prepared.failed}")
     return np.stack([*prepared.images.values()], axis=1)
 
 
 def _decode(table: ClipTable, settings: Settings) -> None:
-    """What no reader of these files can do without; there is nothing to show for it."""
+    """Decode every frame and discard it: the work that no reader of these files can avoid."""
 
     def read(frames: Sequence[str]) -> None:
         for path in frames:
@@ -201,7 +201,7 @@ def _decode(table: ClipTable, settings: Settings) -> None:
 
 
 def _reference(frames: Sequence[str], settings: Settings) -> torch.Tensor:
-    """The images of one clip, [M, S, S], by the reference from all frames at once."""
+    """Return the reference images of one clip, [M, S, S], from all frames at once."""
     clip = open_clip(frames, crop_face=settings.crop_face, size=settings.image_size)
     pixels = torch.from_numpy(np.stack([clip.cut(frame) for frame in clip.decode()]))
     return torch.stack(
@@ -210,7 +210,7 @@ def _reference(frames: Sequence[str], settings: Settings) -> torch.Tensor:
 
 
 def _peak(table: ClipTable, settings: Settings) -> int:
-    """The bytes that arrays take at most while a table is prepared."""
+    """Return the peak bytes of the arrays while a table is prepared."""
     tracemalloc.start()
     _prepared(table, settings)
     peak = tracemalloc.get_traced_memory()[1]

@@ -1,7 +1,7 @@
-"""Batches of clips of unequal length: packed and as a list, beside equal lengths of as many bytes.
+"""Batches of clips of unequal length, packed and as a list, compared with equal lengths.
 
-What counts is the time of "fused", packed frames with offsets, over that of "equal", the same
-kernel on the same bytes cut into clips of one length: raggedness alone.
+"fused" uses packed frames with offsets. "equal" runs the same kernel on the same bytes, cut into
+clips of equal length. The ratio of their times shows the cost of raggedness alone.
 """
 
 import functools
@@ -28,21 +28,21 @@ from originet_ext import MOTION_METHODS, reference
 
 CLIPS = (1, 16, 256)
 
-_SHORTEST, _LONGEST = 8, 120  # frames; a micro-expression at 60 to 200 frames a second
+_SHORTEST, _LONGEST = 8, 120  # frames; a micro-expression at 60 to 200 fps
 _SIZE = 128  # rows and columns of a grey frame
-_PADDED = 16  # clips; padding 256 of them takes eager PyTorch 8 GB
-_CHECKED = 16  # clips compared of a large batch
+_PADDED = 16  # clips; with 256, eager PyTorch would need 8 GB for the padding
+_CHECKED = 16  # clips of a large batch to compare
 
 
 class Batch(NamedTuple):
-    """Clips in all the forms that the providers take."""
+    """The clips in all forms that the providers take."""
 
     frames: Tensor
     """uint8 [sum T, H, W]."""
     offsets: Tensor
     """int64 [B + 1]: the ragged clips."""
     equal: Tensor
-    """int64 [B + 1]: as many clips of one length, to within a frame."""
+    """int64 [B + 1]: the same number of clips, equal in length to within a frame."""
     clips: list[Tensor]
     """The ragged clips, views of `frames`."""
 
@@ -51,7 +51,7 @@ BatchFunction = Callable[[Batch], Tensor]
 
 
 def ragged_batch(clips: int, device: torch.device, size: int = _SIZE) -> Batch:
-    """Draw lengths between 8 and 120 frames and make clips of random bytes, always the same."""
+    """Make clips of 8 to 120 frames of random bytes, the same each time."""
     lengths = np.random.default_rng(0).integers(_SHORTEST, _LONGEST + 1, clips)
     total = int(lengths.sum())
     frames = random_frames((total, size, size), device)
@@ -63,9 +63,9 @@ def ragged_batch(clips: int, device: torch.device, size: int = _SIZE) -> Batch:
 def ragged_providers(method: str, batch: Batch) -> dict[str, BatchFunction]:
     """Return the ways to compute a batch of active images, by name.
 
-    "eager" loops over the clips, "padded" computes on clips padded beforehand, with weights that
-    are 0 behind each clip's end; it is there for up to 16 clips. "equal" computes clips of one
-    length, and "read", the floor, sums the bytes.
+    "eager" loops over the clips. "padded" computes on clips padded beforehand, with weights that
+    are 0 after each clip's end; it is limited to 16 clips. "equal" computes clips of equal length.
+    "read", the lower bound, sums the bytes.
     """
     providers: dict[str, BatchFunction] = {
         "fused": lambda batch: originet_ext.active_image(batch.frames, batch.offsets, method),
@@ -91,17 +91,17 @@ def ragged_case(
 ) -> Case:
     """Prepare a batch of clips of 8 to 120 grey uint8 frames, checked against the reference.
 
-    The case's shape is [clips, frames of all of them, rows, columns].
+    The case's shape is [clips, frames in total, rows, columns].
 
     Args:
-        clips: How many, 1 or more.
+        clips: Number of clips, 1 or more.
         method: One of `originet_ext.METHODS`.
         device: Where to run.
         size: Rows and columns of a frame.
         providers: Functions of the batch by name; default `ragged_providers(...)`.
 
     Raises:
-        InputError: Unknown method, or no clip.
+        InputError: Unknown method, or no clips.
         RuntimeError: A provider's images are wrong.
     """
     check_timed_method(method)
@@ -125,8 +125,8 @@ def ragged_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = F
 
     Args:
         device: Where to run.
-        threads: Counts of CPU threads; (0,) for a GPU.
-        quick: 16 clips, one method.
+        threads: Numbers of CPU threads; (0,) for a GPU.
+        quick: Only 16 clips and one method.
     """
     methods = [method for method in METHODS_TIMED if method != "telescoped"]
     return [
@@ -145,7 +145,7 @@ def _clip_by_clip(batch: Batch, *, method: str) -> Tensor:
 
 
 def _padded_weights(batch: Batch, method: str) -> Tensor:
-    """[B, longest] of the frames, or [B, longest - 1] of their differences."""
+    """Return the weights of the frames, [B, longest], or of differences, [B, longest - 1]."""
     lengths = batch.offsets.diff().tolist()
     rows = []
     for length in lengths:
@@ -169,7 +169,7 @@ def _padded_images(padded: Tensor, weights: Tensor, method: str) -> Tensor:
 
 
 def _check(functions: Mapping[str, BatchFunction], batch: Batch, method: str) -> None:
-    # Each provider runs on all clips; of many, some are compared.
+    # Each provider runs on all clips; of a large batch, only some are compared.
     count = len(batch.clips)
     sample = sorted({*range(0, count, max(1, count // _CHECKED)), count - 1})
     equal = batch.frames.tensor_split(batch.equal[1:-1])
@@ -179,7 +179,7 @@ def _check(functions: Mapping[str, BatchFunction], batch: Batch, method: str) ->
     }
     allowed = tolerance(method, max(map(len, batch.clips)))
     for name, function in functions.items():
-        if name != "read":  # the floor: it computes something else
+        if name != "read":  # the lower bound, which computes something else
             want = expected["equal" if name == "equal" else "ragged"]
             what = f"ragged batch {method!r}"
             check_close(what, name, sampled(function(batch), count, sample), want, allowed)

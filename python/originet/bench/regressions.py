@@ -1,12 +1,12 @@
-"""Whether a ratio got worse, against results measured earlier, on this machine or another one.
+"""Finds ratios that got worse since earlier results, from this machine or another one.
 
 Absolute times say little on a shared machine, so only ratios within one run are compared: the fused
-kernel's time over that of a clone, of eager PyTorch, of SiLU, of OpenCV, and of clips of equal
-lengths in the same case, all timed in interleaved rounds. A median still strays where other
-programs run. A ratio therefore counts as worse only if the ratio of the medians is, and if the two
-runs' spreads do not overlap: the best ratio of now, the fused kernel's 20 % quantile over the
-rival's 80 %, is above the worst of then, the 80 % quantile over the rival's 20 %. On a quiet
-machine the spreads are a few per cent.
+kernel's time over that of a clone, of eager PyTorch, of SiLU, of OpenCV, or of clips of equal
+length in the same case. All are timed in interleaved rounds. Medians still vary when other programs
+run. A ratio therefore counts as worse only if the ratio of the medians is worse and the spreads of
+the two runs do not overlap: the best new ratio (the fused kernel's 20 % quantile over the rival's
+80 % quantile) must be above the worst old one (80 % over 20 %). On an idle machine the spreads are
+a few percent.
 """
 
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ from originet.system.timings import Row
 RIVALS = ("clone", "eager", "silu", "opencv", "equal")
 TOLERANCE = 0.10
 
-# The rows of one case on one device, by provider; these by device name; these by what was measured.
+# The rows of a case on one device, by provider; and those of all cases, by case and device name.
 _Timed = dict[str, Row]
 _Cases = dict[tuple[str | int, ...], dict[str, _Timed]]
 
 
 class Change(NamedTuple):
-    """A ratio that got worse: the fused kernel's time over a rival's, by the medians."""
+    """A ratio that got worse: the fused kernel's median time over a rival's."""
 
     row: Row
     rival: str
@@ -33,7 +33,7 @@ class Change(NamedTuple):
 
 
 class _Ratio(NamedTuple):
-    """The fused kernel's time over a rival's: of the medians, and as far as the quantiles allow."""
+    """The fused kernel's time over a rival's: by the medians, and the extremes by quantiles."""
 
     best: float
     median: float
@@ -49,7 +49,7 @@ class _Ratio(NamedTuple):
 
 
 class Regressions(NamedTuple):
-    """What was compared, and what got worse, the worst first."""
+    """What was compared, and what got worse, sorted by how much."""
 
     cases: int
     ratios: int
@@ -61,19 +61,19 @@ class Regressions(NamedTuple):
 def compare(
     measured: Iterable[Row], committed: Iterable[Row], tolerance: float = TOLERANCE
 ) -> Regressions:
-    """Compare the ratios of the cases that both have: benchmark, mode, dtype, shape, threads.
+    """Compare the ratios of the cases that both have: same benchmark, mode, dtype, shape, threads.
 
-    Where the committed results hold a case for the same device, that one is taken, else the one of
-    another device of the same kind (CPU or GPU).
+    Committed results of the same device are preferred; otherwise those of another device of the
+    same kind (CPU or GPU) are used.
 
     Args:
         measured: Rows of a run.
-        committed: Rows to hold against them.
-        tolerance: How much worse a ratio may be, as a share.
+        committed: Rows to compare them with.
+        tolerance: How much worse a ratio may be, as a fraction.
 
     Raises:
-        InputError: They have no ratio in common, or a case was committed for several devices and
-            none of them is the one measured on.
+        InputError: They have no ratio in common, or a case was committed for several devices but
+            not for the measured one.
     """
     known = _cases(committed)
     cases, ratios = 0, 0
@@ -86,7 +86,7 @@ def compare(
                 continue
             if name not in choice and len(choice) > 1:
                 names = ", ".join(choice)
-                raise InputError(f"committed results are of {names}; none of them is {name}")
+                raise InputError(f"committed results are for {names}, not for {name}")
             before_name = name if name in choice else next(iter(choice))
             before = choice[before_name]
             rivals = [r for r in RIVALS if r in now and r in before]
@@ -100,7 +100,7 @@ def compare(
                 if new.median > (1 + tolerance) * old.median and new.best > old.worst:
                     worse.append(Change(now["fused"], rival, old.median, new.median))
     if not ratios:
-        raise InputError("no case of these results is among the committed ones")
+        raise InputError("these results and the committed ones have no case in common")
     worse.sort(key=lambda change: change.measured / change.committed, reverse=True)
     return Regressions(cases, ratios, list(devices), worse)
 

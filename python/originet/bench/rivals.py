@@ -1,4 +1,4 @@
-"""The active image as one writes it without the kernels: PyTorch, OpenCV, NumPy, plain loops."""
+"""The active image without the kernels: in PyTorch, OpenCV, NumPy and plain loops."""
 
 import functools
 import itertools
@@ -13,7 +13,7 @@ from originet_ext import MOTION_METHODS, method_weights
 
 
 def eager_active_image(frames: Tensor, *, method: str) -> Tensor:
-    """Compute the active image as one writes it in PyTorch: whole-clip expressions in float32."""
+    """Compute the active image by whole-clip PyTorch expressions in float32."""
     if method in MOTION_METHODS:
         return _motion_sum(frames, rectify=method == "rectified")
     index, weights = terms(method, len(frames), frames.device)
@@ -21,9 +21,9 @@ def eager_active_image(frames: Tensor, *, method: str) -> Tensor:
 
 
 def compiled_active_image(method: str) -> Function:
-    """Return the active image as `torch.compile` makes it, for one shape.
+    """Return the active image compiled by `torch.compile`, for one shape.
 
-    A linear method is written as product and sum, which the compiler fuses, unlike `tensordot`.
+    Linear methods are written as product and sum, which the compiler fuses, unlike `tensordot`.
     """
     compiler = functools.partial(torch.compile, fullgraph=True, dynamic=False)
     if method in MOTION_METHODS:
@@ -37,7 +37,7 @@ def compiled_active_image(method: str) -> Function:
 
 
 def opencv_active_image(frames: Tensor, *, method: str) -> Tensor:
-    """Compute the active image frame by frame, as one does while OpenCV decodes a video."""
+    """Compute the active image frame by frame, as while OpenCV decodes a video."""
     clip = frames.numpy()
     total = np.zeros(clip.shape[1:], np.float32)
     if method not in MOTION_METHODS:
@@ -45,7 +45,7 @@ def opencv_active_image(frames: Tensor, *, method: str) -> Tensor:
         for t, weight in zip(index or range(len(clip)), weights.tolist(), strict=True):
             cv2.addWeighted(clip[t], weight, total, 1, 0, dst=total, dtype=cv2.CV_32F)
         return torch.from_numpy(total)
-    # OpenCV's uint8 subtraction saturates at 0: that is the rectified difference.
+    # OpenCV's uint8 subtraction saturates at 0, which gives the rectified difference.
     subtract = cv2.absdiff if method == "absolute" else cv2.subtract
     for before, after in itertools.pairwise(clip):
         difference = subtract(after, before)
@@ -54,7 +54,7 @@ def opencv_active_image(frames: Tensor, *, method: str) -> Tensor:
 
 
 def numpy_active_image(frames: Tensor, *, method: str) -> Tensor:
-    """Compute the active image by whole-clip NumPy expressions, on one thread but for BLAS."""
+    """Compute the active image by whole-clip NumPy expressions, on one thread except in BLAS."""
     clip = frames.numpy()
     if method not in MOTION_METHODS:
         index, weights = terms(method, len(clip), frames.device)
@@ -69,7 +69,7 @@ def numpy_active_image(frames: Tensor, *, method: str) -> Tensor:
 def loops_active_image(frames: Tensor) -> Tensor:
     """Compute method "authors" as the sum over j of the sum over k <= j - 2 of F_j - F_k.
 
-    That is how the authors' program is described: n^2 / 2 passes over whole float64 frames.
+    This follows the description of the authors' program: n^2 / 2 passes over float64 frames.
     """
     clip = frames.numpy().astype(np.float64)
     total = np.zeros(clip.shape[1:])
@@ -80,16 +80,16 @@ def loops_active_image(frames: Tensor) -> Tensor:
 
 
 def read_once(frames: Tensor) -> Tensor:
-    """Sum the bytes of contiguous uint8 frames as 64-bit words: what reading them costs."""
+    """Sum the bytes of contiguous uint8 frames as 64-bit words: the cost of reading them."""
     words = frames.view(-1)
     return words[: len(words) // 8 * 8].view(torch.int64).sum()
 
 
 @functools.lru_cache(maxsize=256)
 def terms(method: str, frames: int, device: torch.device) -> tuple[list[int] | None, Tensor]:
-    """Return the frames that a linear method weights, None for all, and their float32 weights.
+    """Return the indices of the frames that a linear method uses (None: all) and their weights.
 
-    Only "telescoped" leaves most frames out: it has three terms, however long the clip.
+    The weights are float32. Only "telescoped" skips most frames: it always has three terms.
     """
     weights = method_weights(method, frames)
     if method != "telescoped":

@@ -1,4 +1,4 @@
-"""Psi: fused beside eager and compiled, and beside F.silu and F.mish, kernels of torch itself."""
+"""Psi: fused, eager and compiled, compared with torch's own kernels F.silu and F.mish."""
 
 import functools
 import itertools
@@ -17,19 +17,20 @@ MODES = ("forward", "backward", "full", "launch")
 PROVIDERS = ("fused", "eager", "compile", "silu", "mish")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
-# How often an ideal kernel moves the input's size: x, y; x, dy, dx; all of these.
+# Tensors that an ideal kernel reads or writes: x, y; x, dy, dx; all of these.
 _PASSES = {"forward": 2, "backward": 3, "full": 5, "launch": 2}
-_OTHERS = ("silu", "mish")  # they compute something else, so there is nothing to compare
+_OTHERS = ("silu", "mish")  # different functions, so their results are not checked
 _CHECKED = 1 << 18  # elements compared at either end of a large tensor
 
 _QUICK = (1 << 16, 1 << 20, 1 << 24)  # bytes of x
-# Compiling takes seconds a size, and one thread twice the time of two. From 64 KiB in steps of 16.
+# Fewer sizes for "compile", which takes seconds per size, and for fewer threads, which are slower.
+# From 64 KiB in steps of 16.
 _COARSE = (1 << 10, *_QUICK, 1 << 28, 1 << 32)
 _STAGE1 = (32, 16, 64, 64)  # an activation of OrigiNet's first stage, channels_last
 
 
 def eager_rrelu(x: Tensor, alpha: float = 0.1) -> Tensor:
-    """Compute psi as one writes it by hand: sigmoid(x) * (1 + leaky_relu(x, alpha))."""
+    """Compute psi as usually written: sigmoid(x) * (1 + leaky_relu(x, alpha))."""
     return torch.sigmoid(x) * (1 + F.leaky_relu(x, alpha))
 
 
@@ -37,10 +38,10 @@ def rrelu_providers(names: Sequence[str] = PROVIDERS) -> dict[str, Function]:
     """Return implementations of psi by name; "silu" and "mish" are other functions.
 
     Args:
-        names: Some of `PROVIDERS`; "compile" takes seconds of compilation a shape.
+        names: Some of `PROVIDERS`; "compile" compiles for seconds per shape.
 
     Raises:
-        InputError: An unknown name.
+        InputError: A name is unknown.
     """
     for name in names:
         if name not in PROVIDERS:
@@ -52,7 +53,7 @@ def rrelu_providers(names: Sequence[str] = PROVIDERS) -> dict[str, Function]:
         "mish": F.mish,
     }
     if "compile" in names:  # made on demand: it imports the compiler
-        # Mode "backward" walks one graph many times, which must not reuse its buffers for results.
+        # Mode "backward" runs one graph repeatedly, so it must not reuse its buffers for results.
         import torch._functorch.config
 
         torch._functorch.config.donated_buffer = False
@@ -73,8 +74,8 @@ def rrelu_case(
 
     Args:
         shape: Shape of the input.
-        mode: "forward" (no gradient asked for), "backward" (of a kept graph), "full" (both) or, on
-            a GPU, "launch" (the host's share of a forward).
+        mode: "forward" (no gradient required), "backward" (of a retained graph), "full" (both) or,
+            on a GPU, "launch" (the host's share of a forward pass).
         dtype: A floating dtype.
         device: Where to run.
         layout: "contiguous" or, for a 4-d shape, "channels_last".
@@ -115,16 +116,16 @@ def rrelu_jobs(
 ) -> list[Job]:
     """List the cases: forward, backward and both over sizes, and the launch latency on a GPU.
 
-    x goes from 1 KiB to 256 MiB in steps of 4, on a GPU to 4 GiB as far as 24 times that is free
-    there; an activation of OrigiNet's first stage at batch 32, channels_last, comes with them.
-    To save time, "compile" joins at every other size or so, it and the sizes between are left to
-    the largest number of threads, and fewer threads have sizes above 16 MiB in float32 only.
+    x goes from 1 KiB to 256 MiB in steps of 4; on a GPU to 4 GiB, if 24 times as much memory is
+    free. In addition, there is an activation of OrigiNet's first stage at batch 32, channels_last.
+    To save time, "compile" runs at about every other size. It and the sizes in between run only
+    with the largest number of threads; fewer threads run sizes above 16 MiB only in float32.
 
     Args:
         device: Where to run.
         dtypes: Floating dtypes.
-        threads: Counts of CPU threads; (0,) for a GPU.
-        quick: Three sizes up to 16 MiB, nothing compiled: seconds, not minutes.
+        threads: Numbers of CPU threads; (0,) for a GPU.
+        quick: Three sizes up to 16 MiB, nothing compiled; takes seconds instead of minutes.
     """
     limit = 1 << 28
     if device.type == "cuda":
@@ -169,7 +170,7 @@ def _prepare(
     layout: str,
 ) -> Case:
     if "compile" in names:
-        torch.compiler.reset()  # past its recompilation limit torch.compile would refuse
+        torch.compiler.reset()  # else torch.compile would stop at its recompilation limit
     providers = rrelu_providers(names)
     return rrelu_case(
         shape, mode=mode, dtype=dtype, device=device, layout=layout, providers=providers
@@ -199,8 +200,8 @@ def _check_rrelu(functions: Mapping[str, Function], x: Tensor, grad: Tensor) -> 
             return flat
         return torch.cat((flat[:_CHECKED], flat[-_CHECKED:]))
 
-    # psi works element by element, so both ends of a large tensor stand for the whole; each
-    # provider still runs on all of it. Eager psi rounds at every step, hence the 16 eps.
+    # psi is element-wise, so only both ends of a large tensor are compared; each provider still
+    # runs on the whole tensor. Eager psi rounds at every step, hence the 16 eps.
     expected = differentiate(reference.fused_rrelu, ends(x).double(), ends(grad).double())
     eps = torch.finfo(x.dtype).eps
     for name, function in functions.items():

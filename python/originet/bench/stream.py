@@ -1,4 +1,4 @@
-"""The streaming accumulator: frame by frame, as a video is decoded, beside OpenCV's accumulate."""
+"""The streaming accumulator, fed frame by frame, compared with OpenCV's accumulate."""
 
 import functools
 import itertools
@@ -25,8 +25,8 @@ _SHAPES = ((64, 128, 128), (16, 1080, 1920))
 def stream_providers(method: str) -> dict[str, Function]:
     """Return the ways to sum up a clip, by name.
 
-    "fused" is the accumulator, given one frame after the other, "batch" the kernel that is given
-    the whole clip, "read" the floor. OpenCV's weights are made beforehand, for a known length.
+    "fused" is the accumulator, fed one frame at a time. "batch" is the kernel on the whole clip.
+    "read" is the lower bound. OpenCV's weights are computed beforehand, for a known length.
     """
     return {
         "fused": lambda frames: torch.from_numpy(_accumulated(frames, method).result()),
@@ -44,7 +44,7 @@ def stream_case(
 ) -> Case:
     """Prepare the accumulator on a random uint8 clip on the CPU, checked against the reference.
 
-    Every frame is read, also by "telescoped": which is the last one nobody knows.
+    Even "telescoped" reads every frame, since a stream does not announce its last one.
 
     Args:
         shape: [T, H, W] or [T, H, W, 3] with at least 2 frames.
@@ -80,11 +80,11 @@ def stream_case(
 
 
 def stream_jobs(*, threads: Sequence[int], quick: bool = False) -> list[Job]:
-    """List the cases: grey frames of 128 x 128 and of 1920 x 1080, by the method.
+    """List the cases: grey frames of 128 x 128 and of 1920 x 1080, for each timed method.
 
     Args:
-        threads: Counts of CPU threads.
-        quick: One method, small frames.
+        threads: Numbers of CPU threads.
+        quick: Only one method and small frames.
     """
     return [
         Job(functools.partial(stream_case, shape, method=method), threads=count, budget=0.4)

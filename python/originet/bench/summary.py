@@ -1,4 +1,4 @@
-"""Results as tables: the fused provider beside all others, for the terminal and for the docs."""
+"""Tables of results, the fused provider next to all others, for the terminal and the docs."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -24,13 +24,13 @@ _TITLES = {
     "model": "OrigiNet",
     "loso": "Leave-one-subject-out",
 }
-# Which cases stand for the others in the docs: a colour clip; OrigiNet at batch 32; compiled
-# networks with 2^18 elements where psi is; joins of as many, and of few.
+# Representative cases for the docs: a colour clip; OrigiNet at batch 32; compiled networks with
+# 2^18 elements in psi's input; joins of the same size, and small ones.
 _SHOWN_SHAPES = ("64x340x280x3", "32x3x128x128", "1024x256", "64x16x16x16")
 _JOIN_SHAPES = ("1024", "262144", "1x16x8x8", "256x16x8x8")
-_SHORT_VIDEO = "2000x128x128"  # whose windows make a table of their own, by their length
-_SMALL_FRAME = "x32x32"  # of clips of many lengths, which make another
-# The README's table: benchmark, mode, dtype and shape of each line, and what it is called there.
+_SHORT_VIDEO = "2000x128x128"  # its windows get a table of their own, by length
+_SMALL_FRAME = "x32x32"  # clips with such frames get another, by length
+# The README's table: benchmark, mode, dtype and shape of each line, and its name there.
 _MAIN_CASES = {
     ("rrelu", "forward", "float32", "67108864"): "psi",
     ("rrelu", "full", "float32", "67108864"): "psi and its gradient",
@@ -41,40 +41,40 @@ _MAIN_CASES = {
     ("model", "inference", "float32", "32x3x128x128"): "OrigiNet, inference",
     ("loso", "train", "float32", "35014x128x128"): "leave-one-subject-out, one epoch",
 }
-# The subjects that are drawn, their names, and what over what.
+# The subjects with pictures, their names, and the axes.
 _PICTURES = {
     "rrelu": ("psi", "GB/s over bytes moved"),
     "active_image": ("active image", "GB/s over bytes moved"),
     "windows": ("windows", "time over frames a window"),
 }
-# What the leading dimensions of a shape are told as, and what the memory is.
+# The rates reported for the leading dimensions of a shape, and the meaning of the memory column.
 _RATES = {"stream": ("frames/s",), "prepare": ("clips/s", "frames/s"), "loso": ("images/s",)}
 _MEMORY = {"stream": "kept", "prepare": "arrays, peak"}
-# Timed at all sizes, reading all frames.
+# Methods that read all frames and are timed at all sizes.
 _DRAWN_METHODS = ("cumulative", "authors", "absolute", "rank")
 
 
 class Table(NamedTuple):
-    """One subject on one device: its cases, one a line."""
+    """The cases of one subject on one device, one per line."""
 
     title: str
     header: list[str]
     lines: list[list[str]]
     texts: int = 3
-    """How many columns, from the left, are no numbers."""
+    """Number of text columns, from the left."""
 
     @property
     def note(self) -> str:
-        """What is to be said below the table: "" or, where figures are marked, what that means."""
+        """The note below the table: what a mark means, or "" if no figure is marked."""
         cells = (cell for line in self.lines for cell in line)
         return MARK_NOTE if any(cell.endswith(MARK) for cell in cells) else ""
 
 
 def tables(rows: Iterable[Row]) -> list[Table]:
-    """Put results into tables: the fused median, its share of the clone, how often faster it is.
+    """Put results into tables: the fused median, its share of a clone's speed, its speed-ups.
 
     Args:
-        rows: Bench rows; cases without the provider "fused" are left out.
+        rows: Benchmark rows; cases without the provider "fused" are left out.
     """
     groups: dict[tuple[str, str], dict[tuple[str | int, ...], dict[str, Row]]] = {}
     for row in rows:
@@ -90,28 +90,28 @@ def tables(rows: Iterable[Row]) -> list[Table]:
 
 
 def where(row: Row) -> str:
-    """Name the device and the number of threads, as in "AMD EPYC, 2 threads"."""
+    """Return the device and the number of threads, as in "AMD EPYC, 2 threads"."""
     if not row.threads:
         return row.device_name
     return f"{row.device_name}, {counted(row.threads, 'thread')}"
 
 
 def picture_name(row: Row) -> str:
-    """Name the file of the picture that a row is drawn in, after where it was measured."""
+    """Return the file name of the picture with a row; it contains the device and threads."""
     place = re.sub(r"[^a-z0-9]+", "-", where(row).lower()).strip("-")
     return f"{row.subject}_{place}.png"
 
 
 def window(row: Row) -> int:
-    """Return how many frames the windows of a row have, from a layout as "window 40 stride 5"."""
+    """Return the frames per window of a row, from a layout such as "window 40 stride 5"."""
     return int(row.layout.split()[1])
 
 
 def drawn(rows: Iterable[Row]) -> list[Row]:
-    """Choose the rows that are drawn: of psi, of active images, and of windows over 2,000 frames.
+    """Choose the rows to draw: psi, active images, and windows over 2,000 frames.
 
-    Psi's launches, which move next to nothing, and inputs of several dimensions are left out, and
-    so are active images that read three frames alone.
+    Psi's launches, which move almost no data, psi on multi-dimensional inputs, and active images
+    that read only three frames are left out.
     """
     return [
         row
@@ -123,11 +123,11 @@ def drawn(rows: Iterable[Row]) -> list[Row]:
 
 
 def readme_block(rows: Sequence[Row], folder: str) -> str:
-    """Write the README's part about the results, in Markdown, without the markers around it.
+    """Return the README's section on the results, in Markdown, without its markers.
 
     Args:
         rows: The committed rows.
-        folder: Where the pictures are, as the README names it.
+        folder: The folder of the pictures, relative to the README.
     """
     parts = []
     for chosen in _by_device(rows):
@@ -207,25 +207,25 @@ def replace_block(text: str, block: str, name: str = "bench") -> str:
     """Put a block between the markers of a Markdown text.
 
     Args:
-        text: With the lines `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
-        block: What is to stand between them.
+        text: Has the lines `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
+        block: The text to put between them.
         name: The markers' name.
 
     Raises:
-        InputError: The text has not both markers, in order, once each.
+        InputError: The text does not have both markers once, in this order.
     """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise InputError(f"the text must hold {begin} and after it {end}, once each")
+        raise InputError(f"the text must have {begin} and, after it, {end}, once each")
     before, _, rest = text.partition(begin)
     return f"{before}{begin}\n\n{block}\n\n{end}{rest.partition(end)[2]}"
 
 
 def _representative(rows: Sequence[Row]) -> list[Row]:
-    """The cases that stand for all: psi at the largest size, and at the smallest in float32.
+    """Choose representative cases: psi at the largest size and, in float32, at the smallest.
 
-    An active image that was timed from memory stands for itself from a cache. Windows over the
-    short video have a table of their own.
+    Of an active image timed both from memory and from the cache, the former is shown. Windows over
+    the short video have a table of their own.
     """
     flat = [row for row in rows if row.subject == "rrelu" and row.shape.isdecimal()]
     sizes = [_nbytes(row) for row in flat]
@@ -247,7 +247,7 @@ def _representative(rows: Sequence[Row]) -> list[Row]:
 
 
 def _series(rows: Sequence[Row]) -> list[Table]:
-    """What must not grow: `telescoped` with the clip's length, windows with theirs."""
+    """Make the tables by length, whose times must not grow: `telescoped`, and windows."""
     telescoped = [
         row
         for row in rows
@@ -269,7 +269,7 @@ def _series(rows: Sequence[Row]) -> list[Table]:
 
 
 def _along(title: str, pairs: Sequence[tuple[int, Row]]) -> Table:
-    """Medians, a column for each number, a line for each variant and provider but landmarks."""
+    """Make a table of medians: a column per number, a line per variant and compared provider."""
     numbers = sorted({number for number, _ in pairs})
     medians: dict[tuple[str, str], dict[int, str]] = {}
     for number, row in pairs:
@@ -283,10 +283,10 @@ def _along(title: str, pairs: Sequence[tuple[int, Row]]) -> Table:
 
 def _table(title: str, cases: Sequence[dict[str, Row]]) -> Table:
     providers = dict.fromkeys(provider for timed in cases for provider in timed)
-    # What does the same work under ideal conditions, and what does it in another way.
+    # First those that do the same work under ideal conditions, then the alternatives.
     ideals = [name for name in ("clone", "equal") if name in providers]
     others = [name for name in providers if name not in ("fused", *ideals)]
-    subject = cases[0]["fused"].subject  # that of all
+    subject = cases[0]["fused"].subject  # the same for all cases
     rates = _RATES.get(subject, ())
     with_memory = any(timed["fused"].saved_bytes for timed in cases)
     header = ["case", "dtype", "input", "median"]
@@ -310,14 +310,14 @@ def _table(title: str, cases: Sequence[dict[str, Row]]) -> Table:
 
 
 def _ratio(row: Row, other: Row | None, form: str, unit: str = "") -> str:
-    """How often a row's time goes into another's; "" if that was not timed."""
+    """Return another row's time over this row's; "" if the other was not timed."""
     if other is None:
         return ""
     return marked(f"{other.median_us / row.median_us:{form}}{unit}", row, other)
 
 
 def _name(row: Row) -> str:
-    """The variant or mode, as in "rank"; both, as in "rank cold", if the mode is another one."""
+    """Return the variant or mode, as in "rank"; both, as in "rank cold", for other modes."""
     if not row.variant:
         return row.mode
     return row.variant if row.mode == "forward" else f"{row.variant} {row.mode}"
@@ -328,7 +328,7 @@ def _rate(value: float) -> str:
 
 
 def _nbytes(row: Row) -> int:
-    """Bytes of a one-dimensional input."""
+    """Return the bytes of a one-dimensional input."""
     dtype: torch.dtype = getattr(torch, row.dtype)
     return int(row.shape) * dtype.itemsize
 

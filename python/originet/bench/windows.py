@@ -1,7 +1,7 @@
-"""Active images of a window that slides over a long video, as spotting needs them.
+"""Active images of a window that slides over a long video, as needed for spotting.
 
-Beside `sliding_active_images` stands what one does without it, each window by itself: "each" by the
-fused kernel, "eager" by PyTorch over an unfolded view. Their time grows with the window.
+`sliding_active_images` is compared with computing each window separately: "each" with the fused
+kernel, "eager" with PyTorch over an unfolded view. Their time grows with the window.
 """
 
 import functools
@@ -27,8 +27,8 @@ _FRAMES = 2000
 _SIZE = 128  # rows and columns of a grey frame
 _METHODS = ("cumulative", "authors", "absolute", "rank")
 _EAGER = 40  # frames; eager PyTorch takes seconds for longer windows
-_LONG = 120_000  # frames: ten minutes at 200 a second
-_LONG_NEEDS = 8 << 30  # bytes: 2 GB of frames, 1.6 GB of images, and as much again for the clone
+_LONG = 120_000  # frames: ten minutes at 200 fps
+_LONG_NEEDS = 8 << 30  # bytes: 2 GB of frames, 1.6 GB of images, and the same for the clone
 _MEMORY = Path("/proc/meminfo")
 
 
@@ -38,13 +38,13 @@ def windows_providers(
     """Return the ways to compute the active image of every window, by name.
 
     Args:
-        window: Frames a window.
-        stride: Frames from the start of a window to that of the next one.
+        window: Frames per window.
+        stride: Frames between the starts of successive windows.
         method: One of `originet_ext.METHODS`.
-        names: Some of "fused", "each", "eager" and "read", the floor; all by default.
+        names: Some of "fused", "each", "eager" and "read", the lower bound; all by default.
 
     Raises:
-        InputError: An unknown name.
+        InputError: A name is unknown.
     """
     known: dict[str, Function] = {
         "fused": lambda frames: originet_ext.sliding_active_images(
@@ -80,15 +80,15 @@ def windows_case(
     device: str | torch.device = "cpu",
     providers: Mapping[str, Function] | None = None,
 ) -> Case:
-    """Prepare the windows of one grey uint8 video, a sample checked against the reference.
+    """Prepare the windows of one grey uint8 video; a sample is checked against the reference.
 
-    The bytes are those of the frames, read once, and of the images.
+    The bytes moved are those of the frames, read once, and of the images.
 
     Args:
-        frames: How many.
-        window: Frames a window, from 2 to `frames`.
+        frames: Number of frames.
+        window: Frames per window, from 2 to `frames`.
         method: One of `originet_ext.METHODS`.
-        stride: Frames from the start of a window to that of the next one.
+        stride: Frames between the starts of successive windows.
         size: Rows and columns of a frame.
         device: Where to run.
         providers: Functions of the frames by name; default `windows_providers(...)`.
@@ -104,7 +104,7 @@ def windows_case(
         raise InputError(f"stride must be at least 1, got {stride}")
     device = torch.device(device)
     functions = windows_providers(window, stride, method) if providers is None else providers
-    # The same stretch again and again where the video is long: random bytes take their time.
+    # A long video repeats a shorter stretch, since generating random bytes is slow.
     stretch = random_frames((min(frames, _FRAMES), size, size), device)
     video = stretch if frames == len(stretch) else _repeated(stretch, frames)
     _check(functions, video, window, stride, method)
@@ -120,13 +120,13 @@ def windows_case(
 def windows_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = False) -> list[Job]:
     """List the cases: windows of 10 to 640 frames over 2,000, and of 40 over 120,000 frames.
 
-    The long video is left to the largest number of threads, and left out with a warning where less
-    than 8 GiB of memory is available. Eager PyTorch joins for windows of up to 40 frames.
+    The long video runs only with the largest number of threads; it is skipped with a warning if
+    less than 8 GiB of memory is available. Eager PyTorch runs on windows of up to 40 frames.
 
     Args:
         device: Where to run.
-        threads: Counts of CPU threads; (0,) for a GPU.
-        quick: One window and method, without eager PyTorch.
+        threads: Numbers of CPU threads; (0,) for a GPU.
+        quick: Only one window and method, without eager PyTorch.
     """
     cases = [
         (count, _FRAMES, window, method)
@@ -139,8 +139,8 @@ def windows_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = 
             cases += [(max(threads), _LONG, 40, method) for method in _METHODS]
         else:
             warnings.warn(
-                f"windows of {_LONG} frames are left out: they need {_LONG_NEEDS >> 30} GiB of "
-                f"memory, and {free / (1 << 30):.1f} GiB are available",
+                f"windows over {_LONG:,} frames are skipped: they need {_LONG_NEEDS >> 30} GiB of "
+                f"memory, but only {free / (1 << 30):.1f} GiB are available",
                 stacklevel=2,
             )
     jobs = []
@@ -151,15 +151,15 @@ def windows_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = 
         elif quick or window > _EAGER:
             names.remove("eager")
         prepare = functools.partial(_prepare, names, frames, window, method=method, device=device)
-        budget = 0.0 if frames == _LONG else 0.5  # seconds; then as few rounds as may be
+        budget = 0.0 if frames == _LONG else 0.5  # seconds; 0 means as few rounds as possible
         jobs.append(Job(prepare, threads=count, budget=budget))
     return jobs
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return the bytes of memory that programs may still take, None if unknown.
+    """Return the bytes of memory that are available; None if unknown.
 
-    For the CPU they come from Linux' /proc/meminfo.
+    For the CPU they come from Linux's /proc/meminfo.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -191,12 +191,12 @@ def _count(frames: int, window: int, stride: int) -> int:
 def _check(
     functions: Mapping[str, Function], video: Tensor, window: int, stride: int, method: str
 ) -> None:
-    # Each provider computes all windows. Some are compared, to the last one: running sums drift.
+    # Each provider computes all windows. A sample is compared, including the last: sums may drift.
     count = _count(len(video), window, stride)
     sample = sorted({0, 1, count // 2, count - 2, count - 1} & set(range(count)))
     clips = [video[i * stride : i * stride + window] for i in sample]
     expected = torch.stack([reference.active_image(clip, method=method) for clip in clips])
     what, allowed = f"windows {method!r}", tolerance(method, window)
     for name, function in functions.items():
-        if name != "read":  # the floor: it computes something else
+        if name != "read":  # the lower bound, which computes something else
             check_close(what, name, sampled(function(video), count, sample), expected, allowed)
