@@ -97,7 +97,7 @@ def test_a_row_that_cannot_be_evaluated_is_told_and_changes_the_exit_code(run, t
     first, lbp_top, vgg = err.splitlines()[-3:]
     assert first == "error: 2 of 3 rows could not be evaluated:"
     assert lbp_top.startswith(f"  LBP-TOP: the clips' frames are needed, and {tree}/")
-    assert vgg == "  VGG-16: VGG-16 needs images of 32 pixels a side or more, got image_size 16"
+    assert vgg == "  VGG-16: VGG-16 needs images of at least 32 pixels a side, got image_size 16"
     table = cells(printed.split("Majority")[0])
     assert table["VGG-16"] == table["LBP-TOP"] == ["not", "evaluated"]
     assert float(table["OrigiNet"][0]) >= 0

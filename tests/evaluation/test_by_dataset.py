@@ -94,7 +94,7 @@ def test_results_hold_the_scores_of_the_sets_and_are_read_again(composite, tmp_p
     assert read_results(tmp_path).by_dataset == result.by_dataset
     values["by_dataset"] = {"samm": result.by_dataset["samm"]}
     (tmp_path / "results.json").write_text(json.dumps(values))
-    with pytest.raises(InputError, match="its data sets have 12 clips together, and it has 24"):
+    with pytest.raises(InputError, match="its data sets have 12 clips in total, but it has 24"):
         read_results(tmp_path)
 
 

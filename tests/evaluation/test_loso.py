@@ -294,7 +294,7 @@ def test_tables_that_do_not_allow_loso_are_refused() -> None:
     table, images = small_set()
     with pytest.raises(InputError, match="at least 2 subjects, got 1"):
         run(table.assign(subject="s00", clip=table["subject"] + table["clip"]), images)
-    with pytest.raises(InputError, match=r"at least 2 classes are needed, got 1 \('left'\)"):
+    with pytest.raises(InputError, match=r"evaluation needs at least 2 classes, got 1 \('left'\)"):
         run(table.assign(label="left"), images)
     alone = table.copy()
     alone.loc[alone["subject"] == "s03", "label"] = "surprise"
@@ -307,7 +307,9 @@ def test_tables_that_do_not_allow_loso_are_refused() -> None:
     for column in ("dataset", "subject", "clip", "label"):
         nameless = table.copy()
         nameless.loc[7, column] = None
-        with pytest.raises(InputError, match=f"table has no {column} in row 7, counted from 0"):
+        with pytest.raises(
+            InputError, match=rf"table has no {column} in row 7 \(counting from 0\)"
+        ):
             run(nameless, images)
 
 

@@ -226,7 +226,7 @@ def test_a_failing_fold_in_another_process_is_told_alike(tmp_path):
             "n" * 10**6,
             r"^{column} 'nnnnnnnnnnnnnnnnnnnn'\.\.\., has 1,000,000 characters: the long",
         ),
-        ("caf\udce9", r"^{column} 'caf\\udce9' has bytes that are no text"),
+        ("caf\udce9", r"^{column} 'caf\\udce9' is not UTF-8"),
     ],
 )
 def test_names_that_could_not_be_read_again_are_refused_at_once(tmp_path, column, name, message):

@@ -120,7 +120,7 @@ def test_majority_baseline_by_hand() -> None:
 @pytest.mark.parametrize(("true", "predicted"), [([], []), ([0, 1], [0]), ([[0], [1]], [[0], [1]])])
 def test_bad_vectors_are_refused(true: list, predicted: list) -> None:
     for score in (metrics.accuracy, metrics.uf1, metrics.uar):
-        with pytest.raises(InputError, match="vectors of one length"):
+        with pytest.raises(InputError, match="vectors of the same length"):
             score(true, predicted)
 
 
@@ -141,5 +141,7 @@ def test_bad_indices_and_groups_are_refused() -> None:
     with pytest.raises(InputError, match=r"confusion must be \[3, 3\], got \[2, 2\]"):
         metrics.per_class([[1, 0], [0, 1]], "abc")
     for predicted in ([0, 1], np.empty((0, 2), int)):
-        with pytest.raises(InputError, match=r"y_pred must be \[seeds, clips\], at least 1 seed"):
+        with pytest.raises(
+            InputError, match=r"y_pred must be \[seeds, clips\] with at least 1 seed"
+        ):
             metrics.scores_over_seeds([0, 1], predicted, ["a", "b"])

@@ -123,7 +123,10 @@ def test_the_command_line_uses_a_cluster(cluster, run, tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     code, _, err = command("never", *on_cluster, "--cpus-per-task", 2)
     assert code == 2 and err.count("\n") == 1
-    assert "no Ray node has the cpus_per_task 2 and gpus_per_task 0 of a fold, they have 1" in err
+    assert (
+        "no Ray node has the cpus_per_task 2 and gpus_per_task 0 that a fold needs; they have 1"
+        in err
+    )
 
 
 def test_a_fold_that_fails_by_itself_is_not_tried_again(connected, tmp_path):
@@ -192,7 +195,7 @@ def test_a_node_that_is_killed_changes_no_bit(connected, doomed, tmp_path):
 
 def test_a_ray_that_cannot_be_had_is_told(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    with pytest.raises(InputError, match=r"address: no Ray cluster at '127\.0\.0\.1:1': .*refused"):
+    with pytest.raises(InputError, match=r"no Ray cluster at address '127\.0\.0\.1:1': .*refused"):
         loso(*small_set(2), executor=Ray("127.0.0.1:1"))
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"needs the package ray, pip install 'originet\[ray\]'"):

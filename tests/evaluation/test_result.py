@@ -116,7 +116,9 @@ def ordered(table, images):
 def test_folds_of_clips_by_other_names_get_no_images(run, data):
     _, result = run
     folds = [fold | {"clips": ["x", *fold["clips"][1:]]} for fold in result.folds]
-    with pytest.raises(InputError, match="the run's folds tell of x/s1/x, no clip of it"):
+    with pytest.raises(
+        InputError, match="the run's folds name x/s1/x, which is not among its clips"
+    ):
         clip_images(replace(result, folds=folds), ordered(*data))
 
 
@@ -138,9 +140,9 @@ def test_other_clips_or_images_are_refused(run, data):
     table, images = data
     other = images.copy()
     other[5, 3, 3] ^= 1
-    with pytest.raises(InputError, match="images are not those of the run: SHA-256"):
+    with pytest.raises(InputError, match="images are not those of the run: they have SHA-256"):
         clip_images(result, ordered(table, other))
-    with pytest.raises(InputError, match="got 11 clips, not the 12 of the run: SHA-256"):
+    with pytest.raises(InputError, match="got 11 clips, not the 12 of the run: the list"):
         clip_images(result, ordered(table.iloc[:-1], images[:-1]))
 
 
@@ -203,13 +205,13 @@ def test_damaged_results_are_refused_in_one_line(run, tmp_path, spoil, message):
 
 
 def test_no_results_and_unfinished_ones_are_told_apart(tmp_path):
-    with pytest.raises(InputError, match=r"holds no results.json of `originet loso`"):
+    with pytest.raises(InputError, match=r"has no results.json by `originet loso`"):
         read_results(tmp_path)
     (tmp_path / "config.json").write_text('{"config": {}}')  # a study's, such as an ablation's
-    with pytest.raises(InputError, match=r"holds no results.json of `originet loso`"):
+    with pytest.raises(InputError, match=r"has no results.json by `originet loso`"):
         read_results(tmp_path)
     (tmp_path / "config.json").write_text('{"config": {}, "model": {}}')
-    with pytest.raises(InputError, match="is not finished: run the same command again"):
+    with pytest.raises(InputError, match="is unfinished: run the same command again"):
         read_results(tmp_path)
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(InputError, match=r"results.json is not valid JSON"):

@@ -106,7 +106,9 @@ def test_a_killed_worker_ends_the_variants_that_ran_and_no_other(clips, tmp_path
     two = Processes(workers=2, threads=1)
     study = run_study(clips, rows, device="cpu", executor=two)
     assert list(study.failed) == ["first"]
-    assert study.failed["first"].startswith("a worker process was killed, often for want of memory")
+    assert study.failed["first"].startswith(
+        "a worker process was killed, often because memory ran out"
+    )
     assert "seed 0, subject s00; seed 0, subject s01;" in study.failed["first"]
     alone = loso(clips, executor=ONE)
     assert without_time(study.results["second"]) == without_time(alone)

@@ -84,7 +84,7 @@ def test_a_network_has_an_output_a_class_at_any_size_from_its_smallest(name):
 def test_smaller_images_are_refused_and_would_indeed_not_do(name):
     network = BY_NAME[name]
     config = Config(image_size=network.smallest - 1)
-    message = f"{name} needs images of {network.smallest} pixels a side or more, got image_size"
+    message = f"{name} needs images of at least {network.smallest} pixels a side, got image_size"
     with pytest.raises(InputError, match=message):
         network.model(config)(4)
     with torch.device("meta"), pytest.raises(RuntimeError, match="Output size is too small"):

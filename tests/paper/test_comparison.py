@@ -60,7 +60,7 @@ def test_rows_are_runs_of_their_own_and_one_that_fails_does_not_lose_the_others(
     out = tmp_path / "out"
     result = run_comparison(table, images, QUICK, rows=rows, out=out, device="cpu")
     assert list(result.results) == [LBP_TOP, "MobileNetV2", "OrigiNet"]
-    too_small = "AlexNet needs images of 63 pixels a side or more, got image_size 32"
+    too_small = "AlexNet needs images of at least 63 pixels a side, got image_size 32"
     assert result.failed == {"AlexNet": too_small}
     plain = run_loso(table, config=QUICK, images=images, device="cpu")
     assert without_time(result.results["OrigiNet"]) == without_time(plain)
@@ -124,7 +124,7 @@ def test_without_frames_the_other_rows_are_evaluated(clips, tmp_path):
     table, images = clips
     gone = table.assign(frames=[(str(tmp_path / "gone.png"),)] * len(table))
     result = run_comparison(gone, images, QUICK, rows=["OrigiNet", LBP_TOP], device="cpu")
-    reason = f"the clips' frames are needed, and {tmp_path / 'gone.png'} is not there"
+    reason = f"the clips' frames are needed, but {tmp_path / 'gone.png'} does not exist"
     assert result.failed == {LBP_TOP: reason}
     assert [record["failed"] for record in result.records()] == [None, reason]
     message = "none of 1 row could be evaluated, as LBP-TOP: the clips' frames are needed"

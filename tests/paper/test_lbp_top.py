@@ -135,7 +135,7 @@ def test_clips_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(InputError, match=rf"{folder}: LBP-TOP needs at least 3 frames .* 2 x 16"):
         features_of(rows((paths, None, None)), [Settings(image_size=16)])
     gone = (str(tmp_path / "gone.png"),)
-    with pytest.raises(InputError, match=r"frames are needed, and .*gone\.png is not there"):
+    with pytest.raises(InputError, match=r"frames are needed, but .*gone\.png does not exist"):
         features_of(rows((paths, None, None), (gone, None, None)), [Settings()] * 2)
     # A face is looked for where the settings say so, and noise has none.
     folder = write_folder(tmp_path / "noise", random_frames(5))

@@ -1,1 +1,1 @@
-"""Many networks, held apart by subject: splits, folds, runs, their result and its report."""
+"""Leave-one-subject-out evaluation: splits, folds, runs, results and reports."""

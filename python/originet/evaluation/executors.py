@@ -1,8 +1,8 @@
-"""Where folds are computed: one after the other, in several processes, or on a Ray cluster.
+"""Executors compute folds: one after the other, in several processes, or on a Ray cluster.
 
-An executor takes folds that are plain data (`originet.evaluation.fold.FoldJob`) and yields what
-they come to as they end, in any order. Every fold sets its own seeds, so on the CPU the same number
-of threads gives the same numbers, bit for bit, whatever the executor. Only the caller writes files.
+An executor takes folds as plain data (`originet.evaluation.fold.FoldJob`) and yields their outcomes
+as they finish, in any order. Every fold sets its own seeds. On the CPU, every executor therefore
+gives the same numbers, bit for bit, with the same number of threads. Only the caller writes files.
 """
 
 import os
@@ -35,31 +35,32 @@ from originet.system.limits import check_count
 
 
 class Executor(Protocol):
-    """What computes folds."""
+    """Computes folds."""
 
     def fold_threads(self) -> int:
         """Returns the number of threads a fold computes with on the CPU."""
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Turns the user's wish into the device that folds use, see `originet.training.train`."""
+        """Returns the device that folds use, given the user's choice or None."""
 
     def run(self, tasks: Iterator[Task], count: int, progress: Progress) -> Outcomes:
         """Computes folds.
 
         Args:
-            tasks: The folds, taken when there is room for another, so that it may end early.
-            count: How many there may be.
+            tasks: The folds, each taken when there is room for it; the iterator may end early.
+            count: Maximum number of tasks.
             progress: Called as progress(key, epochs done, epochs) if folds run in this process.
 
         Yields:
-            Outcomes as they come.
+            Outcomes as folds finish.
         """
 
 
 def compute_identity(executor: Executor, device: torch.device) -> dict[str, Any]:
-    """Returns what the numbers depend on besides clips, network and settings, as JSON types.
+    """Returns what results depend on besides clips, network and settings, as JSON types.
 
-    Sums in floating point depend on how threads share them, and kernels on the version of torch.
+    Floating-point sums depend on how they are split among threads; kernels depend on the version of
+    torch.
     """
     identity = {"device": device.type, "torch": torch.__version__}
     return identity | ({"threads": executor.fold_threads()} if device.type == "cpu" else {})
@@ -67,13 +68,13 @@ def compute_identity(executor: Executor, device: torch.device) -> dict[str, Any]
 
 @dataclass(frozen=True)
 class Serial:
-    """Folds in this process, in their order; on a GPU some at once."""
+    """Computes folds in this process, in order; on a GPU several at once."""
 
     threads: int | None = None
-    """Threads of a fold; None takes torch's number."""
+    """Threads per fold; None means torch's number."""
     folds_at_once: int | None = None
-    """Folds whose steps take turns on the device; None takes 1 on the CPU, where it gains nothing,
-    and on a GPU 8, as many as it has queues by default."""
+    """Folds whose steps take turns on the device. None means 1 on the CPU, where more gain nothing,
+    and 8 on a GPU, its default number of queues."""
     cuda_graph: bool = True
     """On a GPU, launch training steps as CUDA graphs."""
 
@@ -93,18 +94,18 @@ class Serial:
         """Computes folds, see `Executor.run`."""
         for group in self._groups(tasks):
 
-            def tell(done: int, epochs: int, group: list[Task] = group) -> None:
+            def report(done: int, epochs: int, group: list[Task] = group) -> None:
                 for task in group:
                     progress(task.key, done, epochs)
 
             jobs = [task.job for task in group]
             outcomes = try_folds(
-                *(jobs, group[0].views, self.threads), cuda_graph=self.cuda_graph, progress=tell
+                *(jobs, group[0].views, self.threads), cuda_graph=self.cuda_graph, progress=report
             )
             yield from zip((task.key for task in group), outcomes, strict=True)
 
     def _groups(self, tasks: Iterator[Task]) -> Iterator[list[Task]]:
-        """Cuts the tasks into runs of those that can be trained at once."""
+        """Splits the tasks into groups that can be trained at once."""
         group: list[Task] = []
         for task in tasks:
             first = group[0] if group else task
@@ -113,7 +114,7 @@ class Serial:
                 group = []
             group.append(task)
             if len(group) == (self.folds_at_once or (8 if task.job.device.type == "cuda" else 1)):
-                yield group  # before the next task is taken, which these may make needless
+                yield group  # before taking the next task: it may become unnecessary
                 group = []
         if group:
             yield group
@@ -121,12 +122,12 @@ class Serial:
 
 @dataclass(frozen=True)
 class Processes:
-    """Folds at a time in processes of this machine, by joblib; they share the images' memory."""
+    """Computes folds in parallel processes on this machine, with joblib; images are shared."""
 
     workers: int | None = None
-    """Processes; None takes as many as cores."""
+    """Number of processes; None means one per core."""
     threads: int | None = None
-    """Threads of a fold; None shares the cores out among the workers."""
+    """Threads per fold; None divides the cores among the workers."""
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -153,14 +154,14 @@ class Processes:
                 yield joblib.delayed(_with_key)(key, job, views, self.fold_threads())
 
         while True:
-            # Batches of one: a fold takes seconds, and what is started is known by name.
+            # Batches of one: a fold takes seconds, and `started` then names the running folds.
             pool = joblib.Parallel(
                 min(self._workers(), max(count, 1)),
                 backend="loky",
                 batch_size=1,
                 pre_dispatch="n_jobs",
                 return_as="generator_unordered",
-                idle_worker_timeout=60,  # seconds, for a session that goes on
+                idle_worker_timeout=60,  # seconds, in case the session continues
                 initializer=_end_with,
                 initargs=(os.getpid(),),
             )
@@ -171,11 +172,11 @@ class Processes:
                         yield key, outcome
                 return
             except TerminatedWorkerError:
-                # Whose worker it was, nobody knows; all that were running are gone.
+                # It is unknown which fold's worker was killed; all running folds are lost.
                 names = "; ".join(job.name for job in started.values())
                 reason = (
-                    f"a worker process was killed, often for want of memory, while these folds "
-                    f"ran: {names}; fewer workers or a smaller batch_size may help"
+                    "a worker process was killed, often because memory ran out, while these folds "
+                    f"were running: {names}; fewer workers or a smaller batch_size may help"
                 )
                 lost, started = list(started), {}
                 yield from ((key, FoldFailure(reason)) for key in lost)
@@ -186,7 +187,7 @@ EXECUTORS: Mapping[str, type[Serial] | type[Processes] | type[Ray]] = {
     "processes": Processes,
     "ray": Ray,
 }
-"""By the names of the command line."""
+"""Executors by their names on the command line."""
 
 
 def _with_key(
@@ -196,9 +197,9 @@ def _with_key(
 
 
 def _end_with(parent: int) -> None:
-    """Lets this process end soon after its parent, whatever ended that one.
+    """Ends this process soon after its parent, however the parent ended.
 
-    Workers of a parent that was killed would wait for ever for somebody to take their results.
+    Otherwise the workers of a killed parent would wait forever to deliver their results.
     """
 
     def watch() -> None:

@@ -1,7 +1,7 @@
 """One fold of a leave-one-subject-out run: a new network, trained once, predicting once.
 
-A fold is plain data, arrays and a factory, so that any process can compute it; what comes back is
-plain data too. Files are written by whoever asked for it, see `originet.evaluation.run_files`.
+A fold is plain data (arrays and a factory), so any process can compute it; its outcome is plain
+data too. The calling process writes the files, see `originet.evaluation.run_files`.
 """
 
 import traceback
@@ -31,8 +31,8 @@ from originet.training.weights import to_safetensors
 ModelFactory = Callable[[int], nn.Module]
 """Called with the number of classes; returns a new network with fresh weights."""
 
-# What may end one network alone: bad training, torch's own errors such as a full device. Anything
-# else is a mistake in a program, and its traceback is wanted.
+# Errors that may end a single network: failed training, torch's own errors such as a full device.
+# Anything else is a bug, and is raised with its traceback.
 FAILURES = (InputError, OSError, MemoryError, RuntimeError)
 
 
@@ -57,17 +57,17 @@ class FoldJob:
     device: torch.device
     """Where to compute."""
     name: str = "fold"
-    """Names the fold in messages."""
+    """The fold's name in messages."""
     keep_weights: bool = False
-    """Whether the outcome holds the weights."""
+    """Whether the outcome includes the weights."""
 
 
 @dataclass(frozen=True)
 class FoldOutcome:
-    """What a fold came to."""
+    """The outcome of a fold."""
 
     record: dict[str, Any]
-    """What training adds to the fold's record, see
+    """The fields that training adds to the fold's record, see
     `originet.evaluation.result.LosoResult.folds`."""
     weights: bytes | None
     """The weights of the selected epoch, as a safetensors file."""
@@ -75,12 +75,12 @@ class FoldOutcome:
 
 @dataclass(frozen=True)
 class FoldFailure:
-    """Why a fold came to nothing."""
+    """Why a fold failed."""
 
     reason: str
     """One line that names the fold."""
     details: str = ""
-    """The traceback, from whatever process it was in."""
+    """The traceback, from the process that computed the fold."""
 
     def error(self) -> InputError:
         """Returns the reason as an exception, with the traceback as its cause."""
@@ -93,7 +93,7 @@ class Task(NamedTuple):
     """A fold to compute."""
 
     key: int
-    """By which the caller knows it."""
+    """Identifies the fold to the caller."""
     job: FoldJob
     """The fold."""
     views: NDArray[np.uint8]
@@ -101,10 +101,10 @@ class Task(NamedTuple):
 
 
 Outcomes = Generator[tuple[int, FoldOutcome | FoldFailure], None, None]
-"""Keys of tasks and what the tasks came to; closing it stops what is running."""
+"""Yields the keys and outcomes of tasks; closing it stops running tasks."""
 
 Progress = Callable[[int, int, int], None]
-"""Called with a task's key, how many of its epochs are done, and how many it has."""
+"""Called with a task's key, its finished epochs, and its total epochs."""
 
 
 def run_folds(
@@ -114,7 +114,7 @@ def run_folds(
     cuda_graph: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[FoldOutcome | FoldFailure]:
-    """For each fold trains a new network on one part of the clips and predicts the other, once.
+    """Trains a new network for each fold and predicts the fold's test clips once.
 
     The networks train at the same time, see `originet.training.train.fit_together`.
 
@@ -126,11 +126,11 @@ def run_folds(
         progress: Called as progress(epochs done, epochs).
 
     Returns:
-        In the order of the jobs, the outcome, or why there is none where training failed.
+        The outcomes in the order of the jobs, or the reason if training failed.
     """
     started = perf_counter()
     with warnings.catch_warnings():
-        # Memory that processes share cannot be written to; nothing here does.
+        # Memory shared between processes is read-only; nothing here writes to it.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         pixels = torch.from_numpy(views).to(jobs[0].device)  # once for all; no copy on the CPU
     trainings = []
@@ -154,7 +154,7 @@ def run_folds(
         probabilities = predict(training.model, views[job.test, 0], device=job.device)  # [n, C]
         if not np.isfinite(probabilities).all():
             outcomes.append(
-                _failure(job, InputError("the trained network's outputs are no numbers"))
+                _failure(job, InputError("the trained network's outputs are not finite"))
             )
             continue
         seconds = (perf_counter() - started) / len(jobs)
@@ -194,17 +194,18 @@ def try_folds(
     cuda_graph: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[FoldOutcome | FoldFailure]:
-    """Runs folds on a number of threads; a failure of their own is returned, not raised.
+    """Runs folds on a number of threads; returns failures instead of raising them.
 
     Args:
         jobs: The folds, see `run_folds`.
         views: All clips' views.
-        threads: Threads on the CPU; None leaves them as they are.
+        threads: Threads on the CPU; None leaves the number as it is.
         cuda_graph: On a GPU, launch training steps as CUDA graphs.
         progress: Called as progress(epochs done, epochs).
 
     Returns:
-        The outcomes, or why there is none: what ends training as such ends all of the jobs.
+        The outcomes, or the reasons for failures. An error outside of a single network's training
+        fails all jobs.
     """
     try:
         with _on_threads(threads):
@@ -216,7 +217,7 @@ def try_folds(
 def try_in_worker(
     job: FoldJob, views: NDArray[np.uint8], threads: int
 ) -> FoldOutcome | FoldFailure:
-    """Runs one fold in a process that is there for folds, see `try_folds`."""
+    """Runs one fold in a worker process, see `try_folds`."""
     keep_freed_memory()
     (outcome,) = try_folds([job], views, threads)
     return outcome
@@ -224,7 +225,7 @@ def try_in_worker(
 
 def _failure(job: FoldJob, error: Exception) -> FoldFailure:
     reason = one_line(error)
-    short = ("out of memory", "allocate memory")  # torch's words on a GPU and on the CPU
+    short = ("out of memory", "allocate memory")  # torch's messages on a GPU and on the CPU
     if isinstance(error, MemoryError) or any(words in reason for words in short):
         reason += "; a smaller batch_size or fewer folds at a time may help"
     details = "".join(traceback.format_exception(error))
@@ -233,7 +234,7 @@ def _failure(job: FoldJob, error: Exception) -> FoldFailure:
 
 @contextmanager
 def _on_threads(threads: int | None) -> Iterator[None]:
-    """Limits every library that computes in folds to a number of threads, for a while."""
+    """Limits all libraries that folds compute with to a number of threads, in this context."""
     if threads is None:
         yield
         return

@@ -1,13 +1,12 @@
 """Scores of out-of-fold predictions; plain functions of numpy arrays.
 
-Labels are class indices. The unweighted scores average over the classes *present in y_true*, as
-the Micro-Expression Grand Challenge does: a class without a clip has no recall, and averaging in
-a zero for it would punish every method alike. A prediction into such a class still counts as a
-miss of the true one. A class that is never predicted scores 0, one that occurs in neither array
-changes nothing.
+Labels are class indices. The unweighted scores average over the classes *present in y_true*, as the
+Micro-Expression Grand Challenge does: a class without clips has no recall, and a zero for it would
+penalize all methods alike. A prediction of such a class still counts as a miss of the true one. A
+class that is never predicted scores 0; a class in neither array has no effect.
 
-Four scores are told of every evaluation, under these names everywhere: `pooled_accuracy`,
-`fold_accuracy`, `uf1` and `uar`.
+Every evaluation reports four scores, always under these names: `pooled_accuracy`, `fold_accuracy`,
+`uf1` and `uar`.
 
 References:
     See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019, for UF1
@@ -24,20 +23,20 @@ from numpy.typing import ArrayLike, NDArray
 from originet.system.errors import InputError
 
 LEVEL = 0.95
-"""Coverage that the confidence intervals are made for."""
+"""Nominal coverage of the confidence intervals."""
 RESAMPLES = 10_000
-"""Resamples of the bootstrap."""
+"""Number of bootstrap resamples."""
 BOOTSTRAP = {
     "resampled": "subjects",
     "method": "percentile",
     "resamples": RESAMPLES,
     "level": LEVEL,
 }
-"""How `bootstrap_intervals` makes its intervals, to be told beside them."""
+"""How `bootstrap_intervals` computes its intervals; saved along with them."""
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Share of right predictions.
+    """Computes the share of correct predictions.
 
     Args:
         y_true: Class indices [N].
@@ -54,7 +53,7 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def uf1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Unweighted F1: mean over the classes present in y_true of 2 TP / (2 TP + FP + FN).
+    """Computes the unweighted F1: the mean of 2 TP / (2 TP + FP + FN) over classes in y_true.
 
     Args:
         y_true: Class indices [N].
@@ -70,7 +69,7 @@ def uf1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def uar(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Unweighted average recall: mean over the classes present in y_true of TP / (TP + FN).
+    """Computes the unweighted average recall: the mean of TP / (TP + FN) over classes in y_true.
 
     Args:
         y_true: Class indices [N].
@@ -112,7 +111,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int) -> 
 
 
 def fold_accuracy(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> float:
-    """Mean over the folds of the accuracy within a fold: every subject weighs the same.
+    """Computes the mean of the folds' accuracies; every subject has the same weight.
 
     Args:
         y_true: Class indices [N].
@@ -132,7 +131,7 @@ def fold_accuracy(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> fl
 
 
 def four_scores(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> dict[str, float]:
-    """The four scores of one seed's predictions.
+    """Computes the four scores of one seed's predictions.
 
     Args:
         y_true: Class indices [N].
@@ -143,7 +142,7 @@ def four_scores(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> dict
         pooled_accuracy, fold_accuracy, uf1 and uar, each in 0..1.
 
     Raises:
-        InputError: As the four functions do.
+        InputError: As the four functions.
     """
     return {
         "pooled_accuracy": accuracy(y_true, y_pred),
@@ -154,7 +153,7 @@ def four_scores(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> dict
 
 
 def scores_over_seeds(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> dict[str, float]:
-    """Mean and standard deviation of the four scores over the seeds.
+    """Computes the mean and standard deviation of the four scores over the seeds.
 
     Args:
         y_true: Class indices [N].
@@ -162,11 +161,11 @@ def scores_over_seeds(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -
         groups: The fold (subject) of each clip [N].
 
     Returns:
-        The mean of each score, and under its name with the suffix _std the population standard
-        deviation, 0 for one seed; all in 0..1.
+        The mean of each score and, under its name with the suffix _std, the population standard
+        deviation (0 for one seed); all in 0..1.
 
     Raises:
-        InputError: If there is no seed, or as `four_scores` does.
+        InputError: If there is no seed, or as `four_scores`.
     """
     each = [four_scores(y_true, predicted, groups) for predicted in _seeds(y_pred)]
     values = {name: [scores[name] for scores in each] for name in each[0]}
@@ -175,9 +174,10 @@ def scores_over_seeds(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -
 
 
 def majority_baseline(y_true: ArrayLike, groups: ArrayLike) -> dict[str, float]:
-    """The four scores of always answering the commonest class; of several, that of lowest index.
+    """Computes the four scores of always predicting the most common class.
 
-    The class is counted on all clips, the test subject's too, which a network may not know.
+    Classes are counted over all clips, including the test subject's, which a network never sees. On
+    a tie the lowest index is used.
 
     Args:
         y_true: Class indices [N].
@@ -187,7 +187,7 @@ def majority_baseline(y_true: ArrayLike, groups: ArrayLike) -> dict[str, float]:
         As `four_scores`.
 
     Raises:
-        InputError: As `four_scores` does.
+        InputError: As `four_scores`.
     """
     true, _ = _pair(y_true, y_true)
     classes, counts = np.unique(true, return_counts=True)
@@ -197,7 +197,7 @@ def majority_baseline(y_true: ArrayLike, groups: ArrayLike) -> dict[str, float]:
 def per_class(
     confusion: ArrayLike, classes: Sequence[str]
 ) -> dict[str, dict[str, int | float | None]]:
-    """Precision, recall, F1 and support of each class.
+    """Computes precision, recall, F1 and support of each class.
 
     Args:
         confusion: Counts [C, C], rows are true classes, see `confusion_matrix`.
@@ -206,8 +206,8 @@ def per_class(
     Returns:
         By class name: precision TP / (TP + FP), recall TP / (TP + FN) and f1
         2 TP / (2 TP + FP + FN) in 0..1, and support, the number of predictions for clips of that
-        class. None stands for 0 / 0: the precision of a class never predicted, the recall of a
-        class without a clip, the F1 of a class that is both.
+        class. None means 0 / 0: the precision of a class that is never predicted, the recall of a
+        class without clips, the F1 of a class with neither.
 
     Raises:
         InputError: If `confusion` is not [C, C].
@@ -237,29 +237,29 @@ def bootstrap_intervals(
     level: float = LEVEL,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Confidence intervals of the four scores: percentile bootstrap over subjects.
+    """Computes confidence intervals of the four scores by a percentile bootstrap over subjects.
 
-    As many subjects as there are get drawn with replacement, each with all its clips and all seeds'
-    predictions: clips of one person are no independent witnesses. Of each draw the scores are taken
-    as of the data (mean over the seeds; a class that nobody drawn shows is left out), and the
-    interval is what the middle `level` of them spans. It tells how far the figure depends on who
-    took part. It holds the trained networks fixed, and with few subjects (below about 20) it comes
-    out too narrow.
+    Each resample draws as many subjects as there are, with replacement. A subject is drawn with all
+    its clips and all seeds' predictions, because clips of one person are not independent. The
+    scores of a resample are computed like those of the data: means over the seeds, without classes
+    that none of the drawn subjects shows. The interval spans the middle `level` of these scores. It
+    shows how much a score depends on the choice of subjects. It does not account for retraining the
+    networks, and with few subjects (below about 20) it is too narrow.
 
     Args:
         y_true: Class indices [N].
         y_pred: Predicted class indices of S seeds [S, N].
         groups: The subject of each clip [N]; the order of the clips does not matter.
-        resamples: Number of draws B.
-        level: Coverage aimed at, between 0 and 1.
-        seed: Seed of the draws: the same arguments give the same intervals.
+        resamples: Number of resamples B.
+        level: Nominal coverage, between 0 and 1.
+        seed: Seed of the draws; the same arguments give the same intervals.
 
     Returns:
-        (lower, upper) by name of the score, each in 0..1.
+        (lower, upper) for each score, by its name, in 0..1.
 
     Raises:
         InputError: If there are fewer than 2 subjects, `resamples` or `level` is out of range, or
-            as `scores_over_seeds` does.
+            as `scores_over_seeds`.
     """
     if resamples < 1 or not 0 < level < 1:
         raise InputError(
@@ -269,22 +269,24 @@ def bootstrap_intervals(
     folds = _groups(groups, seeds[0][0])
     subjects = np.unique(folds)
     if len(subjects) < 2:
-        raise InputError(f"a bootstrap over subjects needs at least 2, got {len(subjects)}")
+        raise InputError(
+            f"a bootstrap over subjects needs at least 2 subjects, got {len(subjects)}"
+        )
     count = 1 + max(int(max(true.max(), predicted.max())) for true, predicted in seeds)
-    # A subject's counts are all that the scores need of it, so clips are never drawn one by one.
+    # The scores need only a subject's counts, so single clips are never drawn.
     tallies = np.array(
         [
             [_tally(confusion_matrix(t[folds == one], p[folds == one], count)) for t, p in seeds]
             for one in subjects
         ],
         dtype=np.float64,
-    )  # [G, S, 3, C]; whole numbers, so that BLAS adds them exactly, in whatever order
+    )  # [G, S, 3, C]; integers, so BLAS adds them exactly in any order
     rng = np.random.default_rng(seed)
     times = rng.multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), resamples)
     drawn = _pooled_scores(np.tensordot(times.astype(np.float64), tallies, 1))  # [B, S] by name
     within = _pooled_scores(tallies)["pooled_accuracy"].mean(axis=1)  # [G]
     values = {name: scores.mean(axis=1) for name, scores in drawn.items()}
-    # Not by BLAS, whose rounding depends on the number of threads.
+    # einsum instead of BLAS, whose rounding depends on the number of threads.
     values["fold_accuracy"] = np.einsum("bg,g->b", times, within) / len(subjects)
     ends = ((1 - level) / 2, (1 + level) / 2)
     return {
@@ -294,11 +296,11 @@ def bootstrap_intervals(
 
 
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Both arrays as checked int64 vectors."""
+    """Returns both arrays as checked int64 vectors."""
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
     if true.ndim != 1 or true.shape != predicted.shape or len(true) == 0:
         raise InputError(
-            "y_true and y_pred must be vectors of one length, at least 1, "
+            "y_true and y_pred must be vectors of the same length, at least 1, "
             f"got {list(true.shape)} and {list(predicted.shape)}"
         )
     if true.dtype.kind not in "iu" or predicted.dtype.kind not in "iu":
@@ -309,7 +311,7 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.int64], NDAr
 
 
 def _groups(groups: ArrayLike, true: NDArray[np.int64]) -> NDArray[np.generic]:
-    """The groups as an array, one for each clip."""
+    """Returns the groups as an array, one per clip."""
     folds = np.asarray(groups)
     if folds.shape != true.shape:
         raise InputError(f"groups must have shape {list(true.shape)}, got {list(folds.shape)}")
@@ -317,28 +319,28 @@ def _groups(groups: ArrayLike, true: NDArray[np.int64]) -> NDArray[np.generic]:
 
 
 def _seeds(y_pred: ArrayLike) -> NDArray[np.generic]:
-    """The predictions as a matrix of at least one row."""
+    """Returns the predictions as a matrix with at least one row."""
     predicted = np.asarray(y_pred)
     if predicted.ndim != 2 or len(predicted) == 0:
         raise InputError(
-            f"y_pred must be [seeds, clips], at least 1 seed, got {list(predicted.shape)}"
+            f"y_pred must be [seeds, clips] with at least 1 seed, got {list(predicted.shape)}"
         )
     return predicted
 
 
 def _confusion(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.int64]:
-    """The confusion matrix over as many classes as the highest index tells."""
+    """Computes the confusion matrix over the classes up to the highest index."""
     true, predicted = _pair(y_true, y_pred)
     return confusion_matrix(true, predicted, int(max(true.max(), predicted.max())) + 1)
 
 
 def _tally(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
-    """TP, TP + FN and TP + FP of each class, [3, C], from counts [C, C]."""
+    """Computes TP, TP + FN and TP + FP of each class, [3, C], from counts [C, C]."""
     return np.stack([np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)])
 
 
 def _pooled_scores(tally: NDArray[np.int64 | np.float64]) -> dict[str, NDArray[np.float64]]:
-    """The scores of pooled predictions, each [...], from tallies [..., 3, C]."""
+    """Computes the scores of pooled predictions, each [...], from tallies [..., 3, C]."""
     hits, true, predicted = np.moveaxis(tally, -2, 0)
     f1 = 2 * hits / np.maximum(true + predicted, 1)
     recall = hits / np.maximum(true, 1)

@@ -1,4 +1,4 @@
-"""Folds as tasks of a Ray cluster. Ray is an extra, so it is imported only when folds run."""
+"""Computes folds as tasks of a Ray cluster. Ray is an extra: it is imported when folds run."""
 
 import logging
 import math
@@ -24,20 +24,21 @@ from originet.system.limits import check_count
 
 @dataclass(frozen=True)
 class Ray:
-    """Folds as tasks of a Ray cluster, or of a Ray that is started here for them.
+    """Computes folds as tasks of a Ray cluster, or of a local Ray started for them.
 
-    This process alone reads and writes files: nodes need no disk in common. A fold whose worker or
-    node died is computed again elsewhere; one that failed by itself is not, as it would fail again.
+    Only this process reads and writes files, so nodes need no shared disk. A fold whose worker or
+    node died is computed again elsewhere. A fold that failed by itself is not, since it would fail
+    again.
     """
 
     address: str | None = None
-    """Of the cluster, as `ray.init` takes it; None means RAY_ADDRESS or a local Ray."""
+    """Address of the cluster, as for `ray.init`; None means RAY_ADDRESS or a local Ray."""
     cpus_per_task: int = 1
-    """Cores reserved for a fold, and its threads."""
+    """Cores reserved for a fold, and its number of threads."""
     gpus_per_task: float = 0
-    """GPUs reserved for a fold; a fraction lets folds share one."""
+    """GPUs reserved for a fold; with a fraction, folds share one."""
     retries: int = 3
-    """How often a fold is started again when its worker or node died."""
+    """How often a fold is restarted after its worker or node died."""
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -49,19 +50,20 @@ class Ray:
         return self.cpus_per_task
 
     def pick_device(self, device: str | torch.device | None) -> torch.device:
-        """Returns the device that is asked for, or what the tasks' resources allow.
+        """Returns the requested device, or the default for the tasks' resources.
 
-        Whether it is there, only the nodes can tell.
+        Whether the device exists is only known on the nodes.
 
         Raises:
-            InputError: If a GPU is asked for, but none per task.
+            InputError: If there is no such kind of device, or a GPU is requested but
+                `gpus_per_task` is 0.
         """
         if device is None:
             return torch.device("cuda" if self.gpus_per_task > 0 else "cpu")
         try:
             picked = torch.device(device)
         except RuntimeError as error:
-            raise InputError(f"device {device!r} is none: {str(error).splitlines()[0]}") from error
+            raise InputError(f"no device {device!r}: {str(error).splitlines()[0]}") from error
         if picked.type == "cuda" and self.gpus_per_task == 0:
             raise InputError(f"device {str(device)!r} needs gpus_per_task above 0")
         return picked
@@ -77,15 +79,15 @@ class Ray:
         ours = not ray.is_initialized()
         if ours:
             _connect(ray, self.address)
-        function: Any = try_in_worker  # Ray's own types count no arguments with defaults
+        function: Any = try_in_worker  # Ray's type hints do not allow default arguments
         remote = ray.remote(function).options(
             num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=self.retries
         )
-        stored: dict[int, tuple[Any, Any]] = {}  # views by id, which lives as long as they do
+        stored: dict[int, tuple[Any, Any]] = {}  # by id of the views, which are kept alive here
         running: dict[Any, Task] = {}
         try:
             while True:
-                # Twice as many as can run: nodes never wait, and few are lost when a run fails.
+                # Twice as many as can run: nodes never wait, and a failing run wastes little.
                 room = 2 * _slots(ray, self) - len(running)
                 for task in (task for _, task in zip(range(room), tasks, strict=False)):
                     if id(task.views) not in stored:
@@ -115,20 +117,20 @@ def _import_ray() -> Any:
 
 
 def _connect(ray: Any, address: str | None) -> None:
-    # A cluster of somebody else keeps its own settings; one that starts here tells nobody.
+    # An existing cluster keeps its own settings; a local Ray started here sends no statistics.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         address = address or os.environ.get("RAY_ADDRESS") or "local"
         host, _, port = address.removeprefix("ray://").rpartition(":")
-        if host and port.isdigit():  # Ray itself would try for minutes
+        if host and port.isdigit():  # Ray itself would retry for minutes
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"address: no Ray cluster at {address!r}: {one_line(error)}") from error
+        raise InputError(f"no Ray cluster at address {address!r}: {one_line(error)}") from error
 
 
 def _slots(ray: Any, settings: Ray) -> int:
-    """How many tasks the nodes that are alive can run at a time."""
+    """Returns how many tasks the live nodes can run at a time."""
     wanted = {"CPU": settings.cpus_per_task, "GPU": settings.gpus_per_task}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     slots = sum(
@@ -139,17 +141,17 @@ def _slots(ray: Any, settings: Ray) -> int:
         have = "; ".join(f"{n.get('CPU', 0):g} CPUs, {n.get('GPU', 0):g} GPUs" for n in nodes)
         raise InputError(
             f"no Ray node has the cpus_per_task {settings.cpus_per_task} and gpus_per_task "
-            f"{settings.gpus_per_task:g} of a fold, they have {have or 'nothing'}"
+            f"{settings.gpus_per_task:g} that a fold needs; they have {have or 'nothing'}"
         )
     return slots
 
 
 def _outcome(ray: Any, reference: Any, task: Task, retries: int) -> FoldOutcome | FoldFailure:
-    """Fetches what a task came to; a mistake inside a task is raised here as it was there."""
+    """Fetches a task's outcome; re-raises an exception that the task itself raised."""
     try:
         outcome: FoldOutcome | FoldFailure = ray.get(reference)
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", error)  # of an exception that was raised inside a task
+        cause = getattr(error, "cause", error)  # set if the task itself raised an exception
         if not isinstance(cause, ray.exceptions.RayError):
             raise
         reason = f"{task.job.name}: lost by Ray after {retries} retries: {one_line(error)}"

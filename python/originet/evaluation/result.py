@@ -1,4 +1,4 @@
-"""The result of a leave-one-subject-out run, and results.json, which holds it on disk."""
+"""The result of a leave-one-subject-out run, and its file, results.json."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +21,13 @@ from originet.training.config import Config
 
 @dataclass(frozen=True)
 class LosoResult:
-    """Out-of-fold predictions of every clip, and what follows from them.
+    """Out-of-fold predictions for every clip, and the scores computed from them.
 
     N clips in the order of the table, C classes, S seeds.
     """
 
     dataset: str
-    """Name of the data set; several names are joined by "+"."""
+    """Name of the data set; the names of several are joined by "+"."""
     classes: tuple[str, ...]
     """Class names, sorted; class indices count from 0 in this order."""
     config: Config
@@ -41,28 +41,29 @@ class LosoResult:
     y_pred: NDArray[np.int64]
     """Predicted class indices [S, N]."""
     folds: list[dict[str, Any]]
-    """One record a fold, as in the fold's JSON file: seed, index, subject, clips, true, predicted,
-    probabilities, accuracy, protocol, leaky, training_counts and validation_counts (clips per
-    class), shared_clips (clips on both sides), history (see
-    `originet.training.train.History.epochs`), selected_epoch, device, seconds, weights_sha256 (of
-    the weights' file; None without one)."""
+    """One record per fold, as in the fold's JSON file: seed, index, subject, clips, true,
+    predicted, probabilities, accuracy, protocol, leaky, training_counts and validation_counts
+    (clips per class), shared_clips (clips in both training and validation), history (see
+    `originet.training.train.History.epochs`), selected_epoch, device, seconds, weights_sha256 (hash
+    of the weights' file; None if there is none)."""
     metrics: dict[str, float]
-    """Means over the seeds and, under names with _std, spreads: `metrics.scores_over_seeds`."""
+    """Means over the seeds and, with the suffix _std, standard deviations:
+    `metrics.scores_over_seeds`."""
     intervals: dict[str, tuple[float, float]]
     """95 % confidence intervals over subjects: `metrics.bootstrap_intervals`."""
     baseline: dict[str, float]
-    """Scores of always answering the commonest class: `metrics.majority_baseline`."""
+    """Scores of always predicting the most common class: `metrics.majority_baseline`."""
     confusion: NDArray[np.int64]
-    """Counts [C, C], added up over the seeds; rows are true classes."""
+    """Counts [C, C], summed over the seeds; rows are true classes."""
     clip_list_sha256: str
     """Hash of the clip list, see `originet.datasets.clip_list_hash`."""
     images_sha256: str
     """Hash of the images, in the order of the clips' names."""
     compute: dict[str, Any]
-    """What the numbers depend on besides: device, torch (the version) and on a CPU the threads of a
+    """What else the results depend on: device, torch (the version) and, on a CPU, the threads per
     fold; see `originet.evaluation.executors.compute_identity`."""
     seconds: float
-    """Time spent in the folds, interrupted runs included."""
+    """Time spent in the folds, including interrupted runs."""
     by_dataset: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Scores of each data set of a composite: `by_dataset.dataset_scores`."""
 
@@ -73,7 +74,7 @@ class LosoResult:
 
     @property
     def majority_accuracy(self) -> float:
-        """Share of the commonest class, 0..1."""
+        """Share of the most common class, 0..1."""
         return self.baseline["pooled_accuracy"]
 
     @property
@@ -83,7 +84,7 @@ class LosoResult:
 
     @property
     def semi_synthetic(self) -> bool:
-        """Whether generated clips are among the clips."""
+        """Whether any of the clips are semi-synthetic."""
         return is_semi_synthetic(self.dataset)
 
     def to_json(self) -> dict[str, Any]:
@@ -115,7 +116,7 @@ class LosoResult:
 
 
 ClipImages = Mapping[tuple[str, str], NDArray[np.uint8]]
-"""The active image [S, S] of each clip by (subject, clip), as the folds name them."""
+"""The active image [S, S] of each clip, by (subject, clip) as in the folds."""
 
 
 def read_results(directory: str | Path) -> LosoResult:
@@ -128,21 +129,22 @@ def read_results(directory: str | Path) -> LosoResult:
         The result, equal to the one that `originet.evaluation.loso.run_loso` returned.
 
     Raises:
-        InputError: If there is no finished run, or results.json is damaged or no such file.
+        InputError: If there is no finished run, or results.json is damaged or another kind of
+            file.
     """
     directory = Path(directory)
     path = directory / "results.json"
     if not path.is_file():
         identity = directory / "config.json"
-        # That of a study, or of a reproduction, names no network.
+        # The config.json of a study or a reproduction names no network.
         if identity.is_file() and "model" in read_json(identity, dict[str, Any]):
-            raise InputError(f"{directory} is not finished: run the same command again")
-        raise InputError(f"{directory} holds no results.json of `originet loso`")
+            raise InputError(f"{directory} is unfinished: run the same command again")
+        raise InputError(f"{directory} has no results.json by `originet loso`")
     values = read_json(path, Results)
     try:
         config = Config.from_dict(values["config"])
     except InputError as error:
-        raise InputError(f"{path} does not hold what it should: {error}") from error
+        raise InputError(f"{path} has invalid settings: {error}") from error
     fault = evaluation_fault(values, len(config.seeds))
     if fault := fault or folds_fault(values, config.seeds, config.epochs):
         raise InputError(f"{path} is damaged: {fault}")
@@ -150,7 +152,7 @@ def read_results(directory: str | Path) -> LosoResult:
 
 
 def clip_images(result: LosoResult, clips: SortedClips) -> ClipImages:
-    """Gives each clip of a run its image, if they are the images that the run was made with.
+    """Returns the image of each clip of a run, after checking that the run used these images.
 
     Args:
         result: The run's result.
@@ -160,25 +162,27 @@ def clip_images(result: LosoResult, clips: SortedClips) -> ClipImages:
         The images by clip.
 
     Raises:
-        InputError: If the clips or the images are not the run's, or the result names other clips.
+        InputError: If the clips or the images are not the run's, or the folds name other clips.
     """
     method = result.config.method
     if clips.clip_list_sha256 != result.clip_list_sha256:
         raise InputError(
             f"got {counted(len(clips.table), 'clip')}, not the {len(result.clips)} of the run: "
-            f"SHA-256 of the list {clips.clip_list_sha256} here, {result.clip_list_sha256} there"
+            f"the list has SHA-256 {clips.clip_list_sha256}, the run's {result.clip_list_sha256}"
         )
     if clips.images_sha256[method] != result.images_sha256:
         raise InputError(
-            f"the images are not those of the run: SHA-256 {clips.images_sha256[method]} here, "
-            f"{result.images_sha256} there"
+            "the images are not those of the run: they have SHA-256 "
+            f"{clips.images_sha256[method]}, the run's {result.images_sha256}"
         )
     named = zip(clips.subjects.tolist(), clips.names.tolist(), strict=True)
     found = dict(zip(named, clips.images[method], strict=True))
     for fold in result.folds:
         for clip in fold["clips"]:
             if (fold["subject"], clip) not in found:
-                raise InputError(f"the run's folds tell of {fold['subject']}/{clip}, no clip of it")
+                raise InputError(
+                    f"the run's folds name {fold['subject']}/{clip}, which is not among its clips"
+                )
     return found
 
 
@@ -186,12 +190,12 @@ def check_clips(path: Path, results: Mapping[str, LosoResult], like: LosoResult)
     """Checks that the rows of a table are results on the same clips.
 
     Args:
-        path: The file that tells of the rows.
+        path: The file that lists the rows, for messages.
         results: The rows' results.
         like: One of them.
 
     Raises:
-        InputError: If they are of different clips or classes.
+        InputError: If their clips or classes differ.
     """
     for name, result in results.items():
         same = result.clip_list_sha256 == like.clip_list_sha256

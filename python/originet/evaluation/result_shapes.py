@@ -1,8 +1,8 @@
-"""What the JSON files of results must hold, as types for `originet.system.json_files.read_json`.
+"""The content of results' JSON files, as types for `originet.system.json_files.read_json`.
 
-Results are passed on, so they may come from anybody. Whoever reads them relies on these ranges, and
-on the functions below for what types cannot say. What earlier versions did not write is in a class
-with `total=False`, as Python 3.10 has no `NotRequired`.
+People exchange results, so the files are not trusted. Code that reads them relies on the ranges of
+these types, and on the functions below for what types cannot express. Fields that earlier versions
+did not write are in classes with `total=False`, since Python 3.10 has no `NotRequired`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from originet.system.limits import LONGEST_NAME
 
-# Halves of characters, as which Python holds bytes that are no text, cannot be written again.
+# Lone surrogates, which stand for undecodable bytes in Python, cannot be written again.
 _TEXT = r"^[^\ud800-\udfff]*$"
 Name = Annotated[str, Meta(max_length=LONGEST_NAME, pattern=_TEXT)]
 Reason = Annotated[str, Meta(max_length=10_000, pattern=_TEXT)]
@@ -119,7 +119,7 @@ class _Evaluation(TypedDict):
 
 
 class Evaluation(_Evaluation, total=False):
-    """What the results of every leave-one-subject-out run hold, whatever was evaluated."""
+    """The fields that all leave-one-subject-out results have, whatever was evaluated."""
 
     by_dataset: dict[Name, Part]
 
@@ -134,7 +134,7 @@ class Results(Evaluation):
 
 
 class StudyIdentity(TypedDict, total=False):
-    """What is read of the config.json of a study, see `originet.evaluation.study.run_study`."""
+    """The fields read from a study's config.json, see `originet.evaluation.study.run_study`."""
 
     compute: Compute
 
@@ -148,7 +148,7 @@ class _Compute(_Device, total=False):
 
 
 class ReproductionIdentity(TypedDict):
-    """What is read of the config.json of `originet.paper.reproduce.run_reproduction`."""
+    """The fields read from the config.json of `originet.paper.reproduce.run_reproduction`."""
 
     config: Settings
     compute: _Compute
@@ -156,18 +156,18 @@ class ReproductionIdentity(TypedDict):
 
 
 def evaluation_fault(values: Evaluation, seeds: int) -> str | None:
-    """Says where the parts of an evaluation do not fit each other.
+    """Returns how the parts of an evaluation contradict each other.
 
     Args:
         values: The evaluation.
-        seeds: How many there are by its settings.
+        seeds: Number of seeds in its settings.
 
     Returns:
-        What is wrong, if anything.
+        What is wrong; None if nothing is.
     """
     clips, classes = len(values["clips"]), len(values["classes"])
     if clips == 0 or classes == 0 or len(set(values["classes"])) < classes:
-        return "it must have clips, and classes of different names"
+        return "it must have clips, and classes with different names"
     lengths = [len(values["y_true"]), *map(len, values["y_pred"])]
     if lengths != [clips] * (1 + seeds):
         found = ", ".join(map(str, lengths[1:]))
@@ -189,67 +189,67 @@ def evaluation_fault(values: Evaluation, seeds: int) -> str | None:
         return "the confusion matrix is not that of the predictions"
     for name, (low, high) in cast(dict[str, Interval], values["intervals"]).items():
         if low > high:
-            return f"the interval of {name} ends before it begins"
+            return f"the interval of {name} has its ends in the wrong order"
     parts = values.get("by_dataset", {})
     together = sum(part["clips"] for part in parts.values())
     if parts and together != clips:
-        return f"its data sets have {together} clips together, and it has {clips}"
+        return f"its data sets have {together} clips in total, but it has {clips}"
     return None
 
 
 def fold_fault(fold: Mapping[str, Any], classes: int, epochs: int) -> str | None:
-    """Says where the parts of a fold do not fit each other.
+    """Returns how the parts of a fold contradict each other.
 
     Args:
         fold: The fold, a `Fold`.
-        classes: How many there are.
-        epochs: How many there are by the settings of its run.
+        classes: Number of classes.
+        epochs: Number of epochs in the settings of its run.
 
     Returns:
-        What is wrong, if anything.
+        What is wrong; None if nothing is.
     """
     names = ("clips", "true", "predicted", "probabilities")
     lengths = [len(fold[name]) for name in names]
     if lengths[0] == 0 or len(set(lengths)) > 1:
-        return f"its {', '.join(names)} must have one length, at least 1, got {lengths}"
+        return f"its {', '.join(names)} must have the same length, at least 1, got {lengths}"
     if max(*fold["true"], *fold["predicted"]) >= classes:
-        return f"its true and predicted must be class indices below {classes}"
+        return f"its true and predicted classes must be indices below {classes}"
     if any(len(shares) != classes for shares in fold["probabilities"]):
         return f"it must have {classes} probabilities for each clip"
     right = sum(t == p for t, p in zip(fold["true"], fold["predicted"], strict=True))
     if abs(right / lengths[0] - fold["accuracy"]) > 1e-9:
         return "its accuracy is not that of its predictions"
     if [record["epoch"] for record in fold["history"]] != list(range(1, epochs + 1)):
-        return f"its history must have the {epochs} epochs of the settings, in their order"
+        return f"its history must have the {epochs} epochs of the settings, in order"
     if not 1 <= fold["selected_epoch"] <= epochs:
         return f"its selected_epoch must be in 1..{epochs}, got {fold['selected_epoch']}"
     return None
 
 
 def folds_fault(values: Results, seeds: Sequence[int], epochs: int) -> str | None:
-    """Says where the folds of an evaluation without other faults do not fit each other or it.
+    """Returns how the folds of an evaluation contradict it or each other.
 
     Args:
-        values: The evaluation.
-        seeds: Those of its settings.
-        epochs: How many there are by its settings.
+        values: The evaluation, without other faults.
+        seeds: The seeds in its settings.
+        epochs: Number of epochs in its settings.
 
     Returns:
-        What is wrong, if anything.
+        What is wrong; None if nothing is.
     """
     folds, classes = values["folds"], len(values["classes"])
     count = len(folds) // len(seeds)
     order = [(seed, index) for seed in seeds for index in range(count)]
     if count < 2 or [(fold["seed"], fold["index"]) for fold in folds] != order:
-        return "its folds must be those of at least 2 subjects for each seed, in their order"
+        return "its folds must cover at least 2 subjects for each seed, in order"
     for number, fold in enumerate(folds):
         first = folds[number % count]
         if fault := fold_fault(fold, classes, epochs):
             return f"fold {number}: {fault}"
         if any(fold[name] != first[name] for name in ("subject", "clips", "true")):
-            return f"fold {number} is not of the subject and clips of the first seed's"
+            return f"fold {number} has another subject or other clips than the first seed's"
     if len({fold["subject"] for fold in folds}) != count:
-        return "two folds of a seed are of one subject"
+        return "two folds of a seed have the same subject"
     clips = [clip for fold in folds[:count] for clip in fold["clips"]]
     if sorted(clips) != sorted(clip for _, clip in values["clips"]):
         return "the folds' clips are not those of the run"

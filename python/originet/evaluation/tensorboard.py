@@ -1,4 +1,4 @@
-"""Learning curves as logs for TensorBoard, one event file a fold, made of a finished result."""
+"""Writes the learning curves of a finished result as TensorBoard logs, one event file per fold."""
 
 import contextlib
 import io
@@ -13,23 +13,23 @@ from originet.evaluation.run_files import fold_path
 from originet.system.errors import InputError
 from originet.system.files import write_atomically
 
-# TensorBoard takes every file with "tfevents" in its name. A name that stays the same is replaced
-# when the logs are written again; those that others give hold the time, and would pile up.
+# TensorBoard reads every file with "tfevents" in its name. With a fixed name, logs are replaced
+# when they are written again. The usual names contain the time, so files would accumulate.
 EVENTS = "events.out.tfevents.originet"
 
 
 def write_logs(result: LosoResult, directory: str | Path) -> int:
     """Writes the histories of all folds.
 
-    Each fold is a run of its own, named as its file, with the scalars loss/training,
-    loss/validation, accuracy/training and accuracy/validation at every epoch (validation where
-    there was one), and accuracy/test, that of the left-out subject, at the epoch that was kept.
-    Times are those since the fold began, an epoch being an equal share of the fold's.
+    Each fold is a separate run, named like its file. It has the scalars loss/training,
+    loss/validation, accuracy/training and accuracy/validation at every epoch (validation only if
+    there was any), and accuracy/test, for the left-out subject, at the selected epoch. Times count
+    from the start of the fold and assume that all its epochs took equally long.
 
     Args:
         result: The run's result.
-        directory: Where to write; logs of the same folds are replaced. Where this fails, it is as
-            it was before.
+        directory: Where to write; logs of the same folds are replaced. On failure it stays as it
+            was.
 
     Returns:
         The number of folds.
@@ -47,7 +47,7 @@ def write_logs(result: LosoResult, directory: str | Path) -> int:
     made = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        # All of the disk that this needs is taken before any of it is put in place.
+        # Allocates all disk space before any file is moved into place.
         with tempfile.TemporaryDirectory(prefix=".", dir=directory) as folder:
             staged = Path(folder)
             for name, events in files.items():
@@ -60,8 +60,8 @@ def write_logs(result: LosoResult, directory: str | Path) -> int:
             with contextlib.suppress(OSError):
                 path.rmdir()
         if isinstance(error, OSError):
-            told = f"cannot write logs to {directory}: {error.strerror or error}"
-            raise InputError(told) from error
+            reason = error.strerror or error
+            raise InputError(f"cannot write logs to {directory}: {reason}") from error
         raise
     return len(result.folds)
 
@@ -69,7 +69,7 @@ def write_logs(result: LosoResult, directory: str | Path) -> int:
 def _events(fold: Mapping[str, Any]) -> bytes:
     """Returns the event file of a fold.
 
-    Made without torch's `SummaryWriter`, whose thread prints its own traceback on a full disk.
+    Does not use torch's `SummaryWriter`, whose thread prints its own traceback on a full disk.
     """
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary

@@ -1,1 +1,1 @@
-"""The paper's tables and figures: its networks, its ablation, its comparison, all in one report."""
+"""The paper's tables and figures: networks, ablation, comparison, and a report with all of them."""

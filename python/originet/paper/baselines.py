@@ -1,12 +1,12 @@
 """The networks of Tables III to V, from torchvision and timm, without pretrained weights.
 
-Each takes the images that OrigiNet takes, [B, 3, S, S], and has as many outputs as there are
-classes. The paper's figures stand beside each: accuracy by data set, and Table V's columns.
+Each takes the same images as OrigiNet, [B, 3, S, S], and has one output per class. The paper's
+numbers are listed with each: accuracy by data set, and the columns of Table V.
 
 References:
 1. Verma et al., arXiv:2005.07991, Tables III, IV and V.
-2. Keras Applications, whose sizes in MB (4 bytes a parameter) of ResNet-50, MobileNet and
-   MobileNetV2 are Table V's.
+2. Keras Applications. Its sizes in MB (4 bytes per parameter) of ResNet-50, MobileNet and
+   MobileNetV2 are those of Table V.
 """
 
 import importlib
@@ -27,12 +27,13 @@ from originet.training.model import OrigiNet, layer_count, parameter_count
 
 EXTRA = "pip install 'originet[baselines]'"
 BYTES = (4, 8)
-"""Readings of Table V's memory: bytes a parameter, a weight alone or with one optimiser slot."""
+"""Possible meanings of Table V's memory, in bytes per parameter: a weight alone, or with one
+optimiser slot."""
 PUBLISHED_SIZE = 128
-"""Pixels a side at which OrigiNet has the parameters of Table V; the other networks have the same
-at any size."""
+"""Image size in pixels for which OrigiNet has Table V's number of parameters; that of the other
+networks does not depend on it."""
 
-# The schemas without which torchvision's Python part cannot be imported.
+# torchvision's Python part cannot be imported without these schemas.
 _DETECTION = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -40,12 +41,12 @@ _DETECTION = (
 
 
 class TableV(NamedTuple):
-    """What Table V prints of a network.
+    """A network's row of Table V.
 
     Attributes:
         layers: As the table counts them.
         parameters: In millions.
-        memory: In what it calls megabytes.
+        memory: In megabytes, as the table calls them.
     """
 
     layers: int
@@ -58,7 +59,7 @@ class Complexity(NamedTuple):
 
     Attributes:
         layers: Convolutions and fully connected layers.
-        depth: Those on the longest way from the image to the logits.
+        depth: Such layers on the longest path from the image to the logits.
         parameters: Learnable scalars.
     """
 
@@ -67,18 +68,18 @@ class Complexity(NamedTuple):
     parameters: int
 
     def mib(self, bytes_each: int) -> float:
-        """Returns the memory in MiB, at so many bytes a parameter."""
+        """Returns the memory in MiB for a number of bytes per parameter."""
         return self.parameters * bytes_each / 2**20
 
     def agrees(self, paper: TableV) -> dict[str, Any]:
-        """Tells which figures are the paper's, rounded or cut off: less than a unit away.
+        """Returns which numbers agree with the paper's, rounded or truncated (within a unit).
 
         Args:
             paper: The row of Table V.
 
         Returns:
-            layers: "layers" or "depth", whichever is the paper's figure, or None; parameters:
-            whether they agree; memory: the bytes a parameter at which it does, or None.
+            layers: "layers" or "depth", whichever agrees with the paper, or None; parameters:
+            whether they agree; memory: the bytes per parameter for which it agrees, or None.
         """
         layers = [name for name in ("layers", "depth") if getattr(self, name) == paper.layers]
         sizes = [each for each in BYTES if _close(self.mib(each), paper.memory)]
@@ -89,9 +90,9 @@ class Complexity(NamedTuple):
         }
 
 
-@dataclass(frozen=True, eq=False)  # each is itself, and can be a key
+@dataclass(frozen=True, eq=False)  # compared by identity, and hashable
 class Network:
-    """A network of the comparison and what the paper tells of it."""
+    """A network of the comparison and the paper's numbers for it."""
 
     name: str
     """As in Table V."""
@@ -102,17 +103,18 @@ class Network:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     """Accuracies of Tables III and IV, 0..1, by data set."""
     smallest: int = 16
-    """Pixels a side that an image needs, for none to be left of it before the last pooling."""
+    """Smallest image size in pixels; a smaller image has no pixels left at the last pooling."""
     published_classes: int = 1000
-    """Classes at which the network has the parameters of Table V: ImageNet's."""
+    """Number of classes for which the network has Table V's number of parameters; 1000 is
+    ImageNet's."""
     extra: bool = True
-    """Whether it comes from the packages of the extra `baselines`."""
+    """Whether it needs the packages of the extra `baselines`."""
 
     def model(self, config: Config) -> ModelFactory:
         """Returns the factory of the network.
 
         Args:
-            config: Gives the image size and OrigiNet's variant.
+            config: Settings; the image size and OrigiNet's variant are used.
 
         Returns:
             Called with the number of classes; raises InputError if the images are too small for
@@ -122,7 +124,7 @@ class Network:
         def factory(classes: int) -> nn.Module:
             if config.image_size < self.smallest:
                 raise InputError(
-                    f"{self.name} needs images of {self.smallest} pixels a side or more, got "
+                    f"{self.name} needs images of at least {self.smallest} pixels a side, got "
                     f"image_size {config.image_size}"
                 )
             return self.make(classes, config)
@@ -130,7 +132,7 @@ class Network:
         return factory
 
     def published(self) -> tuple[Complexity, dict[str, Any]]:
-        """Returns the size with the outputs that Table V counts, and what of it is the table's.
+        """Returns the size with Table V's number of outputs, and how it agrees with the table.
 
         Returns:
             The size, and `Complexity.agrees` with this network's row of the table.
@@ -139,7 +141,7 @@ class Network:
         return size, size.agrees(self.table_v)
 
     def complexity(self, config: Config, classes: int) -> Complexity:
-        """Counts layers and parameters, without memory for them.
+        """Counts layers and parameters without allocating them.
 
         Args:
             config: As for `model`.
@@ -149,25 +151,25 @@ class Network:
             The counts.
 
         Raises:
-            InputError: As the factory does.
+            InputError: As the factory.
         """
         return _complexity(self, config, classes)
 
 
 def torchvision_models() -> ModuleType:
-    """Imports `torchvision.models`, with a CPU-only torch too.
+    """Imports `torchvision.models`, even with a CPU-only torch.
 
-    torchvision's wheels are CUDA builds, whose compiled library a CPU-only torch cannot load. All
-    that the import then lacks are the schemas of two detection ops, to describe their shapes to the
-    compiler; the classification networks use no op of torchvision. So where exactly that ends the
-    import, the schemas are defined, without kernels: torchvision itself goes on saying that its ops
-    are not there.
+    torchvision's wheels are CUDA builds, whose compiled library a CPU-only torch cannot load. The
+    import then fails only because the schemas of two detection ops are missing, whose shapes it
+    describes to the compiler. The classification networks use none of torchvision's ops. So if the
+    import fails for exactly this reason, the schemas are defined here, without kernels; torchvision
+    itself still reports that its ops are missing.
 
     Returns:
         The module.
 
     Raises:
-        InputError: If it cannot be imported; tells how to install it.
+        InputError: If it cannot be imported; the message says how to install it.
     """
     try:
         return importlib.import_module("torchvision.models")
@@ -193,7 +195,7 @@ def timm_package() -> ModuleType:
         The module.
 
     Raises:
-        InputError: If it cannot be imported; tells how to install it.
+        InputError: If it cannot be imported; the message says how to install it.
     """
     torchvision_models()
     try:
@@ -203,22 +205,22 @@ def timm_package() -> ModuleType:
 
 
 def check_installed(networks: Sequence[Network]) -> None:
-    """Checks that the packages of some networks can be imported.
+    """Checks that the packages that some networks need can be imported.
 
     Args:
         networks: The networks.
 
     Raises:
-        InputError: If not; tells how to install them.
+        InputError: If not; the message says how to install them.
     """
     if any(network.extra for network in networks):
         timm_package()
 
 
 def depth(model: nn.Module, image_size: int) -> int:
-    """Counts the convolutions and fully connected layers on the longest way through a network.
+    """Counts the convolutions and fully connected layers on the longest path through a network.
 
-    That is the depth in a network's name, as in ResNet-50, where parallel branches count once.
+    This is the depth in names such as ResNet-50, where parallel branches count once.
 
     Args:
         model: A network on the device "meta"; left in evaluation mode.
@@ -227,7 +229,7 @@ def depth(model: nn.Module, image_size: int) -> int:
     Returns:
         The number of layers.
     """
-    # The graph that autograd keeps of one run tells what follows what, whatever the network's code.
+    # The autograd graph of one forward pass shows the order of layers for any network.
     logits = model.eval()(torch.zeros(1, 3, image_size, image_size, device="meta"))
 
     @cache
@@ -268,7 +270,7 @@ def _originet(classes: int, config: Config) -> nn.Module:
 
 @cache
 def _detection_ops() -> torch.library.Library:
-    """What is defined stays so as long as this object does."""
+    """Returns the library object; its definitions last as long as the object."""
     return torch.library.Library("torchvision", "FRAGMENT")
 
 
@@ -280,12 +282,12 @@ def _not_usable(package: str, error: Exception) -> InputError:
 
 
 def _close(ours: float, paper: float) -> bool:
-    """Whether a figure is less than a unit of the paper's last digit away."""
+    """Returns whether a number is within one unit of the paper's last digit."""
     return abs(ours - paper) < (1 if float(paper).is_integer() else 0.1)
 
 
 NETWORKS = (
-    # AlexNet's and VGG's pooling before the FC layers is adaptive, so 128 pixels do as 224 do.
+    # AlexNet and VGG pool adaptively before the FC layers, so 128 pixels work like 224.
     Network("AlexNet", _torchvision("alexnet"), TableV(8, 61, 227), smallest=63),
     Network("VGG-16", _torchvision("vgg16"), TableV(16, 138, 515), smallest=32),
     Network(
@@ -295,8 +297,8 @@ NETWORKS = (
         {"casme": 0.6226, "casme2": 0.5330, "cas_me2": 0.5410, "samm": 0.3009},
         smallest=32,
     ),
-    # Without the auxiliary heads: their losses would make a training of its own, and batch
-    # normalisation, which the published network did not have, does what they were for.
+    # Without the auxiliary heads: their losses would need a training procedure of their own, and
+    # batch normalisation, which the published network did not have, serves their purpose.
     Network(
         "GoogLeNet",
         _torchvision("googlenet", aux_logits=False, init_weights=True),
@@ -327,13 +329,13 @@ NETWORKS = (
 
 
 class Quoted(NamedTuple):
-    """A row that the paper took from other publications, as they are: other folds, other clips.
+    """A row that the paper quotes from another publication, with other folds and other clips.
 
     Attributes:
         name: As in the table.
         task: The classes, by their initials in the paper (P positive, N negative, S surprise, O
-            others, H happy, D disgust, R repression, T tense); empty where none are told.
-        accuracy: 0..1 by data set; None where the table says that there is none.
+            others, H happy, D disgust, R repression, T tense); empty if the table gives none.
+        accuracy: 0..1 by data set; None where the table marks it as missing.
     """
 
     name: str
@@ -355,10 +357,10 @@ def table_v() -> list[dict[str, Any]]:
     """Counts layers and parameters of the networks of Table V, as published; needs no data.
 
     Returns:
-        One record a network: network, classes, layers, depth, parameters, mib_at_4_bytes and
+        One record per network: network, classes, layers, depth, parameters, mib_at_4_bytes and
         mib_at_8_bytes; the paper's paper_layers, paper_parameters_millions and paper_memory_mb;
-        and which of ours is the paper's: layers_agree ("layers", "depth" or None),
-        parameters_agree, memory_agrees (bytes a parameter, or None).
+        and which of our numbers agree with them: layers_agree ("layers", "depth" or None),
+        parameters_agree, memory_agrees (bytes per parameter, or None).
 
     Raises:
         InputError: If torchvision or timm cannot be imported.

@@ -1,9 +1,9 @@
 """LBP-TOP and a linear SVM: the handcrafted baseline, on the clips' frames, not on active images.
 
 Local binary patterns on three orthogonal planes describe a clip as a volume of time, height and
-width: each pixel by which of its 8 neighbours in a plane are at least as bright, once in the frame
-(XY) and once in each of the two planes that hold the time axis (XT, YT), where motion shows.
-Histograms of these codes in 5 x 5 blocks of the face are the features.
+width. The code of a pixel says which of its 8 neighbours in a plane are at least as bright. Each
+pixel has one code in the frame (XY) and one in each plane with the time axis (XT, YT), where motion
+shows. The features are histograms of these codes in 5 x 5 blocks of the face.
 
 References:
     Zhao and Pietikäinen, "Dynamic texture recognition using local binary patterns with an
@@ -45,17 +45,17 @@ from originet.system.opencv import one_thread, silence
 from originet.training.config import Config
 
 POINTS = 8
-"""Neighbours that a code compares a pixel with."""
+"""Number of neighbours that a pixel is compared with."""
 RADIUS = 1
-"""Their distance in each plane, in pixels or frames."""
+"""Distance of the neighbours in each plane, in pixels or frames."""
 BLOCKS = 5
-"""Blocks in height and in width."""
+"""Number of blocks in height and in width."""
 CODES = POINTS * (POINTS - 1) + 3
-"""Uniform patterns (at most two changes between bright and dark around the pixel), each a code of
-its own, and one code for all others: 59."""
+"""Number of codes, 59: one for each uniform pattern (at most two changes between bright and dark
+around the pixel) and one for all others."""
 C = 1.0
-"""The SVM's penalty of an error, fixed: with so many features and so few clips the classes can be
-separated, and it hardly matters; a choice by the test subjects' results would be a leak."""
+"""The SVM's penalty for errors. It is fixed: with many features and few clips the classes are
+separable, so it hardly matters. Choosing it by the test subjects' results would be a leak."""
 METHOD = {
     "features": "LBP-TOP",
     "points": POINTS,
@@ -64,12 +64,12 @@ METHOD = {
     "classifier": "linear SVM",
     "C": C,
 }
-"""How a result came about, to be told with it."""
+"""How a result was computed; saved along with it."""
 
 
 @dataclass(frozen=True)
 class LbpTopResult:
-    """Out-of-fold predictions of N clips by S seeds, in the order of the table, and their scores.
+    """Out-of-fold predictions for N clips and S seeds, in the order of the table, and scores.
 
     `metrics`, `intervals` and `confusion` are those of `originet.evaluation.result.LosoResult`.
     """
@@ -77,11 +77,11 @@ class LbpTopResult:
     y_pred: NDArray[np.int64]
     """Predicted class indices [S, N]."""
     metrics: dict[str, float]
-    """Means over the seeds and, under names with _std, spreads."""
+    """Means over the seeds and, with the suffix _std, standard deviations."""
     intervals: dict[str, tuple[float, float]]
     """95 % confidence intervals over subjects."""
     confusion: NDArray[np.int64]
-    """Counts [C, C], added up over the seeds; rows are true classes."""
+    """Counts [C, C], summed over the seeds; rows are true classes."""
     seconds: float
     """Time spent on features and training."""
     by_dataset: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -93,7 +93,7 @@ def pattern_function() -> Callable[..., NDArray[np.float64]]:
     """Returns scikit-image's `local_binary_pattern`.
 
     Raises:
-        InputError: If it cannot be imported; tells how to install it.
+        InputError: If it cannot be imported; the message says how to install it.
     """
     try:
         from skimage.feature import local_binary_pattern
@@ -106,8 +106,8 @@ def pattern_function() -> Callable[..., NDArray[np.float64]]:
 def lbp_top(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Computes the LBP-TOP histograms of a clip.
 
-    Only pixels that have all neighbours in the volume are counted. A clip's length does not matter
-    to the features' scale, for each histogram adds up to 1.
+    Only pixels with all neighbours inside the volume are counted. Each histogram sums to 1, so a
+    clip's length does not affect the features' scale.
 
     Args:
         clip: Grey frames [T, H, W] uint8; T at least 3, H and W at least 7.
@@ -127,9 +127,9 @@ def lbp_top(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
     local_binary_pattern = pattern_function()
     height, width = (n - 2 * RADIUS for n in clip.shape[1:])
     rows, columns = (np.arange(n) * BLOCKS // n for n in (height, width))
-    block = rows[:, None] * BLOCKS + columns  # [H - 2, W - 2], numbers of the blocks
+    block = rows[:, None] * BLOCKS + columns  # [H - 2, W - 2], block indices
     histograms = []
-    for axis in (0, 1, 2):  # the one that a plane does not hold
+    for axis in (0, 1, 2):  # the axis orthogonal to the plane
         planes = np.moveaxis(clip, axis, 0)
         codes = np.empty(planes.shape, np.uint8)
         for code, plane in zip(codes, planes, strict=True):
@@ -148,26 +148,26 @@ def features_of(
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Reads the frames of every clip and computes their features; the first that fails ends it.
+    """Reads the frames of every clip and computes its features; stops at the first failure.
 
     Args:
         table: The clips [N].
-        cuts: How each clip's frames are cut and resized, [N]; the active-image methods in them do
-            not matter.
-        jobs: How many clips are read at a time; None means one a core.
+        cuts: How each clip's frames are cropped and resized, [N]; their active-image methods are
+            ignored.
+        jobs: How many clips are read at a time; None means one per core.
         progress: Called as progress(done, total) after each clip.
 
     Returns:
         [N, 4425] float64.
 
     Raises:
-        InputError: If the frames are not there, cannot be read or are too few, or show no face
-            where that is cut out; the message names the clip.
+        InputError: If the frames are missing, unreadable or too few, or show no face to crop to;
+            the message names the clip.
     """
     paths = list(table["frames"])
-    for frames in paths:  # a store outlives its frames: better told now than after minutes
+    for frames in paths:  # a store may outlive its frames; fail now rather than after minutes
         if not Path(frames[0]).exists():
-            raise InputError(f"the clips' frames are needed, and {frames[0]} is not there")
+            raise InputError(f"the clips' frames are needed, but {frames[0]} does not exist")
     spans = zip(paths, table["onset"], table["offset"], cuts, strict=True)
     made = []
     with silence, one_thread, ThreadPoolExecutor(jobs or os.cpu_count()) as threads:
@@ -188,25 +188,25 @@ def predict_loso(
     subjects: NDArray[np.str_],
     config: Config,
 ) -> NDArray[np.int64]:
-    """Predicts each subject's clips with a linear SVM that was trained on the others'.
+    """Predicts each subject's clips with a linear SVM trained on the other subjects.
 
-    The features are standardised by the training clips' mean and deviation, so that nothing of the
-    test subject is in the scale either. There is no augmentation, and no validation, as there is
-    nothing to choose. Balanced class weights and balanced sampling are one thing to an SVM.
+    The features are standardised by the training clips' mean and standard deviation, so the test
+    subject does not influence the scale. There is no augmentation, and no validation, since nothing
+    is selected. For an SVM, balanced class weights and balanced sampling are the same.
 
     Args:
         features: [N, F].
         labels: Class indices [N].
         subjects: The subject of each clip [N].
-        config: Settings; read are seeds, class_weights and sampling.
+        config: Settings; only seeds, class_weights and sampling are used.
 
     Returns:
-        Class indices [S, N] of the S seeds, which only shuffle the solver's steps.
+        Class indices [S, N] for S seeds, which only change the order of the solver's steps.
 
     Raises:
         InputError: If there are fewer than 2 subjects, or the solver does not converge.
     """
-    # Here, as every command would wait for them.
+    # Imported here, so that other commands start faster.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -231,7 +231,9 @@ def predict_loso(
                     model.fit(features[train], labels[train])
                 except ConvergenceWarning as error:
                     subject = subjects[test[0]]
-                    raise InputError(f"the SVM without subject {subject}: {error}") from error
+                    raise InputError(
+                        f"training the SVM without subject {subject}: {error}"
+                    ) from error
             predicted[row, test] = model.predict(features[test])
     assert (predicted >= 0).all(), "a clip was never predicted"
     return predicted
@@ -248,20 +250,20 @@ def run_lbp_top(
     """Evaluates LBP-TOP and the SVM by leaving out one subject at a time.
 
     Args:
-        clips: The clips [N]; by the hash of their active images a result that is there is known to
-            be of the same frames.
+        clips: The clips [N]. The hash of their active images identifies the frames of an existing
+            result.
         config: Settings; see `predict_loso`.
-        cuts: How each clip's frames are cut and resized, [N] in the order of the table's rows.
-        out: Directory for config.json, results.json and predictions.csv. A finished result that
-            lies there is read.
+        cuts: How each clip's frames are cropped and resized, [N] in the order of the table's rows.
+        out: Directory for config.json, results.json and predictions.csv. If it has a finished
+            result, that is read.
         progress: Called as progress(done, total) after each clip.
 
     Returns:
         The result.
 
     Raises:
-        InputError: As `features_of` and `predict_loso` do, or if `out` belongs to another run, is
-            in use by one, cannot be written, or is deleted meanwhile.
+        InputError: As `features_of` and `predict_loso`, or if `out` belongs to another run, is in
+            use by one, cannot be written, or is deleted during the run.
     """
     with nullcontext() if out is None else held(out) as place:
         return _run(clips, config, cuts, place, progress)
@@ -286,9 +288,9 @@ def _run(
     path = None if place is None else place.folder / "results.json"
     finished = path is not None and path.exists()
     if path is not None and finished:
-        told = _read(path)
-        predicted, seconds = np.array(told["y_pred"], np.int64), told["seconds"]
-        if told["clips"] != _named(clips) or told["y_true"] != clips.labels.tolist():
+        saved = _read(path)
+        predicted, seconds = np.array(saved["y_pred"], np.int64), saved["seconds"]
+        if saved["clips"] != _named(clips) or saved["y_true"] != clips.labels.tolist():
             raise InputError(f"{path} is damaged: its clips are not those of config.json")
         if progress is not None:
             progress(len(clips.names), len(clips.names))
@@ -318,7 +320,7 @@ def _run(
 
 
 def read_lbp_top(directory: Path) -> LbpTopResult:
-    """Reads a finished result again.
+    """Reads a finished result.
 
     Args:
         directory: Where `run_lbp_top` wrote it.
@@ -331,28 +333,28 @@ def read_lbp_top(directory: Path) -> LbpTopResult:
     """
     path = directory / "results.json"
     if not path.is_file():
-        raise InputError(f"{directory} holds no results.json of LBP-TOP")
-    told = _read(path)
+        raise InputError(f"{directory} has no results.json of LBP-TOP")
+    saved = _read(path)
     return LbpTopResult(
-        y_pred=np.array(told["y_pred"], np.int64),
-        metrics=cast(dict[str, float], told["metrics"]),
-        intervals=cast(dict[str, tuple[float, float]], told["intervals"]),
-        confusion=np.array(told["confusion"], np.int64),
-        seconds=told["seconds"],
-        by_dataset=cast(dict[str, dict[str, Any]], told.get("by_dataset", {})),
+        y_pred=np.array(saved["y_pred"], np.int64),
+        metrics=cast(dict[str, float], saved["metrics"]),
+        intervals=cast(dict[str, tuple[float, float]], saved["intervals"]),
+        confusion=np.array(saved["confusion"], np.int64),
+        seconds=saved["seconds"],
+        by_dataset=cast(dict[str, dict[str, Any]], saved.get("by_dataset", {})),
     )
 
 
 def _read(path: Path) -> Evaluation:
     """Reads the results of a finished run."""
-    told = read_json(path, Evaluation)
+    saved = read_json(path, Evaluation)
     try:
-        fault = evaluation_fault(told, len(Config.from_dict(told["config"]).seeds))
+        fault = evaluation_fault(saved, len(Config.from_dict(saved["config"]).seeds))
     except InputError as error:
-        raise InputError(f"{path} does not hold what it should: {error}") from error
+        raise InputError(f"{path} has invalid settings: {error}") from error
     if fault:
         raise InputError(f"{path} is damaged: {fault}")
-    return told
+    return saved
 
 
 def _named(clips: SortedClips) -> list[tuple[str, str]]:
@@ -367,7 +369,7 @@ def _write(
     predicted: NDArray[np.int64],
     result: LbpTopResult,
 ) -> None:
-    """Writes predictions.csv, a line a seed and clip, then results.json, which says it is done."""
+    """Writes predictions.csv, a line per seed and clip, then results.json, which marks the end."""
     names = _named(clips)
     true = [clips.classes[label] for label in clips.labels]
     write_csv(
@@ -379,7 +381,7 @@ def _write(
             for name, label, guess in zip(names, true, row, strict=True)
         ],
     )
-    told = {
+    content = {
         **identity,
         "clips": [list(name) for name in names],
         "y_true": clips.labels.tolist(),
@@ -391,11 +393,11 @@ def _write(
         "per_class": metrics.per_class(result.confusion, clips.classes),
         "seconds": result.seconds,
     }
-    write_json(folder / "results.json", told)
+    write_json(folder / "results.json", content)
 
 
 def _cut(cut: Settings) -> dict[str, Any]:
-    """What the settings say of frames; the active-image methods say nothing of them."""
+    """Returns the settings that affect frames: all but the active-image methods."""
     return {name: value for name, value in asdict(cut).items() if name != "methods"}
 
 

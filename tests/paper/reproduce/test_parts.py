@@ -176,7 +176,7 @@ def test_networks_without_such_places_are_refused():
     with pytest.raises(InputError, match="Sequential has fewer than two convolutions"):
         responses.mean_responses(nn.Sequential(nn.Conv2d(3, 2, 1)), x)
     flat = nn.Sequential(nn.Conv2d(3, 2, 8, stride=8), nn.Conv2d(2, 2, 1))
-    with pytest.raises(InputError, match="no response of a quarter"):
+    with pytest.raises(InputError, match="no response of at least a quarter"):
         responses.mean_responses(flat, x)
 
 
@@ -283,7 +283,9 @@ def test_responses_of_another_shape_are_named(tmp_path, change, told):
     metadata = {name: text for name, text in metadata.items() if change.get(name, "") is not None}
     tensors |= {name: value for name, value in change.items() if isinstance(value, np.ndarray)}
     path.write_bytes(safetensors.numpy.save(tensors, metadata=metadata))
-    with pytest.raises(InputError, match=rf"x\.safetensors .*{told}.*; delete it to make it again"):
+    with pytest.raises(
+        InputError, match=rf"x\.safetensors .*{told}.*; delete the file to compute it again"
+    ):
         read()
 
 

@@ -1,8 +1,8 @@
-"""`originet reproduce`: the paper's tables and figures from the clips at hand, in one report.
+"""`originet reproduce`: the paper's tables and figures from the available clips, in one report.
 
-Everything is found first (`run_reproduction`), then written down (`sections`, `picture_sections`).
-What takes long, the ablations and the networks of the pictures, is kept in directories of its own
-and read again by a later run of the same command.
+`run_reproduction` first computes all findings; the sections then write them down. The slow parts
+(the ablation, the comparison and the networks of the pictures) are kept in directories of their own
+and reused by a later run of the same command.
 """
 
 import hashlib
@@ -62,11 +62,11 @@ Made = TypeVar("Made")
 
 
 class Reproduction(NamedTuple):
-    """What a run made.
+    """The result of a reproduction.
 
     Attributes:
-        report: The page.
-        failed: The reason, in one line, by the name of what could not be made.
+        report: The page's path.
+        failed: The reason, in one line, for each part that failed, by the part's name.
     """
 
     report: Path
@@ -74,32 +74,32 @@ class Reproduction(NamedTuple):
 
 
 def quick_config(config: Config) -> Config:
-    """Cuts settings down to see the command work: one epoch, no augmentation.
+    """Reduces settings for a quick look: one epoch, no augmentation.
 
     Args:
-        config: The settings that were asked for.
+        config: The requested settings.
 
     Returns:
         The settings of a quick look.
 
     Raises:
-        InputError: If one of the settings that are cut down was asked for.
+        InputError: If the request changes one of the reduced settings.
     """
     usual = Config()
     for name in QUICK:
         if (value := getattr(config, name)) != getattr(usual, name):
-            raise InputError(f"a quick look sets {name} itself, got {value!r}: leave one out")
+            raise InputError(f"a quick look sets {name} itself, got {value!r}: drop one of them")
     return replace(config, **QUICK)
 
 
 def synthetic_clips(
     out: str | Path, *, quick: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Generates the clips that are used where no data are given, unless they are there.
+    """Generates the clips that are used if no data are given, unless they already exist.
 
     Args:
-        out: The folder of the reproduction; the clips go to `clips` in it.
-        quick: Fewer of them: 4 subjects with 2 clips a class instead of 12 with 3.
+        out: The folder of the reproduction; the clips go to its subfolder `clips`.
+        quick: Generates fewer: 4 subjects with 2 clips per class instead of 12 with 3.
         progress: Called as progress(done, total) after each clip.
 
     Returns:
@@ -127,37 +127,38 @@ def run_reproduction(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Reproduction:
-    """Makes every table and figure that can be made from some clips, and the report of them.
+    """Makes every table and figure that the clips allow, and a report with all of them.
 
     Args:
         table: The clips.
-        images: Active images by method, [N, S, S] uint8 in table order, of the settings' method
-            and of `ablation.DYNAMIC`.
-        config: Settings of every training; None is `Config()`.
-        out: Folder for report.html, tables/*.csv, figures/*.png and the runs that they come from.
-            An interrupted run goes on when it is started again with the same arguments.
-        rows: Rows of Tables III and IV, of `compare.ROWS`; None means all, or few of them if
+        images: Active images by method, [N, S, S] uint8 in table order, for the settings' method
+            and for `ablation.DYNAMIC`.
+        config: Settings of every training; None means `Config()`.
+        out: Folder for report.html, tables/*.csv, figures/*.png and the runs behind them. An
+            interrupted run resumes when started again with the same arguments.
+        rows: Rows of Tables III and IV, from `comparison.ROWS`; None means all, or a few if
             `quick`.
-        cuts: How each clip's frames were cut out and resized, [N], for what takes frames; None
-            means as the settings say.
-        quick: The settings are those of a quick look, which the report says.
-        device: Where to compute; None takes the GPU if there is one.
-        executor: How the folds of the tables are computed, see `originet.evaluation.executors`;
-            None is
-            `Serial()`. The networks of the pictures are trained in this process.
-        progress: Called as progress(what, done, total), mostly in epochs.
+        cuts: How each clip's frames were cropped and resized, [N], for the parts that use frames;
+            None means as in the settings.
+        quick: Whether the settings are those of a quick look; the report then says so.
+        device: Where to compute; None means the GPU if there is one.
+        executor: How the tables' folds are computed, see `originet.evaluation.executors`; None
+            means `Serial()`. The networks of the pictures are trained in this process.
+        progress: Called as progress(name, done, total), mostly in epochs.
 
     Returns:
-        The report's path, and what could not be made.
+        The report's path, and the parts that failed.
 
     Raises:
         InputError: If the table cannot be evaluated, images are missing, or `out` belongs to
-            another run, is in use by one, cannot be written, or is deleted meanwhile.
+            another run, is in use by one, cannot be written, or is deleted during the run.
     """
     config = Config() if config is None else config
     out, executor = Path(out), Serial() if executor is None else executor
     where = executor.pick_device(device)
-    here = pick_device() if isinstance(executor, Ray) else where  # nodes may have what is not here
+    here = (
+        pick_device() if isinstance(executor, Ray) else where
+    )  # the nodes may have a GPU that this machine does not have
     for method in ablation.methods_of(ablation.ROWS, config):
         if method not in images:
             raise InputError(f"images by {method!r} are needed, got {', '.join(images) or 'none'}")
@@ -263,7 +264,7 @@ def _responses(
     failed: dict[str, str],
     progress: Progress | None,
 ) -> dict[str, responses.Responses]:
-    """Trains the networks of the pictures, those that can be; the others are told in `failed`."""
+    """Trains the networks of the pictures; `failed` receives the reasons of those that fail."""
     _, _, labels = check_table(table)
     networks = {network.name: network for network in baselines.NETWORKS}
     answered = {}
@@ -289,27 +290,27 @@ def _responses(
 def _attempt(
     place: Held, failed: dict[str, str], name: str, make: Callable[[], Made]
 ) -> Made | None:
-    """Returns what is made; None if that fails, and then says why.
+    """Returns the result of `make`; if it fails, returns None and records the reason in `failed`.
 
     Raises:
-        InputError: The folder of the reproduction is gone; what was made now would be all it has.
+        InputError: If the reproduction's folder is gone: the parts made so far would be missing.
     """
     place.check()
     try:
         return make()
-    # What may end one part alone: a package that is missing, bad training, a full device.
+    # Errors that may end a single part: a missing package, failed training, a full device.
     except (InputError, MemoryError, RuntimeError) as error:
         failed[name] = one_line(error)
         return None
 
 
 def _named(progress: Progress | None, study: str) -> Progress | None:
-    """The progress of a study, whose rows may have the names of another's."""
+    """Prefixes a study's progress with its name, since rows of two studies may share names."""
     return progress and (lambda row, done, total: progress(f"{study}: {row}", done, total))
 
 
 def _hash(table: ClipTable, images: NDArray[np.uint8]) -> str:
-    """Hashes images in the order of the clips' names, whatever the table's."""
+    """Hashes images in the order of the clips' names, independent of the table's order."""
     keys = table[["dataset", "subject", "clip"]].astype(str)
     order = np.lexsort(tuple(keys[name] for name in ("clip", "subject", "dataset")))
     return hashlib.sha256(np.ascontiguousarray(images[order]).tobytes()).hexdigest()

@@ -1,8 +1,8 @@
-"""Table I and Fig. 3: activation functions and their derivatives, as printed and as they are.
+"""Table I and Fig. 3: activation functions and their derivatives, as printed and as computed.
 
-Every printed formula is held against the function that networks use and against its derivative by
-autograd, in float64; central differences are the second witness. Nothing here is typed in but the
-paper's own formulas and ranges.
+Every printed formula is compared in float64 with the function that networks use and its autograd
+derivative; central differences confirm the latter. Only the paper's formulas and ranges are
+hard-coded.
 
 Reference: Verma et al., arXiv:2005.07991, Table I, Fig. 3, Eq. (4).
 """
@@ -19,14 +19,15 @@ from torch import Tensor
 from originet_ext import fused_rrelu
 
 ALPHA = 0.1
-"""The paper's constant for psi; it tells none for leaky ReLU, which gets the same."""
+"""The paper's constant for psi; also used for leaky ReLU, for which the paper gives none."""
 ELU_ALPHA = 1.0
-"""ELU's usual constant; the paper tells none."""
+"""ELU's usual constant; the paper gives none."""
 SPAN = 20.0
-"""Functions are looked at on [-SPAN, SPAN]."""
+"""Functions are evaluated on [-SPAN, SPAN]."""
 STEP = 1e-3
+"""Distance between the points of evaluation."""
 BESIDE = 1e-9
-"""How far from 0 the one-sided derivatives are taken: nearer than any figure that is shown."""
+"""Distance from 0 at which one-sided derivatives are taken; the error is below all shown digits."""
 
 Function = Callable[[Tensor], Tensor]
 
@@ -40,9 +41,9 @@ class Activation(NamedTuple):
         range: Its printed range.
         derivation: The printed derivative.
         derivation_range: Its printed range.
-        used: The function, as networks use it.
-        printed: The printed equation, computed.
-        printed_derivative: The printed derivative, computed.
+        used: The function that networks use.
+        printed: The printed equation, as code.
+        printed_derivative: The printed derivative, as code.
     """
 
     name: str
@@ -56,22 +57,22 @@ class Activation(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What a row of Table I comes to, computed in float64 on [-20, 20] in steps of 0.001.
+    """A row of Table I checked in float64 on [-20, 20] in steps of 0.001.
 
     Attributes:
         activation: The row's name.
         equation_error: Largest difference between the printed equation and the function.
-        error_below: Of the printed derivative from autograd's, for x < 0.
-        error_above: For x > 0.
-        difference_error: Of central differences from autograd's derivative.
+        error_below: Largest difference between the printed derivative and autograd's, for x < 0.
+        error_above: The same for x > 0.
+        difference_error: Largest difference between central differences and autograd's derivative.
         minimum: Smallest value of the function.
-        minimum_at: Where it is.
-        maximum: Largest value.
+        minimum_at: Its position.
+        maximum: Largest value of the function.
         derivative_minimum: Smallest value of the derivative.
-        derivative_maximum: Largest.
-        left: The derivative from the left at 0.
-        right: The derivative from the right at 0.
-        printed_left: The printed derivative's value there, by the branch for x < 0.
+        derivative_maximum: Largest value of the derivative.
+        left: The derivative at 0 from the left.
+        right: The derivative at 0 from the right.
+        printed_left: The printed derivative at 0 from the left, by the branch for x < 0.
     """
 
     activation: str
@@ -90,17 +91,17 @@ class Check(NamedTuple):
 
 
 def _pieces(below: Function, above: Function) -> Function:
-    """The function that is one formula for x < 0 and another from 0 on, as Table I writes them."""
+    """Returns a function with one formula for x < 0 and another for x >= 0, as in Table I."""
     return lambda x: torch.where(x < 0, below(x), above(x))
 
 
 def _printed_psi_slope(alpha: float) -> Function:
-    """Table I's derivative of psi for x < 0; with alpha = 1 that for x >= 0."""
+    """Returns Table I's derivative of psi for x < 0; with alpha = 1, the one for x >= 0."""
     return lambda x: x.exp() * (x.exp() + alpha * x + 2) / (x.exp() + 1) ** 2
 
 
 def true_psi_slope(x: Tensor, alpha: float = ALPHA) -> Tensor:
-    """The derivative of psi for x < 0, in the form in which Table I should have it."""
+    """Computes the correct derivative of psi for x < 0, written like Table I's."""
     return x.exp() * (alpha * x.exp() + alpha * x + 1 + alpha) / (1 + x.exp()) ** 2
 
 
@@ -175,7 +176,8 @@ PSI = ACTIVATIONS[-1]
 def grid(low: float = -SPAN, high: float = SPAN) -> Tensor:
     """Returns float64 points from low to high, STEP apart, without 0.
 
-    There the kinks are, which have no derivative: `Check.left` and `right` tell what is beside it.
+    Functions with a kink at 0 have no derivative there; `Check.left` and `Check.right` give the
+    one-sided ones.
     """
     numbers = torch.arange(round(low / STEP), round(high / STEP) + 1, dtype=torch.float64)
     return numbers[numbers != 0] * STEP
@@ -185,7 +187,7 @@ def derivative(function: Function, x: Tensor) -> Tensor:
     """Differentiates a function by autograd at every point.
 
     Args:
-        function: Works element by element.
+        function: An element-wise function.
         x: Points [N] float64.
 
     Returns:
@@ -197,12 +199,12 @@ def derivative(function: Function, x: Tensor) -> Tensor:
 
 
 def check(activation: Activation) -> Check:
-    """Holds a row of Table I against the function and its derivative."""
+    """Compares a row of Table I with the function and its derivative."""
     x = grid()
     beside = torch.tensor([-BESIDE, BESIDE], dtype=torch.float64)
     values, slopes = activation.used(x), derivative(activation.used, x)
     errors = (activation.printed_derivative(x) - slopes).abs()
-    h = 1e-5  # of the cube root of eps, at which a central difference is best
+    h = 1e-5  # about the cube root of eps, the best step for a central difference
     differences = (activation.used(x + h) - activation.used(x - h)) / (2 * h)
     left, right = derivative(activation.used, beside).tolist()
     return Check(
@@ -223,17 +225,17 @@ def check(activation: Activation) -> Check:
 
 
 def erratum() -> list[dict[str, Any]]:
-    """Computes what Table I says of psi and what is so.
+    """Compares Table I's statements on psi with computed values.
 
     Returns:
-        Records with the fields "quantity", "printed" (None where the table says nothing of the
-        kind) and "computed".
+        Records with the fields "quantity", "printed" (None if the table does not give it) and
+        "computed".
     """
-    told, x = check(PSI), grid(-SPAN, 0)
+    found, x = check(PSI), grid(-SPAN, 0)
     slope = derivative(PSI.used, x)
     zero = torch.zeros(1, dtype=torch.float64)
     errors = PSI.printed_derivative(x) - slope
-    # Where psi changes its sign: 1 + alpha x = 0.
+    # psi changes sign where 1 + alpha x = 0.
     crossing = torch.tensor([-1 / ALPHA], dtype=torch.float64)
 
     def worst(alpha: float, formula: Function) -> float:
@@ -241,41 +243,41 @@ def erratum() -> list[dict[str, Any]]:
 
     facts: list[tuple[str, float | None, float]] = [
         ("ψ(0)", float(PSI.printed(zero)), float(PSI.used(zero))),
-        ("ψ′ from the left at 0", told.printed_left, told.left),
-        ("ψ′ from the right at 0", float(PSI.printed_derivative(zero)), told.right),
-        ("smallest value of ψ", 0.0, told.minimum),
-        ("x of the smallest value", None, told.minimum_at),
+        ("ψ′ from the left at 0", found.printed_left, found.left),
+        ("ψ′ from the right at 0", float(PSI.printed_derivative(zero)), found.right),
+        ("smallest value of ψ", 0.0, found.minimum),
+        ("x of the smallest value", None, found.minimum_at),
         ("ψ(−1/α), below which it is negative", None, float(PSI.used(crossing))),
-        ("smallest value of ψ′", None, told.derivative_minimum),
-        ("largest value of ψ′", None, told.derivative_maximum),
-        ("largest error of the printed ψ′, x < 0", 0.0, told.error_below),
+        ("smallest value of ψ′", None, found.derivative_minimum),
+        ("largest value of ψ′", None, found.derivative_maximum),
+        ("largest error of the printed ψ′, x < 0", 0.0, found.error_below),
         ("x of the largest error", None, float(x[errors.abs().argmax()])),
         (
             "largest error of the printed ψ′, x < 0, if α were 1",
             None,
             worst(1, _printed_psi_slope(1)),
         ),
-        ("largest error of the printed ψ′, x > 0", 0.0, told.error_above),
+        ("largest error of the printed ψ′, x > 0", 0.0, found.error_above),
         ("largest error of the formula given here, x < 0", None, worst(ALPHA, true_psi_slope)),
     ]
     return [{"quantity": q, "printed": printed, "computed": value} for q, printed, value in facts]
 
 
 def curves(low: float, high: float, points: int = 401) -> dict[str, NDArray[np.float64]]:
-    """Computes what Fig. 3 draws.
+    """Computes the curves of Fig. 3.
 
     Args:
-        low: Where the curves begin.
-        high: Where they end.
-        points: How many points, evenly spaced; at 0 a derivative is the one from the right.
+        low: Start of the curves.
+        high: End of the curves.
+        points: Number of points, evenly spaced; a derivative at 0 is taken from the right.
 
     Returns:
-        By name, each [points]: "x", and for each activation its name and the name with a prime,
-        for the derivative; for psi also "printed ψ′".
+        Arrays [points] by name: "x", each activation's name, the name with a prime for its
+        derivative, and "printed ψ′".
     """
     x = torch.linspace(low, high, points, dtype=torch.float64)
     drawn = {"x": x.numpy()}
-    # ReLU's derivative at 0 is 0 for autograd and 1 for Table I, which the shift leads to.
+    # ReLU's derivative at 0 is 0 in autograd and 1 in Table I; the shift gives the latter.
     moved = torch.where(x == 0, BESIDE, x)
     for activation in ACTIVATIONS:
         drawn[activation.name] = activation.used(x).numpy()

@@ -1,4 +1,4 @@
-"""Table II: the clips at hand beside those that the paper counts."""
+"""Table II: the available clips next to the paper's counts."""
 
 from collections import Counter
 from typing import Any, NamedTuple
@@ -11,10 +11,10 @@ class Source(NamedTuple):
     """A data set of the paper.
 
     Attributes:
-        title: Its name in the field.
-        address: Where it is applied for.
-        needed_for: The tables and figures that the paper says are made from it; of Figs. 2 and 4 it
-            does not say.
+        title: Its usual name.
+        address: Where to apply for it.
+        needed_for: The tables and figures that use it according to the paper, which does not say
+            for Figs. 2 and 4.
     """
 
     title: str
@@ -34,13 +34,12 @@ def emotion_counts(table: ClipTable) -> list[dict[str, Any]]:
     """Counts the clips of the paper's four data sets as Table II does.
 
     Args:
-        table: The clips at hand, of any data sets.
+        table: The available clips, of any data sets.
 
     Returns:
-        Records with the fields dataset, emotion, paper and clips: one for each emotion of a set
-        that the paper or the table has, then one for "total". Clips are None where the set is not
-        at hand, and where the clips' classes are not those of Table II (of CAS(ME)^2, which it
-        counts by eliciting video).
+        Records with the fields dataset, emotion, paper and clips: for each set, one per emotion in
+        the paper or the table, then one for "total". Clips are None if the set is not available, or
+        if the clips' classes are not those of Table II (which counts CAS(ME)^2 by eliciting video).
     """
     records = []
     for dataset, paper in TABLE_II.items():
@@ -58,7 +57,7 @@ def emotion_counts(table: ClipTable) -> list[dict[str, Any]]:
 
 
 def class_counts(table: ClipTable) -> list[dict[str, Any]]:
-    """Counts the clips at hand by data set and class.
+    """Counts the available clips by data set and class.
 
     Returns:
         Records with the fields dataset, label, clips and subjects, sorted.
@@ -75,11 +74,11 @@ def class_counts(table: ClipTable) -> list[dict[str, Any]]:
 
 
 def set_summary(table: ClipTable) -> list[dict[str, Any]]:
-    """Tells of each of the paper's data sets whether it is at hand.
+    """Counts the available clips and subjects of each of the paper's data sets.
 
     Returns:
-        Records with the fields dataset, clips, subjects (0 where it is not at hand), paper_clips
-        and paper_subjects.
+        Records with the fields dataset, clips, subjects (0 if the set is not available),
+        paper_clips and paper_subjects.
     """
     records = []
     for dataset, paper in TABLE_II.items():

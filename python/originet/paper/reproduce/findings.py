@@ -1,4 +1,4 @@
-"""What the reproduction found, before any of it is written down."""
+"""The findings of a reproduction, before they are written to the report."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,27 +28,27 @@ class Findings:
     config: Config
     """The settings of every training."""
     quick: bool
-    """Whether the settings were cut down to see the command work."""
+    """Whether the settings are reduced for a quick look."""
     device: torch.device
-    """Where it was computed."""
+    """Where the networks of the pictures were computed."""
     checks: list[Check]
     """Table I."""
     erratum: list[dict[str, Any]]
-    """What Table I has wrong of psi."""
+    """What Table I says about psi, and the correct values."""
     shown: Shown
     """The clips of the pictures."""
     phases: list[Phases]
     """Fig. 2."""
     complexity: list[dict[str, Any]]
-    """Table V; empty if its networks cannot be had."""
+    """Table V; empty if its networks are not available."""
     comparison: Comparison | None
     """Tables III and IV; None if no row could be evaluated."""
     ablation: Ablation | None
     """Table VI; None if no row could be evaluated."""
     responses: dict[str, Responses]
-    """Figs. 4 and 5, by the networks' names."""
+    """Figs. 4 and 5, by network name."""
     failed: dict[str, str]
-    """What could not be made, and why."""
+    """The reason for each part that failed, by the part's name."""
 
     @property
     def dataset(self) -> str:
@@ -57,7 +57,7 @@ class Findings:
 
     @property
     def semi_synthetic(self) -> bool:
-        """Whether generated clips are among the clips."""
+        """Whether any of the clips are semi-synthetic."""
         return is_semi_synthetic(self.dataset)
 
     @property

@@ -1,13 +1,14 @@
-"""What networks answer to active images of a subject they never saw: Figs. 4 and 5.
+"""Figs. 4 and 5: networks' responses to active images of a subject they never saw.
 
-A network is trained as in a fold of the leave-one-subject-out run, with the subject of the pictures
-left out. Then the mean over all channels ("mean response of all collected neurons") is taken at two
-places. The paper names the first for Fig. 4 and none for Fig. 5; the second is our reading.
+A network is trained as in a fold of the leave-one-subject-out run that leaves out the subject of
+the pictures. Then the mean over all channels ("mean response of all collected neurons") is taken at
+two places. The paper names the first for Fig. 4 and none for Fig. 5; the second is our
+interpretation.
 
-- first layer: what the second convolution reads. Of OrigiNet both branches after psi, and what the
-  block makes of them.
-- a quarter: the last response whose side is still a quarter of the image's, the smallest that shows
-  where on the face something is.
+- first layer: the input of the second convolution. For OrigiNet: both branches after psi, and the
+  block's output.
+- a quarter: the last response whose side is at least a quarter of the image's, the smallest size
+  that still shows positions on the face.
 
 Reference: Verma et al., arXiv:2005.07991, Figs. 4 and 5.
 """
@@ -46,8 +47,8 @@ _MOST = 2**30  # bytes of a network's responses
 _Places = Annotated[list[str], msgspec.Meta(min_length=2, max_length=100)]
 
 
-class _Told(TypedDict):
-    """What the header of a file of responses holds, as JSON."""
+class _Header(TypedDict):
+    """The header of a file of responses; both fields are JSON."""
 
     places: str
     record: str
@@ -64,14 +65,14 @@ class _Record(TypedDict):
 
 
 class Responses(NamedTuple):
-    """What one network answered.
+    """The responses of one network.
 
     Attributes:
-        maps: [K, h, w] float32 of K clips, by the name of the place: those of the first layer, in
-            order, then `QUARTER`.
-        untrained: The same of the network before its training, with random weights.
+        maps: [K, h, w] float32 for K clips, by name of the place: first those of the first layer,
+            in order, then `QUARTER`.
+        untrained: The same for the network before training, with random weights.
         probabilities: [K, C] float32.
-        record: The network's name, parameters, seed, the epoch whose weights it has, and seconds.
+        record: The network's name, number of parameters, seed, selected epoch, and seconds.
     """
 
     maps: Maps
@@ -90,7 +91,7 @@ def mean_responses(model: nn.Module, x: Tensor) -> Maps:
     """Takes the mean over the channels at the first layer and at a quarter of the image's side.
 
     Args:
-        model: In evaluation mode; has at least two convolutions, or is an OrigiNet.
+        model: In evaluation mode; an OrigiNet, or a network with at least two convolutions.
         x: Input [K, 3, S, S] on the model's device.
 
     Returns:
@@ -120,7 +121,7 @@ def mean_responses(model: nn.Module, x: Tensor) -> Maps:
     finally:
         for hook in hooks:
             hook.remove()
-    if isinstance(model, OrigiNet):  # whose fused blocks hide their convolutions from hooks
+    if isinstance(model, OrigiNet):  # its fused blocks hide their convolutions from hooks
         block = model.stage1
         first = {
             "{0}×{0}".format(conv.kernel_size[0]): block.act(conv(x)).mean(dim=1)
@@ -132,7 +133,9 @@ def mean_responses(model: nn.Module, x: Tensor) -> Maps:
     else:
         raise InputError(f"{type(model).__name__} has fewer than two convolutions")
     if not late:
-        raise InputError(f"{type(model).__name__} has no response of a quarter of the image's side")
+        raise InputError(
+            f"{type(model).__name__} has no response of at least a quarter of the image's side"
+        )
     return {
         name: pixels.float().cpu().numpy() for name, pixels in (first | {QUARTER: late[0]}).items()
     }
@@ -150,16 +153,16 @@ def network_responses(
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
 ) -> Responses:
-    """Trains a network and takes its responses, or reads what an earlier run took.
+    """Trains a network and takes its responses, or reads those of an earlier run.
 
     Args:
         name: The network's name.
-        factory: Makes it.
+        factory: Makes the network.
         images: All active images [N, S, S] uint8.
         labels: All class indices [N].
-        shown: Which clips are shown, and which are trained on (and choose the epoch).
-        config: Settings; the first of the seeds is used.
-        folder: Where `<name>.safetensors` is kept.
+        shown: The clips to show, and those for training (which also select the epoch).
+        config: Settings; only the first seed is used.
+        folder: Folder of `<name>.safetensors`.
         device: Where to compute.
         progress: Called as progress(epochs done, epochs).
 
@@ -167,7 +170,8 @@ def network_responses(
         The responses.
 
     Raises:
-        InputError: If training fails, the network does not suit, or the file there is damaged.
+        InputError: If training fails, the network has no suitable layers, or the existing file is
+            damaged.
     """
     path = folder / f"{safe_name(name)}.safetensors"
     if path.exists():
@@ -175,11 +179,11 @@ def network_responses(
         shape = len(shown.places), int(labels.max()) + 1
         if found.probabilities.shape != shape:
             there, here = list(found.probabilities.shape), list(shape)
-            raise _damaged(path, f"its probabilities are {there}, not {here}")
+            raise _damaged(path, f"its probabilities have shape {there}, not {here}")
         if progress is not None:
             progress(config.epochs, config.epochs)
         return found
-    started, seed = perf_counter(), config.seeds[0] % 2**32  # as NumPy's generator takes it
+    started, seed = perf_counter(), config.seeds[0] % 2**32  # the range of NumPy's generator
     set_seed(seed)
     network = factory(int(labels.max()) + 1).to(device).eval()
     pictures = images[shown.places]
@@ -208,15 +212,15 @@ def network_responses(
 
 
 def edge_correlation(image: NDArray[np.uint8], response: NDArray[np.float32]) -> float:
-    """Tells how much a response map follows the edges of its image.
+    """Measures how closely a response map follows the edges of its image.
 
     Args:
         image: [S, S].
         response: [h, w], of any scale and sign.
 
     Returns:
-        Pearson's correlation, -1..1, between the strength of the image's edges (Sobel's gradient,
-        brought to [h, w]) and how far the response is from its own median; 0 for a flat one.
+        Pearson's correlation, -1..1, between the strength of the image's edges (Sobel gradient,
+        resized to [h, w]) and the response's distance from its median; 0 for a flat response.
     """
     pixels = image.astype(np.float32)
     across, down = (cv2.Sobel(pixels, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
@@ -227,7 +231,7 @@ def edge_correlation(image: NDArray[np.uint8], response: NDArray[np.float32]) ->
 
 
 def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Returns Pearson's correlation, -1..1, of two maps of one size; 0 if one is flat."""
+    """Returns Pearson's correlation, -1..1, of two maps of the same size; 0 if one is flat."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
@@ -235,11 +239,11 @@ def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 def _format(answered: Responses) -> bytes:
     """Writes responses as safetensors, with the record and the order of the maps in the header."""
-    told = {"record": json.dumps(answered.record), "places": json.dumps(list(answered.maps))}
+    header = {"record": json.dumps(answered.record), "places": json.dumps(list(answered.maps))}
     tensors = {"probabilities": answered.probabilities}
     for state, maps in (("trained", answered.maps), ("untrained", answered.untrained)):
         tensors |= {f"{state} {place}": pixels for place, pixels in maps.items()}
-    return save(tensors, metadata=told)
+    return save(tensors, metadata=header)
 
 
 def _read(path: Path) -> Responses:
@@ -247,9 +251,9 @@ def _read(path: Path) -> Responses:
     try:
         with open_tensors(path, "numpy", most=_MOST) as file:
             metadata = file.metadata()
-        told = msgspec.convert(metadata, _Told)
-        places = msgspec.json.decode(told["places"], type=_Places)
-        record = msgspec.json.decode(told["record"], type=_Record)
+        header = msgspec.convert(metadata, _Header)
+        places = msgspec.json.decode(header["places"], type=_Places)
+        record = msgspec.json.decode(header["record"], type=_Record)
         tensors = read_arrays(path, np.float32, most=_MOST)
         probabilities = tensors["probabilities"]
         trained, untrained = (
@@ -259,15 +263,15 @@ def _read(path: Path) -> Responses:
     except (msgspec.MsgspecError, KeyError, RecursionError) as error:
         raise _damaged(path, error) from error
     except InputError as error:
-        raise InputError(f"{error}; delete it to make it again") from error
+        raise InputError(f"{error}; delete the file to compute it again") from error
     clips = len(probabilities) if probabilities.ndim == 2 else 0
     for maps in (*trained.values(), *untrained.values()):
         if maps.ndim != 3 or len(maps) != clips or not maps.size or not np.isfinite(maps).all():
-            raise _damaged(path, f"it holds no finite maps of {clips} clips")
+            raise _damaged(path, f"its maps are not finite, or not of {clips} clips")
     if QUARTER not in trained or not np.isfinite(probabilities).all():
-        raise _damaged(path, "it holds no maps of a quarter, or no probabilities")
+        raise _damaged(path, "it has no maps of a quarter, or probabilities that are not finite")
     return Responses(trained, untrained, probabilities, dict(record))
 
 
 def _damaged(path: Path, reason: object) -> InputError:
-    return InputError(f"{path} is damaged: {reason}; delete it to make it again")
+    return InputError(f"{path} is damaged: {reason}; delete the file to compute it again")

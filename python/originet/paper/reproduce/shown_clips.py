@@ -1,7 +1,7 @@
-"""Which clips the pictures show, and Fig. 2: frames of a clip beside its active image.
+"""Chooses the clips that the pictures show, and makes Fig. 2: a clip's frames and active image.
 
-All pictures show clips of one subject, whom the networks of Figs. 4 and 5 never saw. Clips are
-taken in the order of their names, never for how they look.
+All pictures show clips of one subject that the networks of Figs. 4 and 5 never saw. Clips are
+chosen by the order of their names, never by their looks.
 """
 
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ class Shown(NamedTuple):
     """The clips of the pictures.
 
     Attributes:
-        subject: Whose they are, as `check_table` names subjects.
-        places: Their positions in the table, in the order of class and name.
+        subject: Their subject, named as by `check_table`.
+        places: Their indices in the table, ordered by class and name.
         labels: The class of each.
-        training: Positions of all other subjects' clips, in the order of their names.
+        training: Indices of all other subjects' clips, ordered by name.
     """
 
     subject: str
@@ -42,7 +42,7 @@ class Shown(NamedTuple):
     training: NDArray[np.int64]
 
     def first_of_each(self) -> list[int]:
-        """Returns the positions of one clip of each class."""
+        """Returns the indices of one clip of each class."""
         return [self.places[self.labels.index(label)] for label in dict.fromkeys(self.labels)]
 
 
@@ -52,8 +52,8 @@ class Phases(NamedTuple):
     Attributes:
         label: The clip's class.
         clip: Its name.
-        pictures: Those of `PHASES`; None for frames that are not at hand.
-        difference: Mean absolute difference of apex and onset in grey levels of 255, or None.
+        pictures: One for each of `PHASES`; None for missing frames.
+        difference: Mean absolute difference of apex and onset in grey levels (0..255), or None.
     """
 
     label: str
@@ -63,10 +63,10 @@ class Phases(NamedTuple):
 
 
 def choose_clips(table: ClipTable) -> Shown:
-    """Chooses the first subject, by name, of those with clips of most classes, and their clips.
+    """Chooses a subject and its clips: the one with the most classes, on a tie the first by name.
 
     Args:
-        table: The clips, which can be evaluated by leaving subjects out.
+        table: The clips, suitable for leave-one-subject-out.
 
     Returns:
         Up to two clips of each class.
@@ -78,7 +78,7 @@ def choose_clips(table: ClipTable) -> Shown:
     names = table["clip"].astype(str).to_numpy()
     order = np.lexsort((names, subjects))
     having = {name: len(set(labels[subjects == name])) for name in sorted(set(subjects))}
-    subject = max(having, key=having.__getitem__)  # of equals the first
+    subject = max(having, key=having.__getitem__)  # the first on a tie
     places = [
         int(place)
         for label in range(len(classes))
@@ -97,21 +97,21 @@ def choose_clips(table: ClipTable) -> Shown:
 def phase_pictures(
     table: ClipTable, place: int, active: NDArray[np.uint8], cut: Settings, method: str
 ) -> list[Picture]:
-    """Reads onset, apex and offset of a clip, cut and resized as its active image was.
+    """Reads onset, apex and offset of a clip, cropped and resized like its active image.
 
     Args:
         table: The clips.
-        place: Which one.
+        place: Index of the clip.
         active: Its active image [S, S].
-        cut: How its frames were cut out and resized.
-        method: How it was made.
+        cut: How its frames were cropped and resized.
+        method: The active image's method.
 
     Returns:
-        The pictures of `PHASES`. The apex is that of the annotations; where they have none, the
-        frame that differs most from the onset.
+        The pictures of `PHASES`. The apex is the annotated one, or else the frame that differs most
+        from the onset.
 
     Raises:
-        InputError: If the frames are not there any more, or cannot be read.
+        InputError: If the frames no longer exist or cannot be read.
     """
     row = table.iloc[place]
     if not Path(row["frames"][0]).exists():
@@ -146,15 +146,15 @@ def phase_rows(
 
     Args:
         table: The clips.
-        shown: Those of the pictures.
+        shown: The clips that the pictures show.
         images: All active images [N, S, S].
-        cuts: How each clip's frames were cut out and resized, [N].
-        method: How the images were made.
-        failed: Gets the reason, under "Fig. 2, frames", if the frames of a clip cannot be read.
+        cuts: How each clip's frames were cropped and resized, [N].
+        method: The active images' method.
+        failed: Receives the reason, under "Fig. 2, frames", if a clip's frames cannot be read.
 
     Returns:
-        The rows. A clip without frames, as in a store whose data set is elsewhere, keeps its
-        active image.
+        The rows. A clip without frames, such as one in a store whose data set is elsewhere, shows
+        only its active image.
     """
     rows = []
     for place in shown.first_of_each():
