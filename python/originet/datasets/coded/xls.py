@@ -112,7 +112,7 @@ def _workbook(data: bytes) -> bytes:
 
 
 def _chain(table: Sequence[int], start: int) -> Iterator[int]:
-    """Yields the numbers of the sectors of a stream: each tells the next, the last a negative."""
+    """Yields the sector numbers of a stream; each entry gives the next, the last is negative."""
     for _ in range(len(table)):
         if start < 0:
             return
