@@ -118,7 +118,7 @@ def test_what_is_no_share_is_refused(finished, tmp_path, way, value):
         (lambda v: v["folds"].pop(), "its folds must cover at least 2 subjects"),
         (lambda v: v["folds"].reverse(), "its folds must cover at least 2 subjects"),
         (lambda v: v["folds"][1].update(subject="casme2/s02"), "fold 5 has another subject or"),
-        (lambda v: v["folds"][1]["clips"].append("c9"), "fold 1: its clips, true, .* one length"),
+        (lambda v: v["folds"][1]["clips"].append("c9"), "fold 1: its clips, true, .* same length"),
         (lambda v: v["folds"][1].update(selected_epoch=3), r"selected_epoch must be in 1\.\.2"),
         (lambda v: v["folds"][1]["history"].pop(), "fold 1: its history must have the 2 epochs"),
         (lambda v: v["folds"][1].update(accuracy=0.123), "fold 1: its accuracy is not that of"),

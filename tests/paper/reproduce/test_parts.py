@@ -234,7 +234,7 @@ def test_responses_are_trained_once_without_the_subject_shown(table, tmp_path, m
 def test_damaged_responses_are_named(table, tmp_path, damage):
     path = tmp_path / "VGG-19.safetensors"
     path.write_bytes(damage)
-    with pytest.raises(InputError, match=r"VGG-19\.safetensors is damaged.*: .*delete it"):
+    with pytest.raises(InputError, match=r"VGG-19\.safetensors is damaged.*: .*delete the file"):
         responses.network_responses(
             *("VGG-19", None, None, None, None, CONFIG),
             folder=tmp_path,
@@ -254,11 +254,17 @@ def test_damaged_responses_are_named(table, tmp_path, damage):
         ({"probabilities": np.zeros((2, 3), np.float16)}, "holds 'probabilities' as F16, not as"),
         (
             {"probabilities": np.zeros((2, 4), np.float32)},
-            r"probabilities are \[2, 4\], not \[2, 3",
+            r"probabilities have shape \[2, 4\], not \[2, 3",
         ),
-        ({"trained 3×3": np.zeros((9, 4, 4), np.float32)}, "no finite maps of 2 clips"),
-        ({"trained 3×3": np.zeros((2, 0, 4), np.float32)}, "no finite maps of 2 clips"),
-        ({"untrained a quarter": np.full((2, 4, 4), np.nan, np.float32)}, "no finite maps of 2"),
+        (
+            {"trained 3×3": np.zeros((9, 4, 4), np.float32)},
+            "its maps are not finite, or not of 2 clips",
+        ),
+        (
+            {"trained 3×3": np.zeros((2, 0, 4), np.float32)},
+            "its maps are not finite, or not of 2 clips",
+        ),
+        ({"untrained a quarter": np.full((2, 4, 4), np.nan, np.float32)}, "not of 2 clips"),
     ],
 )
 def test_responses_of_another_shape_are_named(tmp_path, change, told):
