@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
+from sklearn.calibration import calibration_curve
 
 from originet.evaluation import metrics
 from originet.system.errors import InputError
@@ -145,3 +146,43 @@ def test_bad_indices_and_groups_are_refused() -> None:
             InputError, match=r"y_pred must be \[seeds, clips\] with at least 1 seed"
         ):
             metrics.scores_over_seeds([0, 1], predicted, ["a", "b"])
+
+
+@pytest.mark.parametrize("bins", [1, 4, 10])
+def test_calibration_is_scikit_learns_curve_with_the_counts(bins):
+    rng = np.random.default_rng(bins)
+    sure = np.concatenate([rng.uniform(0.3, 0.95, 200), np.linspace(0, 1, bins + 1)])
+    right = rng.random(len(sure)) < sure**2
+    found = metrics.calibration(sure, right, bins)
+    shares, means = calibration_curve(right, sure, n_bins=bins, strategy="uniform")
+    filled = found.counts > 0
+    np.testing.assert_allclose(found.accuracy[filled], shares, atol=1e-12)
+    np.testing.assert_allclose(found.confidence[filled], means, atol=1e-12)
+    assert np.isnan(found.accuracy[~filled]).all() and np.isnan(found.confidence[~filled]).all()
+    assert found.counts.sum() == len(sure) and found.right.sum() == right.sum()
+    weights = found.counts[filled] / len(sure)
+    assert found.error == pytest.approx(float(weights @ abs(shares - means)), abs=1e-12)
+
+
+def test_calibration_error_is_the_mean_gap():
+    # 0.9 and 0.9 with one right: a gap of 0.4; 0.6, right: also 0.4; 0.25, wrong: 0.25.
+    found = metrics.calibration([0.9, 0.9, 0.6, 0.25], [True, False, True, False])
+    assert found.error == pytest.approx((0.4 * 2 + 0.4 + 0.25) / 4)
+    assert metrics.calibration([1.0, 0.0], [True, False]).error == 0
+    assert metrics.calibration([1.0, 1.0], [False, False]).error == 1
+
+
+@pytest.mark.parametrize(
+    ("sure", "right", "bins", "message"),
+    [
+        ([], [], 10, r"at least 1, and right bool, got \[0\]"),
+        ([0.5], [True, False], 10, r"got \[1\] and \[2\] bool"),
+        ([0.5], [1], 10, r"got \[1\] and \[1\] int64"),
+        ([0.5, 1.5], [True, True], 10, r"0\.\.1, got 10 and 0\.5\.\.1\.5"),
+        ([0.5, np.nan], [True, True], 10, r"got 10 and nan\.\.nan"),
+        ([0.5], [True], 0, r"bins must be at least 1 .* got 0"),
+    ],
+)
+def test_calibration_refuses_what_are_no_probabilities(sure, right, bins, message):
+    with pytest.raises(InputError, match=message):
+        metrics.calibration(sure, right, bins)

@@ -11,11 +11,14 @@ Every evaluation reports four scores, always under these names: `pooled_accuracy
 References:
     See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019, for UF1
     and UAR, both computed on the predictions of all folds together.
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, for the reliability diagram
+    and the expected calibration error.
     Field and Welsh, "Bootstrapping clustered data", J. R. Stat. Soc. B 69 (2007), for resampling
     whole subjects.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +29,8 @@ LEVEL = 0.95
 """Nominal coverage of the confidence intervals."""
 RESAMPLES = 10_000
 """Number of bootstrap resamples."""
+BINS = 10
+"""Number of bins in a reliability diagram."""
 BOOTSTRAP = {
     "resampled": "subjects",
     "method": "percentile",
@@ -226,6 +231,70 @@ def per_class(
             "support": true,
         }
     return rows
+
+
+class Calibration(NamedTuple):
+    """How often predictions were right beside how probable the network called them.
+
+    Attributes:
+        edges: Of the bins [B + 1], from 0 to 1; a bin holds its upper edge, the first both.
+        counts: Predictions in each bin [B] int64.
+        right: How many of them were right [B] int64.
+        confidence: Mean probability of the predicted class in each bin [B]; NaN in an empty one.
+        error: Expected calibration error: the mean over the predictions of the distance, in their
+            bin, between confidence and share of right ones; 0..1.
+    """
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    right: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    error: float
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """Share of right predictions in each bin [B]; NaN in an empty one."""
+        return np.where(self.counts, self.right, np.nan) / np.maximum(self.counts, 1)
+
+
+def calibration(confidences: ArrayLike, right: ArrayLike, bins: int = BINS) -> Calibration:
+    """Sorts predictions by confidence into bins of equal width, and counts the right ones.
+
+    Args:
+        confidences: Probability of the predicted class [N], each in 0..1.
+        right: Whether each prediction was right [N] bool.
+        bins: Number of bins B.
+
+    Returns:
+        The counts and the expected calibration error.
+
+    Raises:
+        InputError: If there is no prediction or no bin, the arrays differ in length, or a
+            confidence is outside 0..1.
+
+    Reference: Guo et al., "On Calibration of Modern Neural Networks", Eqs. (2)-(3). The bins are
+    those of scikit-learn's `calibration_curve` with strategy "uniform".
+    """
+    sure, hit = np.asarray(confidences, np.float64), np.asarray(right)
+    if sure.ndim != 1 or sure.shape != hit.shape or len(sure) == 0 or hit.dtype != bool:
+        raise InputError(
+            "confidences and right must be vectors of one length, at least 1, and right bool, "
+            f"got {list(sure.shape)} and {list(hit.shape)} {hit.dtype}"
+        )
+    if bins < 1 or not ((sure >= 0) & (sure <= 1)).all():
+        raise InputError(
+            f"bins must be at least 1 and confidences in 0..1, got {bins} and "
+            f"{sure.min():g}..{sure.max():g}"
+        )
+    edges = np.linspace(0, 1, bins + 1)
+    of = np.searchsorted(edges[1:-1], sure)
+    counts = np.bincount(of, minlength=bins)
+    sums = np.bincount(of, weights=sure, minlength=bins)
+    hits = np.bincount(of[hit], minlength=bins)
+    confidence = np.where(counts, sums, np.nan) / np.maximum(counts, 1)
+    return Calibration(
+        edges, counts, hits, confidence, float(np.abs(hits - sums).sum() / len(sure))
+    )
 
 
 def bootstrap_intervals(
