@@ -8,7 +8,7 @@ from originet.datasets import synth
 from originet.datasets.prepare import Settings
 from originet.evaluation import metrics
 from originet.system.json_files import differences
-from originet.system.words import counted
+from originet.system.words import counted, percent, percents
 from originet.training.augment import augmented_views
 from originet.training.model import OrigiNet
 from originet.training.predict import check_images
@@ -73,3 +73,8 @@ def test_messages_show_no_tuple(call):
     with pytest.raises(InputError) as refused:
         call()
     assert "(" not in str(refused.value), refused.value
+
+
+def test_shares_are_written_in_per_cent():
+    assert percent(0.8104) == "81.0 %" and percent(0.81, 0.025) == "81.0 ± 2.5 %"
+    assert percent(0, 0.0) == "0.0 ± 0.0 %" and percents((0.755, 1)) == "75.5 to 100.0 %"

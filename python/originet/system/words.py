@@ -1,4 +1,4 @@
-"""Counts in words, and text from elsewhere made safe to print."""
+"""Counts and shares in words, and text from elsewhere made safe to print."""
 
 import re
 
@@ -23,6 +23,24 @@ def counted(number: int, thing: str) -> str:
     if number == 1:
         return f"1 {thing}"
     return f"{number} {thing}{'es' if thing.endswith('s') else 's'}"
+
+
+def percent(share: float, spread: float | None = None) -> str:
+    """Returns a share, and its standard deviation if given, as reports write them.
+
+    Args:
+        share: In 0..1.
+        spread: Of the share, in the same unit.
+
+    Returns:
+        As "81.0 %" or "81.0 ± 2.5 %".
+    """
+    return f"{100 * share:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}") + " %"
+
+
+def percents(interval: tuple[float, float]) -> str:
+    """Returns the ends of an interval, each in 0..1, as "75.5 to 80.0 %"."""
+    return "{:.1f} to {:.1f} %".format(*(100 * end for end in interval))
 
 
 def printable(text: str) -> str:
