@@ -1,8 +1,13 @@
+import base64
+import io
 import itertools
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from originet.bench.figures import duration, kernel_speedup
 from originet.drawing import figures
@@ -53,7 +58,7 @@ def test_confusion_matrix_writes_counts_and_colours_by_share_of_the_true_class()
     confusion = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
     figure = figures.confusion_matrix(confusion, ["a", "b", "c$d$"], "title")
     (axes,) = figure.axes
-    assert texts(axes)[:3] == ["3\n75%", "1\n25%", "0\n0%"]
+    assert texts(axes)[:3] == ["3\n75 %", "1\n25 %", "0\n0 %"]
     shares = [[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]]  # an absent class is no division by zero
     assert np.array_equal(axes.images[0].get_array(), shares)
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c$d$"]
@@ -65,7 +70,7 @@ def test_confusion_matrix_writes_counts_and_colours_by_share_of_the_true_class()
     ("names", "tilt"),
     [
         (["negative", "repression", "happiness", "surprise"], 0),
-        (["negative", "repression", "happiness", "surprise", "fear"], 30),
+        (["negative", "repression", "happiness", "surprise", "fear", "anger"], 30),
         (["negative", "others", "positive arousal", "surprise and awe"], 30),
     ],
 )
@@ -105,6 +110,24 @@ def test_kernel_speedup_needs_a_pair():
 )
 def test_duration_picks_the_unit(microseconds, text):
     assert duration(microseconds) == text
+
+
+def test_svg_is_an_element_in_the_colours_of_the_page_and_always_the_same():
+    def draw():
+        chart = figures.confusion_matrix(np.array([[9, 1], [5, 5]]), ["--><b>", "$x$"], "&lt;")
+        chart.axes[0].grid(color=figures.GRID)
+        return figures.svg(chart)
+
+    drawn = draw()
+    assert drawn == draw() and "var(--ink)" in drawn and "var(--line)" in drawn
+    assert set(re.findall("#[0-9a-f]{6}", drawn)) == {"#ffffff"}, "but for text on a dark cell"
+    tree = ElementTree.fromstring(drawn)
+    tags = {element.tag for element in tree.iter()}
+    assert tags == {"svg", "g", "path", "defs", "use", "image", "clipPath", "rect"}
+    assert not re.search("<b>|<!--|style>|http|stroke: black", drawn)
+    (picture,) = tree.iter("image")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.get("href")[22:]))))
+    assert pixels.shape[2] == 4 and pixels[..., 3].min() < 40, "the page shows through"
 
 
 def test_png_is_the_same_for_the_same_figure():

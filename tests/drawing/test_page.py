@@ -35,7 +35,8 @@ def test_everything_a_caller_gives_is_escaped():
     parsed = Parsed(html)
     assert "<b>" not in html and not parsed.all("b")
     assert parsed.rows == [["<b>head"], ["<b>cell"]]
-    assert [picture["alt"] for picture in parsed.all("img")] == ['"><b>alt', '"><b>thumb']
+    assert [chart["aria-label"] for chart in parsed.all("svg")] == ['"><b>alt']
+    assert [picture["alt"] for picture in parsed.all("img")] == ['"><b>thumb']
     assert "<b>text & more" in parsed.text and "<b>line <b>other" in parsed.text
 
 
@@ -87,18 +88,63 @@ def test_short_tables_and_pictures_are_not_cut_in_print():
     report.table(["a"], [["x"]] * 15)
     report.table(["a"], [["x"]] * 16)
     report.figure(small_figure(), "c", "a")
-    figures = [attrs.get("class") for attrs in Parsed(report.html()).all("figure")]
-    assert figures == ["whole", None, "whole"]
+    kinds = [attrs.get("class") for attrs in Parsed(report.html()).all("figure")]
+    assert kinds == ["whole", None, "whole chart"]
 
 
-def test_figures_are_shown_in_their_size_and_drawn_finer():
+def test_figures_are_drawn_into_the_page_each_with_ids_of_its_own():
     report = page.Page("t")
-    figure = small_figure()
-    report.figure(figure, "c", "a")
-    (attrs,) = Parsed(report.html()).all("img")
-    width, height = figure.get_size_inches()
-    assert (int(attrs["width"]), int(attrs["height"])) == (round(96 * width), round(96 * height))
-    assert picture_of(attrs).size[0] > 1.5 * int(attrs["width"])
+    chart = figures.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
+    report.figure(chart, "first", "a")
+    report.figure(chart, "second", "b")
+    report.section("Figure 1")
+    parsed = Parsed(report.html())
+    first, second = parsed.all("svg")
+    assert first["role"] == "img" and first["viewbox"] == second["viewbox"]
+    assert [attrs["aria-label"] for attrs in (first, second)] == ["a", "b"]
+    ids = [attrs["id"] for _, attrs in parsed.tags + parsed.drawn if "id" in attrs]
+    assert len(ids) == len(set(ids)) > 10
+    targets = {
+        each["href"].removeprefix("#")
+        for tag, each in parsed.tags + parsed.drawn
+        if tag in ("use", "a")
+    }
+    assert targets and targets <= set(ids)
+    clips = {
+        attrs["clip-path"][len("url(#") : -1] for _, attrs in parsed.drawn if "clip-path" in attrs
+    }
+    assert clips and clips <= set(ids)
+
+
+def test_the_headline_and_links_to_the_sections_come_first():
+    report = page.Page("t")
+    report.text("before")
+    report.section("Scores, 1 %")
+    report.headline("75.0 %", "60 to 80 %", "what <it> is", "and of what")
+    report.section("scores (1 %)")
+    report.section("≠")
+    html = report.html()
+    parsed = Parsed(html)
+    text = parsed.text.removeprefix("t ")
+    assert text.startswith("t 75.0 % 60 to 80 % what <it> is and of what Scores, 1 % scores (1 %)")
+    assert [attrs["id"] for attrs in parsed.all("h2")] == ["scores-1", "scores-1-2", "section"]
+    assert [a["href"] for a in parsed.all("a")] == ["#scores-1", "#scores-1-2", "#section"]
+    assert html.index("<h1>") < html.index("headline", html.index("<body>")) < html.index("<nav")
+    assert html.index("</nav>") < html.index("before")
+    single = page.Page("t")
+    single.section("one")
+    assert not Parsed(single.html()).all("nav")
+
+
+def test_folded_tables_show_their_caption_alone():
+    report = page.Page("t")
+    report.table(["a"], [["x"]], "Numbers.", folded=True)
+    report.table(["a"], [["x"]], "Shown.")
+    parsed = Parsed(report.html())
+    assert len(parsed.all("details")) == 1 and len(parsed.all("table")) == 2
+    (summary,), (caption,) = parsed.all("summary"), parsed.all("figcaption")
+    names = [table["aria-labelledby"] for table in parsed.all("table")]
+    assert names == [summary["id"], caption["id"]]
 
 
 def test_gallery_draws_images_as_they_are_but_for_large_ones():

@@ -21,6 +21,7 @@ from originet.evaluation import by_dataset, report
 from originet.evaluation.result import read_results
 from originet.paper.comparison import run_comparison
 from originet.system.errors import InputError
+from originet.system.words import percent
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
 CLASSES = ("negative", "positive", "surprise")
@@ -131,12 +132,12 @@ def test_the_report_has_a_line_for_each_set_below_the_whole(composite, tmp_path)
     assert whole[1:5] == [
         "24",
         "4",
-        f"{told['pooled_accuracy']:.3f} ± {told['pooled_accuracy_std']:.3f}",
-        f"{told['uf1']:.3f} ± {told['uf1_std']:.3f}",
+        percent(told["pooled_accuracy"], told["pooled_accuracy_std"]),
+        percent(told["uf1"], told["uf1_std"]),
     ]
     for row in parts:
         uar = result.by_dataset[row[0]]["metrics"]["uar"]
-        assert row[1:3] == ["12", "2"] and row[5].startswith(f"{uar:.3f} ± ")
+        assert row[1:3] == ["12", "2"] and row[5].startswith(f"{100 * uar:.1f} ± ")
     assert "average over the classes that the clips have." in page
 
 

@@ -7,6 +7,7 @@ from matplotlib.collections import FillBetweenPolyCollection
 
 from originet.drawing.figures import png
 from originet.evaluation import figures
+from originet.evaluation.metrics import calibration
 from originet.system.errors import InputError
 
 
@@ -72,12 +73,17 @@ def test_selected_epochs_are_counted():
     assert [bar.get_center()[0] for bar in axes.patches] == [1, 2, 3, 4, 5]
 
 
-def test_confidences_are_counted_right_and_wrong_apart():
-    (axes,) = figures.confidences([0.31, 0.99, 1.0], [0.5]).axes
-    counts = {patch.get_label(): patch.get_data().values for patch in axes.patches}
-    assert counts["right"].tolist() == [0] * 6 + [1] + [0] * 12 + [2]
-    assert counts["wrong"].sum() == 1 and counts["wrong"][10] == 1
-    (axes,) = figures.confidences([0.5], []).axes  # nothing wrong
+def test_reliability_has_a_point_a_filled_bin_and_the_counts_below():
+    found = calibration([0.35, 0.95, 1.0, 1.0, 0.5], [True, True, False, True, False])
+    shares, counts = figures.reliability(found).axes
+    line = {each.get_label(): each for each in shares.lines}
+    np.testing.assert_allclose(line["networks"].get_xdata(), [0.35, 0.5, 2.95 / 3])
+    np.testing.assert_allclose(line["networks"].get_ydata(), [1, 0, 2 / 3])
+    assert list(line["calibrated"].get_xdata()) == list(line["calibrated"].get_ydata()) == [0, 1]
+    right, wrong = ([bar.get_height() for bar in bars] for bars in counts.containers)
+    assert right == [0, 0, 0, 1, 0, 0, 0, 0, 0, 2]
+    assert wrong == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    assert texts(counts.texts) == ["1", "1", "3"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from originet.bench.section import bench_section
 from originet.drawing import figures
 from originet.drawing.page import Page
 from originet.evaluation import metrics, report
+from originet.evaluation.readings import READINGS
 from originet.system import timings
 from originet.training.config import Config
 from originet.training.protocol import LEAK
@@ -68,15 +69,21 @@ def test_page_needs_nothing_from_outside_and_no_script(full_page):
     page = Parsed(full_page)
     for _, attrs in page.tags:
         assert not any(name.startswith("on") for name in attrs)
+    for _, attrs in page.tags + page.drawn:
         for name in ("href", "src", "srcset", "data", "action"):
-            assert attrs.get(name, "data:").startswith("data:")
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "base"})
-    assert not re.search(r"url\(|@import|https?:", full_page)
+            assert attrs.get(name, "data:").startswith(("data:", "#"))
+    assert {tag for tag, _ in page.tags + page.drawn}.isdisjoint(
+        {"script", "link", "iframe", "object", "base"}
+    )
+    assert not re.search(r"url\((?!#)|@import|https?:", full_page)
+    assert len(page.all("style")) == 1
 
 
 def test_every_picture_decodes(full_page):
     pictures = Parsed(full_page).all("img")
-    assert len(pictures) == 7 + 3 + 2  # figures, mistakes and the best of each class
+    assert len(pictures) == 3 + 2  # mistakes and the best of each class
+    # A clip, confusion, subjects, curves, epochs, reliability and kernels.
+    assert len(Parsed(full_page).all("svg")) == 7
     for picture in pictures:
         assert picture["alt"]
         kind, data = picture["src"].split(",", 1)
@@ -84,6 +91,7 @@ def test_every_picture_decodes(full_page):
         image = Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
         image.load()
         assert min(image.size) >= 8
+    assert all(chart["aria-label"] for chart in Parsed(full_page).all("svg"))
 
 
 def test_page_is_for_phones_and_names_itself(full_page):
@@ -93,7 +101,7 @@ def test_page_is_for_phones_and_names_itself(full_page):
     )
     assert full_page.startswith("<!DOCTYPE html>")
     boxes = [attrs for attrs in page.all("div") if attrs["class"] == "scroll"]
-    assert len(page.all("table")) == len(boxes) > 5
+    assert len(page.all("table")) + len(page.all("svg")) == len(boxes) > 5
     assert page.all("html") == [{"lang": "en"}]
 
 
@@ -135,9 +143,8 @@ def test_loso_section_says_when_the_protocol_leaks(protocol):
 def test_loso_section_says_when_clips_are_semi_synthetic(dataset):
     page = Page("t")
     report.loso_section(page, make_result(dataset))
-    heading = re.search(r"<h2>(.*?)</h2>", page.html()).group(1)
-    assert heading == f"Leave-one-subject-out: {dataset}, protocol strict"
-    assert ("generated" in Parsed(page.html()).text) == (dataset != "casme2")
+    told = Parsed(page.html()).text.partition("Scores")[0]
+    assert ("clips are generated" in told) == (dataset != "casme2")
 
 
 def test_loso_section_shows_no_spread_for_one_seed():
@@ -244,7 +251,7 @@ def test_worst_mistakes_are_shown_each_clip_once_with_its_own_image():
     for source, clip in zip(shown, (5, 3, 2, 2, 4), strict=True):
         image = Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1])))
         assert np.asarray(image).tolist() == [[40 * clip] * 8] * 8
-    assert "8 right and 4 wrong predictions" in text
+    assert "8 right and 4 wrong. " in text
 
 
 def test_at_most_twelve_mistakes_are_shown(monkeypatch):
@@ -257,7 +264,7 @@ def test_at_most_twelve_mistakes_are_shown(monkeypatch):
 
 def test_pictures_are_missed_and_a_faultless_run_is_told_so():
     page = plain_page()
-    assert "The pictures are left out" in Parsed(page.html()).text
+    assert "No pictures are shown" in Parsed(page.html()).text
     assert not [a for a in Parsed(page.html()).all("img") if a["alt"].startswith("Active")]
     result = make_result(seeds=(0,))
     for fold in result.folds:
@@ -265,13 +272,13 @@ def test_pictures_are_missed_and_a_faultless_run_is_told_so():
     page = Page("t")
     report.loso_section(page, result, make_images())
     text = Parsed(page.html()).text
-    assert "No clip was predicted wrongly." in text and "most confident wrong" not in text
-    assert "6 right and 0 wrong" in text and "% where it was right." in text
+    assert "Every prediction was right." in text and "most confident wrong" not in text
+    assert "6 right and 0 wrong" in text and "were right in 100.0 %." in text
 
 
 def test_epochs_that_were_kept_are_told():
     page, result = plain_page(), make_result()
-    assert "3.5 in the median, from 2 to 5" in Parsed(page.html()).text
+    assert "median 3.5, from 2 to 5" in Parsed(page.html()).text
     page = Page("t")
     last = dataclasses.replace(result, config=dataclasses.replace(result.config, select="last"))
     report.loso_section(page, last)
@@ -282,11 +289,54 @@ def test_many_subjects_are_shared_among_charts(monkeypatch):
     monkeypatch.setattr(report, "SUBJECTS", 2)
     page = Page("t")
     report.loso_section(page, make_result())
-    alts = [attrs["alt"] for attrs in Parsed(page.html()).all("img")]
+    alts = [attrs["aria-label"] for attrs in Parsed(page.html()).all("svg")]
     assert [alt[:30] for alt in alts if "accuracy of" in alt] == [
         "Bars: the accuracy of 2 subjec",
         "Bars: the accuracy of 1 subjec",
     ]
+
+
+def test_the_accuracy_and_its_interval_come_first_beside_the_baseline():
+    parsed = Parsed(plain_page().html())
+    assert parsed.text.startswith(
+        "t t 75.0 % 95 % interval: 61.2 to 80.0 % OrigiNet: accuracy over all clips. Majority "
+        "baseline: 50.0 %. 6 clips of 3 subjects in 2 classes, semi-synthetic clips, protocol "
+        "strict. Each clip was predicted by a network that had never seen its subject, once for "
+        "each of 2 seeds. Semi-synthetic clips are generated"
+    )
+
+
+def test_what_a_figure_shows_is_folded_in_its_table():
+    html = plain_page().html()
+    folded = re.findall(r"<details><summary[^>]*>(.*?)</summary>", html)
+    assert [text.partition(":")[0] for text in folded] == [
+        "Numbers of the confusion matrix",
+        "Numbers of the chart",
+    ]
+
+
+def test_calibration_is_told_and_drawn():
+    text = Parsed(plain_page().html()).text
+    found = predictions_calibration()
+    assert f"The expected calibration error is {100 * found.error:.1f} %." in text
+    assert "averaged over 10 bins" in text and "and were right in 66.7 %." in text
+
+
+def predictions_calibration():
+    told = report.predictions(make_result())
+    return metrics.calibration([p.probability for p in told], [p.right for p in told])
+
+
+def test_the_reading_of_the_pictures_is_defined_under_them(full_page):
+    text = Parsed(full_page).text
+    assert READINGS["cumulative"] in text[text.index("most confident right") :]
+    assert READINGS["cumulative"] not in Parsed(plain_page().html()).text, "no pictures"
+
+
+def test_titles_have_the_names_of_data_sets(tmp_path):
+    report.write_loso_report(tmp_path / "r.html", make_result("casme2+cas_me2"), {})
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<title>OrigiNet on CASME II + CAS(ME)², protocol strict</title>" in page
 
 
 def test_bench_section_holds_every_row_and_the_memory(full_page):

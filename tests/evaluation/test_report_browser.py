@@ -53,7 +53,7 @@ def test_report_is_whole_on_a_phone_and_on_a_desk_by_day_and_by_night(report, br
     for width, dark in ((320, False), (375, True), (768, True), (1280, False)):
         seen, console = browser.look(report, width, dark)
         assert console == []
-        assert seen["title"] == "OrigiNet on folder, protocol paper (leaky)"
+        assert seen["title"] == "OrigiNet on a folder of clips, protocol paper (leaky)"
         assert len(seen["pictures"]) > 5 and all(seen["pictures"])
         assert min(seen["shown"]) >= 16  # as the clips of this test are
         assert seen["tables"] == 6 and seen["rows"] > 40

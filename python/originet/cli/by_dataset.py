@@ -34,7 +34,12 @@ def print_datasets(
     for name in by_dataset.HEADER[1:]:
         table.add_column(name, justify="right")
     for record in lines:
-        cells = [*(record[name] for name in named), *by_dataset.cells(record, several)]
+        cells = [*(record[name] for name in named), *by_dataset.cells(record, several, _fraction)]
         table.add_row(*cells)
     console.print(table)
     console.print(by_dataset.note(results, classes), soft_wrap=True, highlight=False)
+
+
+def _fraction(share: float, spread: float | None = None) -> str:
+    """A score as the tables of a terminal have it, with three digits."""
+    return f"{share:.3f}" + ("" if spread is None else f" ± {spread:.3f}")

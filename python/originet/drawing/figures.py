@@ -1,18 +1,22 @@
 """Figures of the report, as `matplotlib.figure.Figure` objects: no pyplot, no global state.
 
-Colours are a blue, an orange and greys that stay apart for colour-blind readers and in grey print.
-Names come from the user's data, so they are never read as mathematical text, and what a font has no
-sign for, or an SVG file no place, is written out, see `originet.system.words.printable`.
+Colours are a blue, an orange and greys that stay apart for colour-blind readers and in grey print,
+and that stand out from a white page and from a dark one. Names come from the user's data, so they
+are never read as mathematical text, and what a font has no sign for, or an SVG file no place, is
+written out, see `originet.system.words.printable`.
 """
 
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
@@ -22,7 +26,15 @@ from originet.system.files import write_atomically
 from originet.system.words import printable
 
 _LONGEST = 32  # characters of a name beside an axis
-BLUE, ORANGE, GREY, INK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
+BLUE, ORANGE, GREY, INK, GRID = "#0072b2", "#d55e00", "#8a8a8a", "#222222", "#e5e5e5"
+WIDTH = 7.0  # inches of a chart as wide as a report's column; its text is made for that
+
+# From nothing to a deep blue, so that the page's own white or black shows through.
+_SHADES = LinearSegmentedColormap.from_list("shades", [(0.03, 0.32, 0.61, a) for a in (0, 1)])
+_DARK_CELL = 0.65  # the share from which white is easier to read on a cell than ink
+
+# What in a drawing takes a colour of the page around it: the text, and the lines of a grid.
+_OF_THE_PAGE = {"#000000": "--ink", INK: "--ink", GRID: "--line"}
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -91,22 +103,21 @@ def confusion_matrix(
         raise InputError(f"confusion must be [{count}, {count}], got {list(confusion.shape)}")
     totals = confusion.sum(axis=1, keepdims=True)
     shares = confusion / np.maximum(totals, 1)  # a class without clips keeps an empty row
-    size = max(4.0, 1.1 + 0.85 * count)
-    figure = new_figure(size, size - 0.4)
+    figure = new_figure(max(WIDTH, 1.4 + 0.62 * count), 1.4 + 0.5 * count)
     axes = figure.add_subplot()
     axes.set_title(printable(title), fontsize=12, parse_math=False)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(shares, cmap=_SHADES, vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(count, count):
         share = float(shares[row, column])
-        text = f"{confusion[row, column]}\n{share:.0%}"
-        colour = "white" if share > 0.5 else INK
+        text = f"{confusion[row, column]}\n{100 * share:.0f} %"
+        colour = "white" if share > _DARK_CELL else INK
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
     # Names that are longer than their column is wide would run into each other.
-    tilt = 30 if count > 4 or max(map(len, classes)) > 10 else 0
+    tilt = 30 if max(map(len, classes)) * count > 55 else 0
     axes.set_xticks(range(count), classes, rotation=tilt, ha="right" if tilt else "center")
     axes.set_yticks(range(count), classes)
     as_they_are(*axes.get_xticklabels(), *axes.get_yticklabels())
-    axes.set_xlabel("predicted (per cent of the true class)")
+    axes.set_xlabel("predicted (share of the true class)")
     axes.set_ylabel("true")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -116,6 +127,25 @@ def confusion_matrix(
 def png(figure: Figure) -> bytes:
     """Return a figure as PNG; the same figure gives the same bytes."""
     return _render(figure, "png")
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as an SVG element for a page, on whose background it is drawn.
+
+    Text and grid take the colours `--ink` and `--line` of the page, so that they follow its dark
+    mode; the page's style must also fill with `--ink` what has no colour of its own. Text is drawn
+    as outlines: it looks alike everywhere, and no name in it can act. The same figure gives the
+    same element.
+    """
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "originet"}):
+        drawn = _render(figure, "svg", transparent=True, metadata={"Date": None}).decode()
+    drawn = drawn[drawn.index("<svg") :]
+    # A style inside would apply to the whole page, whose own sheet says the same of charts.
+    drawn = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", drawn, flags=re.S)
+    drawn = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", drawn).replace("xlink:href", "href")
+    for colour, variable in _OF_THE_PAGE.items():
+        drawn = drawn.replace(f": {colour}", f": var({variable})")
+    return re.sub(r"\s*\n\s*", "\n", drawn).strip()
 
 
 def save(figure: Figure, path: str | Path) -> None:
@@ -132,7 +162,7 @@ def save(figure: Figure, path: str | Path) -> None:
     write_atomically(path, _render(figure, ending))
 
 
-def _render(figure: Figure, ending: str) -> bytes:
+def _render(figure: Figure, ending: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=ending, dpi=150)
+    figure.savefig(buffer, format=ending, dpi=150, **options)
     return buffer.getvalue()

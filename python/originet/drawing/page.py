@@ -1,7 +1,9 @@
 """A page of HTML with everything inside it, to be opened anywhere, without a network.
 
-Pictures are embedded, the style sheet is inline and there is no script. The page fits a phone (wide
-tables scroll inside their own box), a dark screen and paper.
+Charts and pictures are embedded, the only style sheet of all reports is inline, and there is no
+script. The page opens with its main result, if it has one, and with links to its sections. It fits
+a phone (what is wide scrolls in a box of its own, with a shadow where there is more), a dark screen
+and paper.
 """
 
 import base64
@@ -32,36 +34,57 @@ _SHORT = 15
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1f; --soft: #5f6368; --page: #fff; --line: #d5d8dc;
-  --head: #f3f5f7; }
+  --link: #0b57a4; --shade: rgb(0 0 0 / 28%); }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8ea; --soft: #a4a8ad; --page: #17181a;
-  --line: #3b3e42; --head: #232528; } }
+  --line: #3b3e42; --link: #8ab8f0; --shade: rgb(255 255 255 / 32%); } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 58rem; padding: 1rem; background: var(--page); color: var(--ink);
+body { margin: 0 auto; max-width: 52rem; padding: 1rem; background: var(--page); color: var(--ink);
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0.5rem 0; }
-h2 { font-size: 1.25rem; margin: 2.2rem 0 0.6rem; padding-bottom: 0.2rem;
+a { color: var(--link); }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.5rem 0; }
+h2 { font-size: 1.25rem; margin: 2.4rem 0 0.6rem; padding-bottom: 0.2rem;
   border-bottom: 1px solid var(--line); }
 p { margin: 0.6rem 0; max-width: 46rem; }
+.headline { margin: 1.2rem 0; }
+.headline .value { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 0.6rem; margin: 0;
+  font-size: 1.35rem; line-height: 1.2; color: var(--soft); }
+.headline strong { font-size: 3.4rem; line-height: 1; color: var(--ink);
+  white-space: nowrap; }
+nav { margin: 1.2rem 0; font-size: 0.95rem; }
+nav ul { margin: 0; padding: 0; list-style: none; display: flex; flex-wrap: wrap;
+  gap: 0.3rem 1.2rem; }
 figure { margin: 1.2rem 0; }
-img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
+.chart svg { display: block; width: 100%; min-width: 26rem; height: auto; fill: var(--ink); }
+.chart svg * { stroke-linejoin: round; stroke-linecap: butt; }
 figcaption { color: var(--soft); font-size: 0.9rem; margin: 0.3rem 0; max-width: 46rem; }
 .gallery { display: grid; gap: 1rem; margin: 1.2rem 0;
   grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
 .gallery figure { margin: 0; }
 .gallery figcaption { line-height: 1.35; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; background:
+  linear-gradient(to right, var(--page) 40%, transparent) left / 2.5rem 100% no-repeat local,
+  linear-gradient(to left, var(--page) 40%, transparent) right / 2.5rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / 0.9rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) right / 0.9rem 100% no-repeat scroll; }
+table { border-collapse: separate; border-spacing: 0; font-size: 0.9rem;
+  font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
-thead th { background: var(--head); }
+thead th { border-bottom: 2px solid var(--soft); vertical-align: bottom; }
 tbody th { font-weight: normal; }
+tr > :first-child { position: sticky; left: 0; max-width: 45vw; background: var(--page);
+  border-right: 1px solid var(--line); padding-left: 0; }
 .number { text-align: right; }
 tbody .number { white-space: nowrap; }
 .long { overflow-wrap: anywhere; min-width: 8rem; }
+summary { cursor: pointer; color: var(--link); font-size: 0.9rem; max-width: 46rem; }
 @page { size: A4; margin: 15mm; }
-@media print { :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --head: #eee; }
-  html { font-size: 10pt; } body { max-width: none; padding: 0; } .scroll { overflow: visible; }
-  img { max-height: 240mm; object-fit: contain; object-position: left; }
+@media print { :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --link: #000; }
+  html { font-size: 10pt; } body { max-width: none; padding: 0; }
+  .scroll { overflow: visible; background: none; } tr > :first-child { position: static; }
+  nav { display: none; } .chart svg { min-width: 0; max-height: 240mm; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   .whole, tr, figcaption { break-inside: avoid; }
   h2, figcaption:not(:last-child), p:has(+ .gallery) { break-after: avoid; }
   .gallery { display: block; } .gallery figure { display: inline-block; width: 38mm;
@@ -90,6 +113,8 @@ class Thumbnail(NamedTuple):
 class Page:
     """A page that grows from top to bottom; all text is escaped.
 
+    Ids come from headings, so that a link to a section stays valid when the report is made again.
+
     Example:
         >>> report = Page("Kernels")
         >>> report.section("Speed")
@@ -104,30 +129,55 @@ class Page:
             title: The page's title and first heading.
         """
         self.title = title
+        self._headline = ""
+        self._sections: dict[str, str] = {}  # titles by id
         self._parts: list[str] = []
-        self._tables = 0
+        self._boxes = 0
+
+    def headline(self, value: str, interval: str, *lines: str) -> None:
+        """Set the main result, which stands above everything else in the largest type.
+
+        Args:
+            value: The number, with its unit.
+            interval: How sure it is, to stand beside it.
+            lines: What it is, and what to compare it with.
+        """
+        told = "".join(f"<p>{_escape(line)}</p>" for line in lines)
+        self._headline = (
+            f'<div class="headline"><p class="value"><strong>{_escape(value)}</strong> '
+            f"{_escape(interval)}</p>{told}</div>"
+        )
 
     def section(self, title: str) -> None:
-        """Begin a section."""
-        self._parts.append(f"<h2>{_escape(title)}</h2>")
+        """Begin a section, and link to it from the top of the page."""
+        slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
+        name, number = slug, 1
+        while name in self._sections:
+            number += 1
+            name = f"{slug}-{number}"
+        self._sections[name] = title
+        self._parts.append(f'<h2 id="{name}">{_escape(title)}</h2>')
 
     def text(self, *paragraphs: str) -> None:
         """Add paragraphs."""
         self._parts += [f"<p>{_escape(paragraph)}</p>" for paragraph in paragraphs]
 
     def figure(self, figure: Figure, caption: str, alt: str) -> None:
-        """Add a figure, embedded as PNG and shown in its own size, or as wide as the page.
+        """Add a figure, as wide as the page and in its colours.
 
         Args:
             figure: The figure.
             caption: Text below it.
             alt: What it shows, for those who do not see it.
         """
-        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+        name = self._name()
+        # Ids are unique in a page only with the figure's name before them.
+        drawn = re.sub(r' id="|(?<= href=")#|(?<=url\()#', rf"\g<0>{name}_", figures.svg(figure))
+        drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{_escape(alt)}" ', 1)
         self._parts.append(
-            '<figure class="whole">'
-            + _img(figures.png(figure), width, height, alt)
-            + f"<figcaption>{_escape(caption)}</figcaption></figure>"
+            '<figure class="whole chart">'
+            + _scrolling(drawn, f' aria-labelledby="{name}"')
+            + f'<figcaption id="{name}">{_escape(caption)}</figcaption></figure>'
         )
 
     def gallery(self, thumbnails: Iterable[Thumbnail]) -> None:
@@ -144,7 +194,12 @@ class Page:
         self._parts.append("</div>")
 
     def table(
-        self, header: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str = ""
+        self,
+        header: Sequence[str],
+        rows: Iterable[Sequence[Cell]],
+        caption: str = "",
+        *,
+        folded: bool = False,
     ) -> None:
         """Add a table; columns of numbers are aligned to the right, the first cell heads its row.
 
@@ -152,6 +207,7 @@ class Page:
             header: Names of the columns.
             rows: Cells, as many in each row as there are names.
             caption: Text above it, if any.
+            folded: Whether only the caption shows until it is clicked: for the numbers of a figure.
 
         Raises:
             ValueError: A row has more or fewer cells than the header.
@@ -172,17 +228,19 @@ class Page:
         tags = ['th scope="row"', *["td"] * (len(header) - 1)]
         lines = "\n".join(f"<tr>{''.join(map(cell, tags, kinds, row))}</tr>" for row in body)
         # Not <caption>, which would be as narrow, or as wide, as the table itself.
-        self._tables += 1
-        name = f"table{self._tables}"
+        name = self._name()
         told = f' aria-labelledby="{name}"' if caption else ""
         whole = ' class="whole"' if len(body) <= _SHORT else ""
+        tag = "summary" if folded else "figcaption"
+        shown = f'<{tag} id="{name}">{_escape(caption)}</{tag}>' if caption else ""
+        box = _scrolling(
+            f"<table{told}><thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody></table>",
+            told or ' aria-label="table"',
+        )
         self._parts.append(
-            f"<figure{whole}>"
-            + (f'<figcaption id="{name}">{_escape(caption)}</figcaption>' if caption else "")
-            # A box that scrolls must be within the keyboard's reach.
-            + f'<div class="scroll" tabindex="0" role="region"{told or _UNNAMED}>'
-            f"<table{told}><thead><tr>{head}</tr></thead>\n"
-            f"<tbody>\n{lines}\n</tbody></table></div></figure>"
+            f"<details>{shown}<figure{whole}>{box}</figure></details>"
+            if folded
+            else f"<figure{whole}>{shown}{box}</figure>"
         )
 
     def html(self) -> str:
@@ -195,7 +253,8 @@ class Page:
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
                 f"<title>{_escape(self.title)}</title>",
                 f"<style>{_STYLE}</style></head>",
-                f"<body><main><h1>{_escape(self.title)}</h1>",
+                f"<body><main><h1>{_escape(self.title)}</h1>{self._headline}",
+                self._contents(),
                 *self._parts,
                 "</main></body></html>\n",
             )
@@ -209,8 +268,24 @@ class Page:
         """
         write_atomically(path, self.html().encode())
 
+    def _name(self) -> str:
+        """A new id; sections have none with an underscore."""
+        self._boxes += 1
+        return f"box_{self._boxes}"
 
-_UNNAMED = ' aria-label="table"'
+    def _contents(self) -> str:
+        """Links to the sections, where there are several."""
+        links = [
+            f'<li><a href="#{name}">{_escape(title)}</a></li>'
+            for name, title in self._sections.items()
+        ]
+        listed = f"<ul>{''.join(links)}</ul>"
+        return f'<nav aria-label="Contents">{listed}</nav>' if len(links) > 1 else ""
+
+
+def _scrolling(content: str, label: str) -> str:
+    """A box for what may be wider than a phone; as it scrolls, the keyboard must reach it."""
+    return f'<div class="scroll" tabindex="0" role="region"{label}>{content}</div>'
 
 
 def _escape(text: str) -> str:

@@ -6,7 +6,7 @@ UF1 and UAR average over the classes that it has, as those of the whole do
 class is a miss all the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from originet.drawing.page import Page
 from originet.evaluation import metrics
+from originet.system.words import percent
 
 WHOLE = "full"
 """Names the composite itself in tables."""
@@ -28,6 +29,10 @@ class Evaluated(Protocol):
     @property
     def metrics(self) -> dict[str, float]:
         """Scores of the whole, see `originet.evaluation.metrics.scores_over_seeds`."""
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Confidence intervals of the whole, see `metrics.bootstrap_intervals`."""
 
     @property
     def by_dataset(self) -> dict[str, dict[str, Any]]:
@@ -102,14 +107,19 @@ def records(results: Mapping[str, Evaluated], majority_accuracy: float) -> list[
     return told
 
 
-def cells(record: Mapping[str, Any], several: bool) -> list[str]:
-    """Writes a record's cells below `HEADER`; with deviations if there are several seeds."""
+def cells(record: Mapping[str, Any], several: bool, write: Callable[..., str]) -> list[str]:
+    """Writes a record's cells below `HEADER`.
+
+    Args:
+        record: From `records`.
+        several: Whether there are several seeds, so that scores have deviations.
+        write: Writes a score, and its deviation if there is one, as `words.percent` does.
+    """
     scores = [
-        f"{record[name]:.3f}" + (f" ± {record[f'{name}_std']:.3f}" if several else "")
-        for name in MEASURES
+        write(record[name], *([record[f"{name}_std"]] if several else ())) for name in MEASURES
     ]
     counts = [str(record[name]) for name in ("clips", "subjects")]
-    return [record["dataset"], *counts, *scores, f"{record['majority_accuracy']:.3f}"]
+    return [record["dataset"], *counts, *scores, write(record["majority_accuracy"])]
 
 
 def note(results: Mapping[str, Evaluated], classes: Sequence[str]) -> str:
@@ -159,6 +169,6 @@ def add_table(
     named = ["row"] if len(results) > 1 else []
     report.table(
         [*named, *HEADER],
-        [[*(each[name] for name in named), *cells(each, several)] for each in lines],
+        [[*(each[name] for name in named), *cells(each, several, percent)] for each in lines],
         f"By data set, {WHOLE} being all of them. {note(results, classes)}",
     )

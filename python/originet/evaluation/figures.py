@@ -1,7 +1,4 @@
-"""Figures of a leave-one-subject-out evaluation: its subjects, and how training went.
-
-Narrow, so that their text can still be read where a phone shows them smaller.
-"""
+"""Figures of a leave-one-subject-out evaluation: its subjects, training and calibration."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,12 +6,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from originet.drawing.figures import BLUE, INK, ORANGE, as_they_are, axis_label, new_figure
+from originet.drawing.figures import (
+    BLUE,
+    GREY,
+    GRID,
+    INK,
+    ORANGE,
+    WIDTH,
+    as_they_are,
+    axis_label,
+    new_figure,
+)
+from originet.evaluation.metrics import Calibration
 from originet.system.errors import InputError
-
-WIDTH = 4.6  # inches
 
 
 def subject_accuracy(
@@ -35,7 +41,9 @@ def subject_accuracy(
     figure = new_figure(WIDTH, 0.9 + 0.24 * len(accuracies))
     axes = figure.add_subplot()
     places = np.arange(len(accuracies))
-    axes.barh(places, [np.mean(each) for each in accuracies.values()], height=0.68, color="#9ecae1")
+    axes.barh(
+        places, [np.mean(each) for each in accuracies.values()], height=0.68, color=BLUE, alpha=0.4
+    )
     for place, each in zip(places, accuracies.values(), strict=True):
         if len(each) > 1:
             axes.plot(each, [place] * len(each), ".", color=BLUE, ms=4, clip_on=False)
@@ -57,17 +65,16 @@ def learning_curves(histories: Sequence[Sequence[Mapping[str, float | None]]]) -
     """Draw loss and accuracy over the epochs: the median of the folds and their middle half.
 
     Args:
-        histories: The folds' histories, see `originet.training.train.History.epochs`, of one
-            length; folds
-            without validation have no part in its curves.
+        histories: The folds' histories, see `originet.training.train.History.epochs`, of
+            one length; folds without validation have no part in its curves.
 
     Raises:
         InputError: There is no fold.
     """
     if not histories:
         raise InputError("histories: at least one fold is needed, got none")
-    figure = new_figure(WIDTH, 4.6)
-    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    figure = new_figure(WIDTH, 2.9)
+    loss, accuracy = figure.subplots(1, 2)
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for prefix, colour, style in (("", BLUE, "-"), ("validation_", ORANGE, "--")):
             values = np.array(
@@ -79,13 +86,14 @@ def learning_curves(histories: Sequence[Sequence[Mapping[str, float | None]]]) -
                 label = "validation" if prefix else "training"
                 _median_and_spread(axes, values, colour, style, label)
         axes.set_ylabel(name)
-        axes.grid(axis="y", color="#e5e5e5", linewidth=0.6)
+        axes.grid(axis="y", color=GRID, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     loss.set_ylim(bottom=0)
     accuracy.set_ylim(0, 1.02)
     accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
-    accuracy.set_xlabel("epoch")
-    accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (loss, accuracy):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = loss.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return figure
@@ -116,30 +124,45 @@ def selected_epochs(epochs: Sequence[int], last: int) -> Figure:
     return figure
 
 
-def confidences(right: ArrayLike, wrong: ArrayLike) -> Figure:
-    """Draw how probable the network called its answers, where they were right and where wrong.
+def reliability(found: Calibration) -> Figure:
+    """Draw a reliability diagram: the share of right predictions by confidence, above the counts.
 
     Args:
-        right: Probabilities of the predicted class, of the right predictions.
-        wrong: Those of the wrong ones.
+        found: From `originet.evaluation.metrics.calibration`.
     """
-    edges = np.linspace(0, 1, 21)
-    figure = new_figure(WIDTH, 2.4)
-    axes = figure.add_subplot()
-    for values, colour, label, style in (
-        (right, BLUE, "right", "-"),
-        (wrong, ORANGE, "wrong", "--"),
-    ):
-        counts: NDArray[np.int64] = np.histogram(values, edges)[0]
-        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.25)
-        axes.stairs(counts, edges, color=colour, linestyle=style, linewidth=1.5, label=label)
-    _in_percent(axes)
-    axes.set_xlim(0, 1)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("probability of the predicted class")
-    axes.set_ylabel("predictions")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    figure = new_figure(WIDTH, 4.4)
+    shares, counts = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
+    filled = found.counts > 0
+    left, width = found.edges[:-1], np.diff(found.edges)
+    options = {"width": width[filled], "align": "edge", "linewidth": 0.8}
+    shares.bar(left[filled], found.accuracy[filled], color=BLUE, alpha=0.25, **options)
+    shares.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1.2, label="calibrated")
+    shares.plot(
+        found.confidence[filled], found.accuracy[filled], "o-", color=BLUE, ms=5, label="networks"
+    )
+    shares.set_ylabel("right")
+    shares.set_ylim(0, 1.02)
+    shares.set_yticks(np.linspace(0, 1, 5))
+    shares.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    shares.legend(loc="upper left", frameon=False, fontsize=9)
+    wrong = found.counts - found.right
+    gap = {"width": 0.94 * width, "align": "center"}
+    middle = left + width / 2
+    counts.bar(middle, found.right, color=BLUE, label="right", **gap)
+    counts.bar(middle, wrong, bottom=found.right, color=ORANGE, label="wrong", **gap)
+    for place, count in zip(middle[filled], found.counts[filled], strict=True):
+        counts.annotate(
+            str(count), (place, count), (0, 2), textcoords="offset points", ha="center", fontsize=8
+        )
+    counts.set_ylim(0, 1.2 * found.counts.max())
+    counts.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    counts.set_ylabel("predictions")
+    counts.legend(loc="upper left", frameon=False, fontsize=9)
+    _in_percent(counts)
+    counts.set_xlim(0, 1)
+    counts.set_xlabel("probability of the predicted class")
+    for axes in (shares, counts):
+        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -157,5 +180,5 @@ def _median_and_spread(
 def _in_percent(axes: Axes) -> None:
     axes.set_xticks(np.linspace(0, 1, 5))
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
-    axes.grid(axis="x", color="#e5e5e5", linewidth=0.6)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)

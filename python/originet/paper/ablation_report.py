@@ -1,15 +1,11 @@
-"""The report of the ablations: Table VI, ours beside the paper's."""
+"""The report of the ablations: Table VI, our figures beside the paper's."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from originet.drawing.page import Page
-from originet.evaluation import by_dataset
-from originet.evaluation.metrics import LEVEL
-from originet.evaluation.report import GENERATED, made_with_section, settings_section
-from originet.paper.ablation import MEASURES, Ablation
-from originet.training.protocol import LEAK
+from originet.paper import study_report
+from originet.paper.ablation import Ablation
 
 
 def write_ablation_report(
@@ -25,13 +21,10 @@ def write_ablation_report(
     Raises:
         OSError: The file cannot be written there.
     """
-    shared = ablation.any_result
-    report = Page(f"Ablations of Table VI on {shared.dataset}, {ablation.config.describe()}")
+    study = evaluation(ablation)
+    report = study_report.start_report(study, "Ablations of Table VI")
     ablation_section(report, ablation)
-    facts = {"clips": len(shared.clips), "clip list (SHA-256)": shared.clip_list_sha256}
-    settings_section(report, ablation.config, facts)
-    made_with_section(report, made_with)
-    report.write(path)
+    study_report.finish_report(report, study, made_with, path)
 
 
 def ablation_section(
@@ -44,34 +37,10 @@ def ablation_section(
         ablation: The rows' results.
         title: The section's title.
     """
-    shared = ablation.any_result
     report.section(title)
-    if shared.semi_synthetic:
-        report.text(GENERATED)
-    report.text(*notes(ablation))
-    level = f"{100 * LEVEL:.0f} %"
-    measures = ("accuracy", f"{level} interval", "mean of folds", "UF1", "UAR")
-    records = ablation.records()
-    report.table(
-        ["row", "exchanged", *measures, "paper's accuracy"],
-        [
-            [
-                *(each["row"], each["change"], *_scores(ablation, each)),
-                f"{100 * each['paper_accuracy']:.2f} %",
-            ]
-            for each in records
-        ],
-        "Leave-one-subject-out; accuracy over all clips pooled, its interval by a bootstrap over "
-        "subjects, accuracy as the mean of the folds"
-        + (", means and standard deviations over the seeds." if len(shared.seeds) > 1 else "."),
-    )
-    by_dataset.add_table(
-        report,
-        ablation.results,
-        shared.classes,
-        shared.majority_accuracy,
-        several=len(shared.seeds) > 1,
-    )
+    report.text(*_remarks(ablation))
+    records = [{"exchanged": each["change"], **each} for each in ablation.records()]
+    study_report.scores_table(report, evaluation(ablation), ["row", "exchanged"], records)
     report.table(
         ["row", "parameters", "paper's", "memory in MiB", "paper's MB"],
         [
@@ -85,12 +54,25 @@ def ablation_section(
         ],
         "Sizes of the networks.",
     )
-    for name, reason in ablation.failed.items():
-        report.text(f"Row {name} failed: {reason}")
+
+
+def evaluation(ablation: Ablation) -> study_report.Evaluation:
+    """Returns what the rows have in common."""
+    shared = ablation.any_result
+    return study_report.Evaluation(
+        config=ablation.config,
+        dataset=shared.dataset,
+        classes=shared.classes,
+        clips=len(shared.clips),
+        majority_accuracy=shared.majority_accuracy,
+        clip_list_sha256=shared.clip_list_sha256,
+        results=ablation.results,
+        failed=ablation.failed,
+    )
 
 
 def notes(ablation: Ablation) -> list[str]:
-    """Says what a reader must know of the figures, a sentence each.
+    """Says what a reader of the figures must know, a sentence each.
 
     Args:
         ablation: The rows' results.
@@ -98,13 +80,12 @@ def notes(ablation: Ablation) -> list[str]:
     Returns:
         The sentences.
     """
-    shared = ablation.any_result
-    lines = [
-        *([LEAK] if ablation.config.leaky else []),
-        f"Majority-class baseline: {100 * shared.majority_accuracy:.2f} %",
-        f"Clip list: sha256 {shared.clip_list_sha256}",
-        "≠: ours, rounded or cut off, is not the paper's figure.",
-    ]
+    return [*study_report.notes(evaluation(ablation)), *_remarks(ablation)]
+
+
+def _remarks(ablation: Ablation) -> list[str]:
+    """Those of the notes that only ablations have."""
+    lines = ["≠: ours, rounded or truncated, differs from the paper's figure."]
     if ablation.departures:
         setting = "CASME II, four classes, 128 pixels, protocol paper"
         lines.append(f"Not as the paper's figures ({setting}): {', '.join(ablation.departures)}.")
@@ -116,18 +97,6 @@ def notes(ablation: Ablation) -> list[str]:
             "alone (variant authors)."
         )
     return lines
-
-
-def _scores(ablation: Ablation, record: Mapping[str, Any]) -> list[str]:
-    """The cells of a row's measures, in percent."""
-    if record["failed"] is not None:
-        return ["failed", *["-"] * len(MEASURES)]
-    cells = []
-    for measure in MEASURES:
-        spread = f" ± {100 * record[f'{measure}_std']:.1f}" if record["seeds"] > 1 else ""
-        cells.append(f"{100 * record[measure]:.1f}{spread} %")
-    ends = ablation.results[record["row"]].intervals["pooled_accuracy"]
-    return [cells[0], "{:.1f} to {:.1f} %".format(*(100 * end for end in ends)), *cells[1:]]
 
 
 def _beside(paper: float, unit: str, agrees: bool) -> str:

@@ -1,16 +1,12 @@
-"""The report of the comparison: Tables III to V, ours beside the paper's."""
+"""The report of the comparison: Tables III to V, our figures beside the paper's."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from originet.datasets.folder import SEMI_SYNTHETIC
 from originet.drawing.page import Page
-from originet.evaluation import by_dataset
-from originet.evaluation.metrics import LEVEL
-from originet.evaluation.report import GENERATED, made_with_section, settings_section
-from originet.paper.comparison import MEASURES, Comparison
-from originet.training.protocol import LEAK
+from originet.paper import study_report
+from originet.paper.comparison import Comparison
 
 
 def write_comparison_report(
@@ -26,18 +22,31 @@ def write_comparison_report(
     Raises:
         OSError: The file cannot be written there.
     """
-    report = Page(f"Comparison on {comparison.dataset}, {comparison.config.describe()}")
-    records = comparison.records()
-    _scores_section(report, comparison, records)
+    study, records = evaluation(comparison), comparison.records()
+    report = study_report.start_report(study, "Comparison")
+    report.section("Tables III and IV: accuracies")
+    report.text(*_remarks(comparison))
+    study_report.scores_table(report, study, ["row"], records)
     _sizes_section(report, comparison, records)
-    facts = {"clips": comparison.clips, "clip list (SHA-256)": comparison.clip_list_sha256}
-    settings_section(report, comparison.config, facts)
-    made_with_section(report, made_with)
-    report.write(path)
+    study_report.finish_report(report, study, made_with, path)
+
+
+def evaluation(comparison: Comparison) -> study_report.Evaluation:
+    """Returns what the rows have in common."""
+    return study_report.Evaluation(
+        config=comparison.config,
+        dataset=comparison.dataset,
+        classes=comparison.classes,
+        clips=comparison.clips,
+        majority_accuracy=comparison.majority_accuracy,
+        clip_list_sha256=comparison.clip_list_sha256,
+        results=comparison.results,
+        failed=comparison.failed,
+    )
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Says what a reader must know of the accuracies, a sentence each.
+    """Says what a reader of the accuracies must know, a sentence each.
 
     Args:
         comparison: The rows' results.
@@ -45,11 +54,12 @@ def notes(comparison: Comparison) -> list[str]:
     Returns:
         The sentences.
     """
-    lines = [
-        *([LEAK] if comparison.config.leaky else []),
-        f"Majority-class baseline: {100 * comparison.majority_accuracy:.2f} %",
-        f"Clip list: sha256 {comparison.clip_list_sha256}",
-    ]
+    return [*study_report.notes(evaluation(comparison)), *_remarks(comparison)]
+
+
+def _remarks(comparison: Comparison) -> list[str]:
+    """Those of the notes that only a comparison has."""
+    lines = []
     if comparison.quoted:
         rows = ", ".join(f"{row.name} {row.task}".strip() for row in comparison.quoted)
         lines.append(
@@ -63,7 +73,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def size_notes(comparison: Comparison) -> list[str]:
-    """Says what a reader must know of the sizes and times, a line each.
+    """Says what a reader of the sizes and times must know, a line each.
 
     Args:
         comparison: The rows' results.
@@ -75,13 +85,17 @@ def size_notes(comparison: Comparison) -> list[str]:
     doubtful = ", ".join(name for name, each in reliable.items() if not each)
     return [
         "Published: with the 1000 outputs of ImageNet, OrigiNet with 4 classes at 128 pixels.",
-        "Depth: the layers on the longest way. ≠: ours, rounded or cut off, is not the paper's.",
-        *([f"Unreliable times, as where other programs run: {doubtful}."] if doubtful else []),
+        "Depth: the layers on the longest path. ≠: ours, rounded or cut, differs from the paper's.",
+        *(
+            [f"Unreliable times, perhaps because other programs were running: {doubtful}."]
+            if doubtful
+            else []
+        ),
     ]
 
 
 def size_marks(record: Mapping[str, Any]) -> list[str]:
-    """Returns the paper's layers, parameters and memory, marked where ours are others.
+    """Returns the paper's layers, parameters and memory, marked where ours differ.
 
     Args:
         record: A network's, of `Comparison.records`.
@@ -100,53 +114,6 @@ def size_marks(record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _scores_section(report: Page, comparison: Comparison, records: list[dict[str, Any]]) -> None:
-    """Adds Tables III and IV."""
-    report.section("Tables III and IV: accuracies")
-    if SEMI_SYNTHETIC in comparison.dataset.split("+"):
-        report.text(GENERATED)
-    report.text(*notes(comparison))
-    several = len(comparison.config.seeds) > 1
-    measures = ("accuracy", f"{100 * LEVEL:.0f} % interval", "mean of folds", "UF1", "UAR")
-    report.table(
-        ["row", *measures, "paper's accuracy"],
-        [
-            [record["row"], *_scores(comparison, record), _paper_accuracy(record)]
-            for record in records
-        ],
-        "Leave-one-subject-out; accuracy over all clips pooled, its interval by a bootstrap over "
-        "subjects, accuracy as the mean of the folds"
-        + (", means and standard deviations over the seeds." if several else "."),
-    )
-    by_dataset.add_table(
-        report,
-        comparison.results,
-        comparison.classes,
-        comparison.majority_accuracy,
-        several=several,
-    )
-    for name, reason in comparison.failed.items():
-        report.text(f"{name} could not be evaluated: {reason}")
-
-
-def _scores(comparison: Comparison, record: Mapping[str, Any]) -> list[str]:
-    """The cells of a row's measures, in percent."""
-    if record["kind"] == "quoted" or record["failed"] is not None:
-        word = "quoted" if record["kind"] == "quoted" else "failed"
-        return [word, *["-"] * len(MEASURES)]
-    cells = []
-    for measure in MEASURES:
-        spread = f" ± {100 * record[f'{measure}_std']:.1f}" if record["seeds"] > 1 else ""
-        cells.append(f"{100 * record[measure]:.1f}{spread} %")
-    ends = comparison.results[record["row"]].intervals["pooled_accuracy"]
-    return [cells[0], "{:.1f} to {:.1f} %".format(*(100 * end for end in ends)), *cells[1:]]
-
-
-def _paper_accuracy(record: Mapping[str, Any]) -> str:
-    accuracy = record["paper_accuracy"]
-    return "-" if accuracy is None else f"{100 * accuracy:.2f} %"
-
-
 def _sizes_section(report: Page, comparison: Comparison, records: list[dict[str, Any]]) -> None:
     """Adds Table V, and how long each network takes."""
     networks = [record for record in records if record["kind"] == "network"]
@@ -155,7 +122,7 @@ def _sizes_section(report: Page, comparison: Comparison, records: list[dict[str,
     report.section("Table V: sizes and times")
     report.table(
         [
-            *("network", "parameters here", "ms for an image", "published: layers", "depth"),
+            *("network", "parameters here", "ms per image", "published: layers", "depth"),
             *("parameters", "MiB at 4 bytes", "at 8 bytes"),
             *("paper's layers", "parameters", "MB"),
         ],
@@ -172,6 +139,6 @@ def _sizes_section(report: Page, comparison: Comparison, records: list[dict[str,
             ]
             for record in networks
         ],
-        f"Sizes of the networks, and time for one image on {comparison.device}. "
+        f"Sizes of the networks, and time per image on {comparison.device}. "
         + " ".join(size_notes(comparison)),
     )
