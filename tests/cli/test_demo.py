@@ -1,7 +1,9 @@
 """The demonstration, and that the system learns from the semi-synthetic clips what is in them."""
 
 import dataclasses
+import html
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from originet import bench
 from originet.cli import demonstration
 from originet.datasets import load_dataset, prepare, synth
 from originet.evaluation.loso import run_loso
+from originet.evaluation.readings import READINGS
 from originet.system.errors import InputError
 from originet.training.config import Config
 from originet_ext import METHODS
@@ -90,23 +93,28 @@ def test_demo_writes_a_report_with_all_parts(tmp_path, monkeypatch):
     )
     assert list(dict.fromkeys(stages)) == list(demonstration.STAGES[:3])
     page = result.report.read_text()
-    for part in ("Active images of a real face video", "semi-synthetic", "Kernel speed"):
+    for part in ("Active images of a real face video", "semi-synthetic", "Kernel timings"):
         assert part in page
     # Every method on the same clips, the baseline and the reason beside.
     assert list(result.methods) == list(METHODS)
     assert result.loso is result.methods["cumulative"]
     assert {r.clip_list_sha256 for r in result.methods.values()} == {result.loso.clip_list_sha256}
-    section = page.partition("Which reading of the active image sees what")[2]
+    section = page.partition("Which method sees what</h2>")[2]
     rows = [*METHODS, "majority baseline"]
     places = [section.index(f'<th scope="row">{row}</th>') for row in rows]
     assert places == sorted(places)
-    assert "telescope: the last two frames less twice the first" in section
+    assert "telescope: only the last two frames less twice the first remain" in section
+    assert all(READINGS[method] in html.unescape(section) for method in METHODS)
+    # The number to take away comes first, what only a maintainer reads last.
+    headings = re.findall("<h2 id[^>]*>(.*?)</h2>", page)
+    assert headings[-1] == "Kernel timings"
+    assert page.index("Majority baseline:") < page.index("<nav")
     pictures = demonstration.smile_images(load_dataset("synthetic", tmp_path / "out" / "clips"))
     assert [title.partition(",")[0] for title in pictures] == ["onset", "apex", "offset", *METHODS]
     assert (tmp_path / "out" / "methods.png").exists()
     # Some are timed beside eager, which makes a picture, and others are not.
     assert "active_image_absolute: medians, eager over fused" in page
-    assert "stream_absolute: time a call" in page and "stream_absolute: medians" not in page
+    assert "stream_absolute: time per call" in page and "stream_absolute: medians" not in page
     assert (tmp_path / "out" / "active_images.png").exists()
     assert (tmp_path / "out" / "kernels.csv").exists()
     # Started again, it keeps what is finished and ends with the same numbers.

@@ -22,10 +22,10 @@ from originet.datasets import ClipTable, load_dataset, prepare, synth
 from originet.drawing import figures
 from originet.drawing.figures import Figure
 from originet.drawing.page import Page
-from originet.evaluation import metrics
 from originet.evaluation.executors import Processes, Serial
 from originet.evaluation.loso import LosoResult, originet_factory
-from originet.evaluation.report import loso_section, made_with, made_with_section
+from originet.evaluation.readings import FRAMES, READINGS
+from originet.evaluation.report import INTERVAL, loso_section, made_with, made_with_section
 from originet.evaluation.result import clip_images
 from originet.evaluation.splits import SortedClips, sort_clips
 from originet.evaluation.study import Variant, run_study
@@ -33,6 +33,7 @@ from originet.system.device import pick_device
 from originet.system.errors import InputError
 from originet.system.lock import Held, held
 from originet.system.timings import Row, write_csv
+from originet.system.words import percent, percents
 from originet.training.config import Config
 from originet_ext import METHODS, active_image
 
@@ -51,11 +52,11 @@ SIDE = 160  # of the pictures in the report, in pixels
 STAGES = ("active images", "semi-synthetic clips", "training", "kernel timings")
 
 WHY_TELESCOPED_FAILS = (
-    "Read with single frame differences, the paper's equations telescope: the last two frames less "
-    "twice the first are all that is left. A micro-expression is over by then and the face as "
-    "neutral as in the first frame, so that image holds what has changed meanwhile (head, light, "
-    "noise) and nothing of the expression. authors and rank-simple weigh the frames between, but "
-    "set late ones against early ones, so that rise and fall cancel as far as they are alike."
+    "Read as differences of neighbouring frames, the paper's equations telescope: only the last "
+    "two frames less twice the first remain. By then a micro-expression is over and the face is as "
+    "neutral as in the first frame, so the image shows what else has changed (head, light, noise) "
+    "and nothing of the expression. The methods authors and rank-simple weigh all frames, but late "
+    "ones against early ones: rise and fall cancel as far as they are alike."
 )
 
 
@@ -155,6 +156,7 @@ def _run(
     methods_section(report, methods, smile)
     result = DemoResult(out / "report.html", methods, rows)
     loso_section(report, result.loso, clip_images(result.loso, clips))
+    made_with_section(report, made_with(where))
     x = torch.randn(1 << 16, device=where, requires_grad=True)
     providers = bench.rrelu_providers(("fused", "eager", "silu"))
     bench_section(
@@ -165,7 +167,6 @@ def _run(
             for name, psi in providers.items()
         },
     )
-    made_with_section(report, made_with(where))
     place.check()
     report.write(result.report)
     return result
@@ -217,10 +218,9 @@ def evaluate_methods(
 
 
 def methods_section(report: Page, methods: Mapping[str, LosoResult], pictures: Figure) -> None:
-    """Adds what each reading of the active image sees: scores on the same clips, and pictures."""
+    """Adds each method's scores on the same clips, pictures and definitions."""
     first = next(iter(methods.values()))
-    level = f"{100 * metrics.LEVEL:.0f} %"
-    report.section("Which reading of the active image sees what")
+    report.section("Which method sees what")
     report.text(
         f"One leave-one-subject-out evaluation for each method on the same {len(first.clips)} "
         "semi-synthetic clips, which run from onset to offset and end neutral, at most a tenth of "
@@ -231,16 +231,14 @@ def methods_section(report: Page, methods: Mapping[str, LosoResult], pictures: F
     rows = [
         [
             method,
-            *(f"{100 * result.metrics[score]:.1f} %" for score in scores),
-            "{:.1f} to {:.1f} %".format(
-                *(100 * end for end in result.intervals["pooled_accuracy"])
-            ),
+            *(percent(result.metrics[score]) for score in scores),
+            percents(result.intervals["pooled_accuracy"]),
         ]
         for method, result in methods.items()
     ]
-    baseline = [f"{100 * first.baseline[score]:.1f} %" for score in scores]
+    baseline = [percent(first.baseline[score]) for score in scores]
     report.table(
-        ["method", "accuracy", "UF1", "UAR", f"accuracy, {level} interval"],
+        ["method", "accuracy", "UF1", "UAR", f"accuracy, {INTERVAL}"],
         [*rows, ["majority baseline", *baseline, "-"]],
         f"Every method with the same network, settings and folds; seed {first.seeds[0]}.",
     )
@@ -248,6 +246,11 @@ def methods_section(report: Page, methods: Mapping[str, LosoResult], pictures: F
         pictures,
         "Onset, apex and offset of one of the clips, and its active image by every method.",
         "Grid of face pictures: three frames, and one for each active-image method",
+    )
+    report.table(
+        ["method", "reading"],
+        [[method, READINGS[method]] for method in METHODS],
+        f"The methods. {FRAMES}",
     )
 
 
