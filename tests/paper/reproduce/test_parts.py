@@ -86,7 +86,7 @@ def test_many_rows_of_pictures_are_shared_out_among_figures(tmp_path, monkeypatc
     names = ["sheet.png", *(f"sheet_{number}.png" for number in range(2, len(parts) + 1))]
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == names
     page = Parsed(book.report.html())
-    assert len(page.all("img")) == len(parts)
+    assert len(page.all("svg")) == len(parts)
     assert (f"Told. Part {len(parts)} of {len(parts)}." in page.text) == (len(parts) > 1)
 
 

@@ -35,6 +35,8 @@ class Book:
         header: Sequence[str],
         rows: Iterable[Sequence[Cell]],
         caption: str,
+        *,
+        folded: bool = False,
     ) -> None:
         """Adds a table, and writes what it is made from to `tables/<name>.csv`.
 
@@ -44,8 +46,9 @@ class Book:
             header: Names of the columns shown.
             rows: Their cells.
             caption: Text above it.
+            folded: Whether only the caption shows until it is clicked.
         """
-        self.report.table(header, rows, caption)
+        self.report.table(header, rows, caption, folded=folded)
         self.csv(name, records)
 
     def csv(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
@@ -89,13 +92,11 @@ class Book:
             )
 
     def judge(self, *, data: str, agrees: str, unsaid: str) -> None:
-        """Ends a section: what it was made from, what agrees with the paper, what stays open.
+        """Ends a section: its data, how it compares with the paper, what stays open.
 
         Args:
             data: From which data, under which settings.
             agrees: What agrees with the paper and what does not.
-            unsaid: What cannot be said.
+            unsaid: What stays open.
         """
-        self.report.text(
-            f"From: {data}", f"Beside the paper: {agrees}", f"Cannot be said: {unsaid}"
-        )
+        self.report.text(f"Data: {data}", f"Compared with the paper: {agrees}", f"Open: {unsaid}")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from originet.datasets.tasks import PAPER_SETS, paper_counts
+from originet.datasets.titles import dataset_title
 from originet.evaluation import by_dataset
 from originet.paper.baselines import NETWORKS, QUOTED
 from originet.paper.comparison import Comparison
@@ -10,6 +11,7 @@ from originet.paper.reproduce.book import Book
 from originet.paper.reproduce.counts import SOURCES
 from originet.paper.reproduce.findings import Findings
 from originet.paper.reproduce.table_sections import training
+from originet.system.words import percent, percents
 
 MAJORITY = "majority class"
 
@@ -50,11 +52,11 @@ def comparison_section(book: Book, found: Findings) -> None:
             (
                 row["method"],
                 f"quoted {row['task']}".strip() if row["kind"] == "quoted" else "",
-                *("-" if row[n] is None else f"{100 * row[n]:.2f}" for n in PAPER_SETS),
+                *("-" if row[n] is None else f"{100 * row[n]:.2f} %" for n in PAPER_SETS),
             )
             for row in printed
         ],
-        "Tables III and IV as printed, accuracy in per cent, and what always answering the "
+        "Tables III and IV as printed, accuracy, and what always answering the "
         "commonest class would score, by the counts of Table II. P, N, S, O, H, D, R, T: positive, "
         "negative, surprise, others, happy, disgust, repression, tense.",
     )
@@ -91,14 +93,14 @@ def comparison_section(book: Book, found: Findings) -> None:
                 "-" if record["parameters"] is None else f"{record['parameters']:,}",
                 "-"
                 if record["paper_accuracy"] is None
-                else f"{100 * record['paper_accuracy']:.2f}",
+                else f"{100 * record['paper_accuracy']:.2f} %",
             )
             for record in records
             if record["kind"] != "quoted"
         ],
-        f"As measured here on {found.dataset}, in per cent, {study.config.describe()}. Acc.: "
+        f"As measured here on {dataset_title(found.dataset)}, {study.config.describe()}. Acc.: "
         "accuracy of all clips pooled, folds: its mean over subjects; the majority baseline has "
-        f"{100 * study.majority_accuracy:.1f} % accuracy. Parameters with "
+        f"{percent(study.majority_accuracy)} accuracy. Parameters with "
         f"{len(study.classes)} classes.",
     )
     if parts := by_dataset.records(study.results, study.majority_accuracy):
@@ -106,7 +108,7 @@ def comparison_section(book: Book, found: Findings) -> None:
             "table3_4_by_dataset",
             parts,
             ("row", *by_dataset.HEADER),
-            [(part["row"], *by_dataset.cells(part, several)) for part in parts],
+            [(part["row"], *by_dataset.cells(part, several, percent)) for part in parts],
             "The same by data set. " + by_dataset.note(study.results, study.classes),
         )
     for name, reason in study.failed.items():
@@ -126,7 +128,7 @@ def comparison_section(book: Book, found: Findings) -> None:
 
 
 def _order(study: Comparison) -> str:
-    """Tells whether OrigiNet comes first, as it does in the paper."""
+    """Says whether OrigiNet comes first, as it does in the paper."""
     whole = study.results.get("OrigiNet")
     others = {name: each for name, each in study.results.items() if name != "OrigiNet"}
     if whole is None or not others:
@@ -138,14 +140,13 @@ def _order(study: Comparison) -> str:
     return (
         "In the paper OrigiNet is first in each of its own comparisons. Here "
         + (f"{', '.join(above)} scored higher" if above else "it is too, or shares the place")
-        + f"; outside the 95 % interval of its accuracy, {100 * low:.1f} to {100 * high:.1f} %: "
+        + f"; outside the 95 % interval of its accuracy, {percents((low, high))}: "
         f"{', '.join(outside) or 'none'}."
     )
 
 
 def _score(record: dict[str, Any], name: str, several: bool) -> str:
-    """Writes a measure of a row in per cent, with its spread if there are several seeds."""
+    """Writes a measure of a row, with its spread if there are several seeds."""
     if record["failed"] is not None:
         return "-"
-    spread = f" ± {100 * record[f'{name}_std']:.1f}" if several else ""
-    return f"{100 * record[name]:.1f}{spread}"
+    return percent(record[name], record[f"{name}_std"] if several else None)

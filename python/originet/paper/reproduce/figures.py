@@ -5,22 +5,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from originet.drawing.figures import axis_label
+from originet.drawing.figures import GREY, WIDTH, axis_label, new_figure
 from originet.paper.reproduce.activations import ACTIVATIONS, PSI, curves
 from originet.system.words import printable
 
-# Colours, markers and lines as the paper's text tells of Fig. 3.
+# Markers, lines and roughly the colours that the paper's text names for Fig. 3; these stand out
+# from a white page and from a dark one.
 _LINES = {
     "Sigmoid": ("#1f77b4", "", "-."),
     "Tanh": ("#e07b00", "o", "-."),
-    "ReLU": ("#7b4a2b", "*", "--"),
+    "ReLU": ("#a6683c", "*", "--"),
     "ELU": ("#2c8a2c", "o", "--"),
-    "Leaky ReLU": ("#7d3fa8", "+", "--"),
-    PSI.name: ("#8b0000", "", "-"),
+    "Leaky ReLU": ("#9b5fc4", "+", "--"),
+    PSI.name: ("#c0392b", "", "-"),
 }
 _BRIGHT = "#e0457b"
 
@@ -40,7 +40,7 @@ class Picture(NamedTuple):
 
 def activation_curves() -> Figure:
     """Draws Fig. 3: the functions, and their derivatives."""
-    figure = _figure(8.4, 4.0)
+    figure = new_figure(WIDTH, 3.2)
     functions, slopes = figure.subplots(1, 2)
     drawn = curves(-5, 5)
     for activation in ACTIVATIONS:
@@ -60,7 +60,7 @@ def activation_curves() -> Figure:
 
 def erratum_curves() -> Figure:
     """Draws psi's derivative, and what Table I prints for it below 0."""
-    figure = _figure(5.2, 3.6)
+    figure = new_figure(WIDTH, 3.2)
     axes = figure.add_subplot()
     drawn = curves(-6, 2)
     below = drawn["x"] < 0
@@ -82,7 +82,7 @@ def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequenc
             place empty.
         columns: The names of the columns.
     """
-    figure = _figure(0.5 + 1.75 * len(columns), 0.35 + 2.0 * len(rows))
+    figure = new_figure(0.5 + 1.75 * len(columns), 0.35 + 2.0 * len(rows))
     panels = figure.subplots(len(rows), len(columns), squeeze=False)
     for line, (name, pictures) in zip(panels, rows.items(), strict=True):
         for axes, picture in zip(line, pictures, strict=True):
@@ -103,12 +103,6 @@ def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequenc
 def _cross(axes: Axes) -> None:
     """Draws the axes through 0."""
     axes.set_xlabel("x")
-    axes.axhline(0, color="#8a8a8a", linewidth=0.6)
-    axes.axvline(0, color="#8a8a8a", linewidth=0.6)
+    axes.axhline(0, color=GREY, linewidth=0.6)
+    axes.axvline(0, color=GREY, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
+from originet.datasets.titles import dataset_title
 from originet.paper.ablation import Ablation
 from originet.paper.comparison import Comparison
 from originet.paper.reproduce.activations import Check
@@ -63,5 +64,5 @@ class Findings:
     @property
     def title(self) -> str:
         """The page's title."""
-        title = f"The paper's tables and figures, from {self.dataset} clips"
+        title = f"The paper's tables and figures, on {dataset_title(self.dataset)}"
         return f"{title} (quick look)" if self.quick else title

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from originet.evaluation.readings import FRAMES, READINGS
 from originet.paper.reproduce import shown_clips
 from originet.paper.reproduce.book import Book
 from originet.paper.reproduce.figures import Picture
@@ -26,7 +27,8 @@ def active_image_section(book: Book, found: Findings) -> None:
         {row.label: row.pictures for row in found.phases},
         shown_clips.PHASES,
         f"Fig. 2: onset, apex and offset of a clip of each class, all of subject {subject}, and "
-        f"the active image by method {found.config.method}, stretched from black to white.",
+        f"the active image by method {found.config.method}, stretched from black to white. "
+        f"{READINGS[found.config.method]} {FRAMES}",
         "Rows of a face in three almost equal frames, and the active image of its movement",
     )
     book.table(
@@ -141,9 +143,8 @@ def response_section(book: Book, found: Findings) -> None:
         for network, answered in found.responses.items():
             probabilities = answered.probabilities[index]
             predicted = classes[int(probabilities.argmax())]
-            line.append(
-                Picture(answered.maps[QUARTER][index], f"{predicted}, {probabilities.max():.0%}")
-            )
+            note = f"{predicted}, {100 * probabilities.max():.0f} %"
+            line.append(Picture(answered.maps[QUARTER][index], note))
             records.append(
                 {
                     "network": network,
@@ -182,8 +183,9 @@ def response_section(book: Book, found: Findings) -> None:
         records,
         ("clip", "class", *found.responses),
         [(*clip, *(told[network, clip[0]] for network in found.responses)) for clip in clips],
-        f"What the networks predicted for the clips of subject {shown.subject}, of whom they saw "
-        f"nothing: {sum(right)} of {len(right)} are right.",
+        f"Predictions for all clips of subject {shown.subject}, whom the networks had never seen: "
+        f"{sum(right)} of {len(right)} are right.",
+        folded=True,
     )
     book.judge(
         data=_networks(found),

@@ -3,30 +3,35 @@
 from typing import Any
 
 from originet.datasets import clip_list_hash
-from originet.evaluation.report import GENERATED, made_with, made_with_section, settings_section
-from originet.paper import ablation_report
+from originet.datasets.titles import dataset_title
+from originet.evaluation.report import cautions, made_with, made_with_section, settings_section
+from originet.paper import ablation_report, comparison_report, study_report
 from originet.paper.ablation import Ablation
 from originet.paper.reproduce import activations, counts, figures
 from originet.paper.reproduce.book import Book
 from originet.paper.reproduce.findings import Findings
-from originet.system.words import counted
-from originet.training.protocol import LEAK
+from originet.system.words import counted, percents
 
+QUICK = (
+    "A quick look: one epoch without augmentation. It shows that everything runs; its accuracies "
+    "mean nothing."
+)
 _EXACT = 1e-12  # formulas that differ by less are the same, but for rounding in float64
 
 
 def opening_section(book: Book, found: Findings) -> None:
-    """Adds what the page is, and where each table and figure comes from."""
-    if found.quick:
-        book.report.text(
-            "A quick look: one epoch without augmentation. It shows that everything runs; its "
-            "accuracies mean nothing."
-        )
-    if found.semi_synthetic:
-        book.report.text(GENERATED)
-    if found.config.leaky:
-        book.report.text(LEAK)
-    clips = f"{counted(len(found.table), 'clip')} ({found.dataset})"
+    """Adds the headline, and where each table and figure comes from."""
+    quick = [QUICK] if found.quick else []
+    if found.comparison is not None:
+        study = comparison_report.evaluation(found.comparison)
+        study_report.study_headline(book.report, study, *quick)
+    elif found.ablation is not None:
+        study = ablation_report.evaluation(found.ablation)
+        study_report.study_headline(book.report, study, *quick)
+    else:
+        told = cautions(found.config, semi_synthetic=found.semi_synthetic)
+        book.report.text("No accuracy could be measured.", *quick, *told)
+    clips = f"{counted(len(found.table), 'clip')} ({dataset_title(found.dataset)})"
 
     def state(part: str) -> str:
         names = [name for name in found.failed if name == part or name.startswith(f"{part}, ")]
@@ -205,9 +210,9 @@ def complexity_section(book: Book, found: Findings) -> None:
             for row in found.complexity
         ],
         "Table V. Layers: convolutions and fully connected layers; depth: those on the longest "
-        "way through the network. MiB at 4 and at 8 bytes a parameter. OrigiNet has "
-        f"{found.complexity[-1]['classes']} classes here, the others ImageNet's 1,000. ≠: none of "
-        "ours, rounded or cut off, is the paper's figure.",
+        "path through the network. MiB at 4 and at 8 bytes a parameter. OrigiNet has "
+        f"{found.complexity[-1]['classes']} classes here, the others ImageNet's 1,000. ≠: "
+        "ours, rounded or truncated, differs from the paper's figure.",
     )
     exact = [row["network"] for row in found.complexity if row["parameters_agree"]]
     bytes_of = {
@@ -264,8 +269,8 @@ def source_section(book: Book, found: Findings) -> None:
             )
             for row in records
         ],
-        "None of these may be passed on. docs/data.md of this package tells what to unpack where; "
-        "then `originet prepare` makes stores of it, which `originet reproduce` takes.",
+        "None of these may be passed on. docs/data.md of this package says what to unpack where; "
+        "`originet prepare` then makes stores of it, which `originet reproduce` takes.",
     )
 
 
@@ -285,14 +290,15 @@ def training(found: Findings) -> str:
     """The clips and settings of everything that was trained."""
     config = found.config
     return (
-        f"{counted(len(found.table), 'clip')} ({found.dataset}), {config.describe()}, "
-        f"{counted(config.epochs, 'epoch')}, {counted(len(config.seeds), 'seed')}, images of "
-        f"{config.image_size} pixels by method {config.method}."
+        f"{counted(len(found.table), 'clip')} ({dataset_title(found.dataset)}), "
+        f"{config.describe()}, {counted(config.epochs, 'epoch')}, "
+        f"{counted(len(config.seeds), 'seed')}, images of {config.image_size} "
+        f"pixels by method {config.method}."
     )
 
 
 def _order(study: Ablation) -> str:
-    """Tells whether every exchange costs accuracy, as it does in the paper."""
+    """Says whether every exchange costs accuracy, as it does in the paper."""
     whole = study.results.get("OrigiNet")
     others = {name: each for name, each in study.results.items() if name != "OrigiNet"}
     if whole is None or not others:
@@ -304,7 +310,7 @@ def _order(study: Ablation) -> str:
     return (
         "in the paper every exchange costs accuracy. Here it does in "
         f"{len(below)} of {counted(len(others), 'row')} ({', '.join(below) or 'none'}). Outside "
-        f"the 95 % interval of OrigiNet's own accuracy, {100 * low:.1f} to {100 * high:.1f} %: "
+        f"the 95 % interval of OrigiNet's own accuracy, {percents((low, high))}: "
         f"{', '.join(outside) or 'none'}; the others may differ by who took part."
     )
 
