@@ -65,6 +65,8 @@ def test_one_epoch_is_a_point():
     history = make_result().folds[0]["history"][:1]
     loss, _ = figures.learning_curves([history]).axes
     assert [line.get_marker() for line in loss.lines] == ["o", "o"]
+    low, high = loss.get_xlim()
+    assert [tick for tick in loss.get_xticks() if low <= tick <= high] == [1]
 
 
 def test_selected_epochs_are_counted():

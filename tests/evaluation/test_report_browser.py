@@ -54,7 +54,11 @@ def test_report_is_whole_on_a_phone_and_on_a_desk_by_day_and_by_night(report, br
         seen, console = browser.look(report, width, dark)
         assert console == []
         assert seen["title"] == "OrigiNet on a folder of clips, protocol paper (leaky)"
-        assert len(seen["pictures"]) > 5 and all(seen["pictures"])
+        assert len(seen["pictures"]) > 2 and all(seen["pictures"])
+        assert len(seen["charts"]) == 5 and all(chart["title"] for chart in seen["charts"])
+        for chart in seen["charts"]:
+            assert chart["width"] == max(chart["column"], 26 * 16)
+            assert chart["ink"] == ("rgb(232, 232, 234)" if dark else "rgb(29, 29, 31)")
         assert min(seen["shown"]) >= 16  # as the clips of this test are
         assert seen["tables"] == 6 and seen["rows"] > 40
         assert seen["content"] <= seen["width"] == width

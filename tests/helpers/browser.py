@@ -27,6 +27,12 @@ LOOK = """(async () => {
     pictures: await Promise.all(
       images.map(image => image.decode().then(() => image.naturalWidth > 0, () => false))),
     shown: images.map(image => image.getBoundingClientRect().width),
+    charts: [...document.querySelectorAll("svg")].map(chart => ({
+      width: chart.getBoundingClientRect().width,
+      column: chart.closest("figure").getBoundingClientRect().width,
+      ink: getComputedStyle(chart).fill,
+      title: chart.getAttribute("aria-label"),
+    })),
     tables: document.querySelectorAll("table").length,
     rows: document.querySelectorAll("tbody tr").length,
     width: page.clientWidth,

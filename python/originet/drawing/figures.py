@@ -107,6 +107,9 @@ def confusion_matrix(
     axes = figure.add_subplot()
     axes.set_title(printable(title), fontsize=12, parse_math=False)
     axes.imshow(shares, cmap=_SHADES, vmin=0, vmax=1, aspect="auto")
+    for edge in np.arange(count + 1) - 0.5:
+        axes.axhline(edge, color=GRID, linewidth=0.8)
+        axes.axvline(edge, color=GRID, linewidth=0.8)
     for row, column in np.ndindex(count, count):
         share = float(shares[row, column])
         text = f"{confusion[row, column]}\n{100 * share:.0f} %"

@@ -73,8 +73,8 @@ th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-ali
   vertical-align: top; }
 thead th { border-bottom: 2px solid var(--soft); vertical-align: bottom; }
 tbody th { font-weight: normal; }
-tr > :first-child { position: sticky; left: 0; max-width: 45vw; background: var(--page);
-  border-right: 1px solid var(--line); padding-left: 0; }
+tr > :first-child { position: sticky; left: 0; min-width: 6rem; max-width: 45vw;
+  background: var(--page); border-right: 1px solid var(--line); padding-left: 0; }
 .number { text-align: right; }
 tbody .number { white-space: nowrap; }
 .long { overflow-wrap: anywhere; min-width: 8rem; }

@@ -93,7 +93,7 @@ def learning_curves(histories: Sequence[Sequence[Mapping[str, float | None]]]) -
     accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
     for axes in (loss, accuracy):
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     handles, labels = loss.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return figure
