@@ -90,6 +90,12 @@ def test_many_rows_of_pictures_are_shared_out_among_figures(tmp_path, monkeypatc
     assert (f"Told. Part {len(parts)} of {len(parts)}." in page.text) == (len(parts) > 1)
 
 
+def test_names_of_a_sheet_keep_their_lines_and_show_what_would_act():
+    picture = figures.Picture(np.zeros((4, 4), np.uint8))
+    (axes,) = figures.picture_sheet({"class\nclip\x1b": [picture]}, ["\nnet"]).axes
+    assert (axes.get_title(), axes.get_ylabel()) == ("\nnet", "class\nclip\\x1b")
+
+
 def test_counts_of_a_set_as_the_paper_has_it_and_of_one_that_lacks_clips():
     rows = [
         clip_row(f"s{i % 3}", f"{emotion}{i}", "x", dataset="casme2", emotion=emotion)

@@ -123,7 +123,8 @@ def comparison_section(book: Book, found: Findings) -> None:
         ),
         agrees=remark + _order(study),
         unsaid="how the paper trained its networks, and whether its accuracies are pooled or means "
-        "of folds" + (f"; besides, {'; '.join(study.departures)}." if study.departures else "."),
+        "of folds"
+        + (f"; in addition, {'; '.join(study.departures)}." if study.departures else "."),
     )
 
 

@@ -1,6 +1,6 @@
 """The figures of the reproduction, as `matplotlib.figure.Figure` objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +80,7 @@ def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequenc
     Args:
         rows: The pictures of each row by its name, as many as there are columns; None leaves a
             place empty.
-        columns: The names of the columns.
+        columns: The names of the columns; those of rows and columns may have several lines.
     """
     figure = new_figure(0.5 + 1.75 * len(columns), 0.35 + 2.0 * len(rows))
     panels = figure.subplots(len(rows), len(columns), squeeze=False)
@@ -94,10 +94,15 @@ def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequenc
             limits = {"vmin": 0, "vmax": 255} if grey else {}
             axes.imshow(picture.pixels, cmap="gray" if grey else "viridis", **limits)
             axes.set_xlabel(printable(picture.note), fontsize=8, parse_math=False)
-        line[0].set_ylabel(axis_label(name), fontsize=10, parse_math=False)
+        line[0].set_ylabel(_lines(name, axis_label), fontsize=10, parse_math=False)
     for axes, title in zip(panels[0], columns, strict=True):
-        axes.set_title(printable(title), fontsize=10, parse_math=False)
+        axes.set_title(_lines(title, printable), fontsize=10, parse_math=False)
     return figure
+
+
+def _lines(name: str, write: Callable[[str], str]) -> str:
+    """A name of several lines, each written by itself so that the breaks between them stay."""
+    return "\n".join(map(write, name.split("\n")))
 
 
 def _cross(axes: Axes) -> None:

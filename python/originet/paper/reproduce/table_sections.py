@@ -245,7 +245,8 @@ def ablation_section(book: Book, found: Findings) -> None:
         data=training(found),
         agrees=_order(study),
         unsaid="how the paper's rows were trained. Its optimiser, rate, batch and epochs are not "
-        "published" + (f"; besides, {'; '.join(study.departures)}." if study.departures else "."),
+        "published"
+        + (f"; in addition, {'; '.join(study.departures)}." if study.departures else "."),
     )
 
 
