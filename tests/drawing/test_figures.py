@@ -129,17 +129,15 @@ def test_svg_is_an_element_in_the_colours_of_the_page_and_always_the_same():
     assert pixels.shape[2] == 4 and pixels[..., 3].min() < 40, "the page shows through"
 
 
-def test_png_is_the_same_for_the_same_figure():
-    images = {"a$b": np.zeros((4, 4), np.uint8)}
-    first, second = (figures.png(figures.active_image_grid(images, "$")) for _ in range(2))
-    assert first == second and first.startswith(b"\x89PNG")
-
-
 def test_save_writes_the_format_of_the_ending(tmp_path):
     figure = figures.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
     figures.save(figure, tmp_path / "new" / "f.png")
     figures.save(figure, tmp_path / "new" / "f.SVG")
-    assert (tmp_path / "new" / "f.png").read_bytes().startswith(b"\x89PNG")
+    first = (tmp_path / "new" / "f.png").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    again = figures.confusion_matrix(np.eye(2, dtype=int), ["a", "b"], "t")
+    figures.save(again, tmp_path / "again.png")
+    assert (tmp_path / "again.png").read_bytes() == first
     assert b"<svg" in (tmp_path / "new" / "f.SVG").read_bytes()
     with pytest.raises(InputError, match=r"f\.txt: .* png"):
         figures.save(figure, tmp_path / "f.txt")

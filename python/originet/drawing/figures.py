@@ -127,11 +127,6 @@ def confusion_matrix(
     return figure
 
 
-def png(figure: Figure) -> bytes:
-    """Return a figure as PNG; the same figure gives the same bytes."""
-    return _render(figure, "png")
-
-
 def svg(figure: Figure) -> str:
     """Return a figure as an SVG element for a page, on whose background it is drawn.
 

@@ -10,6 +10,7 @@ from originet.drawing.page import Page
 from originet.evaluation import by_dataset
 from originet.evaluation.report import (
     INTERVAL,
+    MEASURES,
     cautions,
     headline,
     made_with_section,
@@ -19,7 +20,6 @@ from originet.system.words import counted, percent, percents
 from originet.training.config import Config
 
 OWN = "OrigiNet"
-MEASURES = ("pooled_accuracy", "fold_accuracy", "uf1", "uar")
 HEADER = ("accuracy", INTERVAL, "mean of folds", "UF1", "UAR", "paper's accuracy")
 
 
