@@ -166,7 +166,7 @@ def test_compare_writes_a_report_beside_the_papers_figures(run, tree, tmp_path):
             "-",
         ]
     assert ["VGG-16", "failed", "-", "-", "-", "-", "-"] in page.rows
-    assert "VGG-16 could not be evaluated: VGG-16 needs images of 32 pixels" in page.text
+    assert "VGG-16 could not be evaluated: VGG-16 needs images of at least 32 pixels" in page.text
     (size,) = (row for row in page.rows if row[0] == "OrigiNet" and len(row) == 11)
     assert size[1:3] == [
         f"{records['OrigiNet']['parameters']:,}",

@@ -139,12 +139,12 @@ def test_what_fails_is_told_and_the_rest_is_made(run, tmp_path, monkeypatch):
     lines = err.splitlines()[-3:]
     assert lines[0] == "error: 2 parts could not be made:"
     assert lines[1].startswith("  Fig. 2, frames: no such file: ")
-    assert lines[2].startswith("  Figs. 4 and 5, VGG-19: VGG-19 needs images of 32 pixels")
+    assert lines[2].startswith("  Figs. 4 and 5, VGG-19: VGG-19 needs images of at least 32 pixels")
     text = words((out / "report.html").read_text())
     assert "Table VI: ablations 6 clips (a folder of clips) made" in text
     assert "Fig. 2: active images 6 clips (a folder of clips) incomplete: no such file" in text
     assert "Frames are not shown where they are not at hand: no such file" in text
-    assert "VGG-19 failed: VGG-19 needs images of 32 pixels" in text
+    assert "VGG-19 failed: VGG-19 needs images of at least 32 pixels" in text
     assert (out / "figures" / "figure5.png").exists()
 
     monkeypatch.setattr(reproduce, "PICTURED", ("OrigiNet",))
