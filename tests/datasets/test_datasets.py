@@ -1,3 +1,4 @@
+import inspect
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import pytest
 from clips import random_frames, write_video
 from timed_videos import UNEVEN, bars, write_timed
 
+from originet import datasets
 from originet.datasets import COLUMNS, Gap, clip_list_hash, combine, load_dataset, survey
 from originet.datasets.check import count_clips
 from originet.datasets.folder import is_semi_synthetic
@@ -427,3 +429,14 @@ def test_clip_list_hash_ignores_order_and_sees_labels():
     assert clip_list_hash(table) == expected
     assert clip_list_hash(table.iloc[::-1]) == expected
     assert clip_list_hash(table.assign(label="x")) != expected
+
+
+def test_load_dataset_hands_every_option_to_survey(tree, monkeypatch):
+    found = survey("folder", tree)
+    names = list(inspect.signature(datasets.survey).parameters)
+    assert list(inspect.signature(load_dataset).parameters) == names
+    options = dict.fromkeys(names[2:], "given")
+    taken = {}
+    monkeypatch.setattr(datasets, "survey", lambda *_, **given: taken.update(given) or found)
+    load_dataset("folder", tree, **options)
+    assert taken == options

@@ -142,6 +142,7 @@ def load_dataset(
         name,
         root,
         annotations=annotations,
+        sheet=sheet,
         frames=frames,
         task=task,
         micro_only=micro_only,
