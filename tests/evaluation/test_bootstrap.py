@@ -107,7 +107,7 @@ def test_ten_thousand_resamples_of_a_data_set_take_well_under_a_second() -> None
 
 def test_what_cannot_be_resampled_is_refused() -> None:
     true, predicted, groups = small_case()
-    with pytest.raises(InputError, match="needs at least 2, got 1"):
+    with pytest.raises(InputError, match="needs at least 2 subjects, got 1"):
         metrics.bootstrap_intervals(true, predicted, np.zeros(len(true)))
     with pytest.raises(InputError, match=r"groups must have shape \[30\], got \[29\]"):
         metrics.bootstrap_intervals(true, predicted, groups[1:])

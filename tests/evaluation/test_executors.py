@@ -164,7 +164,7 @@ def test_values_out_of_range_are_refused():
         (lambda: Ray(gpus_per_task=-1), "gpus_per_task must be at least 0, got -1"),
         (lambda: Ray(retries=-1), "retries must be at least 0, got -1"),
         (lambda: Ray().pick_device("cuda"), "device 'cuda' needs gpus_per_task above 0"),
-        (lambda: Ray().pick_device("gpu"), "device 'gpu' is none"),
+        (lambda: Ray().pick_device("gpu"), "no device 'gpu': Expected"),
     ):
         with pytest.raises(InputError, match=text):
             make()

@@ -298,11 +298,11 @@ def test_tables_that_do_not_allow_loso_are_refused() -> None:
         run(table.assign(label="left"), images)
     alone = table.copy()
     alone.loc[alone["subject"] == "s03", "label"] = "surprise"
-    with pytest.raises(InputError, match=r"class 'surprise' .* one subject only \('s03'\)"):
+    with pytest.raises(InputError, match=r"only subject 's03' shows class 'surprise'"):
         run(alone, images)
     with pytest.raises(InputError, match="table has no column label"):
         run(table.drop(columns="label"), images)
-    with pytest.raises(InputError, match="holds clip folder/s00/c0 twice"):
+    with pytest.raises(InputError, match="has clip folder/s00/c0 twice"):
         run(table.replace({"clip": {"c2": "c0"}}), images)
     for column in ("dataset", "subject", "clip", "label"):
         nameless = table.copy()

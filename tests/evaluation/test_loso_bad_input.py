@@ -224,7 +224,7 @@ def test_a_failing_fold_in_another_process_is_told_alike(tmp_path):
     [
         (
             "n" * 10**6,
-            r"^{column} 'nnnnnnnnnnnnnnnnnnnn'\.\.\., has 1,000,000 characters: the long",
+            r"^{column} 'nnnnnnnnnnnnnnnnnnnn'\.\.\. has 1,000,000 characters; at most 1,000",
         ),
         ("caf\udce9", r"^{column} 'caf\\udce9' is not UTF-8"),
     ],
