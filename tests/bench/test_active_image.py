@@ -308,7 +308,7 @@ def test_windows_jobs_cover_lengths_and_a_long_video_where_memory_allows(monkeyp
     assert [job[2:] for job in jobs if job[1] == 120_000] == [(40, m, 2) for m in ONE_PASS]
     assert all(("eager" in job[0]) == (job[1] == 2000 and job[2] <= 40) for job in jobs)
     monkeypatch.setattr(windows, "free_memory", lambda device: 5 << 30)
-    with pytest.warns(UserWarning, match="need 8 GiB of memory, and 5.0 GiB are available"):
+    with pytest.warns(UserWarning, match="need 8 GiB of memory, but only 5.0 GiB are"):
         assert listed() == [job for job in jobs if job[1] == 2000]
     monkeypatch.setattr(windows, "free_memory", lambda device: None)
     assert listed() == jobs, "unknown memory is no reason to leave it out"

@@ -80,7 +80,9 @@ def test_times_that_are_unreliable_are_told(run, tree, tmp_path, monkeypatch):
         monkeypatch.setattr(timings, "STEADY", steady)
         code, printed, err = run(*arguments, "--network", "OrigiNet")
         assert code == 0, err
-        assert ("Unreliable times, as where other programs run: OrigiNet." in printed) is told
+        assert (
+            "Unreliable times, perhaps because other programs were running: OrigiNet." in printed
+        ) is told
         (record,) = json.loads((tmp_path / "out" / "compare.json").read_text())["rows"]
         assert record["milliseconds_reliable"] is not told
 
@@ -96,7 +98,7 @@ def test_a_row_that_cannot_be_evaluated_is_told_and_changes_the_exit_code(run, t
     assert code == 2
     first, lbp_top, vgg = err.splitlines()[-3:]
     assert first == "error: 2 of 3 rows could not be evaluated:"
-    assert lbp_top.startswith(f"  LBP-TOP: the clips' frames are needed, and {tree}/")
+    assert lbp_top.startswith(f"  LBP-TOP: the clips' frames are needed, but {tree}/")
     assert vgg == "  VGG-16: VGG-16 needs images of at least 32 pixels a side, got image_size 16"
     table = cells(printed.split("Majority")[0])
     assert table["VGG-16"] == table["LBP-TOP"] == ["not", "evaluated"]

@@ -129,7 +129,7 @@ def test_clips_of_an_earlier_generator_are_not_taken_for_those_of_this_one(tmp_p
     clips = synth.generate(tmp_path / "clips", subjects=1, clips_per_class=1)
     manifest = json.loads((clips / synth.MANIFEST).read_text())
     (clips / synth.MANIFEST).write_text(json.dumps(manifest | {"version": 1}))
-    with pytest.raises(InputError, match=r"clips holds other .* version is 1 there, 2 here"):
+    with pytest.raises(InputError, match=r"clips contains other .* version is 1 there, 2 here"):
         demonstration.run_demo(tmp_path, device="cpu")
 
 

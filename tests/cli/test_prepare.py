@@ -182,7 +182,7 @@ def test_two_folders_are_two_sets_only_under_two_names(run, refuse, tree, tmp_pa
     assert (
         "two tables of the composite contain a data set named folder" in told and "--name" in told
     )
-    assert "the data set b is in two" in refuse("loso", tmp_path / "b", tmp_path / "b2", *out)
+    assert "contain a data set named b, so" in refuse("loso", tmp_path / "b", tmp_path / "b2", *out)
     assert run("loso", tmp_path / "a", tmp_path / "b", *out)[0] == 0
     folds = [fold["subject"] for fold in results(tmp_path / "out")["folds"]]
     assert folds == ["b/s0", "b/s1", "folder/s0", "folder/s1"]
@@ -239,7 +239,7 @@ def test_loso_refuses_what_a_store_does_not_have(run, refuse, tree, tmp_path):
         assert told == f"--{option} {value} is for a data set's root, not for a store"
     assert refuse("loso", made, tree, *out).startswith(f"{tree} is not a store")
     assert refuse("loso", tree, tree, *out).startswith("several paths must all be stores")
-    assert "is in two tables" in refuse("loso", made, made, *out)
+    assert "two tables of the composite" in refuse("loso", made, made, *out)
     (made / ".parts").mkdir()
     (made / "manifest.json").rename(made / ".parts" / "arguments.json")
     assert refuse("loso", made, *out) == (

@@ -248,7 +248,7 @@ def test_folders_of_no_run_are_told_what_was_looked_for(run, tmp_path):
     study.mkdir()
     (study / "config.json").write_text('{"config": {}}')
     code, _, err = run("report", study)
-    assert code == 2 and f"{study} is not finished" in err
+    assert code == 2 and f"{study} is unfinished" in err
 
 
 def test_bad_input_of_report(run, finished, tree, made, tmp_path):
@@ -260,8 +260,8 @@ def test_bad_input_of_report(run, finished, tree, made, tmp_path):
     (tmp_path / "file").touch()
     before = (finished / "report.html").read_bytes()
     for arguments, message in (
-        ((tmp_path / "none",), f"{tmp_path / 'none'} has no results.json"),
-        ((unfinished,), f"{unfinished} is not finished"),
+        ((tmp_path / "none",), f"{tmp_path / 'none'} holds no results.json"),
+        ((unfinished,), f"{unfinished} is unfinished"),
         ((finished, other), "got 4 clips, not the 6 of the run"),
         ((finished, tmp_path / "rank"), f"{tmp_path / 'rank'} has no images by cumulative"),
         ((finished, made, "--task", "paper"), "--task paper is for a data set's root"),

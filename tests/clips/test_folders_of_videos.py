@@ -138,11 +138,11 @@ def test_image_names_what_it_skips(run, strays, tmp_path):
 
 
 def test_check_prepare_and_loso_name_what_they_skip(run, strays, tmp_path):
-    named = f"{strays}/happy/s1/cover1.png: a single picture is no clip"
+    named = f"{strays}/happy/s1/cover1.png: a single picture is not a clip"
     code, out, _ = run("check", "folder", strays, "--json", tmp_path / "check.json")
     assert code == 1 and "skipped: 5\n" in out  # 1 because each class has one subject
     assert "unusable clips" not in out and "reasons for loso to refuse the clips: 1\n" in out
-    assert named in out and f"{strays}/sad/s1/c/crops: in a folder of frames" in out
+    assert named in out and f"{strays}/sad/s1/c/crops: inside {strays}/sad/s1/c, whose" in out
     assert len(json.loads((tmp_path / "check.json").read_text())["skipped"]) == 5
     code, out, err = run("prepare", "folder", strays, "-o", tmp_path / "store", "--image-size", 16)
     assert named in out

@@ -238,7 +238,7 @@ def test_prepare_and_loso_name_clips_that_are_flat(run, tmp_path):
     write_folder(tmp_path / "set" / "sad" / "b" / "back", [*frames, frames[0], frames[0]])
     methods = ("--method", "telescoped", "--method", "rank", "--image-size", 16)
     code, _, err = run("prepare", "folder", tmp_path / "set", "-o", tmp_path / "store", *methods)
-    line = "b/back: gives a flat active image by telescoped, of a single grey"
+    line = "b/back: the active image by telescoped is flat, of a single grey"
     assert code == 0 and "warning: flat active images in 1 of 5 clips:" in err and line in err
     manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
     assert list(manifest["flat"]) == ["b/back"]

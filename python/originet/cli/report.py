@@ -92,7 +92,7 @@ def _kind(run: Path) -> str:
         )
     if "quick" in read_json(config, dict[str, Any]) and (run / "report.html").is_file():
         return "reproduce"
-    raise InputError(f"{run} is not finished: run the same command again")
+    raise InputError(f"{run} is unfinished: run the same command again")
 
 
 def _write_logs(run: Path, kind: str, logs: Path) -> None:
