@@ -86,6 +86,7 @@ def test_the_symbols_that_may_be_missing_are_weak_and_no_unstable_torch_symbol_i
     assert [name for name in strong if re.search(r"_ZNK?(2at|3c10|5torch)", name)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directory", [ROOT, Path("/")])
 def test_import_works_from_the_source_tree_and_elsewhere(directory):
     code = "import originet_ext, torch; print(float(originet_ext.fused_rrelu(torch.zeros(1))))"
@@ -93,6 +94,7 @@ def test_import_works_from_the_source_tree_and_elsewhere(directory):
     assert printed == "0.5\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["originet_ext", "originet"])
 def test_import_brings_in_nothing_slow(package):
     slow = {"torch._dynamo", "torch.onnx", "sklearn", "scipy", "matplotlib", "ray", "tensorboard"}
@@ -102,6 +104,7 @@ def test_import_brings_in_nothing_slow(package):
     assert printed.split() == []
 
 
+@pytest.mark.slow
 def test_source_tree_without_library_uses_the_installed_one(tmp_path):
     shutil.copytree(
         ROOT / "originet_ext",
@@ -123,6 +126,7 @@ def test_originet_cuda_must_be_known(tmp_path):
     assert "ORIGINET_CUDA must be auto, 0 or 1, got 'yes'" in result.stderr
 
 
+@pytest.mark.slow
 def test_asking_for_cuda_without_nvcc_is_an_error(tmp_path):
     result = build(tmp_path, ORIGINET_CUDA="1", CUDA_HOME=str(tmp_path))
     assert result.returncode != 0
@@ -142,6 +146,7 @@ def test_cuda_can_be_refused(tmp_path):
     assert "originet: CUDA kernels: no because ORIGINET_CUDA=0" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_autograd_library_is_built_where_it_fits_torch(tmp_path):
     unknown = "not built because it is written for torch 2.11 to 2.14, not for 2.99.0"
     for version, wish, decision in (
@@ -157,6 +162,7 @@ def test_the_autograd_library_is_built_where_it_fits_torch(tmp_path):
     assert "ORIGINET_AUTOGRAD must be auto, cpp or python, got 'rust'" in result.stderr
 
 
+@pytest.mark.slow
 @needs_nvcc
 def test_nvcc_of_another_major_version_is_named(tmp_path):
     path = fake_torch(tmp_path, "2.13.0+cu88", "8.8")
@@ -167,6 +173,7 @@ def test_nvcc_of_another_major_version_is_named(tmp_path):
     assert "CUDA kernels: no because nvcc" in result.stderr
 
 
+@pytest.mark.slow
 @needs_nvcc
 def test_unknown_architectures_are_named(tmp_path):
     for archs, message in (

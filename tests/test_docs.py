@@ -59,6 +59,7 @@ QUICK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "code"), PYTHON)
 def test_python_blocks_run(path, code, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -51,6 +51,7 @@ def test_packing_keeps_each_clip_apart():
         assert torch.equal(image, active_image(clip))
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_evaluated(example, one_thread):
     uar, majority, *recalls = example("own_network.py")
     assert uar.startswith("UAR ") and majority == "majority class: 0.25"
@@ -84,6 +85,7 @@ def test_a_stream_that_fails_says_why(example, arguments, told):
         example("camera_stream.py", *arguments)
 
 
+@pytest.mark.slow
 def test_the_whole_protocol_beats_chance_without_seeing_the_subject(example, one_thread):
     clips, *folds, accuracy, uf1, uar = example("leave_one_subject_out.py")
     assert clips == "48 clips, classes negative, others, positive, surprise"

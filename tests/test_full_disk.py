@@ -53,6 +53,7 @@ def test_a_run_on_a_disk_without_room_leaves_nothing(run, store, tmp_path, file_
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "name"),
     [
@@ -69,6 +70,7 @@ def test_a_run_on_a_full_disk_ends_in_one_line(run, store, tmp_path, full_at, co
     check(answer, tmp_path, tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["config.json", "erratum.csv", "report.html"])
 def test_a_reproduction_on_a_full_disk_ends_in_one_line(
     run, store, tmp_path, full_at, monkeypatch, name
@@ -83,6 +85,7 @@ def test_a_reproduction_on_a_full_disk_ends_in_one_line(
     check(answer, tmp_path, tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["active_images.png", "kernels.csv"])
 def test_a_demonstration_on_a_full_disk_ends_in_one_line(run, tmp_path, full_at, monkeypatch, name):
     monkeypatch.setattr("originet.cli.demonstration.SUBJECTS", 2)

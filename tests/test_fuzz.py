@@ -30,6 +30,7 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "told"),
     [

@@ -91,6 +91,7 @@ def test_every_command_that_writes_is_tried_on_a_full_disk():
     assert tried == {each.name for each in cli.app.registered_commands} - {"doctor"}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(
@@ -113,6 +114,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(
     assert_whole(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_a_command_at_once_without_half_files(sent, tmp_path):
     tree, out = write_tree(tmp_path / "tree", subjects=16), tmp_path / "out"
@@ -126,6 +128,7 @@ def test_signals_end_a_command_at_once_without_half_files(sent, tmp_path):
     assert_whole(out)
 
 
+@pytest.mark.slow
 def test_readers_that_have_gone_are_no_failure_to_be_told(tree):
     here, there = os.pipe()
     os.close(here)
@@ -137,6 +140,7 @@ def test_readers_that_have_gone_are_no_failure_to_be_told(tree):
     os.close(there)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("streams", "code", "told"),
     [
@@ -151,6 +155,7 @@ def test_streams_may_be_closed_or_full(tree, streams, code, told):
     assert (done.returncode, lines) == (code, told) and "Exception" not in done.stderr
 
 
+@pytest.mark.slow
 def test_no_home_and_no_environment_are_needed(tree, tmp_path):
     clip = next(tree.glob("*/*/*"))
     words = command("image", clip, "-o", tmp_path / "a.png", "--all-methods")
@@ -160,6 +165,7 @@ def test_no_home_and_no_environment_are_needed(tree, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_twenty_thousand_clips_are_surveyed_in_little_memory(tmp_path):
     frames = sorted(write_folder(tmp_path / "frames", random_frames(2, (4, 4))).iterdir())
     for clip in range(20_000):
@@ -177,6 +183,7 @@ def test_twenty_thousand_clips_are_surveyed_in_little_memory(tmp_path):
     assert int(kibibytes) < 1_500_000  # of which torch has a third and more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["prepare", "loso"])
 def test_sixty_four_handles_are_enough(name, tmp_path):
     tree = write_tree(tmp_path / "tree", subjects=3 if name == "loso" else 30)
@@ -188,6 +195,7 @@ def test_sixty_four_handles_are_enough(name, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_too_little_room_to_start_is_told_in_one_line(tree):
     assert limited("-v 500000", "--help").returncode == 0
     done = limited("-v 600000", "check", "folder", tree)

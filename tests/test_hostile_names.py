@@ -138,6 +138,7 @@ def structure(page: Parsed):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
 def test_no_name_is_more_than_text(make, tmp_path, capfd):
     with warnings.catch_warnings():
@@ -194,6 +195,7 @@ def bench_row(provider, name):
     return Row(**texts | numbers | {"provider": provider})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["$\\frac{$ \x00\x1b\udc80", "$x$ a\nb ]]>--&<"])
 def test_names_are_drawn_as_they_are_and_are_no_markup_of_svg(name, tmp_path):
     with warnings.catch_warnings():

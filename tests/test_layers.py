@@ -63,6 +63,7 @@ def test_a_package_imports_only_what_is_below_it(package):
     assert not wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_few_modules_import_what_is_heavy_or_optional(library):
     for path in MODULES:

@@ -36,12 +36,14 @@ def answers(*calls: tuple[str, ...]) -> list[int]:
     return [int(line.split()[1]) for line in lines]
 
 
+@pytest.mark.slow
 def test_help_of_every_command_loads_nothing_heavy():
     calls = [("--help",), *((command, "--help") for command in COMMANDS)]
     assert len(calls) > 12
     assert answers(*calls) == [0] * len(calls)
 
 
+@pytest.mark.slow
 def test_what_is_mistyped_is_refused_before_anything_heavy_is_loaded():
     wrong = [(command, "--no-such-option") for command in COMMANDS]
     data = ("loso", "data", "-o", "out")
@@ -50,6 +52,7 @@ def test_what_is_mistyped_is_refused_before_anything_heavy_is_loaded():
     assert answers(*calls) == [2] * len(calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("--help",), ("loso", "--help"), ("loso", "--hepl")])
 def test_answers_take_less_than_half_a_second_of_a_processor(arguments):
     def seconds(*words: str) -> float:
@@ -62,6 +65,7 @@ def test_answers_take_less_than_half_a_second_of_a_processor(arguments):
     assert any(seconds("-m", "originet", *arguments) < 0.5 for _ in range(30))
 
 
+@pytest.mark.slow
 def test_public_names_are_imported_when_asked_for():
     program = (
         "import sys, originet\n"

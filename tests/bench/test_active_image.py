@@ -42,6 +42,7 @@ def test_providers_agree(method):
         assert set(case.calls) == {"fused", "eager", "opencv", "numpy", "read"} | loops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["cumulative", "telescoped", "absolute"])
 def test_compiled_provider_agrees(method):
     providers = bench.active_image_providers(method, CPU, ["compile"])
@@ -362,6 +363,7 @@ def test_rows_are_filed_by_subject(tmp_path):
     assert sorted(bench.read_results(tmp_path), key=str) == sorted(rows, key=str)
 
 
+@pytest.mark.slow
 def test_compare_knows_the_new_cases():
     rows = timed(
         bench.active_image_case((64, 8, 8), mode="cold"),
@@ -396,6 +398,7 @@ def test_table_of_streams_tells_frames_a_second_and_memory():
     assert table.header[-1] == "kept" and table.lines[0][-1] == size_text(case.saved["fused"])
 
 
+@pytest.mark.slow
 def test_windows_have_a_table_and_a_picture_by_their_length(monkeypatch, tmp_path):
     monkeypatch.setattr(summary, "_SHORT_VIDEO", "40x8x8")
     cases = [
@@ -426,6 +429,7 @@ def test_windows_have_a_table_and_a_picture_by_their_length(monkeypatch, tmp_pat
     assert all(list(line.get_xdata()) == [10, 20] for line in axes.lines)
 
 
+@pytest.mark.slow
 def test_readme_takes_cold_cases_where_there_are_and_telescoped_by_length():
     shape = (64, 340, 280, 3)
 
@@ -450,6 +454,7 @@ def test_readme_takes_cold_cases_where_there_are_and_telescoped_by_length():
     assert ["telescoped", "fused", short, long] in lines
 
 
+@pytest.mark.slow
 def test_pictures_of_active_images_have_a_panel_for_each_method_and_mode(tmp_path):
     rows = timed(
         *(

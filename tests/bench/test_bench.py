@@ -159,6 +159,7 @@ def test_no_input_of_a_case_lies_on_the_kink(monkeypatch):
     assert all((x != 0).all() for x in seen) and seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_compiled_graph_can_be_walked_more_than_once(dtype):
     providers = bench.rrelu_providers(["compile"])
@@ -246,6 +247,7 @@ def test_fused_psi_keeps_its_input_alone_for_backward():
     assert bench.saved_bytes(lambda: bench.eager_rrelu(x)) == 3 * x.nbytes
 
 
+@pytest.mark.slow
 def test_model_case_trains_every_provider_from_the_same_weights():
     names = ["fused", "eager", "silu"]
     case = bench.model_case(1, layout="channels_last", providers=names)
@@ -307,6 +309,7 @@ def test_join_jobs_cover_kinds_modes_and_sizes():
     assert {threads for *_, threads in listed} == {2}
 
 
+@pytest.mark.slow
 def test_compiled_case_trains_every_provider_in_16_bits():
     case = bench.compiled_case("chain", 4096, mode="train", dtype=torch.bfloat16)
     assert list(case.calls) == ["fused", "formula", "reference"] and case.bytes == 0
@@ -316,6 +319,7 @@ def test_compiled_case_trains_every_provider_in_16_bits():
         assert of_weight.shape == of_bias.shape == (256,)
 
 
+@pytest.mark.slow
 def test_compiled_case_refuses_a_wrong_activation(monkeypatch):
     monkeypatch.setitem(bench.compiled._FUNCTIONS, "fused", torch.sigmoid)
     with pytest.raises(RuntimeError, match="alone forward: provider 'fused' is wrong"):

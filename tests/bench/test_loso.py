@@ -37,6 +37,7 @@ def test_the_run_is_as_large_as_casme_ii():
     np.testing.assert_array_equal(tested, np.arange(250))
 
 
+@pytest.mark.slow
 def test_all_providers_train_the_same(small):
     tasks = loso.loso_tasks(SMALL, CPU)[:2]
     losses = {name: function(tasks) for name, function in bench.loso_providers(CPU).items()}
@@ -48,6 +49,7 @@ def test_all_providers_train_the_same(small):
     assert losses["fused"][0] != losses["fused"][1]
 
 
+@pytest.mark.slow
 def test_a_short_case_is_checked_and_timed_in_rounds(small):
     case = bench.loso_case(2, config=SMALL, providers=small_providers())
     assert (case.shape, case.layout, case.once) == ((48, 16, 16), "2 folds", False)

@@ -48,6 +48,7 @@ def test_the_tree_holds_clips_of_the_asked_sizes(short, tmp_path):
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")  # so that what is kept repeats
 @pytest.mark.parametrize("variant", bench.PREPARE_VARIANTS)
 def test_a_case_is_checked_and_its_tree_goes_with_it(short, variant):
@@ -95,6 +96,7 @@ def test_jobs_take_the_most_threads_and_none_a_gpu():
     assert bench.jobs("prepare", torch.device("cuda"), threads=[1]) == []
 
 
+@pytest.mark.slow
 def test_the_table_tells_clips_and_frames_a_second(short):
     # Of a second each, since what a busy machine gives is marked.
     steady = {"median_us": 1e6, "q20_us": 1e6, "q80_us": 1e6}

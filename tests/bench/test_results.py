@@ -291,6 +291,7 @@ def plot():
     return module
 
 
+@pytest.mark.slow
 def test_readme_and_docs_are_what_the_committed_results_give(plot):
     rows = bench.read_results(ROOT / "bench" / "results")
     text = (ROOT / "README.md").read_text()
@@ -437,6 +438,7 @@ def short(monkeypatch):
     monkeypatch.setattr(clock, "time_case", lambda case, budget: time_case(case, budget=0))
 
 
+@pytest.mark.slow
 def test_bench_measures_writes_and_prints(run, short, tmp_path):
     folder = tmp_path / "out"
     options = ("--quick", "--threads", 1, "--device", "cpu", "--commit", "abc", "--out", folder)
@@ -471,6 +473,7 @@ def test_bench_prints_what_is_unreliable_with_its_mark(run, tmp_path):
     assert code == 0 and timings.MARK_NOTE in words and " 0.00x ?" in words
 
 
+@pytest.mark.slow
 def test_bench_takes_one_subject_and_the_dtypes_asked_for(run, short, tmp_path):
     options = ("--quick", "--threads", 1, "--subject", "rrelu", "--dtype", "float64")
     code, _, err = run(*options, "--device", "cpu", "--out", tmp_path)

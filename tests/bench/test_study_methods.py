@@ -123,6 +123,7 @@ def test_results_survive_writing_and_only_what_is_missing_is_evaluated(
     assert path.read_bytes() == once
 
 
+@pytest.mark.slow
 def test_a_set_is_evaluated_by_every_method(study, monkeypatch):
     config = dataclasses.replace(study.CONFIG, epochs=1, image_size=16, rotations=(0,))
     monkeypatch.setattr(study, "CONFIG", config)

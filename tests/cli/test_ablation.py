@@ -31,6 +31,7 @@ def cells(printed: str) -> dict[str, list[str]]:
     return {line[0]: line[1:] for line in reversed(lines) if line}
 
 
+@pytest.mark.slow
 def test_rows_are_printed_beside_the_papers(run, made, tmp_path):
     out = tmp_path / "out"
     code, printed, err = run("ablation", made, "-o", out, *QUICK)
@@ -58,6 +59,7 @@ def test_rows_are_printed_beside_the_papers(run, made, tmp_path):
     assert f"LFC has {both:,} parameters" in printed and f"{small:,} (" in printed
 
 
+@pytest.mark.slow
 def test_chosen_rows_of_several_seeds_need_their_methods_only(run, tree, made, tmp_path):
     make(tree, tmp_path / "dynamic", "rank")
     arguments = ("-o", tmp_path / "out", *QUICK, "--seed", 0, "--seed", 4, "--row", "wdy")
@@ -71,6 +73,7 @@ def test_chosen_rows_of_several_seeds_need_their_methods_only(run, tree, made, t
     assert {"WDy", "OrigiNet"} < cells(printed).keys()
 
 
+@pytest.mark.slow
 def test_the_papers_protocol_is_told_to_leak(run, made, tmp_path):
     arguments = ("ablation", made, "-o", tmp_path / "out", "--epochs", 1, "--row", "LFC")
     code, printed, err = run(*arguments, "--protocol", "paper", "--class-weights", "balanced")
@@ -81,6 +84,7 @@ def test_the_papers_protocol_is_told_to_leak(run, made, tmp_path):
     assert told["leaky"] is True and "leaky" in told["rows"][0]["protocol"]
 
 
+@pytest.mark.slow
 def test_a_root_gives_what_its_store_gives(run, tree, made, tmp_path):
     tables = []
     for path, more in ((made, ()), (tree, ("--image-size", 16))):
@@ -93,6 +97,7 @@ def test_a_root_gives_what_its_store_gives(run, tree, made, tmp_path):
     assert tables[0] == tables[1]
 
 
+@pytest.mark.slow
 def test_semi_synthetic_clips_are_named_so(run, tmp_path):
     clips = synth.generate(tmp_path / "clips", subjects=2, clips_per_class=1)
     arguments = ("ablation", clips, "-o", tmp_path / "out", *QUICK, "--image-size", 16)
@@ -142,6 +147,7 @@ def test_bad_input_of_ablation(run, tree, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_executors_give_the_same_table(run, made, tmp_path):
     told = []
     for name, more in (("serial", ()), ("processes", ("--workers", 2))):

@@ -98,6 +98,7 @@ def test_image_of_a_face_video_cropped_and_in_colour(run, tmp_path):
     assert height == width < 144 and channels == 3
 
 
+@pytest.mark.slow
 def test_loso_writes_results_and_resumes(run, tmp_path, clips):
     arguments = ("loso", clips, "-o", tmp_path / "out", "--epochs", 1, "--image-size", 16)
     arguments += ("--rotation", 0, "--no-equalize", "--select", "last", "--seed", 3)
@@ -121,6 +122,7 @@ def test_loso_writes_results_and_resumes(run, tmp_path, clips):
     assert code == 2 and "holds results of another run: config.seeds" in err
 
 
+@pytest.mark.slow
 def test_loso_names_the_protocol_and_what_was_balanced(run, refuse, tmp_path, clips):
     quick = ("--epochs", 1, "--image-size", 16, "--rotation", 0, "--select", "last")
     code, out, err = run("loso", clips, "-o", tmp_path / "strict", *quick, "--sampling", "balanced")
@@ -285,6 +287,7 @@ def test_synth_into_a_folder_in_use(refuse, tmp_path):
     refuse("is not an empty folder", "synth", tmp_path)
 
 
+@pytest.mark.slow
 def test_image_shows_a_smile_that_comes_and_goes(run, tmp_path):
     """The corners of the mouth move and return; the forehead does not."""
     clips = synth.generate(
@@ -309,6 +312,7 @@ def test_image_shows_a_smile_that_comes_and_goes(run, tmp_path):
         assert default > 2.5 and telescoped < 1.5  # noise alone gives 1
 
 
+@pytest.mark.slow
 def test_synth_leaves_the_residual_it_is_told(run, refuse, tmp_path):
     few = ("--subjects", 1, "--clips-per-class", 1)
     for name, options, want in (

@@ -39,6 +39,7 @@ def chosen(*names: str) -> list[str]:
     return [word for name in names for word in ("--network", name)]
 
 
+@pytest.mark.slow
 def test_rows_are_printed_beside_the_papers(run, tree, tmp_path):
     out = tmp_path / "out"
     networks = chosen("MobileNetV2", "originet", "LBP-TOP")
@@ -74,6 +75,7 @@ def test_rows_are_printed_beside_the_papers(run, tree, tmp_path):
     assert "Quoted" not in printed and told["rows"][0]["failed"] is None
 
 
+@pytest.mark.slow
 def test_times_that_are_unreliable_are_told(run, tree, tmp_path, monkeypatch):
     arguments = ("compare", tree, "-o", tmp_path / "out", *QUICK, "--image-size", 16)
     for steady, told in ((1e9, False), (-1, True)):

@@ -18,6 +18,7 @@ from originet.training.config import Config
 from originet_ext import METHODS
 
 
+@pytest.mark.slow
 def test_semi_synthetic_loso_is_far_above_chance_and_at_chance_for_shuffled_labels(
     tmp_path, one_thread
 ):
@@ -43,6 +44,7 @@ def test_semi_synthetic_loso_is_far_above_chance_and_at_chance_for_shuffled_labe
     assert shuffled.metrics["pooled_accuracy"] < 0.44
 
 
+@pytest.mark.slow
 def test_clips_that_end_neutral_are_seen_by_cumulative_and_not_by_telescoped(tmp_path, one_thread):
     methods = ("cumulative", "telescoped")
     config = Config(
@@ -71,6 +73,7 @@ def test_clips_that_end_neutral_are_seen_by_cumulative_and_not_by_telescoped(tmp
     assert accuracy[(0.4, 0.85), "telescoped"] > 0.6
 
 
+@pytest.mark.slow
 def test_demo_writes_a_report_with_all_parts(tmp_path, monkeypatch):
     def idle_kernels(jobs, progress):
         """Has the rows of all benchmarks and providers, without their work."""
@@ -123,6 +126,7 @@ def test_demo_writes_a_report_with_all_parts(tmp_path, monkeypatch):
         np.testing.assert_array_equal(again.methods[method].y_pred, result.methods[method].y_pred)
 
 
+@pytest.mark.slow
 def test_clips_of_an_earlier_generator_are_not_taken_for_those_of_this_one(tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "SUBJECTS", 1)
     monkeypatch.setattr(demonstration, "CLIPS_PER_CLASS", 1)

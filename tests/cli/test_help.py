@@ -36,6 +36,7 @@ def options_of(command: str) -> set[str]:
     return {name for param in params for name in (*param.opts, *param.secondary_opts)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 40])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_name_of_an_option_is_cut_off(shown, command, columns):
@@ -74,6 +75,7 @@ def test_module_is_the_command_line():
     assert subprocess.check_output(module, text=True) == f"originet {version('originet')}\n"
 
 
+@pytest.mark.slow
 def test_shells_complete_commands_and_options():
     def completed(words: str) -> str:
         return subprocess.check_output(

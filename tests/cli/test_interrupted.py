@@ -72,6 +72,7 @@ def test_what_resumes_names_its_folder_and_the_whole_command(name, tmp_path):
     assert again == f"  originet {name} 'a folder' -o {tmp_path}"
 
 
+@pytest.mark.slow
 def test_loso_resumes(run, clips, tmp_path, interrupt, monkeypatch):
     out = tmp_path / "out[1]"  # a name that rich would take for markup
     arguments = ("loso", clips, "-o", out, *QUICK)
@@ -121,6 +122,7 @@ def test_image_of_one_clip_leaves_the_file_as_it_was(run, clips, tmp_path, inter
     assert out.read_bytes() == b"old"
 
 
+@pytest.mark.slow
 def test_synth_leaves_nothing(run, tmp_path, interrupt):
     out = tmp_path / "set"
     interrupt("synth", 1)

@@ -144,6 +144,7 @@ def results(folder) -> dict:
     return values
 
 
+@pytest.mark.slow
 def test_loso_from_a_store_is_loso_from_its_root(run, tree, tmp_path):
     out = tmp_path / "out"
     size = ("--image-size", 16)
@@ -158,6 +159,7 @@ def test_loso_from_a_store_is_loso_from_its_root(run, tree, tmp_path):
     assert contents(out) == before
 
 
+@pytest.mark.slow
 def test_loso_of_several_stores_keeps_their_subjects_apart(run, tree, tmp_path):
     found = datasets.survey("folder", tree)
     for name in ("samm", "casme2"):
@@ -190,6 +192,7 @@ def test_two_folders_are_two_sets_only_under_two_names(run, refuse, tree, tmp_pa
     assert told == "--name c is for a data set's root, not for a store"
 
 
+@pytest.mark.slow
 def test_loso_of_a_root_takes_a_name(run, tree, tmp_path):
     arguments = ("--image-size", 16, "--name", "mine", *QUICK)
     assert run("loso", tree, "-o", tmp_path / "out", *arguments)[0] == 0
@@ -198,6 +201,7 @@ def test_loso_of_a_root_takes_a_name(run, tree, tmp_path):
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_the_papers_sets_become_stores_and_a_composite(run, tmp_path):
     writers = {
         "casme": write_casme,
@@ -248,6 +252,7 @@ def test_loso_refuses_what_a_store_does_not_have(run, refuse, tree, tmp_path):
     assert not (tmp_path / "loso").exists()
 
 
+@pytest.mark.slow
 def test_loso_of_a_root_takes_annotations_and_a_task(run, refuse, tree, tmp_path):
     lines = [f"{path.relative_to(tree)},{path.parent.name}" for path in tree.glob("*/*/*")]
     rows = [f"{line},{line.split('/')[0]}" for line in lines]

@@ -44,6 +44,7 @@ def pictures(folder):
     return [attrs for attrs in images if attrs["alt"].startswith("Active image")]
 
 
+@pytest.mark.slow
 def test_loso_writes_a_report_with_pictures(finished):
     html = (finished / "report.html").read_text()
     page = Parsed(html)
@@ -60,6 +61,7 @@ def test_loso_writes_a_report_with_pictures(finished):
     assert len(pictures(finished)) == wrong + len(right) > 0
 
 
+@pytest.mark.slow
 def test_report_made_again_is_the_same_but_for_what_it_is_made_with(run, finished, made, tree):
     first = up_to_made_with(finished)
     (finished / "report.html").unlink()
@@ -73,6 +75,7 @@ def test_report_made_again_is_the_same_but_for_what_it_is_made_with(run, finishe
     assert up_to_made_with(finished) == first
 
 
+@pytest.mark.slow
 def test_report_without_the_clips_says_what_it_lacks(run, finished):
     code, printed, _ = run("report", finished)
     assert code == 0
@@ -81,6 +84,7 @@ def test_report_without_the_clips_says_what_it_lacks(run, finished):
     assert "No pictures are shown" in (finished / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_titles_name_generated_clips_and_leaks(run, tmp_path):
     clips = synth.generate(tmp_path / "clips", subjects=2, clips_per_class=1)
     arguments = ("--epochs", 1, "--image-size", 16, "--protocol", "paper", "--seed", 3, "--seed", 4)
@@ -93,6 +97,7 @@ def test_titles_name_generated_clips_and_leaks(run, tmp_path):
     assert ["seeds", "3, 4"] in Parsed(html).rows
 
 
+@pytest.mark.slow
 def test_report_writes_logs_for_tensorboard_and_nothing_else(run, finished, tmp_path):
     pytest.importorskip("tensorboard")
     before = (finished / "report.html").read_bytes()
@@ -104,6 +109,7 @@ def test_report_writes_logs_for_tensorboard_and_nothing_else(run, finished, tmp_
     assert (finished / "report.html").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_ablation_writes_a_report_beside_the_papers_figures(run, made, tmp_path):
     out = tmp_path / "out"
     rows = ("--row", "KS-1", "--row", "LFC", "--seed", 0, "--seed", 1)
@@ -144,6 +150,7 @@ def test_ablation_reports_a_row_that_failed(run, made, tmp_path, monkeypatch):
     assert "Sig could not be evaluated: " in page.text and "no <sigmoid> here" in page.text
 
 
+@pytest.mark.slow
 def test_compare_writes_a_report_beside_the_papers_figures(run, tree, tmp_path):
     out = tmp_path / "out"
     rows = ("--network", "OrigiNet", "--network", "LBP-TOP", "--network", "VGG-16")
@@ -177,6 +184,7 @@ def test_compare_writes_a_report_beside_the_papers_figures(run, tree, tmp_path):
     assert ["clip list (SHA-256)", records["OrigiNet"]["clip_list_sha256"]] in page.rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "options"),
     [
@@ -213,6 +221,7 @@ def test_tables_are_reported_again_from_their_folder(run, tree, tmp_path, comman
         path.write_bytes(before)
 
 
+@pytest.mark.slow
 def test_a_reproduction_is_reported_again_without_training(run, tmp_path, monkeypatch):
     out = tmp_path / "out"
     arguments = ("reproduce", "-o", out, "--quick", "--image-size", 16, "--network", "OrigiNet")
@@ -251,6 +260,7 @@ def test_folders_of_no_run_are_told_what_was_looked_for(run, tmp_path):
     assert code == 2 and f"{study} is unfinished" in err
 
 
+@pytest.mark.slow
 def test_bad_input_of_report(run, finished, tree, made, tmp_path):
     other = write_tree(tmp_path / "other", subjects=2)
     make(write_tree(tmp_path / "rank tree", subjects=3), tmp_path / "rank", "rank")

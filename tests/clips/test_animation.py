@@ -72,6 +72,7 @@ def test_gifs_of_varying_rate_keep_each_frame_its_time(tmp_path):
     assert gif_times(render.render(folder, ".gif", Options("gif", fps=10)).data) == [100] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", pictures.VIDEO_SUFFIXES)
 @pytest.mark.parametrize(
     ("rate", "speed", "want"),

@@ -97,6 +97,7 @@ def told(tmp_path_factory):
     return folder, json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*STILL, *MOVING])
 def test_frames_that_a_header_exaggerates_are_refused_before_they_are_decoded(told, name):
     folder, outcomes = told
@@ -353,6 +354,7 @@ def test_a_name_that_looks_like_a_connection_is_a_file(tmp_path, monkeypatch):
 # Long files
 
 
+@pytest.mark.slow
 def test_thousands_of_frames_of_a_pixel_are_read_in_little_memory(tmp_path):
     path = tmp_path / "a.gif"
     path.write_bytes(hostile.gif(1, 1, 30_000))
@@ -400,6 +402,7 @@ _WRITERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _WRITERS)
 def test_changed_bytes_give_frames_or_one_error(tmp_path, name):
     data, path = _WRITERS[name](tmp_path), tmp_path / name
@@ -456,6 +459,7 @@ def test_videos_last_a_day_at_most():
         pictures.playing([0.0, 100_000.0, 200_000.0], ".mp4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.png", "a.gif", "a.mp4", "a.webm"])
 def test_a_full_disk_names_the_file_and_leaves_nothing(run, tmp_path, name):
     folder = write_folder(tmp_path / "clip", random_frames(12, (96, 96)))

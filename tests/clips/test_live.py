@@ -120,6 +120,7 @@ def test_seconds_end_a_stream(run, camera, tmp_path):
     assert code == 0 and 2 <= plugged.given <= 17 and f"{plugged.given - 1} frames" in out
 
 
+@pytest.mark.slow
 def test_stream_cut_to_the_face_and_animated(run, camera, tmp_path):
     face = data.astronaut()[:260, 80:400, ::-1]
     camera([np.roll(face, k % 3, 1) for k in range(20)])
@@ -131,6 +132,7 @@ def test_stream_cut_to_the_face_and_animated(run, camera, tmp_path):
     assert code == 2 and "no face found in 16 sampled frames of 64x64: camera 1" in err
 
 
+@pytest.mark.slow
 def test_phases_of_a_stream(camera, tmp_path):
     clips = synth.generate(tmp_path / "set", subjects=3, clips_per_class=1)
     frames = read_clip(clips / "positive" / "s01" / "positive_01")

@@ -90,6 +90,7 @@ def test_panels_that_make_no_sheet_are_refused(items, columns):
         pictures.sheet(items, columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_gif_shows_every_page_for_its_time(channels):
     pages = [

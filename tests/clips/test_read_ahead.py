@@ -128,6 +128,7 @@ def test_leaving_the_loop_stops_the_thread_and_closes_the_source():
     assert source.read == read <= 3 + 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
 def test_an_error_of_the_consumer_stops_the_thread(error):
     source = Source()
@@ -157,6 +158,7 @@ def test_close_stops_a_thread_that_waits_and_one_that_reads():
     frames.close()
 
 
+@pytest.mark.slow
 def test_a_generator_in_a_cycle_of_garbage_stops_its_thread():
     source = Source()
     cycle = [read_ahead(source.frames())]
@@ -174,6 +176,7 @@ def test_several_at_once():
     assert list(zip(*threads, strict=True)) == [(n, n, n, n) for n in range(1, 201)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_waiting_for_a_slow_source():
     program = """
 import os, signal, threading, time

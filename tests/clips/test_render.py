@@ -219,6 +219,7 @@ def test_outputs_that_would_be_read_as_clips_are_refused(tree, tmp_path):
         render.plan_files([tree], clips, tmp_path / "out", Options("side-by-side", apex=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", render.KINDS)
 def test_jobs_do_not_change_the_bytes(tree, tmp_path, kind):
     clips, options, results, calls = render.find_clips(tree).clips, Options(kind), [], []
@@ -233,6 +234,7 @@ def test_jobs_do_not_change_the_bytes(tree, tmp_path, kind):
     assert one in results[0].values()
 
 
+@pytest.mark.slow
 def test_jobs_do_not_change_the_face_box(tmp_path):
     for name in ("x/a.mp4", "x/b.mp4", "y/c.mp4"):
         (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -69,6 +69,7 @@ def test_the_sound_files_are_read(sound, tmp_path):
         assert frames_or_input_error([str(tmp_path / name)]) == want
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*VIDEOS, *IMAGES])
 def test_truncated_at_any_byte(sound, tmp_path, name, capfd):
     data, path = sound[name], tmp_path / name
@@ -89,6 +90,7 @@ def test_truncated_at_any_byte(sound, tmp_path, name, capfd):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*VIDEOS, *IMAGES])
 def test_changed_bytes(sound, tmp_path, name):
     data, path = sound[name], tmp_path / name
@@ -246,6 +248,7 @@ def image(monkeypatch, capfd):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".npy"])
 def test_image_of_a_damaged_clip_leaves_nothing_behind(sound, tmp_path, image, suffix):
     sources, out = tmp_path / "sources", tmp_path / "out"

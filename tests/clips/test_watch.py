@@ -68,6 +68,7 @@ def planted(frames, what):
     return frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what",
     [
@@ -100,6 +101,7 @@ def test_black_frames_before_the_clip_begins_are_no_onset_to_differ_from(faces, 
     assert apex(tmp_path / "black", black) == 1
 
 
+@pytest.mark.slow
 def test_ordinary_clips_keep_the_frame_least_like_the_onset(faces):
     for path, frames in [*faces.items(), (synth.carphone_path(), None)]:
         frames = read_clip(path) if frames is None else frames
@@ -122,6 +124,7 @@ def warned(path, kind="image", **options):
     return render.render(path, suffix, render.Options(kind, **options)).warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", render.KINDS)
 def test_ordinary_clips_draw_no_warning(faces, kind):
     for path in [*list(faces)[:3], synth.carphone_path()]:
@@ -183,6 +186,7 @@ def test_clips_of_minutes_are_told(tmp_path):
     assert line.startswith("lasts 1:02 minutes, ")
 
 
+@pytest.mark.slow
 def test_many_frames_are_long_where_nothing_tells_the_time():
     watch, frame = Watch(), random_frames(1)[0]
     for number in range(12_000):

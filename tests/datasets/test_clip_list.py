@@ -177,6 +177,7 @@ def test_check_and_prepare_take_a_list(run, tree, two, tmp_path):
     assert f"  {two}, line 3 (s0/sadness_5): there is no such clip in folder\n" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [False, True])
 def test_a_run_stands_on_the_listed_clips_and_records_the_list(run, tree, two, tmp_path, stored):
     path, size = tree, SIZE
@@ -230,6 +231,7 @@ def test_a_run_refuses_to_take_a_part_for_the_whole(run, tree, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_composite_takes_one_list_for_all_its_sets(run, tree, tmp_path):
     found = datasets.survey("folder", tree)
     for name in ("samm", "casme2"):

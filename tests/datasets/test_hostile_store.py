@@ -90,6 +90,7 @@ def mutated(name, data, chance):
     return mutate_bytes(data, chance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["manifest.json", "clips.csv", "images.safetensors"])
 def test_a_damaged_file_is_read_or_named(out, original, name, monkeypatch):
     if name == "images.safetensors":  # the table is as it was, and takes the most time
@@ -105,6 +106,7 @@ def test_a_damaged_file_is_read_or_named(out, original, name, monkeypatch):
     assert refused > SEEDS / 2
 
 
+@pytest.mark.slow
 def test_going_on_with_a_damaged_store_touches_nothing_else(tmp_path, out, original, tree):
     refused = 0
     for seed in range(40):

@@ -96,6 +96,7 @@ def cells(content):
     return b"<sheetData><row>" + content + b"</row></sheetData>"
 
 
+@pytest.mark.slow
 def test_an_xlsx_takes_as_little_as_its_cells_do(tmp_path):
     paths, messages = [], []
 
@@ -188,6 +189,7 @@ def write_xls(path, globals_=b"", sheet=b"", sheets=1, edit=lambda data: data):
 LABEL = record(0x204, pack("<HHHHB", 0, 0, 0, 1, 0) + b"a")
 
 
+@pytest.mark.slow
 def test_an_xls_takes_as_little_as_its_cells_do(tmp_path):
     everywhere = pack("<HHHH", 0, 0xFFFF, 0, 0xFFFF)
     link = everywhere + bytes.fromhex("d0c9ea79f9bace118c8200aa004ba90b") + pack("<II", 2, 0)

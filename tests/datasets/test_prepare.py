@@ -136,6 +136,7 @@ def write_video(path, frames):
     writer.release()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_memory_does_not_depend_on_the_length_of_a_video(tmp_path, method):
     peaks = []

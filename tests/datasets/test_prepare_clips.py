@@ -181,6 +181,7 @@ def test_opencv_has_one_thread_meanwhile(table):
         cv2.setNumThreads(before)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_clips_under_way(tmp_path):
     frame = 240 * 320
     for index in range(12):

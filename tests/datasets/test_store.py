@@ -201,6 +201,7 @@ def test_a_store_of_an_earlier_version_is_read_and_gone_on_with(
     assert contents(out) == contents(tmp_path / "at once") and names_in(out) == {"telescoped"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_commands_take_a_store_of_an_earlier_version(run, tree, out, tmp_path):
     make(tree, out, "telescoped")

@@ -36,6 +36,7 @@ def with_a_failed_clip(tree, out):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["write", "move"])
 def test_a_run_killed_at_any_moment_is_completed(tmp_path, monkeypatch, tree, undisturbed, moment):
     made = count_clips(monkeypatch)
@@ -58,6 +59,7 @@ def test_a_run_killed_at_any_moment_is_completed(tmp_path, monkeypatch, tree, un
     assert number > 2 * CLIPS  # the moments were met
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["write", "move"])
 def test_a_killed_addition_loses_nothing(tmp_path, monkeypatch, tree, undisturbed, moment):
     made = count_clips(monkeypatch)
@@ -78,6 +80,7 @@ def no_space():
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write fails: without a path
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_a_later_run_completes(tmp_path, monkeypatch, tree, undisturbed):
     for number in itertools.count(1):
         out = tmp_path / str(number)

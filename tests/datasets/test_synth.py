@@ -46,6 +46,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.slow
 def test_generated_set_loads_as_semi_synthetic(made):
     table = load_dataset("folder", made)
     assert table.equals(load_dataset("synthetic", made))
@@ -62,6 +63,7 @@ def test_generated_set_loads_as_semi_synthetic(made):
     assert manifest["seed"] == 0 and manifest["subjects"] == 7 and manifest["version"] == 2
 
 
+@pytest.mark.slow
 def test_same_seed_gives_same_bytes_however_many_subjects(made, tmp_path):
     small = contents(synth.generate(tmp_path / "a", subjects=1, clips_per_class=1))
     other = contents(synth.generate(tmp_path / "b", subjects=1, clips_per_class=1, seed=1))
@@ -138,6 +140,7 @@ def test_conditions_change_no_random_number(face, other):
         assert (got[0] == want[0]).all() == ("head_motion" not in other)
 
 
+@pytest.mark.slow
 def test_sets_of_one_seed_differ_after_the_apex_alone(made, cut):
     ours, theirs = load_dataset("folder", made), load_dataset("folder", cut)
     assert ours["clip"].equals(theirs["clip"])
@@ -182,6 +185,7 @@ def accuracy(images, labels, subjects):
     return (guesses == labels).mean()
 
 
+@pytest.mark.slow
 def test_classes_are_learnable_across_subjects_and_shuffled_labels_are_not(made, cut):
     table = load_dataset("folder", made)
     images, labels, subjects = features(table), table.label.to_numpy(str), table.subject
@@ -192,6 +196,7 @@ def test_classes_are_learnable_across_subjects_and_shuffled_labels_are_not(made,
     assert np.mean(shuffled) < 0.35
 
 
+@pytest.mark.slow
 def test_telescoped_images_see_only_what_is_left_at_the_end(made, cut):
     neutral, left = load_dataset("folder", made), load_dataset("folder", cut)
     labels, subjects = neutral.label.to_numpy(str), neutral.subject

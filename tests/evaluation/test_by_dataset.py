@@ -77,6 +77,7 @@ def composite():
     return table.iloc[order].reset_index(drop=True), images[order]
 
 
+@pytest.mark.slow
 def test_results_hold_the_scores_of_the_sets_and_are_read_again(composite, tmp_path):
     table, images = composite
     config = dataclasses.replace(CONFIG, seeds=(3, 0))
@@ -121,6 +122,7 @@ class _Tables(HTMLParser):
             self.cell = None
 
 
+@pytest.mark.slow
 def test_the_report_has_a_line_for_each_set_below_the_whole(composite, tmp_path):
     result = run_small(*composite, config=dataclasses.replace(CONFIG, seeds=(0, 1)))
     report.write_loso_report(tmp_path / "report.html", result, {})
@@ -171,6 +173,7 @@ def stores(tmp_path):
     return tmp_path / "casme2", tmp_path / "samm"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "file", "row"),
     [
@@ -196,6 +199,7 @@ def test_commands_print_and_write_the_scores_of_every_set(
         assert "samm lacks surprise." in page.read_text()
 
 
+@pytest.mark.slow
 def test_commands_print_no_such_table_of_one_set(run, stores, tmp_path):
     code, printed, err = run("loso", stores[0], *QUICK, "-o", tmp_path / "out")
     assert code == 0, err

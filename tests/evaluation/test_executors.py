@@ -20,6 +20,7 @@ SEEDS = Config.from_dict(QUICK.to_dict() | {"seeds": [3, 4]})
 TWO = Processes(workers=2, threads=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [TWO, Processes(workers=3, threads=1)])
 def test_processes_give_what_one_thread_gives_bit_for_bit(tmp_path, executor):
     table, images = small_set()
@@ -76,6 +77,7 @@ def test_other_threads_are_refused_but_not_another_executor(tmp_path):
         run(table, images, out=tmp_path, executor=Serial(threads=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [3, 8])
 def test_folds_at_once_change_nothing_but_the_time(at_once):
     table, images = small_set(subjects=4)
@@ -110,6 +112,7 @@ def test_of_folds_at_once_those_that_succeed_stay(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_images_are_shared_and_not_sent(tmp_path, capfd):
     table, images = small_set(subjects=2, clips=300)
     images = np.ascontiguousarray(images.repeat(4, axis=1).repeat(4, axis=2))  # 2.5 MB
@@ -126,6 +129,7 @@ def test_images_are_shared_and_not_sent(tmp_path, capfd):
     assert "Warning" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told_and_what_was_finished_stays(tmp_path):
     table, images = small_set(subjects=6)
     undisturbed = run(table, images, out=tmp_path / "whole", executor=Serial(threads=1))

@@ -164,6 +164,7 @@ def test_where_the_label_is_the_subject_nothing_is_right(protocol: str, balance:
         assert fold["accuracy"] == 0
 
 
+@pytest.mark.slow
 def test_shuffled_labels_show_which_protocol_validates_on_what_it_has_seen() -> None:
     # Nothing can be learned here but by heart. The test subject is at chance under both protocols;
     # the paper's validation images are recognised by their siblings.

@@ -104,6 +104,7 @@ def test_a_leak_would_show_where_only_the_subject_tells_the_label() -> None:
     assert result.metrics["pooled_accuracy"] < 0.8
 
 
+@pytest.mark.slow
 def test_shuffled_labels_fall_to_chance() -> None:
     table, images = small_set(subjects=6, clips=8)
     config = Config.from_dict(QUICK.to_dict() | {"seeds": [0, 1, 2]})

@@ -144,6 +144,7 @@ def store(tmp_path):
     return tmp_path / "store"
 
 
+@pytest.mark.slow
 def test_the_command_line_tells_in_one_line_and_goes_on(run, store, tmp_path, monkeypatch):
     def command(out):
         return run("loso", store, "-o", tmp_path / out, *QUICKLY)
@@ -171,6 +172,7 @@ def test_the_command_line_tells_in_one_line_and_goes_on(run, store, tmp_path, mo
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_executors(run, store, tmp_path):
     def command(*more):
         return run("loso", store, "-o", tmp_path / "out", *QUICKLY, *more)
@@ -207,6 +209,7 @@ def test_the_command_line_takes_executors(run, store, tmp_path):
     assert code == 2 and err.endswith("another run: compute.threads is 1 there, 2 here\n")
 
 
+@pytest.mark.slow
 def test_a_failing_fold_in_another_process_is_told_alike(tmp_path):
     def model(num_classes: int) -> nn.Module:
         network = tiny(num_classes)

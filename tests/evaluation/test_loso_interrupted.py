@@ -34,6 +34,7 @@ def undisturbed(tmp_path_factory):
     return contents(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["write", "move"])
 def test_a_run_killed_at_any_write_is_completed(tmp_path, undisturbed, moment):
     for number in range(1, WRITES + 1):
@@ -50,6 +51,7 @@ def test_a_run_killed_at_any_write_is_completed(tmp_path, undisturbed, moment):
         assert all((out / "folds" / name).read_bytes() == data for name, data in before.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [ONE, TWO], ids=["serial", "processes"])
 def test_a_run_killed_at_a_random_moment_is_completed(tmp_path, undisturbed, executor):
     rng = random.Random(0)
@@ -66,6 +68,7 @@ def test_a_run_killed_at_a_random_moment_is_completed(tmp_path, undisturbed, exe
         assert without_leftovers(out) == undisturbed
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     alive = tmp_path / "alive"
     alive.touch()

@@ -65,6 +65,7 @@ def full_page():
     return page.html()
 
 
+@pytest.mark.slow
 def test_page_needs_nothing_from_outside_and_no_script(full_page):
     page = Parsed(full_page)
     for _, attrs in page.tags:
@@ -105,6 +106,7 @@ def test_page_is_for_phones_and_names_itself(full_page):
     assert page.all("html") == [{"lang": "en"}]
 
 
+@pytest.mark.slow
 def test_loso_section_sets_each_result_beside_its_baseline():
     page = plain_page()
     parsed = Parsed(page.html())
@@ -127,6 +129,7 @@ def test_loso_section_sets_each_result_beside_its_baseline():
     assert ["network: parameters", "1872548"] in parsed.rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_loso_section_says_when_the_protocol_leaks(protocol):
     page = Page("t")
@@ -139,6 +142,7 @@ def test_loso_section_says_when_the_protocol_leaks(protocol):
     assert (LEAK in parsed.text) == (protocol == "paper")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["semi-synthetic", "casme2", "casme2+semi-synthetic"])
 def test_loso_section_says_when_clips_are_semi_synthetic(dataset):
     page = Page("t")
@@ -147,6 +151,7 @@ def test_loso_section_says_when_clips_are_semi_synthetic(dataset):
     assert ("clips are generated" in told) == (dataset != "casme2")
 
 
+@pytest.mark.slow
 def test_loso_section_shows_no_spread_for_one_seed():
     page = Page("t")
     report.loso_section(page, make_result(seeds=(0,)))
@@ -155,6 +160,7 @@ def test_loso_section_shows_no_spread_for_one_seed():
     assert row in Parsed(page.html()).rows
 
 
+@pytest.mark.slow
 def test_loso_section_tells_each_class_and_what_is_undefined():
     page = plain_page()
     rows = Parsed(page.html()).rows
@@ -231,6 +237,7 @@ def test_predictions_are_listed_the_most_confident_first():
     assert told[0].true_probability == pytest.approx(0.13)
 
 
+@pytest.mark.slow
 def test_worst_mistakes_are_shown_each_clip_once_with_its_own_image():
     page = Page("t")
     images = make_images()
@@ -254,6 +261,7 @@ def test_worst_mistakes_are_shown_each_clip_once_with_its_own_image():
     assert "8 right and 4 wrong. " in text
 
 
+@pytest.mark.slow
 def test_at_most_twelve_mistakes_are_shown(monkeypatch):
     monkeypatch.setattr(report, "MISTAKES", 2)
     page = Page("t")
@@ -262,6 +270,7 @@ def test_at_most_twelve_mistakes_are_shown(monkeypatch):
     assert len(active) == 2 + 2
 
 
+@pytest.mark.slow
 def test_pictures_are_missed_and_a_faultless_run_is_told_so():
     page = plain_page()
     assert "No pictures are shown" in Parsed(page.html()).text
@@ -276,6 +285,7 @@ def test_pictures_are_missed_and_a_faultless_run_is_told_so():
     assert "6 right and 0 wrong" in text and "were right in 100.0 %." in text
 
 
+@pytest.mark.slow
 def test_epochs_that_were_kept_are_told():
     page, result = plain_page(), make_result()
     assert "median 3.5, from 2 to 5" in Parsed(page.html()).text
@@ -285,6 +295,7 @@ def test_epochs_that_were_kept_are_told():
     assert "Every fold kept the weights of its last epoch, 7." in Parsed(page.html()).text
 
 
+@pytest.mark.slow
 def test_many_subjects_are_shared_among_charts(monkeypatch):
     monkeypatch.setattr(report, "SUBJECTS", 2)
     page = Page("t")
@@ -333,6 +344,7 @@ def test_the_reading_of_the_pictures_is_defined_under_them(full_page):
     assert READINGS["cumulative"] not in Parsed(plain_page().html()).text, "no pictures"
 
 
+@pytest.mark.slow
 def test_titles_have_the_names_of_data_sets(tmp_path):
     report.write_loso_report(tmp_path / "r.html", make_result("casme2+cas_me2"), {})
     page = (tmp_path / "r.html").read_text(encoding="utf-8")

@@ -67,6 +67,7 @@ def outcomes(path, monkeypatch, read_and_render, count):
     return read, refused
 
 
+@pytest.mark.slow
 def test_mutated_results_are_reported_or_refused(finished, tmp_path, monkeypatch):
     out = shutil.copytree(finished, tmp_path / "out")
 
@@ -136,6 +137,7 @@ def test_parts_that_do_not_fit_are_refused(finished, tmp_path, change, message):
         read_results(tmp_path)
 
 
+@pytest.mark.slow
 def test_names_that_a_terminal_or_a_font_obeys_are_reported(composite, tmp_path):
     table, images = composite
     hostile = "\x00\x1b[31m\n\u202e$\\frac{"
@@ -149,6 +151,7 @@ def test_names_that_a_terminal_or_a_font_obeys_are_reported(composite, tmp_path)
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_mutated_folds_are_gone_on_with_or_refused(finished, composite, tmp_path, monkeypatch):
     out = shutil.copytree(finished, tmp_path / "out")
     (path, *_) = sorted((out / "folds").iterdir())
@@ -182,6 +185,7 @@ def studies(composite, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file"),
     [("a", "ablation.json"), ("c", "compare.json"), ("c", "LBP-TOP/results.json")],

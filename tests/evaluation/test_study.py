@@ -49,6 +49,7 @@ def failing(call):
     return model, calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [ONE, Processes(workers=2, threads=1)])
 def test_each_variant_gives_what_its_own_run_gives(clips, tmp_path, executor):
     dynamic = dataclasses.replace(QUICK, method="rank", seeds=(1, 2))
@@ -96,6 +97,7 @@ def test_a_variant_that_fails_stops_and_the_others_go_on(clips, tmp_path):
     assert without_time(mended.results["first"]) == without_time(study.results["second"])
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_variants_that_ran_and_no_other(clips, tmp_path):
     def harm(call):
         if call == 1:

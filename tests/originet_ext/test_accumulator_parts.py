@@ -24,6 +24,7 @@ def summed_in_parts(frames, method, cuts, through_pickle=False):
     return parts
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_parts_merged_in_any_order_of_merging_equal_the_whole(data):

@@ -172,6 +172,7 @@ def test_extreme_pixels_in_long_clips_do_not_overflow(device, method):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "longest"),
     [
@@ -400,6 +401,7 @@ def in_layout(clip: torch.Tensor, layout: str) -> torch.Tensor:
     return clip
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     lengths=st.lists(st.one_of(st.integers(1, 40), st.integers(1, 2000)), min_size=1, max_size=5),
@@ -531,6 +533,7 @@ def test_normalisation_of_what_is_not_finite_is_that_of_the_reference(device, va
 # Autograd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", ["none", "minmax"])
 @pytest.mark.parametrize("method", METHODS)
 def test_gradcheck(device, method, normalize):
@@ -577,6 +580,7 @@ def test_vmap_over_frames(device):
         torch.testing.assert_close(got, want)
 
 
+@pytest.mark.slow
 def test_opcheck(device):
     frames = [torch.rand(n, 4, 5, device=device, requires_grad=True) for n in (4, 2)]
     clips, index = torch.tensor([[0, 0, 2], [1, 0, 2], [4, 2, 4]]), torch.tensor([0, 1, 1, 1])
@@ -731,6 +735,7 @@ def test_another_default_device_does_not_matter(module, method):
     assert frames.grad.device.type == "cpu"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("normalize", ["none", "minmax"])
 def test_compiles_in_one_graph(device, method, normalize):

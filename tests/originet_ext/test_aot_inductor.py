@@ -31,6 +31,7 @@ class Net(nn.Module):
         return fused_rrelu_add(self.act(a), self.in_place(b + 1), 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False], ids=["op kept", "decomposed"])
 def test_package(tmp_path, kept):
     model = Net().eval()

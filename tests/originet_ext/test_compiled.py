@@ -35,6 +35,7 @@ def kernels(sources: list[str]) -> list[str]:
     return [line.partition(call)[2].partition(".")[0] for line in lines if call in line]
 
 
+@pytest.mark.slow
 def test_inductor_is_imported_by_nobody_but_its_user():
     script = (
         "import sys, torch, originet_ext\n"
@@ -85,6 +86,7 @@ LINEAR = nn.Sequential(nn.Linear(16, 16), FusedRReLU(), nn.Linear(16, 16))
 FORWARD, BACKWARD = "rrelu_forward", "rrelu_backward"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [chain, normalized, beyond_a_view, twice, join, CONV])
 def test_fuses_with_what_is_compiled(function):
     x = randn((64, 4, 66, 66) if function is CONV else LARGE)
@@ -155,6 +157,7 @@ def test_join_differentiates(device):
     )
 
 
+@pytest.mark.slow
 def test_formula_in_every_layout_and_of_any_size(device):
     compiled = torch.compile(fused_rrelu, fullgraph=True, dynamic=True)
     for n in (5, 6):
@@ -168,6 +171,7 @@ def test_formula_in_every_layout_and_of_any_size(device):
             torch.testing.assert_close(y, want)
 
 
+@pytest.mark.slow
 def test_ahead_of_time_without_python(tmp_path):
     model = nn.Sequential(FusedRReLU(), nn.Linear(1024, 8))
     x = randn(LARGE)

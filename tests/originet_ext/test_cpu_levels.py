@@ -60,11 +60,13 @@ def errors(level: str, tmp_path_factory: pytest.TempPathFactory) -> Errors:
     return {(dtype, function, kind): float(value) for dtype, function, kind, value in found}
 
 
+@pytest.mark.slow
 def test_pools_are_right(level: str, tmp_path: Path):
     printed = run("pool_kernels", level, tmp_path)
     assert int(re.fullmatch(r"compared (\d+)\n", printed)[1]) > 500_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["forward", "backward"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_every_16_bit_input_is_within_half_an_eps(errors: Errors, dtype: str, function: str):
@@ -139,6 +141,7 @@ def units_off(every_float: list[str], alpha: float, step: int) -> Errors:
     return {(level, function, place): float(units) for level, function, place, units in found}
 
 
+@pytest.mark.slow
 def test_every_float32_is_within_its_bound(every_float: list[str]):
     found = units_off(every_float, 0.1, 1)
     assert ("sse2", "forward", "elsewhere") in found

@@ -21,6 +21,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_two_processes_get_the_gradients_of_one(name, folder):
     batch = torch.load(folder / "batch.pt")

@@ -99,6 +99,7 @@ def close(got, want):
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
 @EACH
 def test_transforms(function, right, compiled):
@@ -112,6 +113,7 @@ def test_transforms(function, right, compiled):
         close(call(X.clone(), TANGENT), transform(right, X, TANGENT))
 
 
+@pytest.mark.slow
 @EACH
 def test_gradient_of_a_compiled_function(function, right):
     torch.compiler.reset()
@@ -253,6 +255,7 @@ def ask(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_kernels_are_chosen_and_named():
     code = "import originet_ext; print(originet_ext.build_info()['autograd'])"
     assert build_info()["autograd"].startswith(("C++, built with torch 2.", "Python, because "))
@@ -267,6 +270,7 @@ def test_the_kernels_are_chosen_and_named():
     assert "ORIGINET_AUTOGRAD must be auto, cpp or python, got 'rust'" in wrong.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not originet_ext._library._C.build_info()["autograd_decision"].startswith("built"),
     reason="no C++ autograd in this build",

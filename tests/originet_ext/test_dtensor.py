@@ -18,6 +18,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_dtensors(name, check, folder):

@@ -23,6 +23,7 @@ knows_why = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autograd", ["cpp", "python"])
 def test_calls_with_any_arguments_are_refused_or_right(device, autograd):
     if autograd == "cpp" and not build_info()["autograd"].startswith("C++"):

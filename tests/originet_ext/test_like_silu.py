@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 # Dtypes, sizes and layouts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (1023,), (4, 0, 3), (3, 5, 7), (2, 3, 128, 128)])
 def test_dtypes_and_sizes(activation, device, shape, dtype):
@@ -65,6 +66,7 @@ def test_layouts(activation, device, layout, dtype):
     torch.testing.assert_close(grad.double(), want, **TOLERANCE[dtype])
 
 
+@pytest.mark.slow
 def test_more_than_2_to_the_31_elements(activation, device):
     if device == "cuda":
         memory = torch.cuda.mem_get_info()[1]
@@ -301,6 +303,7 @@ def test_meta_and_fake_tensors(activation):
         assert activation.in_place(z) is z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["function", "in_place"])
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_compile_fullgraph_forward_and_training(activation, device, form, dynamic):
@@ -327,6 +330,7 @@ def test_compiled_in_place_changes_the_argument(activation, device):
     torch.testing.assert_close(x, want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_compile_a_model_with_inductor(activation, device, dynamic):
     model = nn.Sequential(
@@ -341,6 +345,7 @@ def test_compile_a_model_with_inductor(activation, device, dynamic):
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True])
 def test_export_then_run(activation, device, strict):
     model = nn.Sequential(nn.Linear(4, 8), activation.module(), activation.module(inplace=True))

@@ -104,6 +104,7 @@ def test_second_derivatives(activation):
     torch.testing.assert_close(second.values(), torch.autograd.grad(want.sum(), leaf)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_compiled(activation, backend):
     x = jagged(requires_grad=True)

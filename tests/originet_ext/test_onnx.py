@@ -72,12 +72,14 @@ def far_and_near() -> Tensor:
     return torch.cat([-magnitude, torch.zeros(1), magnitude])
 
 
+@pytest.mark.slow
 def test_every_magnitude(activation):
     x = far_and_near()
     got = results(onnx_export(activation.module(), (x,)), x)
     assert_close(got, activation.exact(x.double()), **TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 def test_psi_is_at_most_6_nodes_and_within_2_ulp(opset):
     # Random last bits: multiples of a power of 2 would round too well.
@@ -91,6 +93,7 @@ def test_psi_is_at_most_6_nodes_and_within_2_ulp(opset):
         assert ((got.double() - want).abs() / ulp).max() < 2, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 def test_limits_of_psi(opset):
     class Slopes(nn.Module):
@@ -116,6 +119,7 @@ def test_limits_of_psi(opset):
             assert not y[want == 0].signbit().any()  # as the kernels give it
 
 
+@pytest.mark.slow
 def test_float64_keeps_its_digits():
     x = torch.cat([randn((1000,), dtype=torch.float64), torch.tensor([torch.inf, -torch.inf])])
     program = onnx_export(FusedRReLU(), (x,))
@@ -124,6 +128,7 @@ def test_float64_keeps_its_digits():
     torch.testing.assert_close(got, fused_rrelu(x), rtol=1e-14, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_float16_is_rounded_once(activation):
     x = torch.arange(-(2**15), 2**15, 7, dtype=torch.int16).view(torch.half)
     x = x[x.isfinite()]
@@ -133,6 +138,7 @@ def test_float16_is_rounded_once(activation):
     assert_close(got, activation.exact(x.double()), atol=2e-6, **tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inplace", [False, True])
 def test_model_with_a_dynamic_batch(activation, inplace):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), activation.module(inplace=inplace), nn.Flatten())
@@ -162,6 +168,7 @@ class Joins(nn.Module):
         return fused_rrelu_add(joined, b, alpha=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 def test_joins_with_a_dynamic_batch(opset):
     joins = Joins()
@@ -185,6 +192,7 @@ def moved(variant: str) -> OrigiNet:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant, opset", [("paper", 17), ("authors", 26)])
 def test_originet_with_a_dynamic_batch(variant, opset):
     model = moved(variant)
@@ -195,6 +203,7 @@ def test_originet_with_a_dynamic_batch(variant, opset):
         assert_close(results(program, x), model(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_exported_program_after_run_decompositions():
     model = moved("paper")
     x = torch.randn(3, 3, 32, 32)

@@ -81,6 +81,7 @@ def outputs_and_gradients(model: nn.Module) -> list[torch.Tensor]:
     return [y.detach(), *torch.autograd.grad(y.square().sum(), list(model.parameters()))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_other_packages(activation, name):
     make, old, count = NETWORKS[name]
@@ -113,6 +114,7 @@ def timm_network(name: str, **arguments) -> nn.Module:
         return timm.create_model(name, **arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count"),
     [
@@ -207,6 +209,7 @@ def test_leaves_what_is_another_function(kept):
 # Transformers, which compute ReLU or GELU in one kernel in evaluation, by a flag.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["relu", "gelu", F.relu, F.gelu, nn.ReLU(), nn.GELU(), nn.SiLU()])
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_transformer_layers(activation, act, norm_first):

@@ -208,6 +208,7 @@ def test_add_of_two_layouts(device):
     torch.testing.assert_close(y, fused_rrelu(a) + fused_rrelu(b), **TOLERANCE[y.dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_add_compiles_with_fullgraph(device, dynamic):
     torch.compiler.reset()
@@ -224,6 +225,7 @@ def test_add_compiles_with_fullgraph(device, dynamic):
 # The ops' registrations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["forward", "backward", "add_forward", "add_backward"])
 def test_opcheck(device, name):
     count = {"forward": 1, "backward": 2, "add_forward": 2, "add_backward": 3}[name]

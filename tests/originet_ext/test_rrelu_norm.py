@@ -90,6 +90,7 @@ def in_layout(inputs: dict[str, torch.Tensor], layout: str) -> dict[str, torch.T
 # Forward and gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -303,6 +304,7 @@ def test_functional_transforms(device):
         torch.testing.assert_close(got, fused_rrelu_add_norm(a, inputs["b"], **rest))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("training", [True, False])
 def test_opcheck(device, layout, training):
@@ -343,6 +345,7 @@ def test_changed_input_is_noticed(device):
 # Compile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 @pytest.mark.parametrize("training", [True, False])
 def test_compile_fullgraph(device, backend, training):

@@ -34,6 +34,7 @@ def one_by_one(frames: Tensor, window: int, stride: int, *names: str) -> Tensor:
 # Exactness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", EXACT)
 @settings(max_examples=40, deadline=None)
 @given(
@@ -240,6 +241,7 @@ def test_a_video_in_pieces_gives_the_same_images(device, method, normalize):
         assert len(pieces) > 2 and torch.equal(torch.cat(pieces), whole)
 
 
+@pytest.mark.slow
 def test_memory_holds_frames_images_and_little_else():
     program = """
 import resource, torch
@@ -362,6 +364,7 @@ def test_the_op_itself_has_derivatives(device, method):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_compiled(device, method):
     function = torch.compile(
@@ -382,6 +385,7 @@ def test_compiled(device, method):
 # Errors
 
 
+@pytest.mark.slow
 @MODULES
 def test_bad_arguments_are_named(module):
     frames = torch.zeros(10, 2, 2)

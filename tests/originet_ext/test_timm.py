@@ -55,6 +55,7 @@ def test_create_model(name, count):
         assert torch.equal(by_name(x), by_class(x))
 
 
+@pytest.mark.slow
 def test_timm_is_imported_only_when_asked_for():
     program = """
 import sys, originet_ext

@@ -108,6 +108,7 @@ def test_rows_need_active_or_dynamic_images():
         methods_of(ROWS, Config(method="rank"))
 
 
+@pytest.mark.slow
 def test_each_row_exchanges_its_part_and_no_other(clips):
     result = run_ablation(*clips, QUICK, device="cpu")
     assert list(result.results) == NAMES and result.failed == {}
@@ -163,6 +164,7 @@ def test_files_hold_the_table(clips, tmp_path):
     assert [line["paper_accuracy"] for line in lines] == ["0.5292", "0.4619"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
     rows = rows_named(["Sig", "LR"])
     plain = run_ablation(*clips, QUICK, rows=rows, out=tmp_path / "plain", device="cpu")

@@ -67,6 +67,7 @@ def test_margins_over_other_networks_are_those_of_the_papers_text():
             assert 100 * (ours[dataset] - theirs[name][dataset]) == pytest.approx(margin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_network_has_an_output_a_class_at_any_size_from_its_smallest(name):
     network = BY_NAME[name]
@@ -91,6 +92,7 @@ def test_smaller_images_are_refused_and_would_indeed_not_do(name):
         network.make(4, config)(torch.zeros(2, 3, config.image_size, config.image_size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_factories_can_be_sent_to_other_processes(name):
     factory = loads(dumps(BY_NAME[name].model(Config())))
@@ -127,6 +129,7 @@ def test_depth_is_the_longest_way():
         assert depth(Forked(), 4) == 3 and layer_count(Forked()) == 4
 
 
+@pytest.mark.slow
 def test_torchvision_is_imported_where_its_ops_cannot_be_loaded():
     # A process of its own, for the tests of this one have mended the import already.
     code = """

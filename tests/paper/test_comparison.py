@@ -54,6 +54,7 @@ def test_rows_are_found_by_name():
         rows_named(["VGG"])
 
 
+@pytest.mark.slow
 def test_rows_are_runs_of_their_own_and_one_that_fails_does_not_lose_the_others(clips, tmp_path):
     table, images = clips
     rows = ["AlexNet", "MobileNetV2", "OrigiNet", LBP_TOP]
@@ -91,6 +92,7 @@ def test_rows_are_runs_of_their_own_and_one_that_fails_does_not_lose_the_others(
     assert told["majority_accuracy"] == 0.5 and told["leaky"] is False
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_computed_again(clips, tmp_path, monkeypatch):
     table, images = clips
     rows = ["OrigiNet", LBP_TOP]
@@ -161,6 +163,7 @@ def test_lbp_top_alone_takes_the_cuts_that_it_is_given(clips, monkeypatch):
     assert given[1] == [by_clip[name] for name in table["clip"].iloc[order]]
 
 
+@pytest.mark.slow
 def test_the_papers_figures_are_those_of_the_data_set(clips):
     table, images = clips
     result = run_comparison(table, images, QUICK, rows=["OrigiNet"], device="cpu")

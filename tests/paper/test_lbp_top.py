@@ -61,6 +61,7 @@ def slow_lbp_top(clip):
     return counts / counts.sum(axis=2, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3, 7, 7), (5, 13, 10)])
 def test_histograms_are_those_of_a_slow_loop(shape):
     clip = random_frames(shape[0], shape[1:])

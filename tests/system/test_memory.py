@@ -34,6 +34,7 @@ print(mapped >> 20, (mallinfo().fordblks - before.fordblks) >> 20)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="for glibc's allocator")
 def test_freed_blocks_stay_with_the_process():
     def mebibytes(what: str) -> list[int]:

@@ -183,6 +183,7 @@ def test_fused_block_equals_its_parts(
     assert block.norm.num_batches_tracked == (2 if training else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "authors"])
 @pytest.mark.parametrize("kernel_sizes", [(1, 3), (3, 5), (5, 7)])
 @pytest.mark.parametrize("size", [16, 33])

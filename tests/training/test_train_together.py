@@ -57,6 +57,7 @@ def weights(model: nn.Module) -> list[Tensor]:
     return [value.cpu() for value in model.state_dict().values()]
 
 
+@pytest.mark.slow
 def test_networks_trained_in_turn_are_those_trained_alone_to_the_bit(device: str) -> None:
     calls: list[tuple[int, int]] = []
     together = trainings(device)
@@ -72,6 +73,7 @@ def test_networks_trained_in_turn_are_those_trained_alone_to_the_bit(device: str
         assert not training.model.training
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_does_not_stop_the_others() -> None:
     together = trainings()
     with torch.no_grad():

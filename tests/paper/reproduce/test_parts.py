@@ -67,6 +67,7 @@ def test_clips_without_frames_keep_their_active_image(table):
     assert failed == {"Fig. 2, frames": "no such file: nowhere.png"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "parts"), [(1, [1]), (6, [6]), (7, [4, 3]), (16, [6, 5, 5])])
 def test_many_rows_of_pictures_are_shared_out_among_figures(tmp_path, monkeypatch, count, parts):
     drawn = []
@@ -123,6 +124,7 @@ def test_other_classes_of_cas_me2_are_not_held_against_table_ii():
     assert all(r["clips"] is None for r in found if r["dataset"] == "cas_me2")
 
 
+@pytest.mark.slow
 def test_sizes_of_table_v():
     records = {record["network"]: record for record in baselines.table_v()}
     assert len(records) == 8

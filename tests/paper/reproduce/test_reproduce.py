@@ -29,6 +29,7 @@ def tables(out) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((out / "tables").glob("[!.]*"))}
 
 
+@pytest.mark.slow
 def test_without_data_everything_is_made_from_semi_synthetic_clips(run, tmp_path):
     out = tmp_path / "out"
     code, printed, err = run("reproduce", "-o", out, "--quick", "--image-size", 32)
@@ -95,6 +96,7 @@ def given(tmp_path):
     return table, images
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_tables(given, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "PICTURED", reproduce.PICTURED)  # put back at the end
     out = tmp_path / "out"
@@ -113,6 +115,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tables(given, tmp_path, monke
         assert (out / "figures" / name).read_bytes() == (whole / "figures" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_real_sets_are_named_and_counted_and_leaks_are_told(run, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "PICTURED", ("OrigiNet",))
     make(write_tree(tmp_path / "tree", subjects=3), tmp_path / "store", "cumulative", "rank")
@@ -127,6 +130,7 @@ def test_real_sets_are_named_and_counted_and_leaks_are_told(run, tmp_path, monke
     assert (out / "figures" / "figure2.png").exists()
 
 
+@pytest.mark.slow
 def test_what_fails_is_told_and_the_rest_is_made(run, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "PICTURED", ("OrigiNet", "VGG-19"))
     tree = write_tree(tmp_path / "tree", subjects=3)
