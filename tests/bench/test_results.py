@@ -355,6 +355,7 @@ def test_drawn_leaves_out_launches_and_inputs_of_several_dimensions():
     assert summary.drawn(rows + images) == [*make_rows(), images[1], images[2], images[4]]
 
 
+@pytest.mark.slow
 def test_bandwidth_has_a_panel_for_each_dtype_and_mode_and_marks_the_caches():
     rows = [
         row

@@ -340,5 +340,6 @@ def test_paths_that_look_like_markup_are_printed_as_they_are(run, tmp_path, monk
     assert code == 0 and f"\nReport: {path}/report.html (" in out, err
 
 
+@pytest.mark.slow
 def test_unknown_device(refuse, tmp_path, clips):
     refuse("device 'cuda:99'", "loso", clips, "-o", tmp_path / "out", "--device", "cuda:99")

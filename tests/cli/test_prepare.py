@@ -173,6 +173,7 @@ def test_loso_of_several_stores_keeps_their_subjects_apart(run, tree, tmp_path):
     assert folds == ["casme2/s0", "casme2/s1", "samm/s0", "samm/s1"]
 
 
+@pytest.mark.slow
 def test_two_folders_are_two_sets_only_under_two_names(run, refuse, tree, tmp_path):
     for name in ("a", "b"):
         given = ("--name", name) if name == "b" else ()

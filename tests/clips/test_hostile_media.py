@@ -112,6 +112,7 @@ def test_frames_that_a_header_exaggerates_are_refused_before_they_are_decoded(to
     assert seconds < (5 if name in ("l.mp4", "m.webm") else 1)
 
 
+@pytest.mark.slow
 def test_above_the_limit_memory_decides(told):
     folder, outcomes = told
     message = outcomes["unlimited"][0]

@@ -135,6 +135,7 @@ def test_wrong_extension(sound, tmp_path, name, taken_for):
         assert outcome == 1 or str(path) in outcome
 
 
+@pytest.mark.slow
 @fuzzed
 @given(data=st.binary(max_size=300), name=st.sampled_from([*VIDEOS, *IMAGES, "text", "é .mp4"]))
 def test_any_bytes_under_any_name(data, name, tmp_path):

@@ -135,6 +135,7 @@ def test_real_face_cut_out_draws_no_warning():
     assert not warned(synth.carphone_path(), crop_face=True)
 
 
+@pytest.mark.slow
 def test_cuts_are_told(faces, tmp_path):
     first, *_, last = faces.values()
     scene = cv2.resize(data.camera(), first.shape[:0:-1], interpolation=cv2.INTER_AREA)
@@ -235,6 +236,7 @@ def test_warnings_are_lines_on_stderr(run, faces, tmp_path):
     assert code == 0 and "warning" not in err
 
 
+@pytest.mark.slow
 def test_prepare_and_loso_name_clips_that_are_flat(run, tmp_path):
     frames = random_frames(4)
     for emotion, subject in (("happy", "a"), ("happy", "b"), ("sad", "a"), ("sad", "b")):

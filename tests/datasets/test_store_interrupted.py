@@ -118,6 +118,7 @@ def test_a_full_disk_leaves_a_finished_store_as_it_was(tmp_path, monkeypatch, tr
     assert contents(out) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_write_that_the_system_refuses(tmp_path, tree, undisturbed):
     out = tmp_path / "out"
     images = len(undisturbed["images.safetensors"])

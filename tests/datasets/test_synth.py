@@ -74,6 +74,7 @@ def test_same_seed_gives_same_bytes_however_many_subjects(made, tmp_path):
     assert {name: large[name] for name in small} == small
 
 
+@pytest.mark.slow
 def test_subjects_differ_and_clips_of_a_subject_do_not(made):
     table = load_dataset("folder", made)
     first = np.stack([read_clip(frames[:1])[0] for frames in table.frames])
@@ -151,6 +152,7 @@ def test_sets_of_one_seed_differ_after_the_apex_alone(made, cut):
         assert not any(same[-4:])  # the shortest rest
 
 
+@pytest.mark.slow
 def test_manifest_records_the_conditions(cut, made, tmp_path):
     names = ("residual", "head_motion_pixels", "light_drift")
 

@@ -150,6 +150,7 @@ def test_a_killed_worker_is_told_and_what_was_finished_stays(tmp_path):
     assert without_time(resumed) == without_time(undisturbed)
 
 
+@pytest.mark.slow
 def test_mistakes_in_a_model_keep_their_type(tmp_path):
     def harm(call: int) -> None:
         raise TypeError("a mistake")

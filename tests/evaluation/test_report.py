@@ -202,6 +202,7 @@ def test_networks_that_always_answer_one_class_are_not_above_the_baseline():
         assert "20.0 %: not above the baseline" in sentence and "includes it" in sentence
 
 
+@pytest.mark.slow
 def test_loso_section_begins_with_the_verdicts():
     page = plain_page()
     text = Parsed(page.html()).text
@@ -359,6 +360,7 @@ def test_bench_section_holds_every_row_and_the_memory(full_page):
     assert "a processor, 2 threads" in Parsed(full_page).text
 
 
+@pytest.mark.slow
 def test_made_with_section_names_the_versions(full_page):
     rows = Parsed(full_page).rows
     assert ["torch", torch.__version__] in rows

@@ -208,6 +208,7 @@ def test_mutated_studies_are_reported_or_refused(studies, tmp_path, monkeypatch,
     assert read > 5 and refused > 5
 
 
+@pytest.mark.slow
 def test_a_table_whose_rows_are_of_different_runs_is_refused(studies, tmp_path):
     out = shutil.copytree(studies / "a", tmp_path / "a")
     path = out / "LR" / "results.json"

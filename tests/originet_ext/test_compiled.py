@@ -96,6 +96,7 @@ def test_fuses_with_what_is_compiled(function):
     assert not kernels(sources)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "shape", "expected"),
     [
@@ -116,6 +117,7 @@ def test_stands_alone_where_that_pays(function, shape, expected):
     torch.testing.assert_close(y, function(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_alone_before_a_matrix_product_beyond_a_view():
     x, w = randn(LARGE), randn((1024, 8))
     _, sources = run_and_get_code(torch.compile(lambda x: fused_rrelu(x).T @ w), x)
@@ -131,6 +133,7 @@ def test_alone_in_a_graph_of_dynamic_shapes():
 # The formula's values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "alpha"), [*((d, 0.1) for d in DTYPES), (torch.float64, -2.0)])
 def test_formula_is_exact_and_has_the_limits(device, dtype, alpha):
     special = [-math.inf, math.inf, math.nan, 0.0, -0.0, 1e4, -1e4, 85.0, -85.0, -1 / alpha]
@@ -147,6 +150,7 @@ def test_formula_is_exact_and_has_the_limits(device, dtype, alpha):
         torch.testing.assert_close(got.double(), expected, equal_nan=True, **TOLERANCE[dtype])
 
 
+@pytest.mark.slow
 def test_join_differentiates(device):
     inputs = [randn((7, 9), device, requires_grad=True) for _ in range(2)]
     y, want = torch.compile(fused_rrelu_add, fullgraph=True)(*inputs), fused_rrelu_add(*inputs)

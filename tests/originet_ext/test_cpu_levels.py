@@ -73,6 +73,7 @@ def test_every_16_bit_input_is_within_half_an_eps(errors: Errors, dtype: str, fu
     assert errors[dtype, function, "relative"] <= 0.51  # beyond an absolute 2^-24
 
 
+@pytest.mark.slow
 def test_sampled_float32_and_float64_are_within_their_bounds(errors: Errors, level: str):
     if level == "sse2":  # no fused multiply-add: the zero crossings have an absolute bound only
         bounds = {"float32": 1e-11, "float64": 2e-20}
@@ -149,6 +150,7 @@ def test_every_float32_is_within_its_bound(every_float: list[str]):
         assert units <= UNITS[level][function, place], (level, function, place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.0, 0.01, 0.25, 1.0, 3.0, -0.5, 1e4])
 def test_float32_is_within_2_units_for_other_alphas(every_float: list[str], alpha: float):
     found = units_off(every_float, alpha, 1009)

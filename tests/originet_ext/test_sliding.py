@@ -341,6 +341,7 @@ def test_vmap_over_frames(device, method, dtype):
     torch.testing.assert_close(got, want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", RUNNING)
 def test_opcheck(device, method):
     op = torch.ops.originet.sliding_pool.default

@@ -109,6 +109,7 @@ def test_printable_texts_can_be_written_in_one_line(text):
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in there)
 
 
+@pytest.mark.slow
 @given(st.text("'=+-@\t\ra1"))
 def test_guarded_cells_are_no_formulas_and_come_back(text):
     assert guarded(text)[:1] not in tuple("=+-@\t\r")

@@ -140,6 +140,7 @@ def test_a_workbook_of_samm_is_samms_whatever_headings_it_lacks(tmp_path, lost):
         survey("casme2", root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["raw", "cropped", "updated"])
 @pytest.mark.parametrize("cropped", [True, False])
 @pytest.mark.parametrize("header", [HEADER, SPELLED_AS_SAMMS])

@@ -102,6 +102,7 @@ def test_emotions_and_action_units_are_normalised_text(tmp_path):
     assert set(survey_casme(tmp_path, task="original").table.label) == set(table.emotion)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cropped", [True, False])
 def test_known_wrong_rows_are_set_right(tmp_path, cropped):
     write_casme(tmp_path, rows=numbered_rows(189), cropped=cropped)
