@@ -42,6 +42,7 @@ autodoc_typehints_format = "short"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # or named tuples, whose fields autodoc lists, would have them twice
 
 # Every reference must lead somewhere, but for names of other packages: without a network their
 # pages cannot be looked up.
