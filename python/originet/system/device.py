@@ -2,13 +2,17 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from originet.system.errors import InputError
+
+T = TypeVar("T")
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
@@ -57,17 +61,62 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    tf32, cudnn = precision == "tf32", torch.backends.cudnn
+    deterministic, before = cudnn.deterministic, _Float32.now()
     try:
-        with torch.backends.cudnn.flags(
-            enabled=torch.backends.cudnn.enabled,
-            deterministic=True,
-            allow_tf32=precision == "tf32",
-        ):
-            yield
+        cudnn.deterministic = True
+        name = "tf32" if tf32 else "ieee"
+        _Float32("high" if tf32 else "highest", tf32, (name, name, name)).set()
+        yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        cudnn.deterministic = deterministic
+        before.set()
+
+
+@dataclass(frozen=True)
+class _Float32:
+    """How torch computes float32 on a GPU, by both of its interfaces.
+
+    Once the newer one, `fp32_precision`, says something that the older one, `allow_tf32`, cannot
+    express, the older one raises when it is read. So what it said then is not known here.
+    """
+
+    matmul: str | None
+    convolutions_in_tf32: bool | None
+    newer: tuple[str, ...]
+    """`fp32_precision` of matrix products, convolutions and recurrent layers."""
+
+    @staticmethod
+    def _places() -> tuple[Any, ...]:
+        cudnn: Any = torch.backends.cudnn  # types know nothing of its parts
+        return torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn
+
+    @classmethod
+    def now(cls) -> "_Float32":
+        """Reads the settings."""
+        return cls(
+            _answer(torch.get_float32_matmul_precision),
+            _answer(lambda: torch.backends.cudnn.allow_tf32),
+            tuple(place.fp32_precision for place in cls._places()),
+        )
+
+    def set(self) -> None:
+        """Makes these the settings."""
+        if self.matmul is not None:
+            torch.set_float32_matmul_precision(self.matmul)
+        if self.convolutions_in_tf32 is not None:
+            torch.backends.cudnn.allow_tf32 = self.convolutions_in_tf32
+        # Last, because the two above set the newer interface as well, to "none" for False, which
+        # would follow `torch.backends.fp32_precision`.
+        for place, value in zip(self._places(), self.newer, strict=True):
+            place.fp32_precision = value
+
+
+def _answer(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except RuntimeError:
+        return None
 
 
 def own_stream(device: torch.device) -> AbstractContextManager[object]:
