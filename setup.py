@@ -87,8 +87,8 @@ def cuda_archs(nvcc: Path) -> tuple[str, ...]:
     return tuple(archs)
 
 
-def decide_cuda(torch_cuda: str | None) -> Cuda:
-    """Applies ORIGINET_CUDA=auto|0|1; `torch_cuda` is None for a CPU-only torch."""
+def decide_cuda(torch_cuda: str | None, torch_hip: str | None) -> Cuda:
+    """Applies ORIGINET_CUDA=auto|0|1; both versions are None for a CPU-only torch."""
     wish = os.environ.get("ORIGINET_CUDA", "auto")
     if wish not in ("auto", "0", "1"):
         raise BuildError(f"ORIGINET_CUDA must be auto, 0 or 1, got {wish!r}")
@@ -96,7 +96,10 @@ def decide_cuda(torch_cuda: str | None) -> Cuda:
         return Cuda("no because ORIGINET_CUDA=0")
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "not set"
     nvcc = find_nvcc()
-    if nvcc is None:
+    if torch_hip is not None:
+        # Such a torch calls AMD's GPUs "cuda" and would take the kernels for its own.
+        reason = f"torch is built for ROCm (HIP {torch_hip}), for which there are no kernels"
+    elif nvcc is None:
         reason = f"nvcc was not found (PATH, CUDA_HOME={home})"
     else:
         printed = subprocess.check_output([nvcc, "--version"], text=True)
@@ -162,7 +165,7 @@ class NinjaBuildExt(build_ext):
             raise BuildError(f"torch >= 2.11 was not found; run pip install {BUILD_TORCH}")
         torch_version = read_torch_version(torch_dir)
         torch_headers = torch_version["__version__"] or "unknown"
-        cuda = decide_cuda(torch_version["cuda"])
+        cuda = decide_cuda(torch_version["cuda"], torch_version["hip"])
         with_autograd, autograd = decide_autograd(torch_headers)
         print(f"originet: CUDA kernels: {cuda.decision}", file=sys.stderr, flush=True)
         print(f"originet: C++ autograd: {autograd}", file=sys.stderr, flush=True)

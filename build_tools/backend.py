@@ -26,10 +26,10 @@ BUILD_TORCH = "torch==2.13.0"
 
 
 def read_torch_version(torch_dir: Path) -> dict[str, str | None]:
-    """Reads `__version__` and `cuda` from torch/version.py without importing torch."""
+    """Reads `__version__`, `cuda` and `hip` from torch/version.py without importing torch."""
     text = (torch_dir / "version.py").read_text()
     found: dict[str, str | None] = {}
-    for key in ("__version__", "cuda"):
+    for key in ("__version__", "cuda", "hip"):
         match = re.search(rf"^{key}\b[^=\n]*=\s*'([^']*)'", text, re.MULTILINE)
         found[key] = match.group(1) if match else None
     return found

@@ -36,12 +36,14 @@ def build(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def fake_torch(tmp_path: Path, version: str, cuda: str | None) -> str:
+def fake_torch(tmp_path: Path, version: str, cuda: str | None, hip: str | None = None) -> str:
     """A PYTHONPATH on which `torch` is a package of that version, to be looked at, not imported."""
     package = tmp_path / "path" / "torch"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "version.py").write_text(f"__version__ = '{version}'\ncuda: str | None = {cuda!r}\n")
+    (package / "version.py").write_text(
+        f"__version__ = '{version}'\ncuda: str | None = {cuda!r}\nhip: str | None = {hip!r}\n"
+    )
     return str(package.parent)
 
 
@@ -160,6 +162,16 @@ def test_the_autograd_library_is_built_where_it_fits_torch(tmp_path):
         assert f"originet: C++ autograd: {decision}\n" in result.stderr
     result = build(tmp_path, ORIGINET_CUDA="0", ORIGINET_AUTOGRAD="rust")
     assert "ORIGINET_AUTOGRAD must be auto, cpp or python, got 'rust'" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_torch_for_rocm_gets_no_cuda_kernels_and_is_told(tmp_path):
+    path = fake_torch(tmp_path, "2.13.0+rocm7.0", None, hip="7.0.51831")
+    why = "torch is built for ROCm (HIP 7.0.51831), for which there are no kernels"
+    done = build(tmp_path, PYTHONPATH=path, ORIGINET_CUDA="auto")
+    assert f"CUDA kernels: no because {why}" in done.stderr
+    done = build(tmp_path, PYTHONPATH=path, ORIGINET_CUDA="1")
+    assert f"originet build error: ORIGINET_CUDA=1, but {why}" in done.stderr
 
 
 @pytest.mark.slow
