@@ -1,8 +1,6 @@
 """Several networks trained in turn, and a step that is recorded and replayed."""
 
-import contextlib
 import weakref
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from originet.system.device import set_seed
 from originet.system.errors import InputError
 from originet.training.augment import augmented_views
 from originet.training.config import Config
-from originet.training.cuda_graph import StepGraphs
+from originet.training.cuda_graph import Graphs
 from originet.training.model import OrigiNet
 from originet.training.train import History, Training, fit, fit_together
 
@@ -112,43 +110,48 @@ def test_tf32_is_refused_where_there_is_none() -> None:
 
 
 class Recorder:
-    """Stands for CUDA's graphs: what is recorded is noted, not run, as there."""
+    """Stands for `torch.cuda.CUDAGraph`: what is recorded is noted, not run, as there."""
 
-    def __init__(self, done: list[str]) -> None:
-        self.done = done
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.pools: list[object] = []
         self.recording = False
+        self.broken = False
 
-    @contextlib.contextmanager
-    def graph(self, graph: "Recording", stream: object) -> Iterator[None]:
-        self.recording = True
-        try:
-            yield
-        finally:
-            self.recording = False
+    def __call__(self) -> "Recorder":
+        return self
+
+    def capture_begin(self, pool: object) -> None:
+        self.pools.append(pool)
+        self.recording, self.broken = True, False
+
+    def capture_end(self) -> None:
+        self.recording = False
+        if self.broken:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    def replay(self) -> None:
+        self.done.append("replayed")
 
     def step(self, size: int) -> None:
         self.done.append(f"{'recorded' if self.recording else 'ran'} {size}")
 
-
-class Recording:
-    def replay(self) -> None:
-        Recording.done.append("replayed")
-
-    done: list[str]
+    def reads_back(self, size: int) -> None:
+        if self.recording:
+            self.broken = True
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    Recording.done = []
-    stand_in = Recorder(Recording.done)
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Recording)
-    monkeypatch.setattr(torch.cuda, "graph", stand_in.graph)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    stand_in = Recorder()
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", stand_in)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
     return stand_in
 
 
 def test_every_call_is_one_step_run_or_replayed(recorder: Recorder) -> None:
-    graphs = StepGraphs()
+    graphs = Graphs()
     for size in (8, 8, 7, 8, 8, 8, 7):
         graphs.run(recorder.step, size)
     assert recorder.done == [
@@ -157,16 +160,35 @@ def test_every_call_is_one_step_run_or_replayed(recorder: Recorder) -> None:
     ]
 
 
-def test_a_step_that_cannot_be_recorded_is_named(recorder: Recorder) -> None:
-    def reads_back(size: int) -> None:
-        if recorder.recording:
-            raise RuntimeError("operation not permitted when stream is capturing\nand more")
+def test_steps_have_graphs_of_their_own_in_one_pool(recorder: Recorder) -> None:
+    graphs = Graphs()
+    for _ in range(4):
+        graphs.run(recorder.step, 8)
+        graphs.run(recorder.step, 7)
+    assert recorder.done[-4:] == ["recorded 8", "replayed", "recorded 7", "replayed"]
+    assert len(set(recorder.pools)) == 1
 
-    graphs = StepGraphs()
+
+def test_a_capture_that_fails_names_its_first_error_and_ends(recorder: Recorder) -> None:
+    graphs = Graphs()
     for _ in range(3):
-        graphs.run(reads_back, 8)
+        graphs.run(recorder.reads_back, 8)
     with pytest.raises(InputError, match=r"captured as a CUDA graph \(operation not .*capturing\)"):
-        graphs.run(reads_back, 8)
+        graphs.run(recorder.reads_back, 8)
+    assert not recorder.recording
+
+
+def test_running_out_of_memory_in_a_capture_is_told_as_such(recorder: Recorder) -> None:
+    def hungry(size: int) -> None:
+        if recorder.recording:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    graphs = Graphs()
+    for _ in range(3):
+        graphs.run(hungry, 8)
+    with pytest.raises(torch.OutOfMemoryError):
+        graphs.run(hungry, 8)
+    assert not recorder.recording
 
 
 @pytest.mark.needs_cuda

@@ -1,30 +1,34 @@
-"""A training step as a CUDA graph: captured once, then launched with a single call.
+"""Work that repeats, as CUDA graphs: captured once, then launched with a single call.
 
 The step of a small network is a hundred kernels of a few microseconds each. Launching them from
 Python takes longer than running them; with a graph, the driver launches them.
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
-from originet.system.errors import InputError
+from originet.system.errors import InputError, one_line
 
 _EAGER_RUNS = 3
 """Runs before a step is captured, in which libraries and the optimiser allocate their buffers."""
 
 
-class StepGraphs:
-    """Runs a step on torch's current stream, first eagerly, later by replaying a captured graph.
+class Graphs:
+    """Runs steps on torch's current stream, first eagerly, later by replaying captured graphs.
 
-    Capturing executes nothing, so each call performs exactly one step.
+    Capturing executes nothing, so each call performs exactly one step. All graphs share one pool of
+    memory, because they run one after the other and pass each other nothing in it.
     """
 
     def __init__(self) -> None:
         """Starts without captured graphs."""
-        self._runs: Counter[int] = Counter()
-        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._runs: Counter[object] = Counter()
+        self._graphs: dict[object, torch.cuda.CUDAGraph] = {}
+        self._pool: Any = None
 
     def run(self, step: Callable[[int], None], size: int) -> None:
         """Performs one step.
@@ -32,31 +36,51 @@ class StepGraphs:
         Args:
             step: Called with the number of images. It must be the same function in every call, use
                 tensors at fixed addresses only, and never wait for the device.
-            size: Number of images; each size has its own graph.
+            size: Number of images; each step and size has its own graph.
 
         Raises:
-            InputError: If the step cannot be captured.
+            InputError: If the step cannot be captured. Its message has the first error of the
+                capture, where torch would report the last.
         """
-        if size not in self._graphs and self._runs[size] >= _EAGER_RUNS:
-            self._graphs[size] = _record(step, size)
-        if size in self._graphs:
-            self._graphs[size].replay()
+        key = step, size
+        if key not in self._graphs and self._runs[key] >= _EAGER_RUNS:
+            self._graphs[key] = self._record(step, size)
+        if key in self._graphs:
+            self._graphs[key].replay()
         else:
             step(size)
-            self._runs[size] += 1
+            self._runs[key] += 1
+
+    def _record(self, step: Callable[[int], None], size: int) -> torch.cuda.CUDAGraph:
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with _capture(graph, self._pool):
+                step(size)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise InputError(
+                f"the network's training step cannot be captured as a CUDA graph "
+                f"({one_line(error)}): turn graphs off with cuda_graph=False or --no-cuda-graph"
+            ) from error
+        return graph
 
 
-def _record(step: Callable[[int], None], size: int) -> torch.cuda.CUDAGraph:
-    graph = torch.cuda.CUDAGraph()
+@contextlib.contextmanager
+def _capture(graph: torch.cuda.CUDAGraph, pool: Any) -> Iterator[None]:
+    """Captures what is launched on the current stream.
+
+    Unlike `torch.cuda.graph`, it neither waits for the device nor empties the cache of memory, from
+    which the other networks on the device live; and if the capture fails, what was raised first is
+    what the caller sees.
+    """
+    graph.capture_begin(pool=pool)
     try:
-        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-            step(size)
-    except torch.OutOfMemoryError:
+        yield
+    except BaseException:
+        with contextlib.suppress(RuntimeError):  # that the capture failed, which is known
+            graph.capture_end()
         raise
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"the network's training step cannot be captured as a CUDA graph ({reason}): "
-            "turn graphs off with cuda_graph=False or --no-cuda-graph"
-        ) from error
-    return graph
+    graph.capture_end()

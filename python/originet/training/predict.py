@@ -38,11 +38,11 @@ def predict(
     where = pick_device(device)
     model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.eval()
-    return probabilities_of(model, torch.tensor(pixels, device=where))
+    return probabilities_of(model, torch.tensor(pixels, device=where)).cpu().numpy()
 
 
 @torch.inference_mode()
-def probabilities_of(model: nn.Module, images: Tensor) -> NDArray[np.float32]:
+def probabilities_of(model: nn.Module, images: Tensor) -> Tensor:
     """Computes class probabilities on the images' device; see `predict`.
 
     Args:
@@ -50,11 +50,11 @@ def probabilities_of(model: nn.Module, images: Tensor) -> NDArray[np.float32]:
         images: [N, S, S] uint8, N at least 1.
 
     Returns:
-        Probabilities [N, classes] float32.
+        Probabilities [N, classes] float32, on the same device.
     """
     with arithmetic("float32", images.device):
         batches = images.split(PREDICTION_BATCH)
-        return torch.cat([model(to_input(batch)).softmax(dim=1) for batch in batches]).cpu().numpy()
+        return torch.cat([model(to_input(batch)).softmax(dim=1) for batch in batches])
 
 
 def to_input(images: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from originet.system.errors import InputError
 from originet.training.augment import augmented_views
 from originet.training.balance import balanced_weights, epoch_order
 from originet.training.config import Config
-from originet.training.cuda_graph import StepGraphs
+from originet.training.cuda_graph import Graphs
 from originet.training.predict import as_array, check_images, probabilities_of, to_input
 from originet.training.protocol import fold_parts
 
@@ -90,7 +90,7 @@ class Training:
         set_seed(seed)
         self._generator = torch.Generator().manual_seed(seed)
         self._labels = torch.from_numpy(labels[self._parts.training_clips])  # [M]
-        self._validation_labels = labels[self._parts.validation_clips]  # [V]
+        self._validation_labels = torch.from_numpy(labels[self._parts.validation_clips])  # [V]
         self._clips, self._classes = clips, classes
         self._stream = own_stream(self.device)
         self.steps = -(-self._count // config.batch_size)
@@ -98,7 +98,7 @@ class Training:
         self._best = (-math.inf, -math.inf)
         self._best_weights: dict[str, Any] | None = None
         self._selected = config.epochs
-        self._graphs = StepGraphs() if cuda_graph and self.device.type == "cuda" else None
+        self._graphs = Graphs() if cuda_graph and self.device.type == "cuda" else None
         with self._stream:
             self._prepare(views)
 
@@ -114,6 +114,7 @@ class Training:
         self._rows = rows(parts.training_clips, parts.training_views)  # [M]
         self._validation_rows = rows(parts.validation_clips, parts.validation_views)  # [V]
         self._targets = self._labels.to(where)  # [M]
+        self._validation_targets = self._validation_labels.to(where)  # [V]
         balanced = config.class_weights == "balanced"
         self._weights = balanced_weights(self._targets) if balanced else None
         total = config.epochs * self.steps
@@ -125,6 +126,7 @@ class Training:
         self._place = torch.zeros((), dtype=torch.int64, device=where)
         self._offsets = torch.arange(config.batch_size, device=where)
         self._loss_sum, self._right = torch.zeros((), device=where), torch.zeros((), device=where)
+        self._verdict = torch.zeros((2, len(self._validation_rows)), device=where)
         self._optimizer = torch.optim.Adam(
             self.model.parameters(),
             lr=self._rate,
@@ -152,19 +154,29 @@ class Training:
             InputError: If the network returns logits of the wrong shape.
         """
         with self._stream:
-            if self._graphs is None:
-                self._step(self._sizes.pop())
-            else:
-                self._graphs.run(self._step, self._sizes.pop())
+            self._run(self._step, self._sizes.pop())
+
+    def validate(self) -> None:
+        """Predicts the validation images; on a GPU, returns before that is done."""
+        self.model.eval()
+        with self._stream:
+            if len(self._validation_rows):
+                self._run(self._validate, len(self._validation_rows))
 
     def end_epoch(self) -> None:
-        """Waits for the steps, then validates.
+        """Waits for the steps and the validation, and keeps the weights if they are the best.
 
         Raises:
             InputError: If a loss is not finite.
         """
         with self._stream:
             self._end_epoch()
+
+    def _run(self, step: Callable[[int], None], size: int) -> None:
+        if self._graphs is None:
+            step(size)
+        else:
+            self._graphs.run(step, size)
 
     def _step(self, size: int) -> None:
         precision, weights = self.config.precision, self._weights
@@ -189,24 +201,32 @@ class Training:
         self._place += size
         self._done += 1
 
+    @torch.inference_mode()
+    def _validate(self, size: int) -> None:
+        """Writes each validation image's probability of its class, and 1 if that is the largest."""
+        labels = self._validation_targets
+        probabilities = probabilities_of(self.model, self._pixels[self._validation_rows])
+        self._verdict[0] = probabilities[torch.arange(size, device=self.device), labels]
+        self._verdict[1] = probabilities.argmax(dim=1) == labels
+
     def _end_epoch(self) -> None:
         epoch = len(self.epochs) + 1
-        loss = float(self._loss_sum) / self._count
+        # The only time in an epoch that the host waits for the device.
+        sums = torch.stack([self._loss_sum, self._right])
+        told = torch.cat([sums, self._verdict.flatten()]).cpu().numpy()
+        loss, right = float(told[0]) / self._count, float(told[1])
         record: dict[str, float | None] = {
             "epoch": epoch,
             "loss": _finite(loss, "training", epoch, self.config),
-            "accuracy": float(self._right) / self._count,
+            "accuracy": right / self._count,
             "validation_loss": None,
             "validation_accuracy": None,
         }
         self.epochs.append(record)
-        self.model.eval()
-        labels = self._validation_labels
-        if len(labels) == 0:
+        true, hits = told[2:].reshape(2, -1)  # [V] each
+        if len(true) == 0:
             return
-        probabilities = probabilities_of(self.model, self._pixels[self._validation_rows])
-        true = probabilities[np.arange(len(labels)), labels]
-        score = float(np.mean(probabilities.argmax(axis=1) == labels))
+        score = float(np.mean(hits, dtype=np.float64))
         # A probability that underflowed to 0 counts as the smallest normal number.
         surprise = -np.log(np.maximum(true, np.finfo(np.float32).tiny, dtype=np.float64))
         validation_loss = _finite(float(surprise.mean()), "validation", epoch, self.config)
@@ -214,8 +234,21 @@ class Training:
         # With few clips, accuracies often tie; then the lower loss decides.
         if self.config.select == "validation" and (score, -validation_loss) > self._best:
             self._best, self._selected = (score, -validation_loss), epoch
+            self._keep_weights()
+
+    def _keep_weights(self) -> None:
+        """Copies the weights, from the second time on into the memory of the first."""
+        state = self.model.state_dict()
+        if self._best_weights is None:
             # deepcopy, since a network's state may hold more than tensors.
-            self._best_weights = copy.deepcopy(self.model.state_dict())
+            self._best_weights = copy.deepcopy(state)
+            return
+        for name, value in state.items():
+            kept = self._best_weights.get(name)
+            if isinstance(value, Tensor) and isinstance(kept, Tensor) and kept.shape == value.shape:
+                kept.copy_(value)
+            else:
+                self._best_weights[name] = copy.deepcopy(value)
 
     def finish(self) -> History:
         """Loads the weights of the selected epoch; leaves the model in evaluation mode."""
@@ -330,14 +363,15 @@ def fit_together(
         running = [index for index in range(len(trainings)) if index not in failed]
         for index in running:
             trainings[index].start_epoch()
+        # Every network's work is queued before the host waits for that of the first.
         turns = max((trainings[index].steps for index in running), default=0)
-        for turn in range(turns + 1):
+        rounds = [Training.step] * turns + [Training.validate, Training.end_epoch]
+        for turn, work in enumerate(rounds):
             for index in running:
-                training = trainings[index]
-                if index in failed or turn > training.steps:
+                if index in failed or trainings[index].steps <= turn < turns:
                     continue
                 try:
-                    training.step() if turn < training.steps else training.end_epoch()
+                    work(trainings[index])
                 except InputError as error:
                     failed[index] = error
         if progress is not None:
