@@ -2,7 +2,7 @@
 
 A clip that is timed repeatedly stays in the cache if it fits. Mode "forward" thus shows the speed
 on a clip that was just decoded. Mode "cold", on the CPU, cycles through several clips that are
-together too large for the caches, so every frame comes from memory. A GPU's L2 cache is overwritten
+together too large for the caches, so every frame comes from memory. A GPU's L2 cache is filled anew
 before each call anyway.
 """
 
