@@ -84,6 +84,11 @@ for subject in rrelu active-image model loso; do
   fi
 done
 
+# The model (bench/gpu_model.py) reads machine code for sm_90.
+if wants rrelu && wants active-image && [[ $TORCH_CUDA_ARCH_LIST == *9.0* ]]; then
+  step "modelled and measured" "$python" bench/gpu_model.py --out "$(mktemp)" --measured "$out"
+fi
+
 if ((${#failed[@]})); then
   printf 'failed: %s\n' "${failed[@]}"
   exit 1
