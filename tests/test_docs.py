@@ -53,6 +53,7 @@ QUICK = {
     "synth": "--subjects 3 --clips-per-class 1",
     "prepare": "--image-size 16",
     "loso": "--epochs 1 --rotation 0 --no-equalize",
+    "train": "--seeds 1",
     "ablation": "--epochs 1 --rotation 0 --no-equalize",
     "compare": "--epochs 1 --rotation 0 --no-equalize --network MobileNetV2 --network LBP-TOP",
     "reproduce": "--image-size 32 --network OrigiNet",
@@ -74,7 +75,7 @@ def test_pages_with_code_have_some_to_run():
 @pytest.mark.slow
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
     commands = [line for path, line in COMMANDS if path.name == "commands.md"]
-    assert len(commands) == 15
+    assert len(commands) == 17
     monkeypatch.chdir(tmp_path)
     shutil.copy(synth.carphone_path(), "clip.mp4")
     for command in commands:

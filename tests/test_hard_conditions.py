@@ -76,6 +76,8 @@ WRITERS = {
     "prepare": (100, ["prepare", "folder", "TREE", "-o", "OUT", "--image-size", 16]),
     "loso": (100, ["loso", "TREE", "-o", "OUT", *TINY]),
     "weights": (20_000, ["loso", "TREE", "-o", "OUT", *TINY]),
+    "train": (100, ["train", "TREE", "-o", "OUT", *TINY]),
+    "predict": (20, ["predict", "MODEL", "CLIP", "-o", "OUT/answers.csv"]),
     "report": (100, ["report", "RUN"]),
     "logs": (100, ["report", "RUN", "--tensorboard", "OUT"]),
     "ablation": (100, ["ablation", "TREE", "-o", "OUT", "--row", "LR", *TINY]),
@@ -100,6 +102,10 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(
     size, arguments = WRITERS[name]
     out = tmp_path / "out"
     places = {"TREE": tree, "CLIP": next(tree.glob("*/*/*")), "OUT": out, "RUN": tmp_path / "run"}
+    if "MODEL" in arguments:
+        places["MODEL"] = tmp_path / "model"
+        code, _, err = run("train", tree, "-o", places["MODEL"], *TINY)
+        assert code == 0, err
     if "RUN" in arguments:
         code, _, err = run("loso", tree, "-o", places["RUN"], *TINY)
         assert code == 0, err

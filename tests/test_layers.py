@@ -20,7 +20,8 @@ BELOW["datasets"] = {"system", "clips", "originet_ext"}
 BELOW["evaluation"] = {"system", "drawing", "training", "datasets", "originet_ext"}
 BELOW["paper"] = {*BELOW["evaluation"], "clips", "evaluation"}
 BELOW["bench"] = {*BELOW["paper"]}
-BELOW["cli"] = {*BELOW["paper"], "paper", "bench"}
+BELOW["deploy"] = {*BELOW["paper"]}
+BELOW["cli"] = {*BELOW["paper"], "paper", "bench", "deploy"}
 
 # Heavy or optional, and what few modules may therefore import.
 ONLY_IN = {

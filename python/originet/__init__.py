@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from originet.datasets import load_dataset, synth
     from originet.datasets.prepare import active_images
+    from originet.deploy.model_files import load_model
     from originet.evaluation.loso import LosoResult, run_loso
     from originet.system.errors import InputError
     from originet.training.config import Config
@@ -27,6 +28,7 @@ else:
         "fit": "training.train",
         "load_dataset": "datasets",
         "load_fold_weights": "training.weights",
+        "load_model": "deploy.model_files",
         "predict": "training.predict",
         "run_loso": "evaluation.loso",
         "synth": "datasets",
@@ -61,6 +63,7 @@ __all__ = [
     "fit",
     "load_dataset",
     "load_fold_weights",
+    "load_model",
     "predict",
     "run_loso",
     "synth",

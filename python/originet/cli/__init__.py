@@ -16,10 +16,12 @@ from originet.cli import (
     doctor,
     image,
     loso,
+    predict,
     prepare,
     report,
     reproduce,
     synth,
+    train,
 )
 from originet.cli.command import Command, say_why
 from originet.cli.console import complain, errors, leave_quietly, speak_plainly
@@ -61,6 +63,8 @@ _command("synth")(synth.synth_command)
 _command("check")(check.check_command)
 _command("prepare")(prepare.prepare_command)
 _command("loso")(loso.loso_command)
+_command("train")(train.train_command)
+_command("predict")(predict.predict_command)
 _command("ablation")(ablation.ablation_command)
 _command("report")(report.report_command)
 _command("compare")(compare.compare_command)

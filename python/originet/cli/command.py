@@ -15,6 +15,7 @@ from originet.system.errors import is_foreseen, names_itself, one_line
 RESUMES = {
     "prepare": "Finished clips are kept in {out}.",
     "loso": "Finished folds are kept in {out}.",
+    "train": "Finished networks are kept in {out}.",
     "ablation": "Finished folds are kept in {out}.",
     "compare": "Finished folds, and LBP-TOP once it is finished, are kept in {out}.",
     "reproduce": "Generated clips, finished folds and trained networks are kept in {out}.",
@@ -24,6 +25,7 @@ RESUMES = {
 
 STARTS_AGAIN = {
     "image": "Finished clips are kept in {out}, but the same command starts over.",
+    "predict": "{out} is as it was: it is written when all clips are answered.",
     "synth": "Nothing was written: clips are moved into place only when all of them are finished.",
     "bench": "Rows measured so far are kept in {out}, but the same command starts over; choose the "
     "remaining subjects with --subject.",

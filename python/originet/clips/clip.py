@@ -212,6 +212,7 @@ def open_stream(
     color: bool = False,
     crop_face: bool = False,
     align_eyes: bool = False,
+    margin: float = 0.1,
     size: int | None = None,
 ) -> Clip:
     """Opens a camera or a pipe; the options are those of `open_clip`.
@@ -227,7 +228,7 @@ def open_stream(
     if not crop_face:
         return clip
     first = list(itertools.islice(frames, _STREAM_SAMPLES))
-    clip = _cut_to_face(clip, [frame.pixels for frame in first], 0.1, align_eyes)
+    clip = _cut_to_face(clip, [frame.pixels for frame in first], margin, align_eyes)
     return replace(clip, stream=_rejoined(first, frames))
 
 
@@ -283,5 +284,5 @@ def _cut_to_face(clip: Clip, frames: Sequence[Image], margin: float, align_eyes:
         box = faces.stable_box(frames, margin=margin)
         angle = faces.eye_angle(frames, box) if align_eyes else 0.0
     except InputError as error:
-        raise InputError(f"{error}: {clip.name}") from error
+        raise type(error)(f"{error}: {clip.name}") from error
     return replace(clip, box=box, angle=angle, people=faces.count_faces(frames))

@@ -43,6 +43,10 @@ _EYES_DOWN_TO = 0.6
 _STEEPEST = 20.0  # degrees
 
 
+class NoFaceError(InputError):
+    """No frame of a clip shows a face."""
+
+
 class Box(NamedTuple):
     """A square of `size` pixels; (x, y) is its upper left corner."""
 
@@ -230,7 +234,8 @@ def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> B
         A square inside the frame.
 
     Raises:
-        InputError: if no frame shows a face.
+        NoFaceError: if no frame shows a face.
+        InputError: if there are no frames.
     """
     frames = list(frames)
     if not frames:
@@ -238,7 +243,7 @@ def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> B
     height, width = frames[0].shape[:2]
     found = _clip_faces(frames)
     if not found:
-        raise InputError(
+        raise NoFaceError(
             f"no face found in {counted(len(frames), 'sampled frame')} of {width}x{height}"
         )
     x, y, size = np.median(np.array(found), axis=0)

@@ -64,7 +64,7 @@ def strict_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
     No clip has images in both parts, and the validation images are unaugmented, as at test time.
     """
     training, validation = split_clips(labels, config.validation_fraction, seed)
-    clips, views = _all_copies(training, config)
+    clips, views = all_copies(training, config)
     return Parts(clips, views, validation, np.zeros_like(validation))
 
 
@@ -73,7 +73,7 @@ def paper_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
 
     This leaks: nearly every clip has copies in both training and validation.
     """
-    clips, views = _all_copies(np.arange(len(labels)), config)
+    clips, views = all_copies(np.arange(len(labels)), config)
     order = np.random.default_rng(seed).permutation(len(clips))
     count = round(len(clips) * config.validation_fraction)
     validation, training = order[:count], order[count:]
@@ -86,7 +86,7 @@ def paper_parts(labels: NDArray[np.int64], config: Config, seed: int) -> Parts:
     return Parts(clips[training], views[training], clips[validation], views[validation])
 
 
-def _all_copies(
+def all_copies(
     clips: NDArray[np.int64], config: Config
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Returns the clip and the view of every augmented copy of some clips, clip by clip."""

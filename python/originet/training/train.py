@@ -23,7 +23,7 @@ from originet.training.balance import balanced_weights, epoch_order
 from originet.training.config import Config
 from originet.training.cuda_graph import Graphs
 from originet.training.predict import as_array, check_images, probabilities_of, to_input
-from originet.training.protocol import fold_parts
+from originet.training.protocol import Parts, fold_parts
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Training:
         seed: int,
         classes: int | None = None,
         cuda_graph: bool = True,
+        parts: Parts | None = None,
     ) -> None:
         """Prepares the training of a model on the parts that `config.protocol` chooses.
 
@@ -75,6 +76,7 @@ class Training:
             classes: Number of logits per image that the network must return; None allows any
                 number that fits the labels.
             cuda_graph: On a GPU, launch steps as CUDA graphs.
+            parts: The training and validation images; None lets `config.protocol` choose them.
 
         Raises:
             InputError: If fewer than two training images are left or, under "paper", none of some
@@ -83,7 +85,7 @@ class Training:
         self.model, self.config, self.device = model, config, views.device
         if config.precision == "tf32" and self.device.type != "cuda":
             raise InputError(f"precision 'tf32' needs a CUDA device, the device is {self.device}")
-        self._parts = fold_parts(labels, config, seed)
+        self._parts = parts or fold_parts(labels, config, seed)
         self._count = len(self._parts.training_clips)
         if self._count < 2:
             raise InputError(f"at least 2 training images are needed, got {self._count}")

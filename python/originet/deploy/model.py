@@ -1,0 +1,195 @@
+"""A trained model: the networks of an ensemble, and how clips become images for them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from originet.clips import faces
+from originet.clips.clip import Clip, open_clip
+from originet.clips.frames import is_video, resize
+from originet.clips.still import Image
+from originet.clips.video import video_info
+from originet.datasets.prepare import Settings
+from originet.deploy.rate import at_rate, differ
+from originet.system.errors import InputError
+from originet.training.predict import as_array, check_images, probabilities_of
+from originet_ext import ActiveImageAccumulator
+
+Frames = NDArray[np.uint8] | Tensor
+
+
+class Prediction(NamedTuple):
+    """The answer for one clip."""
+
+    label: str
+    """The most probable class."""
+    confidence: float
+    """Its probability, 0..1."""
+    probabilities: dict[str, float]
+    """The probability of every class; they add up to 1."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Networks that were trained alike from different seeds, and that answer together.
+
+    Made by `originet train`, read by `originet.load_model`.
+    """
+
+    classes: tuple[str, ...]
+    """Class names [C], sorted."""
+    settings: Settings
+    """How a clip becomes the image that the networks take: one method, size, crop, alignment."""
+    fps: float | None
+    """Frames per second at which the training clips were recorded; None if that is not known."""
+    networks: tuple[nn.Module, ...]
+    """In evaluation mode and channels_last, on the CPU until `to` moves them."""
+    card: dict[str, Any]
+    """All else that model.json says: settings of the training, clips, licences, scores."""
+
+    def to(self, device: str | torch.device) -> "Model":
+        """Moves the networks to a device, and returns the model."""
+        for network in self.networks:
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self
+
+    def predict(self, clip: str | Path | Frames, *, fps: float | None = None) -> Prediction:
+        """Recognises the expression in one clip.
+
+        The clip should show one expression, from its onset on. Its frames become an active image
+        as those of the training clips did: cropped to the face if those were, and, where both rates
+        are known and differ, picked at the rate of the training clips (`originet.deploy.rate`).
+
+        Args:
+            clip: A video or a folder of numbered frames; or frames [T, H, W] (grey) or
+                [T, H, W, 3] (blue, green, red) uint8, an array or a tensor on any device.
+            fps: Frames per second, for frames and folders, which have no times, and for videos
+                whose times are wrong; None if unknown.
+
+        Returns:
+            The answer: the mean of the networks' probabilities.
+
+        Raises:
+            NoFaceError: If the model needs a face and there is none.
+            InputError: If the clip cannot be read, or frames have another shape or dtype.
+
+        Example:
+            >>> model = originet.load_model("model")
+            >>> model.predict("clip.mp4").label
+            'surprise'
+        """
+        return self.predict_image(self.image(clip, fps=fps))
+
+    def image(self, clip: str | Path | Frames, *, fps: float | None = None) -> Image:
+        """Makes a clip's active image as the networks take it; arguments are those of `predict`.
+
+        Returns:
+            [S, S] uint8, stretched to 0..255.
+        """
+        if isinstance(clip, str | Path):
+            opened = open_clip(clip, fps=fps, **self.cut())
+            if fps is None and is_video(opened.frames):
+                fps = video_info(opened.frames[0]).fps
+            return self.image_of(opened, fps)
+        frames = _check_frames(clip)
+        times = (None if fps is None else index / fps for index in range(len(frames)))
+        return self._sum_up(zip(self._cut_all(frames), times, strict=True), fps)
+
+    def cut(self) -> dict[str, Any]:
+        """How `open_clip` and `open_stream` have to open a clip for this model."""
+        wanted = self.settings
+        cut = {"crop_face": wanted.crop_face, "align_eyes": wanted.align_eyes}
+        return cut | {"size": wanted.image_size, "margin": wanted.margin}
+
+    def image_of(self, clip: Clip, fps: float | None = None) -> Image:
+        """Makes the active image of a clip that was opened as `cut` says.
+
+        Args:
+            clip: The clip.
+            fps: Its frames per second; None takes every frame.
+        """
+        with closing(clip.shots()) as shots:
+            return self._sum_up(((shot.pixels, shot.seconds) for shot in shots), fps)
+
+    def predict_image(self, image: Image) -> Prediction:
+        """Recognises the expression in an active image [S, S] uint8, as `image` makes it."""
+        (probabilities,) = self.probabilities(image[None])
+        best = int(probabilities.argmax())
+        by_class = dict(zip(self.classes, map(float, probabilities), strict=True))
+        return Prediction(self.classes[best], by_class[self.classes[best]], by_class)
+
+    def probabilities(self, images: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
+        """Computes class probabilities, the means over the networks.
+
+        Args:
+            images: [N, S, S] uint8.
+
+        Returns:
+            [N, C] float32.
+
+        Raises:
+            InputError: If the images have another shape or dtype.
+        """
+        pixels, side = check_images(images), self.settings.image_size
+        if pixels.shape[1:] != (side, side):
+            raise InputError(
+                f"the model takes images of {side} x {side} pixels, got {list(pixels.shape[1:])}"
+            )
+        device = next(self.networks[0].parameters()).device
+        views = torch.tensor(pixels, device=device)
+        # Not `predict`, which moves a network first: several threads may be here.
+        each = [probabilities_of(network, views) for network in self.networks]
+        return torch.stack(each).mean(dim=0).cpu().numpy()
+
+    def _cut_all(self, frames: NDArray[np.uint8]) -> Iterator[Image]:
+        """Crops and resizes frames in memory, as `Clip.cut` does those of files."""
+        wanted, box, angle = self.settings, None, 0.0
+        if wanted.crop_face:
+            samples = [_grey(frames[index]) for index in faces.sample_indices(len(frames))]
+            box = faces.stable_box(samples, margin=wanted.margin)
+            angle = faces.eye_angle(samples, box) if wanted.align_eyes else 0.0
+        for frame in frames:
+            grey = _grey(frame)
+            grey = grey if box is None else faces.cut(grey, box, angle)
+            yield resize(grey, wanted.image_size)
+
+    def _sum_up(self, frames: Iterable[tuple[Image, float | None]], fps: float | None) -> Image:
+        (method,) = self.settings.methods
+        accumulator = ActiveImageAccumulator(method, "minmax")
+        if self.fps is not None and differ(fps, self.fps):
+            picked = at_rate(frames, self.fps)
+        else:
+            picked = (pixels for pixels, _ in frames)
+        for pixels in picked:
+            accumulator.update(pixels)
+        return accumulator.result().round().astype(np.uint8)
+
+
+def _grey(frame: NDArray[np.uint8]) -> Image:
+    return frame if frame.ndim == 2 else np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+
+
+def _check_frames(frames: Any) -> NDArray[np.uint8]:
+    """Returns frames as an array [T, H, W] or [T, H, W, 3].
+
+    Raises:
+        InputError: If they have another shape or dtype.
+    """
+    if isinstance(frames, Sequence):
+        raise InputError("frames must be one array or tensor; numpy.stack makes one of a list")
+    pixels = as_array(frames)
+    shape = list(pixels.shape)
+    sound = pixels.ndim == 3 or (pixels.ndim == 4 and shape[3] == 3)
+    if pixels.dtype != np.uint8 or not sound or 0 in shape:
+        raise InputError(
+            f"frames must be [T, H, W] or [T, H, W, 3] uint8, got {shape} {pixels.dtype}"
+        )
+    return pixels

@@ -1,0 +1,310 @@
+"""Trains the final networks of a data set, on all of its clips.
+
+Leave-one-subject-out says how well networks trained like this recognise somebody new. None of its
+networks has seen all clips, though; these have. How long to train is either what that evaluation
+found, the median of the epochs that its folds chose, or is found here, on whole subjects held out
+for validation. Neither looks at how well a clip is recognised that the network was trained on.
+"""
+
+import dataclasses
+import hashlib
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from originet.datasets.licences import licences_of
+from originet.datasets.prepare import Settings
+from originet.deploy.model import Model
+from originet.deploy.model_files import FORMAT, GENERATOR, NAME, load_model
+from originet.evaluation.executors import Serial, compute_identity
+from originet.evaluation.identity import run_identity
+from originet.evaluation.loso import originet_factory
+from originet.evaluation.result import LosoResult
+from originet.evaluation.run_files import claim
+from originet.evaluation.splits import SortedClips
+from originet.system.device import set_seed
+from originet.system.environment import originet_version
+from originet.system.errors import InputError
+from originet.system.files import sha256, write_atomically, writing
+from originet.system.json_files import differences, read_json, write_json
+from originet.system.lock import Held
+from originet.training.augment import augmented_views
+from originet.training.config import Config
+from originet.training.model import parameter_count
+from originet.training.protocol import Parts, all_copies
+from originet.training.train import History, Training, fit_together
+from originet.training.weights import to_safetensors
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a leave-one-subject-out run says about networks that are trained like its folds."""
+
+    result: LosoResult
+
+    def check(self, clips: SortedClips, config: Config) -> None:
+        """Checks that the run was of these clips, with these settings.
+
+        Raises:
+            InputError: If it was not; the message names what differs.
+        """
+        if self.result.clip_list_sha256 != clips.clip_list_sha256:
+            raise InputError("the evaluated run has other clips, or other labels, than these")
+        if self.result.images_sha256 != clips.images_sha256[config.method]:
+            raise InputError("the evaluated run has other images of the clips than these")
+        theirs = self.result.config.to_dict() | {"seeds": list(config.seeds)}
+        if told := list(differences(theirs, config.to_dict())):
+            raise InputError(f"the evaluated run has other settings: {'; '.join(told)}")
+        if self.result.model["class"] != "OrigiNet":
+            name = self.result.model["class"]
+            raise InputError(f"the evaluated run is of {name}; a model is made of OrigiNet")
+
+    @property
+    def epochs(self) -> int:
+        """The median of the epochs that the folds chose."""
+        return round(statistics.median(fold["selected_epoch"] for fold in self.result.folds))
+
+    def summary(self) -> dict[str, Any]:
+        """The scores, as model.json holds them."""
+        result = self.result
+        return {
+            "protocol": result.config.protocol_label,
+            "seeds": list(result.seeds),
+            "subjects": len({fold["subject"] for fold in result.folds}),
+            "metrics": result.metrics,
+            "intervals": {name: list(ends) for name, ends in result.intervals.items()},
+            "majority_baseline": result.baseline,
+        }
+
+
+def train_model(
+    clips: SortedClips,
+    config: Config,
+    settings: Settings,
+    out: Held,
+    *,
+    evaluated: LosoResult | None = None,
+    device: torch.device,
+    cuda_graph: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Model:
+    """Trains one network a seed and writes the model.
+
+    An interrupted call goes on after the last finished network when it is made again.
+
+    Args:
+        clips: The clips, with images by the method of the settings.
+        config: Settings of the training, as of an evaluation; each of its seeds makes a network.
+        settings: How the clips became images.
+        out: The model's folder.
+        evaluated: The evaluation of these clips with these settings; it says how many epochs to
+            train all clips. None holds out `config.validation_fraction` of the clips, by subjects,
+            and keeps the best epoch; with `config.select` "last" it holds out none.
+        device: Where to train.
+        cuda_graph: On a GPU, launch steps as CUDA graphs.
+        progress: Called as progress(done, total), counted in epochs over all networks.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: If `evaluated` is of other clips or settings, no subject can be held out, `out`
+            holds another training or cannot be written, or training fails (see
+            `originet.training.train.fit`).
+    """
+    found = None if evaluated is None else Evaluated(evaluated)
+    if found is not None:
+        found.check(clips, config)
+    # On all clips, there is nothing to choose an epoch by.
+    epochs, select = (config.epochs, config.select) if found is None else (found.epochs, "last")
+    final = dataclasses.replace(config, epochs=epochs, select=select, protocol="strict")
+    compute = compute_identity(Serial(), device)
+    identity = run_identity(final, clips, compute=compute, cut=_cut(settings, final))
+    claim(out.folder, identity)
+    network = originet_factory(final)
+    views = torch.from_numpy(
+        augmented_views(clips.images[final.method], final.rotations, final.equalize)
+    ).to(device)
+    records = []
+    for number, seed in enumerate(final.seeds):
+        path = out.folder / f"seed{seed}.json"
+        record = _read(path)
+        if record is None:
+            set_seed(seed)
+            training = Training(
+                network(len(clips.classes)),
+                views,
+                np.arange(len(clips.labels)),
+                clips.labels,
+                final,
+                seed=seed,
+                classes=len(clips.classes),
+                cuda_graph=cuda_graph,
+                parts=_parts(clips, final, seed),
+            )
+            (history,) = fit_together([training], _nth(progress, number, len(final.seeds)))
+            if isinstance(history, InputError):
+                raise InputError(f"seed {seed}: {history}") from history
+            out.check()
+            with writing(out.folder):
+                weights = path.with_suffix(".safetensors")
+                write_atomically(weights, to_safetensors(training.model))
+                record = _record(seed, weights, history)
+                write_json(path, {**record})
+        elif progress is not None:
+            progress((number + 1) * final.epochs, len(final.seeds) * final.epochs)
+        records.append(record)
+    out.check()
+    with writing(out.folder):
+        card = _card(clips, config, final, settings, compute, records, found)
+        write_json(out.folder / NAME, card)
+    return load_model(out.folder).to(device)
+
+
+def subject_parts(
+    labels: NDArray[np.int64], subjects: Sequence[str], config: Config, seed: int
+) -> Parts:
+    """Holds out whole subjects for validation.
+
+    Subjects are drawn in random order. One is held out if that brings the share of clips no
+    further beyond the share that was asked for than it was below it, and leaves every class a clip
+    for training.
+
+    Args:
+        labels: Class indices [N].
+        subjects: The subject of each clip [N].
+        config: Settings, of which copies and validation_fraction are used.
+        seed: Seed of the draw.
+
+    Returns:
+        The parts, unaugmented for validation.
+
+    Raises:
+        InputError: If no subject can be held out.
+    """
+    names = np.asarray(subjects)
+    wanted = config.validation_fraction * len(labels)
+    held = np.zeros(len(labels), dtype=bool)
+    for subject in np.random.default_rng(seed).permutation(np.unique(names)):
+        more = held | (names == subject)
+        covered = len(np.unique(labels[~more])) == len(np.unique(labels))
+        if covered and abs(more.sum() - wanted) < abs(held.sum() - wanted):
+            held = more
+    if not held.any():
+        raise InputError(
+            f"no subject can be held out for {config.validation_fraction:g} of the clips without "
+            "leaving a class or too few clips: give --evaluated, or --select last"
+        )
+    validation = np.flatnonzero(held)
+    clips, views = all_copies(np.flatnonzero(~held), config)
+    return Parts(clips, views, validation, np.zeros_like(validation))
+
+
+def _parts(clips: SortedClips, config: Config, seed: int) -> Parts:
+    if config.select == "validation":
+        return subject_parts(clips.labels, clips.subjects.tolist(), config, seed)
+    nothing = np.zeros(0, dtype=np.int64)
+    return Parts(*all_copies(np.arange(len(clips.labels)), config), nothing, nothing)
+
+
+class _Network(TypedDict):
+    """A trained network's record, seed<seed>.json."""
+
+    seed: int
+    file: str
+    sha256: str
+    epochs: int
+    selected_epoch: int
+    training_clips: int
+    validation_clips: int
+
+
+def _record(seed: int, weights: Path, history: History) -> _Network:
+    return {
+        "seed": seed,
+        "file": weights.name,
+        "sha256": sha256(weights),
+        "epochs": len(history.epochs),
+        "selected_epoch": history.selected_epoch,
+        "training_clips": len(history.training),
+        "validation_clips": len(history.validation),
+    }
+
+
+def _read(path: Path) -> _Network | None:
+    """Reads the record of a finished network; None if there is none, or its weights are gone."""
+    weights = path.with_suffix(".safetensors")
+    if not path.exists() or not weights.exists():
+        return None
+    record = read_json(path, _Network)
+    if sha256(weights) != record["sha256"]:
+        raise InputError(f"{weights} is not the file that {path.name} describes")
+    return record
+
+
+def _cut(settings: Settings, config: Config) -> dict[str, Any]:
+    values = dataclasses.asdict(settings)
+    del values["methods"]
+    return {"method": config.method, **values}
+
+
+def _card(
+    clips: SortedClips,
+    config: Config,
+    final: Config,
+    settings: Settings,
+    compute: Mapping[str, Any],
+    records: Sequence[_Network],
+    found: Evaluated | None,
+) -> dict[str, Any]:
+    specimen = originet_factory(final)(len(clips.classes))
+    return {
+        "generator": GENERATOR,
+        "format": FORMAT,
+        "version": originet_version(),
+        "dataset": clips.dataset,
+        "licences": licences_of(clips.dataset),
+        "classes": list(clips.classes),
+        "clips": len(clips.labels),
+        "clips_by_class": dict(zip(clips.classes, np.bincount(clips.labels).tolist(), strict=True)),
+        "subjects": len(np.unique(clips.subjects)),
+        "clip_list_sha256": clips.clip_list_sha256,
+        "images_sha256": clips.images_sha256[final.method],
+        "cut": _cut(settings, final),
+        "color": False,
+        "normalisation": "each image by its own mean and deviation",
+        "fps": _common_rate(clips),
+        "network": {
+            "class": "OrigiNet",
+            "variant": final.variant,
+            "parameters": parameter_count(specimen),
+            "architecture_sha256": hashlib.sha256(repr(specimen).encode()).hexdigest(),
+        },
+        "config": final.to_dict(),
+        "epochs_from": "evaluation" if found else "subjects" if final.select != "last" else "given",
+        "evaluated": None if found is None else found.summary(),
+        "compute": dict(compute),
+        "weights": list(records),
+    }
+
+
+def _common_rate(clips: SortedClips) -> float | None:
+    """The median frame rate of the clips; None if any clip's is unknown."""
+    if "fps" not in clips.table:
+        return None
+    rates = clips.table["fps"].to_numpy(dtype=float)
+    return float(np.median(rates)) if np.isfinite(rates).all() and (rates > 0).all() else None
+
+
+def _nth(
+    progress: Callable[[int, int], None] | None, number: int, count: int
+) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(number * total + done, count * total)

@@ -1,0 +1,128 @@
+"""originet.deploy.model: from a clip to an answer."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from clips import random_frames, write_folder, write_video
+
+from originet.clips.faces import NoFaceError
+from originet.datasets.prepare import Settings, prepare_clip
+from originet.deploy.rate import at_rate
+from originet.system.errors import InputError
+from originet_ext import active_image
+
+
+@pytest.fixture
+def face_model(model):
+    cut = Settings(("cumulative",), 16, crop_face=True)
+    return dataclasses.replace(model, settings=cut)
+
+
+def face_clip() -> np.ndarray:
+    """A grey face [6, 192, 192] that grows brighter, which no crop may notice."""
+    picture = skimage.data.astronaut()[:192, 128:320].mean(axis=2)
+    return np.stack([picture * (0.8 + 0.02 * k) for k in range(6)]).astype(np.uint8)
+
+
+def test_an_answer_names_the_most_probable_class(model):
+    answer = model.predict(random_frames(5, (16, 16)))
+    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-6)
+    assert answer.label == max(answer.probabilities, key=answer.probabilities.__getitem__)
+    assert answer.confidence == answer.probabilities[answer.label]
+    assert tuple(answer.probabilities) == model.classes
+
+
+def test_frames_folders_and_videos_become_the_image_of_the_training(model, tmp_path):
+    frames = random_frames(7, (24, 32))
+    folder = write_folder(tmp_path / "clip", frames)
+    expected = prepare_clip(
+        tuple(str(folder / f"img{k}.png") for k in range(1, 8)), None, None, model.settings
+    )[0]
+    for clip in (folder, str(folder), frames, torch.from_numpy(frames)):
+        np.testing.assert_array_equal(model.image(clip), expected)
+    video = write_video(tmp_path / "clip.avi", frames)
+    np.testing.assert_array_equal(
+        model.image(video), prepare_clip((str(video),), None, None, model.settings)[0]
+    )
+
+
+def test_colour_frames_are_blue_green_red(model):
+    colour = random_frames(5, (16, 48)).reshape(5, 16, 16, 3)
+    weights = np.array([0.114, 0.587, 0.299])
+    grey = (colour @ weights).round().astype(np.uint8)
+    np.testing.assert_allclose(
+        model.image(colour).astype(int), model.image(grey).astype(int), atol=3
+    )
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        np.zeros((16, 16), np.uint8),
+        np.zeros((5, 16, 16), np.float32),
+        np.zeros((0, 16, 16), np.uint8),
+        np.zeros((5, 16, 16, 4), np.uint8),
+    ],
+)
+def test_other_frames_are_refused(model, frames):
+    with pytest.raises(InputError, match=r"frames must be \[T, H, W\] or \[T, H, W, 3\] uint8"):
+        model.predict(frames)
+
+
+def test_lists_of_frames_are_refused_with_a_hint(model):
+    with pytest.raises(InputError, match=r"numpy\.stack"):
+        model.predict([np.zeros((16, 16), np.uint8)])
+
+
+def test_images_of_another_size_are_refused(model):
+    with pytest.raises(InputError, match=r"takes images of 16 x 16 pixels, got \[8, 8\]"):
+        model.probabilities(np.zeros((2, 8, 8), np.uint8))
+
+
+def test_faces_in_memory_are_cropped_as_those_of_files(face_model, tmp_path):
+    frames = face_clip()
+    folder = write_folder(tmp_path / "clip", frames)
+    np.testing.assert_array_equal(face_model.image(frames), face_model.image(folder))
+    moved = np.pad(frames, ((0, 0), (40, 0), (60, 0)))
+    agreement = np.corrcoef(face_model.image(moved).ravel(), face_model.image(frames).ravel())[0, 1]
+    assert agreement > 0.8
+    assert np.corrcoef(face_model.image(moved).ravel(), model_image(moved).ravel())[0, 1] < 0.5
+
+
+def model_image(frames: np.ndarray) -> np.ndarray:
+    """The image without a crop, 16 x 16."""
+    import cv2
+
+    small = np.stack([cv2.resize(f, (16, 16), interpolation=cv2.INTER_AREA) for f in frames])
+    return active_image(torch.from_numpy(small), normalize="minmax").numpy()
+
+
+def test_without_a_face_there_is_an_error_of_its_own(face_model, tmp_path):
+    frames = random_frames(5, (64, 64))
+    with pytest.raises(NoFaceError, match="no face found in 5 sampled frames"):
+        face_model.predict(frames)
+    with pytest.raises(NoFaceError, match=str(tmp_path)):
+        face_model.predict(write_folder(tmp_path / "clip", frames))
+
+
+def test_clips_of_another_rate_are_brought_to_that_of_the_training(model, tmp_path):
+    frames = random_frames(16, (16, 16))
+    slow = dataclasses.replace(model, fps=25.0)
+    picked = list(at_rate(((k, k / 50) for k in range(16)), 25))
+    expected = model.image(frames[picked])
+    np.testing.assert_array_equal(slow.image(frames, fps=50), expected)
+    np.testing.assert_array_equal(
+        slow.image(write_folder(tmp_path / "c", frames), fps=50), expected
+    )
+    video = write_video(tmp_path / "clip.avi", frames, fps=50)
+    assert (slow.image(video) != model.image(video)).any()
+    # The same rate, or one that nobody knows, takes every frame.
+    for clip, fps in ((frames, 25), (frames, None), (frames, 25.5)):
+        np.testing.assert_array_equal(slow.image(clip, fps=fps), model.image(clip))
+
+
+def test_a_model_moves_to_a_device(model):
+    assert model.to("cpu") is model
