@@ -32,10 +32,12 @@ from originet.datasets import load_dataset, synth
 from originet.datasets.prepare import Settings, images_by_method
 from originet.drawing import figures
 from originet.drawing.figures import new_figure
+from originet.evaluation.compute import Compute
 from originet.evaluation.executors import Processes
 from originet.evaluation.loso import originet_factory
+from originet.evaluation.run import Variant
 from originet.evaluation.splits import sort_clips
-from originet.evaluation.study import Variant, run_study
+from originet.evaluation.study import run_study
 from originet.system.environment import environment
 from originet.system.files import write_atomically
 from originet.training.config import Config
@@ -164,7 +166,7 @@ def evaluate_set(axis: str, value: float, seed: int, workers: int) -> list[Run]:
         Variant(method, originet_factory(config), dataclasses.replace(config, method=method))
         for method in METHODS
     ]
-    study = run_study(clips, variants, executor=Processes(workers, threads=1), device="cpu")
+    study = run_study(clips, variants, Compute("cpu", Processes(workers, threads=1)))
     if study.failed:
         raise RuntimeError(f"{axis} {value} seed {seed}: {study.failed}")
     told = environment(torch.device("cpu"))

@@ -15,7 +15,7 @@ from trees_samm import write_samm
 from originet import datasets
 from originet.datasets import Omission, Survey, store
 from originet.datasets.prepare import Settings
-from originet.evaluation.loso import check_table
+from originet.evaluation.splits import check_table
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from folds import QUICK as CONFIG
 from folds import run as run_small
-from folds import small_set
+from folds import small_set, sorted_clips
 from loso_results import make_result
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 from stores import write_tree
@@ -18,6 +18,7 @@ from originet import datasets
 from originet.datasets import store
 from originet.datasets.prepare import Settings
 from originet.evaluation import by_dataset, report
+from originet.evaluation.compute import Compute
 from originet.evaluation.result import read_results
 from originet.paper.comparison import run_comparison
 from originet.system.errors import InputError
@@ -149,7 +150,7 @@ def test_lbp_top_is_scored_by_set_too(composite, monkeypatch):
         "originet.paper.lbp_top.features_of",
         lambda clips, cuts, **options: np.eye(len(clips))[: len(clips)],
     )
-    found = run_comparison(table, images, CONFIG, rows=["LBP-TOP"], device="cpu")
+    found = run_comparison(sorted_clips(table, images), CONFIG, Compute("cpu"), rows=["LBP-TOP"])
     records = found.to_json()["by_dataset"]
     assert [(each["row"], each["dataset"]) for each in records] == [
         *(("LBP-TOP", name) for name in ("full", "casme2", "samm")),

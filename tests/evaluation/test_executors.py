@@ -11,7 +11,7 @@ import torch
 from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
-from originet.evaluation.executors import EXECUTORS, Processes, Serial, compute_identity
+from originet.evaluation.executors import EXECUTORS, Processes, Serial
 from originet.evaluation.ray_executor import Ray
 from originet.system.errors import InputError
 from originet.training.config import Config
@@ -48,11 +48,6 @@ def test_threads_of_a_fold(monkeypatch):
     assert Processes(2, threads=3).fold_threads() == 3
     assert Serial().fold_threads() == torch.get_num_threads()
     assert Ray(cpus_per_task=5).fold_threads() == 5
-    cpu, cuda = torch.device("cpu"), torch.device("cuda:1")
-    told = {"device": "cpu", "torch": torch.__version__, "threads": 3}
-    assert compute_identity(Serial(threads=3), cpu) == told
-    del told["threads"]
-    assert compute_identity(Serial(threads=3), cuda) == told | {"device": "cuda"}
 
 
 def test_a_fold_computes_with_its_threads_and_gives_them_back():

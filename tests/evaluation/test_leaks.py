@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from originet.evaluation.fold import FoldJob, FoldOutcome, run_folds
-from originet.evaluation.loso import LosoResult, run_loso, subject_splits
+from originet.evaluation.loso import run_loso
+from originet.evaluation.result import LosoResult
+from originet.evaluation.splits import subject_splits
 from originet.training.augment import augmented_views
 from originet.training.config import PROTOCOLS, Config
 from originet.training.predict import predict

@@ -12,9 +12,10 @@ from folds import CLASSES, QUICK, SIZE, run, small_set, tiny, without_time
 from torch import nn
 
 from originet.evaluation import metrics
-from originet.evaluation.loso import run_loso, subject_splits
+from originet.evaluation.loso import run_loso
 from originet.evaluation.result import read_results
 from originet.evaluation.run_files import claim
+from originet.evaluation.splits import subject_splits
 from originet.system.device import set_seed
 from originet.system.errors import InputError
 from originet.training.config import Config

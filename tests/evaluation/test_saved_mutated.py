@@ -8,11 +8,12 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
-from folds import QUICK, run, small_set
+from folds import QUICK, run, small_set, sorted_clips
 from mutations import mutate_json
 
 from originet.drawing.page import Page
 from originet.evaluation import by_dataset, metrics, report
+from originet.evaluation.compute import Compute
 from originet.evaluation.executors import Serial
 from originet.evaluation.result import read_results
 from originet.paper import ablation, ablation_report, comparison, comparison_report
@@ -169,19 +170,17 @@ def test_mutated_folds_are_gone_on_with_or_refused(finished, composite, tmp_path
 @pytest.fixture(scope="module")
 def studies(composite, tmp_path_factory):
     """The folders of an ablation and of a comparison."""
-    table, images = composite
     out = tmp_path_factory.mktemp("studies")
     config = Config.from_dict(SHORT.to_dict() | {"epochs": 1, "seeds": [0]})
     rows = ablation.rows_named(["LR", "OrigiNet"])
-    arguments = {"device": "cpu", "keep_weights": False}
-    by_method = {"cumulative": images}
-    ablation.run_ablation(table, by_method, config, rows=rows, out=out / "a", **arguments)
+    clips, compute = sorted_clips(*composite), Compute("cpu", keep_weights=False)
+    ablation.run_ablation(clips, config, compute, rows=rows, out=out / "a")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "originet.paper.lbp_top.features_of", lambda clips, *_, **__: np.eye(len(clips))
         )
         names = ["LBP-TOP", "OrigiNet"]
-        comparison.run_comparison(table, images, config, rows=names, out=out / "c", **arguments)
+        comparison.run_comparison(clips, config, compute, rows=names, out=out / "c")
     return out
 
 

@@ -11,12 +11,15 @@ import pytest
 from folds import QUICK, contents, run, small_set, tiny, with_dropout, without_time, worker_model
 from torch import nn
 
+from originet.evaluation.compute import Compute
 from originet.evaluation.executors import Processes, Serial
+from originet.evaluation.run import Variant
 from originet.evaluation.splits import sort_clips
-from originet.evaluation.study import Variant, run_study
+from originet.evaluation.study import run_study
 from originet.system.errors import InputError
 
 ONE = Serial(threads=1)
+ALONE = Compute("cpu", ONE)
 
 
 @pytest.fixture
@@ -55,14 +58,8 @@ def test_each_variant_gives_what_its_own_run_gives(clips, tmp_path, executor):
     dynamic = dataclasses.replace(QUICK, method="rank", seeds=(1, 2))
     rows = [*variants(small=tiny), Variant("dynamic", with_dropout, dynamic)]
     calls = []
-    study = run_study(
-        clips,
-        rows,
-        out=tmp_path / "study",
-        device="cpu",
-        executor=executor,
-        progress=lambda *call: calls.append(call),
-    )
+    compute = Compute("cpu", executor, progress=lambda *call: calls.append(call))
+    study = run_study(clips, rows, compute, out=tmp_path / "study")
     assert list(study.results) == ["small", "dynamic"] and study.failed == {}
     for row in rows:
         own = tmp_path / "own" / row.name
@@ -84,7 +81,7 @@ def test_a_variant_that_fails_stops_and_the_others_go_on(clips, tmp_path):
     model, calls = failing(call=1)
     never, _ = failing(call=-2)
     rows = variants(first=model, second=tiny, third=never)
-    study = run_study(clips, rows, out=tmp_path, device="cpu", executor=ONE)
+    study = run_study(clips, rows, ALONE, out=tmp_path)
     assert study.failed == {"first": "seed 0, subject s01: no more", "third": "no more"}
     assert list(study.results) == ["second"]
     assert len(calls) == 4  # two looks, a fold, a fold that failed; its third did not start
@@ -93,7 +90,7 @@ def test_a_variant_that_fails_stops_and_the_others_go_on(clips, tmp_path):
     assert not (tmp_path / "first" / "results.json").exists()
     # Mended, it goes on, and the one that is complete is read.
     both = variants(first=tiny, second=tiny)
-    mended = run_study(clips, both, out=tmp_path, device="cpu", executor=ONE)
+    mended = run_study(clips, both, ALONE, out=tmp_path)
     assert without_time(mended.results["first"]) == without_time(study.results["second"])
 
 
@@ -106,7 +103,7 @@ def test_a_killed_worker_ends_the_variants_that_ran_and_no_other(clips, tmp_path
 
     rows = variants(first=worker_model(tmp_path / "calls", harm), second=tiny)
     two = Processes(workers=2, threads=1)
-    study = run_study(clips, rows, device="cpu", executor=two)
+    study = run_study(clips, rows, Compute("cpu", two))
     assert list(study.failed) == ["first"]
     assert study.failed["first"].startswith(
         "a worker process was killed, often because memory ran out"
@@ -120,13 +117,13 @@ def test_all_failing_is_an_error_that_tells_the_first(clips):
     model, _ = failing(call=0)
     text = r"^none of 1 row .*, as a: seed 0, subject s00: no more$"
     with pytest.raises(InputError, match=text):
-        run_study(clips, variants(a=model), device="cpu")
+        run_study(clips, variants(a=model), ALONE)
 
 
 def test_what_else_identifies_a_row_is_in_its_directory(clips, tmp_path):
     def study(**row):
         variant = Variant("net", tiny, QUICK, row)
-        return run_study(clips, [variant], out=tmp_path, device="cpu", executor=ONE)
+        return run_study(clips, [variant], ALONE, out=tmp_path)
 
     study(pretrained=False)
     identity = json.loads((tmp_path / "net" / "config.json").read_text())
@@ -138,7 +135,7 @@ def test_what_else_identifies_a_row_is_in_its_directory(clips, tmp_path):
 def test_a_directory_of_another_study_is_refused(clips, tmp_path):
     def study(clips=clips, config=QUICK, executor=ONE):
         rows = [Variant("net", tiny, config)]
-        return run_study(clips, rows, out=tmp_path, device="cpu", executor=executor)
+        return run_study(clips, rows, Compute("cpu", executor), out=tmp_path)
 
     study()
     before = contents(tmp_path)
@@ -168,15 +165,15 @@ def test_bad_input_is_refused(clips, tmp_path):
         ),
     ):
         with pytest.raises(InputError, match=text):
-            run_study(clips, rows, out=tmp_path / "out")
+            run_study(clips, rows, ALONE, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_are_no_tensors_cannot_be_kept(clips, tmp_path):
     rows = [Variant("extra", Extra, QUICK)]
     with pytest.raises(InputError, match="weights cannot be kept: '_extra_state' of the model"):
-        run_study(clips, rows, out=tmp_path, device="cpu")
-    study = run_study(clips, rows, out=tmp_path, device="cpu", keep_weights=False)
+        run_study(clips, rows, ALONE, out=tmp_path)
+    study = run_study(clips, rows, Compute("cpu", ONE, keep_weights=False), out=tmp_path)
     assert study.results["extra"].metrics["uar"] > 0.5
 
 

@@ -72,15 +72,15 @@ def fold(folder: Path) -> Target:
 
 def ablation(folder: Path) -> Target:
     """ablation.json, with the results of its rows."""
+    from folds import sorted_clips
+
+    from originet.evaluation.compute import Compute
     from originet.paper.ablation import read_ablation, rows_named, run_ablation
 
-    table, images = _composite()
     run_ablation(
-        *(table, {"cumulative": images}, _brief()),
+        *(sorted_clips(*_composite()), _brief(), Compute("cpu", keep_weights=False)),
         rows=rows_named(["LR", "OrigiNet"]),
         out=folder,
-        device="cpu",
-        keep_weights=False,
     )
 
     def read(path: Path) -> object:
@@ -92,11 +92,15 @@ def ablation(folder: Path) -> Target:
 
 def comparison(folder: Path) -> Target:
     """compare.json, with the results of its row."""
+    from folds import sorted_clips
+
+    from originet.evaluation.compute import Compute
     from originet.paper.comparison import read_comparison, run_comparison
 
-    names = ["OrigiNet"]
     run_comparison(
-        *(*_composite(), _brief()), rows=names, out=folder, device="cpu", keep_weights=False
+        *(sorted_clips(*_composite()), _brief(), Compute("cpu", keep_weights=False)),
+        rows=["OrigiNet"],
+        out=folder,
     )
 
     def read(path: Path) -> object:

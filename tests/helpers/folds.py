@@ -11,6 +11,7 @@ from torch import nn
 
 from originet.evaluation.loso import run_loso
 from originet.evaluation.result import LosoResult
+from originet.evaluation.splits import SortedClips, sort_clips
 from originet.training.config import Config
 
 SIZE = 16
@@ -64,6 +65,15 @@ def small_set(subjects: int = 4, clips: int = 6) -> tuple[pd.DataFrame, np.ndarr
             name = {"subject": f"s{subject:02d}", "clip": f"c{clip}", "label": CLASSES[side]}
             rows.append({"dataset": "folder", **name})
     return pd.DataFrame(rows), np.stack(images)
+
+
+def sorted_clips(
+    table: pd.DataFrame, images: np.ndarray | dict[str, np.ndarray], **more: Any
+) -> SortedClips:
+    """Sorts clips with images by method cumulative, or by the methods that are given."""
+    by_method = images if isinstance(images, dict) else {"cumulative": images}
+    (size,) = {pixels.shape[-1] for pixels in by_method.values()}
+    return sort_clips(table, by_method, size, **more)
 
 
 def run(table: pd.DataFrame, images: np.ndarray, **arguments: Any) -> LosoResult:

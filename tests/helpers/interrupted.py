@@ -12,7 +12,9 @@ from folds import SIZE, run, small_set, with_dropout
 from stores import nth_write
 from torch import nn
 
+from originet.evaluation.compute import Compute
 from originet.evaluation.executors import Executor, Processes, Serial
+from originet.evaluation.splits import SortedClips
 from originet.paper import reproduce
 from originet.system import files
 from originet.training.config import Config
@@ -70,12 +72,14 @@ def kill_the_parent(out: Path, alive: Path) -> None:
 QUICK_LOOK = Config(epochs=1, image_size=16, rotations=(0,), equalize=False, select="last")
 
 
-def reproduce_some(given, out: Path) -> reproduce.Reproduction:
+def reproduce_some(clips: SortedClips, out: Path) -> reproduce.Reproduction:
     reproduce.PICTURED = ("OrigiNet",)  # the others take longer and are kept in the same way
-    return reproduce.run_reproduction(*given, QUICK_LOOK, out=out, rows=["OrigiNet"], quick=True)
+    return reproduce.run_reproduction(
+        clips, QUICK_LOOK, Compute(), out=out, rows=["OrigiNet"], quick=True
+    )
 
 
-def kill_reproduction(given, out: Path, part: str) -> None:
+def kill_reproduction(clips: SortedClips, out: Path, part: str) -> None:
     """Reproduces, and dies when a file with this part in its name would be moved into place."""
     torch.set_num_threads(1)
     move = os.replace
@@ -87,4 +91,4 @@ def kill_reproduction(given, out: Path, part: str) -> None:
 
     assert files.os is os
     os.replace = replace
-    reproduce_some(given, out)
+    reproduce_some(clips, out)

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from folds import sorted_clips
 from torch import nn
 
 from originet.evaluation import fold
+from originet.evaluation.compute import Compute
 from originet.evaluation.loso import run_loso
 from originet.paper import ablation
 from originet.paper.ablation import DYNAMIC, ROWS, Paper, Row, methods_of, rows_named, run_ablation
@@ -43,6 +45,11 @@ def clips():
 
 def without_time(result) -> list[dict]:
     return [{k: v for k, v in each.items() if k != "seconds"} for each in result.folds]
+
+
+def ablate(clips, config=QUICK, *, progress=None, **arguments):
+    compute = Compute("cpu", progress=progress)
+    return run_ablation(sorted_clips(*clips), config, compute, **arguments)
 
 
 def row(name):
@@ -110,7 +117,7 @@ def test_rows_need_active_or_dynamic_images():
 
 @pytest.mark.slow
 def test_each_row_exchanges_its_part_and_no_other(clips):
-    result = run_ablation(*clips, QUICK, device="cpu")
+    result = ablate(clips)
     assert list(result.results) == NAMES and result.failed == {}
     hashes = {name: hashlib.sha256(i.tobytes()).hexdigest() for name, i in clips[1].items()}
     for name, each in result.results.items():
@@ -132,7 +139,7 @@ def test_each_row_exchanges_its_part_and_no_other(clips):
 def test_row_originet_is_loso_itself(clips, variant):
     table, images = clips
     config = dataclasses.replace(QUICK, variant=variant)
-    result = run_ablation(table, images, config, rows=rows_named(["OrigiNet"]), device="cpu")
+    result = ablate(clips, config, rows=rows_named(["OrigiNet"]))
     plain = run_loso(table, config=config, images=images["cumulative"], device="cpu")
     assert without_time(result.results["OrigiNet"]) == without_time(plain)
     assert result.results["OrigiNet"].metrics == plain.metrics
@@ -141,7 +148,7 @@ def test_row_originet_is_loso_itself(clips, variant):
 def test_files_hold_the_table(clips, tmp_path):
     rows = rows_named(["LFC", "WDy"])
     config = dataclasses.replace(QUICK, seeds=(0, 1))
-    result = run_ablation(*clips, config, rows=rows, out=tmp_path / "out", device="cpu")
+    result = ablate(clips, config, rows=rows, out=tmp_path / "out")
     told = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert told == json.loads(json.dumps(result.to_json()))
     assert told["clips"] == 12 and told["majority_accuracy"] == 0.5
@@ -167,7 +174,7 @@ def test_files_hold_the_table(clips, tmp_path):
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
     rows = rows_named(["Sig", "LR"])
-    plain = run_ablation(*clips, QUICK, rows=rows, out=tmp_path / "plain", device="cpu")
+    plain = ablate(clips, rows=rows, out=tmp_path / "plain")
 
     def interrupt(name, done, total):
         assert total == 3
@@ -175,7 +182,7 @@ def test_an_interrupted_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     out = tmp_path / "out"
-    again = partial(run_ablation, *clips, QUICK, rows=rows, out=out, device="cpu")
+    again = partial(ablate, clips, rows=rows, out=out)
     with pytest.raises(KeyboardInterrupt):
         again(progress=interrupt)
     assert not (out / "ablation.json").exists()
@@ -195,19 +202,19 @@ def test_an_interrupted_run_goes_on_where_it_was(clips, tmp_path, monkeypatch):
 
 def test_another_study_in_the_same_directory_is_refused(clips, tmp_path):
     rows = rows_named(["Sig"])
-    run_ablation(*clips, QUICK, rows=rows, out=tmp_path, device="cpu")
+    ablate(clips, rows=rows, out=tmp_path)
     before = (tmp_path / "ablation.json").read_bytes()
     config = dataclasses.replace(QUICK, epochs=2)
     with pytest.raises(InputError, match=r"another run: config\.epochs is 1 there, 2 here"):
-        run_ablation(*clips, config, out=tmp_path, device="cpu")
+        ablate(clips, config, out=tmp_path)
     table, images = clips
     fewer = {method: pixels[:11] for method, pixels in images.items()}
     with pytest.raises(InputError, match="another run: clip_list_sha256"):
-        run_ablation(table[:11], fewer, QUICK, out=tmp_path, device="cpu")
+        ablate((table[:11], fewer), out=tmp_path)
     assert (tmp_path / "ablation.json").read_bytes() == before
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="out: cannot write to"):
-        run_ablation(*clips, QUICK, out=tmp_path / "file" / "below", device="cpu")
+        ablate(clips, out=tmp_path / "file" / "below")
 
 
 class Broken(nn.Module):
@@ -221,7 +228,7 @@ def test_a_row_that_fails_does_not_lose_the_others(clips, tmp_path):
     nothing = Paper(0.5, 1.8, 14.3)
     broken = Row("Broken", "fails", nothing, {"activation": Broken})
     rows = [broken, row("LR")]
-    result = run_ablation(*clips, QUICK, rows=rows, out=tmp_path, device="cpu")
+    result = ablate(clips, rows=rows, out=tmp_path)
     reason = "seed 0, subject s0: out of memory"
     reason += "; a smaller batch_size or fewer folds at a time may help"
     assert result.failed == {"Broken": reason} and list(result.results) == ["LR"]
@@ -231,7 +238,7 @@ def test_a_row_that_fails_does_not_lose_the_others(clips, tmp_path):
     before = (tmp_path / "ablation.json").read_bytes()
     message = "none of 1 row could be evaluated, as Broken: seed 0, subject s0: out of memory"
     with pytest.raises(InputError, match=message):
-        run_ablation(*clips, QUICK, rows=[broken], out=tmp_path, device="cpu")
+        ablate(clips, rows=[broken], out=tmp_path)
     assert (tmp_path / "ablation.json").read_bytes() == before
 
 
@@ -241,25 +248,25 @@ def test_errors_in_a_row_that_are_ours_are_not_hidden(clips):
 
     wrong = Row("Wrong", "fails", Paper(0.5, 1.8, 14.3), {"activation": model})
     with pytest.raises(TypeError, match="a mistake"):
-        run_ablation(*clips, QUICK, rows=[wrong, row("LR")], device="cpu")
+        ablate(clips, rows=[wrong, row("LR")])
 
 
 def test_bad_input_is_refused(clips, tmp_path):
     table, images = clips
     with pytest.raises(InputError, match="images by 'rank' are needed, got cumulative"):
-        run_ablation(table, {"cumulative": images["cumulative"]}, QUICK, out=tmp_path / "out")
+        ablate((table, images["cumulative"]), out=tmp_path / "out")
     for rows in ([], [row("LR")] * 2):
         with pytest.raises(InputError, match="rows must be one or more, each once"):
-            run_ablation(table, images, QUICK, rows=rows)
-    with pytest.raises(InputError, match="at least 2 subjects, got 1"):
-        run_ablation(table[:4], images, QUICK, out=tmp_path / "out")
+            ablate(clips, rows=rows)
+    with pytest.raises(InputError, match="method 'rank' is what row WDy takes"):
+        ablate(clips, dataclasses.replace(QUICK, method="rank"), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_departures_from_casme_ii_are_told(clips):
     def told(**values):
         table = clips[0].assign(**values)
-        result = run_ablation(table, clips[1], QUICK, rows=rows_named(["KS-1"]), device="cpu")
+        result = ablate((table, clips[1]), rows=rows_named(["KS-1"]))
         big = dataclasses.replace(result, config=dataclasses.replace(QUICK, image_size=128))
         assert result.departures[-2] == "the images have 16 pixels a side, not 128"
         assert result.departures[-1] == big.departures[-1] == "the protocol is strict"

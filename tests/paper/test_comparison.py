@@ -8,11 +8,13 @@ import time
 import numpy as np
 import pytest
 import torch
+from folds import sorted_clips
 from stores import write_tree
 from torch import nn
 
 from originet.datasets import load_dataset
 from originet.datasets.prepare import Settings, images_by_method
+from originet.evaluation.compute import Compute
 from originet.evaluation.loso import run_loso
 from originet.evaluation.study import NothingEvaluated
 from originet.paper import comparison, lbp_top
@@ -42,6 +44,11 @@ def clips(tmp_path):
     return table, images_by_method(table, Settings(image_size=SIZE))["cumulative"]
 
 
+def compare(clips, config=QUICK, *, progress=None, cuts=None, **arguments):
+    compute = Compute("cpu", keep_weights=False, progress=progress)
+    return run_comparison(sorted_clips(*clips, cuts=cuts), config, compute, **arguments)
+
+
 def without_time(result):
     return [{k: v for k, v in fold.items() if k != "seconds"} for fold in result.folds]
 
@@ -59,7 +66,7 @@ def test_rows_are_runs_of_their_own_and_one_that_fails_does_not_lose_the_others(
     table, images = clips
     rows = ["AlexNet", "MobileNetV2", "OrigiNet", LBP_TOP]
     out = tmp_path / "out"
-    result = run_comparison(table, images, QUICK, rows=rows, out=out, device="cpu")
+    result = compare(clips, rows=rows, out=out)
     assert list(result.results) == [LBP_TOP, "MobileNetV2", "OrigiNet"]
     too_small = "AlexNet needs images of at least 63 pixels a side, got image_size 32"
     assert result.failed == {"AlexNet": too_small}
@@ -94,7 +101,6 @@ def test_rows_are_runs_of_their_own_and_one_that_fails_does_not_lose_the_others(
 
 @pytest.mark.slow
 def test_what_is_finished_is_not_computed_again(clips, tmp_path, monkeypatch):
-    table, images = clips
     rows = ["OrigiNet", LBP_TOP]
     seen = []
 
@@ -104,42 +110,40 @@ def test_what_is_finished_is_not_computed_again(clips, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_comparison(
-            table, images, QUICK, rows=rows, out=tmp_path / "out", device="cpu", progress=interrupt
-        )
+        compare(clips, rows=rows, out=tmp_path / "out", progress=interrupt)
     assert seen == [*((LBP_TOP, n, 6) for n in range(1, 7)), *(("OrigiNet", n, 3) for n in (1, 2))]
     assert not (tmp_path / "out" / "compare.json").exists()
     folds = tmp_path / "out" / "OrigiNet" / "folds"
     before = {path: path.read_bytes() for path in folds.glob("*.json")}
     assert len(before) == 1
     monkeypatch.setattr(lbp_top, "features_of", lambda *_, **__: pytest.fail("again"))
-    result = run_comparison(table, images, QUICK, rows=rows, out=tmp_path / "out", device="cpu")
+    result = compare(clips, rows=rows, out=tmp_path / "out")
     assert list(result.results) == [LBP_TOP, "OrigiNet"] and len(list(folds.glob("*.json"))) == 3
     for path, written in before.items():  # to the time that it took
         assert path.read_bytes() == written
     other = dataclasses.replace(QUICK, epochs=2)
     with pytest.raises(InputError, match=r"another run: config\.epochs is 1 there, 2 here"):
-        run_comparison(table, images, other, rows=rows, out=tmp_path / "out", device="cpu")
+        compare(clips, other, rows=rows, out=tmp_path / "out")
 
 
 def test_without_frames_the_other_rows_are_evaluated(clips, tmp_path):
     table, images = clips
-    gone = table.assign(frames=[(str(tmp_path / "gone.png"),)] * len(table))
-    result = run_comparison(gone, images, QUICK, rows=["OrigiNet", LBP_TOP], device="cpu")
+    gone = table.assign(frames=[(str(tmp_path / "gone.png"),)] * len(table)), images
+    result = compare(gone, rows=["OrigiNet", LBP_TOP])
     reason = f"the clips' frames are needed, but {tmp_path / 'gone.png'} does not exist"
     assert result.failed == {LBP_TOP: reason}
     assert [record["failed"] for record in result.records()] == [None, reason]
     message = "none of 1 row could be evaluated, as LBP-TOP: the clips' frames are needed"
     with pytest.raises(NothingEvaluated, match=message):
-        run_comparison(gone, images, QUICK, rows=[LBP_TOP], device="cpu")
+        compare(gone, rows=[LBP_TOP])
     with pytest.raises(NothingEvaluated, match="none of 2 rows") as raised:
-        run_comparison(gone, images, QUICK, rows=["AlexNet", LBP_TOP], device="cpu")
+        compare(gone, rows=["AlexNet", LBP_TOP])
     assert list(raised.value.failed) == [LBP_TOP, "AlexNet"]
 
 
 def test_lbp_top_is_told_where_every_network_fails(clips, tmp_path):
     rows, out = ["AlexNet", LBP_TOP], tmp_path / "out"
-    result = run_comparison(*clips, QUICK, rows=rows, out=out, device="cpu")
+    result = compare(clips, rows=rows, out=out)
     assert list(result.results) == [LBP_TOP]
     assert list(result.failed) == ["AlexNet"]
     told = json.loads((out / "compare.json").read_text())
@@ -147,16 +151,16 @@ def test_lbp_top_is_told_where_every_network_fails(clips, tmp_path):
 
 
 def test_lbp_top_alone_takes_the_cuts_that_it_is_given(clips, monkeypatch):
-    table, images = clips
+    table, _ = clips
     given = []
     original = lbp_top.features_of
     monkeypatch.setattr(
         lbp_top, "features_of", lambda t, cuts, **k: given.append(cuts) or original(t, cuts)
     )
-    result = run_comparison(table, images, QUICK, rows=[LBP_TOP])
+    result = compare(clips, rows=[LBP_TOP])
     assert given == [[Settings(image_size=SIZE)] * 6] and result.milliseconds == {}
     cuts = [Settings(image_size=20 + number) for number in range(6)]
-    run_comparison(table, images, QUICK, rows=[LBP_TOP], cuts=cuts)
+    compare(clips, rows=[LBP_TOP], cuts=cuts)
     by_clip = dict(zip(table["clip"], cuts, strict=True))
     # In the order of subjects and clips.
     order = np.lexsort((table["clip"], table["subject"]))
@@ -165,8 +169,7 @@ def test_lbp_top_alone_takes_the_cuts_that_it_is_given(clips, monkeypatch):
 
 @pytest.mark.slow
 def test_the_papers_figures_are_those_of_the_data_set(clips):
-    table, images = clips
-    result = run_comparison(table, images, QUICK, rows=["OrigiNet"], device="cpu")
+    result = compare(clips, rows=["OrigiNet"])
     every = dataclasses.replace(result, rows=ROWS)
 
     def accuracies(dataset):
@@ -201,8 +204,7 @@ def test_the_papers_figures_are_those_of_the_data_set(clips):
 
 
 def test_departures_from_the_paper_are_told(clips):
-    table, images = clips
-    result = run_comparison(table, images, QUICK, rows=["OrigiNet"], device="cpu")
+    result = compare(clips, rows=["OrigiNet"])
     small, strict = "the images have 32 pixels a side, not 128", "the protocol is strict"
     assert result.departures == ["the clips are folder", small, strict]
     samm = dataclasses.replace(result, dataset="samm")
@@ -248,21 +250,22 @@ def test_times_that_a_busy_machine_gave_are_told_to_be_unreliable(clips, monkeyp
         return [Row(**row | {"q20_us": 1e3, "q80_us": 4.1e3}) for row in rows.values()]
 
     monkeypatch.setattr("originet.paper.comparison.time_case", busy)
-    found = run_comparison(*clips, QUICK, rows=["OrigiNet"], device="cpu")
+    found = compare(clips, rows=["OrigiNet"])
     assert found.milliseconds == {"OrigiNet": 4.0}
     (record,) = found.records()
     assert record["milliseconds"] == 4.0 and record["milliseconds_reliable"] is False
 
 
 def test_bad_input_is_refused(clips, tmp_path):
-    table, images = clips
-    for arguments, message in (
-        ((table, images[:5]), r"images must be \[6, 32, 32\] uint8, got \[5, 32, 32\]"),
-        ((table[table["subject"] == "s0"], images[:2]), "at least 2 subjects, got 1"),
+    for change, message in (
+        ({"method": "rank"}, "images by 'rank' are needed, got cumulative"),
+        ({"image_size": 48}, "images of 48 pixels a side are needed, got 32"),
     ):
-        with pytest.raises(InputError, match=message):
-            run_comparison(*arguments, QUICK, rows=["OrigiNet"], out=tmp_path / "out")
+        config = dataclasses.replace(QUICK, **change)
+        for rows in (["OrigiNet"], [LBP_TOP]):
+            with pytest.raises(InputError, match=message):
+                compare(clips, config, rows=rows, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="out: cannot write to"):
-        run_comparison(table, images, QUICK, rows=[LBP_TOP], out=tmp_path / "file" / "below")
+        compare(clips, rows=[LBP_TOP], out=tmp_path / "file" / "below")

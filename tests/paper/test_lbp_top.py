@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from clips import random_frames, write_folder, write_video
+from folds import sorted_clips
 from sklearn.svm import LinearSVC
 from stores import write_tree
 
 from originet.datasets import load_dataset
 from originet.datasets.prepare import Settings
-from originet.evaluation.splits import sort_clips
 from originet.paper import lbp_top as module
 from originet.paper.lbp_top import features_of, lbp_top, predict_loso, run_lbp_top
 from originet.system.errors import InputError
@@ -235,7 +235,7 @@ def tree(tmp_path):
 
 
 def run(table, images, cuts, config, **options):
-    return run_lbp_top(sort_clips(table, {config.method: images}, 16), config, cuts, **options)
+    return run_lbp_top(sorted_clips(table, images, cuts=cuts), config, **options)
 
 
 def test_a_run_is_written_whole_and_read_when_it_is_there(tree, tmp_path, monkeypatch):

@@ -33,6 +33,7 @@ def ablation_command(
     """
     from originet.cli.inputs import read_clips
     from originet.evaluation import report
+    from originet.evaluation.compute import Compute
     from originet.paper import ablation, ablation_report
 
     config = run.config
@@ -45,17 +46,11 @@ def ablation_command(
     config = clips.configure(config)
     with progress_bars() as bars:
         shown = {each.name: progress_bar(bars, f"{each.name}, epochs") for each in rows}
-        result = ablation.run_ablation(
-            clips.table,
-            clips.images,
-            config,
-            rows=rows,
-            out=out,
-            keep_weights=weights,
-            device=run.device,
-            executor=run.executor,
+        compute = Compute(
+            *(run.device, run.executor, weights),
             progress=lambda name, done, total: shown[name](done, total),
         )
+        result = ablation.run_ablation(clips.sort(), config, compute, rows=rows, out=out)
     page = out / report.NAME
     ablation_report.write_ablation_report(page, result, report.made_with(run.device))
     _print_ablation(result)

@@ -35,6 +35,7 @@ def compare_command(
     """
     from originet.cli.inputs import read_clips
     from originet.evaluation import report
+    from originet.evaluation.compute import Compute
     from originet.paper import comparison, comparison_report
 
     config = run.config
@@ -50,18 +51,11 @@ def compare_command(
     with progress_bars() as bars:
         units = {name: "clips" if name == comparison.LBP_TOP else "epochs" for name in rows}
         shown = {name: progress_bar(bars, f"{name}, {unit}") for name, unit in units.items()}
-        result = comparison.run_comparison(
-            clips.table,
-            clips.images[config.method],
-            config,
-            rows=rows,
-            cuts=clips.cuts,
-            out=out,
-            keep_weights=weights,
-            device=run.device,
-            executor=run.executor,
+        compute = Compute(
+            *(run.device, run.executor, weights),
             progress=lambda name, done, total: shown[name](done, total),
         )
+        result = comparison.run_comparison(clips.sort(), config, compute, rows=rows, out=out)
     page = out / report.NAME
     comparison_report.write_comparison_report(page, result, report.made_with(run.device))
     records = result.records()

@@ -22,13 +22,15 @@ from originet.datasets import ClipTable, load_dataset, prepare, synth
 from originet.drawing import figures
 from originet.drawing.figures import Figure
 from originet.drawing.page import Page
+from originet.evaluation.compute import Compute
 from originet.evaluation.executors import Processes, Serial
-from originet.evaluation.loso import LosoResult, originet_factory
+from originet.evaluation.loso import originet_factory
 from originet.evaluation.readings import FRAMES, READINGS
 from originet.evaluation.report import INTERVAL, loso_section, made_with, made_with_section
-from originet.evaluation.result import clip_images
+from originet.evaluation.result import LosoResult, clip_images
+from originet.evaluation.run import Variant
 from originet.evaluation.splits import SortedClips, sort_clips
-from originet.evaluation.study import Variant, run_study
+from originet.evaluation.study import run_study
 from originet.system.device import pick_device
 from originet.system.errors import InputError
 from originet.system.lock import Held, held
@@ -203,15 +205,8 @@ def evaluate_methods(
         for method in METHODS
     ]
     executor = Processes() if device.type == "cpu" else Serial()
-    study = run_study(
-        clips,
-        variants,
-        config=CONFIG,
-        out=out,
-        device=device,
-        executor=executor,
-        progress=add,
-    )
+    compute = Compute(device, executor, progress=add)
+    study = run_study(clips, variants, compute, config=CONFIG, out=out)
     for reason in study.failed.values():
         raise InputError(reason)
     return study.results

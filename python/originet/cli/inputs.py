@@ -13,7 +13,7 @@ from originet.cli.console import errors, progress_bar, progress_bars, warn_of
 from originet.cli.options import DEFAULTS
 from originet.datasets import prepare, store
 from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list
-from originet.evaluation import loso
+from originet.evaluation.splits import SortedClips, check_table, sort_clips
 from originet.system.errors import InputError
 from originet.system.words import counted
 from originet.training.config import Config
@@ -46,6 +46,10 @@ class Clips(NamedTuple):
             crop_face=self.crop_face,
             clips_file_sha256=None if self.listed is None else self.listed.sha256,
         )
+
+    def sort(self) -> SortedClips:
+        """Returns the clips, their images and cuts in the order in which folds take them."""
+        return sort_clips(self.table, self.images, self.image_size, self.cuts)
 
 
 def read_clips(
@@ -109,7 +113,7 @@ def read_clips(
         ]
         made = Clips(stored.table, stored.images, stored.image_size, stored.crop_face, cuts)
         made = made if listed is None else _restrict(made, listed, stores)
-        loso.check_table(made.table)
+        check_table(made.table)
         return made
     if len(paths) > 1:
         raise InputError(f"several paths must all be stores, but {paths[0]} is not")
@@ -136,7 +140,7 @@ def read_clips(
         )
         errors.print(f"{count} cannot be used: `originet check` says why", highlight=False)
     warn_of("skipped:", found.skipped)
-    loso.check_table(found.table)  # first, since making images may take minutes
+    check_table(found.table)  # first, since making images may take minutes
     settings = prepare.Settings(
         tuple(methods),
         DEFAULTS.image_size if image_size is None else image_size,

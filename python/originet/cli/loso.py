@@ -24,9 +24,12 @@ def loso_command(
     An interrupted run resumes where it stopped.
     """
     from originet.cli.inputs import read_clips
-    from originet.evaluation import loso, report
+    from originet.evaluation import report
+    from originet.evaluation.compute import Compute
+    from originet.evaluation.loso import originet_factory
     from originet.evaluation.result import clip_images
-    from originet.evaluation.splits import sort_clips
+    from originet.evaluation.run import Variant
+    from originet.evaluation.study import evaluate
 
     config = run.config
     clips = read_clips(
@@ -35,17 +38,14 @@ def loso_command(
         **run.clips,
     )
     config = clips.configure(config)
-    ordered = sort_clips(clips.table, clips.images, config.image_size)
+    ordered = clips.sort()
+    originet = Variant("OrigiNet", originet_factory(config), config)
     with progress_bars() as bars:
-        result = loso.evaluate(
-            ordered,
-            config=config,
-            out=out,
-            keep_weights=weights,
-            device=run.device,
-            executor=run.executor,
-            progress=progress_bar(bars, "epochs"),
+        bar = progress_bar(bars, "epochs")
+        compute = Compute(
+            run.device, run.executor, weights, lambda _, done, total: bar(done, total)
         )
+        result = evaluate(ordered, originet, compute, out=out)
     images = clip_images(result, ordered)
     report.write_loso_report(out / report.NAME, result, report.made_with(run.device), images)
     print_loso(result)

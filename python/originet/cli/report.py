@@ -12,7 +12,7 @@ from originet.system.errors import InputError
 from originet.system.words import counted
 
 if TYPE_CHECKING:
-    from originet.cli.inputs import Clips
+    from originet.evaluation.splits import SortedClips
     from originet.training.config import Config
 
 
@@ -109,15 +109,12 @@ def _write_logs(run: Path, kind: str, logs: Path) -> None:
 def _loso_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
     from originet.evaluation.report import NAME, write_loso_report
     from originet.evaluation.result import clip_images, read_results
-    from originet.evaluation.splits import sort_clips
 
     result = read_results(run)
     images = None
     if paths:
-        method = result.config.method
-        clips = _clips(paths, result.config, [method], of_a_root)
-        ordered = sort_clips(clips.table, clips.images, result.config.image_size)
-        images = clip_images(result, ordered)
+        clips = _clips(paths, result.config, [result.config.method], of_a_root)
+        images = clip_images(result, clips)
     write_loso_report(run / NAME, result, _made_again(result.compute), images)
     left_out = "" if paths else ", without pictures of clips: give the run's PATH to include them"
     console.print(f"Report: {run / NAME}{left_out}", soft_wrap=True)
@@ -145,6 +142,7 @@ def _table_again(run: Path, kind: str) -> None:
 
 def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict[str, Any]) -> None:
     """Runs a finished reproduction again, with all its folds and networks in place."""
+    from originet.evaluation.compute import Compute
     from originet.evaluation.executors import Serial
     from originet.evaluation.result_shapes import ReproductionIdentity
     from originet.paper import ablation, comparison, reproduce
@@ -164,15 +162,12 @@ def _reproduction_again(run: Path, paths: Sequence[Path] | None, of_a_root: dict
     clips = _clips(paths or [own], config, ablation.methods_of(ablation.ROWS, config), of_a_root)
     found = (compared / "compare.json").is_file()
     made = reproduce.run_reproduction(
-        clips.table,
-        clips.images,
+        clips,
         config,
+        Compute(device, executor),
         out=run,
         rows=comparison.read_comparison(compared).rows if found else None,
-        cuts=clips.cuts,
         quick=identity["quick"],
-        device=device,
-        executor=executor,
     )
     console.print(f"Report: {made.report}", soft_wrap=True)
     if made.failed:
@@ -190,7 +185,7 @@ def _made_again(compute: Mapping[str, Any]) -> dict[str, str]:
 
 def _clips(
     paths: Sequence[Path], config: "Config", methods: Sequence[str], of_a_root: dict[str, Any]
-) -> "Clips":
+) -> "SortedClips":
     """Reads or makes the images of the run's clips, with the run's settings."""
     from originet.cli.inputs import read_clips
     from originet.datasets import store
@@ -202,4 +197,4 @@ def _clips(
         **of_a_root,
         image_size=config.image_size,
         crop_face=None if stored else config.crop_face,
-    )
+    ).sort()

@@ -41,6 +41,7 @@ def reproduce_command(
     active images by method rank.
     """
     from originet.cli.inputs import read_clips
+    from originet.evaluation.compute import Compute
     from originet.paper import ablation, comparison, reproduce
 
     config = run.config
@@ -69,16 +70,12 @@ def reproduce_command(
         )
         config = clips.configure(config)
         made = reproduce.run_reproduction(
-            clips.table,
-            clips.images,
+            clips.sort(),
             config,
+            Compute(run.device, run.executor, progress=progress),
             out=out,
             rows=rows,
-            cuts=clips.cuts,
             quick=quick,
-            device=run.device,
-            executor=run.executor,
-            progress=progress,
         )
     console.print(f"Report: {made.report}", soft_wrap=True)
     if made.failed:

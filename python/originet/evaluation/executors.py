@@ -56,16 +56,6 @@ class Executor(Protocol):
         """
 
 
-def compute_identity(executor: Executor, device: torch.device) -> dict[str, Any]:
-    """Returns what results depend on besides clips, network and settings, as JSON types.
-
-    Floating-point sums depend on how they are split among threads; kernels depend on the version of
-    torch.
-    """
-    identity = {"device": device.type, "torch": torch.__version__}
-    return identity | ({"threads": executor.fold_threads()} if device.type == "cpu" else {})
-
-
 @dataclass(frozen=True)
 class Serial:
     """Computes folds in this process, in order; on a GPU several at once."""

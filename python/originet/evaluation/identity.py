@@ -5,9 +5,9 @@ the images. `originet.evaluation.run_files.claim` writes the identity, or compar
 that is there.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
+from originet.evaluation.compute import Compute
 from originet.evaluation.splits import SortedClips
 from originet.training.config import Config
 
@@ -15,16 +15,13 @@ Identity = dict[str, Any]
 """JSON types."""
 
 
-def study_identity(
-    config: Config, clip_list_sha256: str, compute: Mapping[str, Any], **more: Any
-) -> Identity:
+def study_identity(config: Config, clips: SortedClips, compute: Compute, **more: Any) -> Identity:
     """Identifies several networks evaluated on the same clips.
 
     Args:
         config: The settings that the networks share.
-        clip_list_sha256: Hash of the clips, see `originet.datasets.clip_list_hash`.
-        compute: What the numbers depend on besides, see
-            `originet.evaluation.executors.compute_identity`.
+        clips: The clips.
+        compute: How folds are computed; the numbers depend on its `identity`.
         more: What else determines the results, as JSON types.
 
     Returns:
@@ -32,8 +29,8 @@ def study_identity(
     """
     return {
         "config": config.to_dict(),
-        "clip_list_sha256": clip_list_sha256,
-        "compute": dict(compute),
+        "clip_list_sha256": clips.clip_list_sha256,
+        "compute": compute.identity,
         **more,
     }
 

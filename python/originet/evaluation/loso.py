@@ -11,7 +11,6 @@ subject. So neither the order of the table's rows nor the other folds change a f
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +19,15 @@ from numpy.typing import NDArray
 
 from originet.datasets import ClipTable
 from originet.datasets.prepare import active_images
-from originet.evaluation.executors import Executor, Serial, compute_identity
+from originet.evaluation.compute import Compute
+from originet.evaluation.executors import Executor
 from originet.evaluation.fold import ModelFactory
 from originet.evaluation.result import LosoResult
-from originet.evaluation.run import LosoRun, execute
-from originet.evaluation.splits import SortedClips, check_table, sort_clips, subject_splits
-from originet.system.errors import InputError
-from originet.system.lock import held
+from originet.evaluation.run import Variant
+from originet.evaluation.splits import check_table, sort_clips
+from originet.evaluation.study import evaluate
 from originet.training.config import Config
 from originet.training.model import OrigiNet
-
-__all__ = ["LosoResult", "check_table", "evaluate", "run_loso", "subject_splits"]
 
 
 def run_loso(
@@ -66,8 +63,7 @@ def run_loso(
             `originet.training.weights.load_fold_weights`.
         device: Where to compute; None takes the GPU if there is one.
         executor: How folds are computed, see `originet.evaluation.executors`; None is `Serial()`.
-            To other
-            processes `model` travels by cloudpickle, which takes lambdas and closures.
+            `model` travels to other processes by cloudpickle, which takes lambdas and closures.
         progress: Called as progress(done, total), counted in epochs over all folds and seeds;
             fold by fold where folds run in other processes.
 
@@ -82,9 +78,13 @@ def run_loso(
             worker that was killed. Finished folds stay in `out`.
     """
     config = Config() if config is None else config
-    executor = Serial() if executor is None else executor
     check_table(table)  # before the minutes that the images may take
-    where = executor.pick_device(device)
+    compute = Compute(
+        device,
+        executor,
+        keep_weights,
+        None if progress is None else lambda _, done, total: progress(done, total),
+    )
     if images is None:
         images = active_images(
             table,
@@ -93,65 +93,8 @@ def run_loso(
             crop_face=config.crop_face,
         )
     clips = sort_clips(table, {config.method: images}, config.image_size)
-    return evaluate(
-        clips,
-        model,
-        config,
-        out=out,
-        keep_weights=keep_weights,
-        device=where,
-        executor=executor,
-        progress=progress,
-    )
-
-
-def evaluate(
-    clips: SortedClips,
-    model: ModelFactory | None = None,
-    config: Config | None = None,
-    *,
-    out: str | Path | None = None,
-    keep_weights: bool = True,
-    device: str | torch.device | None = None,
-    executor: Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> LosoResult:
-    """Evaluates a network on clips that `originet.evaluation.splits.sort_clips` has checked.
-
-    Args:
-        clips: The clips, with images by the method of the settings.
-        model: As all others, see `run_loso`.
-        config: Settings.
-        out: Directory of the run.
-        keep_weights: Whether to write weights.
-        device: Where to compute.
-        executor: How folds are computed.
-        progress: Called as progress(done, total).
-
-    Returns:
-        The result.
-
-    Raises:
-        InputError: As `run_loso`.
-    """
-    config = Config() if config is None else config
-    executor = Serial() if executor is None else executor
-    where = executor.pick_device(device)
-    with nullcontext() if out is None else held(out) as place:
-        run = LosoRun(
-            clips,
-            originet_factory(config) if model is None else model,
-            config,
-            device=where,
-            compute=compute_identity(executor, where),
-            out=place,
-            keep_weights=keep_weights,
-            progress=progress,
-        )
-        ((_, result),) = execute({"": run}, executor)
-    if isinstance(result, InputError):
-        raise result
-    return result
+    factory = originet_factory(config) if model is None else model
+    return evaluate(clips, Variant("network", factory, config), compute, out=out)
 
 
 def originet_factory(config: Config) -> ModelFactory:

@@ -24,7 +24,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=10**12)]
 Loss = Annotated[float, Meta(ge=0, le=3.4028234663852886e38)]  # float32, as it is computed
 Interval = tuple[Share, Share]
-Compute = dict[Name, Name | Count | None]
+Arithmetic = dict[Name, Name | Count | None]
 Settings = dict[Name, Name | bool | int | float | list[int] | None]  # `Config` has their ranges
 
 Network = TypedDict("Network", {"class": Name, "parameters": Count, "architecture_sha256": Sha256})
@@ -128,7 +128,7 @@ class Results(Evaluation):
     """The results of a network, see `originet.evaluation.result.LosoResult.to_json`."""
 
     model: Network
-    compute: Compute
+    compute: Arithmetic
     majority_baseline: Scores
     folds: list[Fold]
 
@@ -136,14 +136,14 @@ class Results(Evaluation):
 class StudyIdentity(TypedDict, total=False):
     """The fields read from a study's config.json, see `originet.evaluation.study.run_study`."""
 
-    compute: Compute
+    compute: Arithmetic
 
 
 class _Device(TypedDict):
     device: Name
 
 
-class _Compute(_Device, total=False):
+class _Arithmetic(_Device, total=False):
     threads: Count | None
 
 
@@ -151,7 +151,7 @@ class ReproductionIdentity(TypedDict):
     """The fields read from the config.json of `originet.paper.reproduce.run_reproduction`."""
 
     config: Settings
-    compute: _Compute
+    compute: _Arithmetic
     quick: bool
 
 

@@ -1,20 +1,21 @@
 """A leave-one-subject-out run as folds: those on disk, those to compute, and their result."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from originet.evaluation import metrics
 from originet.evaluation.by_dataset import dataset_scores
-from originet.evaluation.executors import Executor, Task
-from originet.evaluation.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory
+from originet.evaluation.compute import Compute
+from originet.evaluation.executors import Executor
+from originet.evaluation.fold import FoldFailure, FoldJob, FoldOutcome, ModelFactory, Task
 from originet.evaluation.identity import run_identity
 from originet.evaluation.result import LosoResult
 from originet.evaluation.run_files import (
@@ -36,6 +37,20 @@ from originet.training.model import parameter_count
 from originet.training.weights import check_state
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A network to evaluate."""
+
+    name: str
+    """Names the network in tables and its directory in a study's."""
+    model: ModelFactory
+    """Makes the network."""
+    config: Config
+    """Settings; the method says which images the network takes."""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    """What else identifies the run, as JSON types; its config.json holds it."""
+
+
 class LosoRun:
     """One run: what it is, which of its folds are there, and in the end its result.
 
@@ -44,54 +59,24 @@ class LosoRun:
 
     Args:
         clips: The clips.
-        model: Makes a network for a number of classes.
-        config: Settings.
-        device: Where to compute.
-        compute: What else the numbers depend on, see
-            `originet.evaluation.executors.compute_identity`.
-        row: What identifies the run besides; may be empty.
+        variant: The network.
+        compute: How folds are computed.
         out: Directory of the run, held as long as it is written to; None writes nothing.
-        keep_weights: Whether weights are written.
-        progress: Called as progress(done, total), counted in epochs.
 
     Raises:
-        InputError: If `model` cannot be used, or `out` is another run's, damaged or cannot be
+        InputError: If the network cannot be used, or `out` is another run's, damaged or cannot be
             written.
     """
 
     def __init__(
-        self,
-        clips: SortedClips,
-        model: ModelFactory,
-        config: Config,
-        *,
-        device: torch.device,
-        compute: Mapping[str, Any],
-        row: Mapping[str, Any] | None = None,
-        out: Held | None = None,
-        keep_weights: bool = True,
-        progress: Callable[[int, int], None] | None = None,
+        self, clips: SortedClips, variant: Variant, compute: Compute, out: Held | None
     ) -> None:
-        self.clips = clips
-        self._model, self.config, self._device = model, config, device
-        self._keep_weights = keep_weights and out is not None
-        self._progress = progress
-        self._compute = dict(compute)
-        if isinstance(model, nn.Module):
-            told = "model must make networks, as a class or a function does, got one network"
-            raise InputError(told)
-        specimen = model(len(clips.classes))
-        if not isinstance(specimen, nn.Module):
-            kind = type(specimen).__name__
-            raise InputError(f"model must return a torch.nn.Module, got {kind}")
-        if model(len(clips.classes)) is specimen:
-            told = "model must return a new network at every call, got the same one twice"
-            raise InputError(told)
-        if any(map(is_lazy, (*specimen.parameters(), *specimen.buffers()))):
-            raise InputError(
-                "model must know the sizes of its layers, got one with lazy modules: give their "
-                "in_features or in_channels"
-            )
+        self.clips, self.config = clips, variant.config
+        self._model, self._device = variant.model, compute.device
+        self._keep_weights = compute.keep_weights and out is not None
+        self._progress = compute.progress_of(variant.name)
+        self._compute = compute.identity
+        specimen = _specimen(variant.model, len(clips.classes))
         if self._keep_weights:
             check_state(specimen)
         self._network: dict[str, Any] = {
@@ -101,23 +86,22 @@ class LosoRun:
         }
         self._out = out
         if out is not None:
-            named = {"row": dict(row)} if row else {}
             open_directory(
                 out.folder,
                 run_identity(
-                    config,
+                    self.config,
                     clips,
-                    leaky=config.leaky,
+                    leaky=self.config.leaky,
                     model=self._network,
                     compute=self._compute,
-                    **named,
+                    **({"row": dict(variant.row)} if variant.row else {}),
                 ),
             )
 
         splits = list(subject_splits(clips.subjects))
         self._folds = [
             (self._start(seed, index, test), train, test)
-            for seed in config.seeds
+            for seed in self.config.seeds
             for index, (train, test) in enumerate(splits)
         ]
         self._records: dict[int, dict[str, Any]] = {}
@@ -189,7 +173,7 @@ class LosoRun:
         self._records[number] = record
 
     def advance(self, epochs: int) -> None:
-        """Tells the progress: the finished folds and so many epochs of others."""
+        """Reports the progress: the finished folds and so many epochs of others."""
         done = len(self._records) * self.config.epochs + epochs
         if self._progress is not None and done != self._shown:
             self._shown = done
@@ -310,6 +294,29 @@ def execute(
             else:
                 if not runs[name].missing():
                     yield name, end(name)
+
+
+def _specimen(model: ModelFactory, classes: int) -> nn.Module:
+    """Makes a network to look at.
+
+    Raises:
+        InputError: If `model` is not what makes a new network at every call, or the network's
+            parameters cannot be counted yet.
+    """
+    if isinstance(model, nn.Module):
+        raise InputError("model must make networks, as a class or a function does, got one network")
+    specimen = model(classes)
+    if not isinstance(specimen, nn.Module):
+        kind = type(specimen).__name__
+        raise InputError(f"model must return a torch.nn.Module, got {kind}")
+    if model(classes) is specimen:
+        raise InputError("model must return a new network at every call, got the same one twice")
+    if any(map(is_lazy, (*specimen.parameters(), *specimen.buffers()))):
+        raise InputError(
+            "model must know the sizes of its layers, got one with lazy modules: give their "
+            "in_features or in_channels"
+        )
+    return specimen
 
 
 def _fold_seed(seed: int, subject: str) -> int:

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.faults import evaluation_faults, too_few_subjects
+from originet.datasets.prepare import Settings
 from originet.datasets.table import people
 from originet.system.errors import InputError
+from originet.training.config import Config
 from originet.training.predict import as_array
 
 
@@ -89,10 +91,38 @@ class SortedClips:
     """See `originet.datasets.clip_list_hash`."""
     images_sha256: Mapping[str, str]
     """Hash of the images, by method."""
+    cuts: Sequence[Settings] | None = None
+    """How each clip's frames were cropped and resized [N]; None means as the settings say."""
+
+    @property
+    def rows(self) -> ClipTable:
+        """The table in the order of the clips."""
+        return self.table.iloc[self.order].reset_index(drop=True)
+
+    def cuts_as(self, config: Config) -> Sequence[Settings]:
+        """Returns how each clip's frames are cropped and resized [N], under a run's settings."""
+        cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
+        return [cut] * len(self.names) if self.cuts is None else self.cuts
+
+    def check_images(self, config: Config) -> None:
+        """Checks that there are images as the settings of a run say.
+
+        Raises:
+            InputError: If there are none by its method, or they have another size.
+        """
+        if config.method not in self.images:
+            have = ", ".join(self.images) or "none"
+            raise InputError(f"images by {config.method!r} are needed, got {have}")
+        if config.image_size != self.image_size:
+            size = config.image_size
+            raise InputError(f"images of {size} pixels a side are needed, got {self.image_size}")
 
 
 def sort_clips(
-    table: ClipTable, images: Mapping[str, NDArray[np.uint8] | Tensor], image_size: int
+    table: ClipTable,
+    images: Mapping[str, NDArray[np.uint8] | Tensor],
+    image_size: int,
+    cuts: Sequence[Settings] | None = None,
 ) -> SortedClips:
     """Checks a table with its images and puts both into the order in which folds take them.
 
@@ -101,6 +131,8 @@ def sort_clips(
         images: Active images of the clips by method, [N, S, S] uint8 in table order, arrays or
             tensors.
         image_size: What S must be.
+        cuts: How each clip's frames were cropped and resized, [N] in table order; None means as
+            the settings of a run say.
 
     Returns:
         The clips.
@@ -133,4 +165,5 @@ def sort_clips(
         "+".join(sorted(set(datasets))),
         clip_list_hash(table),
         {method: hashlib.sha256(pixels.data).hexdigest() for method, pixels in ordered.items()},
+        None if cuts is None else [cuts[row] for row in order],
     )

@@ -7,34 +7,28 @@ measured on CASME II with four classes.
 Reference: Verma et al., arXiv:2005.07991, Tables V and VI.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypedDict
 
-import numpy as np
 import torch
 from msgspec import Meta
-from numpy.typing import NDArray
 from torch import nn
 
-from originet.datasets import ClipTable
 from originet.datasets.tasks import paper_counts
 from originet.evaluation import result_shapes
 from originet.evaluation.by_dataset import records as dataset_records
-from originet.evaluation.executors import Executor
+from originet.evaluation.compute import Compute
 from originet.evaluation.fold import ModelFactory
 from originet.evaluation.result import LosoResult, check_clips, read_results
 from originet.evaluation.result_shapes import Name, Reason
-from originet.evaluation.run_files import write_records
-from originet.evaluation.splits import sort_clips
-from originet.evaluation.study import Variant, run_study
+from originet.evaluation.run import Variant
+from originet.evaluation.splits import SortedClips
+from originet.evaluation.study import NothingEvaluated, open_study
 from originet.system.errors import InputError
-from originet.system.files import writing
-from originet.system.json_files import read_json, write_json
-from originet.system.lock import held
+from originet.system.json_files import read_json
 from originet.training.config import Config
 from originet.training.model import VARIANTS, OrigiNet, layer_count, memory_mib, parameter_count
 
@@ -312,62 +306,44 @@ def methods_of(rows: Sequence[Row], config: Config) -> list[str]:
 
 
 def run_ablation(
-    table: ClipTable,
-    images: Mapping[str, NDArray[np.uint8]],
-    config: Config | None = None,
+    clips: SortedClips,
+    config: Config,
+    compute: Compute,
     *,
     rows: Sequence[Row] = ROWS,
     out: str | Path | None = None,
-    keep_weights: bool = True,
-    device: str | torch.device | None = None,
-    executor: Executor | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
 ) -> Ablation:
     """Evaluates rows of Table VI; one that fails does not stop the others.
 
     Args:
-        table: The clips.
-        images: Active images by method, [N, S, S] uint8 in table order, of all `methods_of` the
-            rows; `originet.datasets.prepare.images_by_method` makes them.
-        config: Settings of all rows; None is `Config()`.
-        rows: Which rows.
+        clips: The clips, with images by all `methods_of` the rows;
+            `originet.datasets.prepare.images_by_method` makes them.
+        config: Settings of all rows.
+        compute: How the folds of all rows are computed.
+        rows: Which rows, at least one.
         out: Directory for a directory of `run_loso` a row, under its name, and for ablation.json
-            and ablation.csv, the table of the rows of this call. An interrupted call goes on from
+            and ablation.csv, the table of the rows of this call. An interrupted call resumes from
             the last finished fold when it is made again, also with more rows.
-        keep_weights: Write the weights of every fold.
-        device: Where to compute; None takes the GPU if there is one.
-        executor: How the folds of all rows are computed; None is
-            `originet.evaluation.executors.Serial()`.
-        progress: Called as progress(row's name, done, total), counted as `run_loso` does.
 
     Returns:
         The rows' results.
 
     Raises:
-        InputError: If there is no row or one is given twice, images are missing, the table cannot
-            be evaluated, `out` belongs to another study, is in use by another run, cannot be
-            written or is deleted meanwhile, or no row could be evaluated.
+        InputError: If there is no row or one is given twice, images are missing, or `out` belongs
+            to another study, is in use by another run, cannot be written to or is deleted
+            meanwhile.
+        NothingEvaluated: If no row could be evaluated.
     """
-    config = Config() if config is None else config
-    needed = {m: images[m] for m in methods_of(rows, config) if m in images}
-    clips = sort_clips(table, needed, config.image_size)
-    with nullcontext() if out is None else held(out) as place:
-        study = run_study(
-            clips,
-            [row.variant(config) for row in rows],
-            config=config,
-            out=out,
-            keep_weights=keep_weights,
-            device=device,
-            executor=executor,
-            progress=progress,
-        )
-        ablation = Ablation(tuple(rows), config, study.results, study.failed)
-        if place is not None:
-            place.check()
-            with writing(place.folder):
-                write_json(place.folder / "ablation.json", ablation.to_json())
-                write_records(place.folder / "ablation.csv", ablation.records())
+    if not rows:
+        raise InputError("rows must be one or more, each once, got none")
+    methods_of(rows, config)  # refuses settings that leave nothing to exchange
+    variants = [row.variant(config) for row in rows]
+    with open_study(clips, variants, config, compute, out=out) as study:
+        found = study.evaluate()
+        if not found.results:
+            raise NothingEvaluated(found.failed)
+        ablation = Ablation(tuple(rows), config, found.results, found.failed)
+        study.write_table("ablation", ablation.to_json(), ablation.records())
     return ablation
 
 

@@ -8,31 +8,23 @@ Reference: Verma et al., arXiv:2005.07991, Tables III, IV and V.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
-from originet.datasets.prepare import Settings
 from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.evaluation import metrics, result_shapes
 from originet.evaluation.by_dataset import records as dataset_records
-from originet.evaluation.executors import Executor, Serial, compute_identity
-from originet.evaluation.identity import study_identity
-from originet.evaluation.ray_executor import Ray
+from originet.evaluation.compute import Compute
 from originet.evaluation.result import LosoResult, read_results
 from originet.evaluation.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
-from originet.evaluation.run_files import claim, write_records
-from originet.evaluation.splits import sort_clips
-from originet.evaluation.study import NothingEvaluated, Variant, run_study
+from originet.evaluation.run import Variant
+from originet.evaluation.splits import SortedClips
+from originet.evaluation.study import NothingEvaluated, open_study
 from originet.paper.baselines import (
     BYTES,
     NETWORKS,
@@ -44,11 +36,9 @@ from originet.paper.baselines import (
 )
 from originet.paper.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
 from originet.system.clock import Case, time_case
-from originet.system.device import arithmetic, pick_device
+from originet.system.device import arithmetic
 from originet.system.errors import InputError, one_line
-from originet.system.files import writing
-from originet.system.json_files import read_json, write_json
-from originet.system.lock import held
+from originet.system.json_files import read_json
 from originet.system.words import counted
 from originet.training.config import Config
 from originet.training.predict import to_input
@@ -281,97 +271,66 @@ def check_packages(rows: Sequence[str]) -> None:
 
 
 def run_comparison(
-    table: ClipTable,
-    images: NDArray[np.uint8],
-    config: Config | None = None,
+    clips: SortedClips,
+    config: Config,
+    compute: Compute,
     *,
     rows: Sequence[str] | None = None,
-    cuts: Sequence[Settings] | None = None,
     out: str | Path | None = None,
-    keep_weights: bool = False,
-    device: str | torch.device | None = None,
-    executor: Executor | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
     """Evaluates networks and LBP-TOP; one that fails does not stop the others.
 
     Args:
-        table: The clips [N].
-        images: Their active images [N, S, S] uint8, which the networks take.
-        config: Settings of all rows; None is `Config()`.
+        clips: The clips, with images by the method of the settings for the networks, and with the
+            cuts by which LBP-TOP takes their frames.
+        config: Settings of all rows.
+        compute: How the networks' folds are computed. Weights of VGG take half a gigabyte a fold.
+            The progress of LBP-TOP is counted in clips.
         rows: Names of rows, of `ROWS`; None means all.
-        cuts: How the frames that LBP-TOP takes are cut out, one a clip; None means as the settings
-            say.
         out: Directory for a directory a row, under its name, and for compare.json and compare.csv,
-            the table of the rows of this call. An interrupted call goes on from the last finished
+            the table of the rows of this call. An interrupted call resumes from the last finished
             fold (of LBP-TOP: row) when it is made again, also with more rows.
-        keep_weights: Write the weights of every fold, half a gigabyte of VGG.
-        device: Where to compute; None takes the GPU if there is one.
-        executor: How the networks' folds are computed, see `originet.evaluation.executors`; None is
-            `Serial()`.
-        progress: Called as progress(row's name, done, total), counted in epochs, of LBP-TOP in
-            clips.
 
     Returns:
         The rows' results.
 
     Raises:
-        InputError: If there is no row of a name, a package is missing, the table cannot be
-            evaluated or the images do not fit it, or `out` belongs to another study, is in use by
-            another run, cannot be written, or is deleted meanwhile.
+        InputError: If there is no row of a name, a package or images are missing, or `out` belongs
+            to another study, is in use by another run, cannot be written to, or is deleted
+            meanwhile.
         NothingEvaluated: If no row could be evaluated.
     """
-    config = Config() if config is None else config
     names = rows_named(rows)
     check_packages(names)
+    clips.check_images(config)
     networks = [network for network in NETWORKS if network.name in names]
-    executor = Serial() if executor is None else executor
-    where = executor.pick_device(device)
-    # Times are taken in this process, wherever the folds are computed.
-    here = pick_device() if isinstance(executor, Ray) else where
-    clips = sort_clips(table, {config.method: images}, config.image_size)
-    with nullcontext() if out is None else held(out) as place:
-        if place is not None:
-            compute = compute_identity(executor, where)
-            claim(place.folder, study_identity(config, clips.clip_list_sha256, compute))
+    variants = [Variant(network.name, network.model(config), config) for network in networks]
+    with open_study(clips, variants, config, compute, out=out) as study:
         results: dict[str, LosoResult | LbpTopResult] = {}
         failed: dict[str, str] = {}
         if LBP_TOP in names:  # first, as it takes minutes where networks take hours
-            cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
             try:
                 results[LBP_TOP] = run_lbp_top(
                     clips,
                     config,
-                    [cut] * len(table) if cuts is None else cuts,
-                    out=None if place is None else place.folder / LBP_TOP,
-                    progress=None if progress is None else partial(progress, LBP_TOP),
+                    out=study.folder(LBP_TOP),
+                    progress=compute.progress_of(LBP_TOP),
                 )
             except (InputError, OSError, MemoryError) as error:
                 failed[LBP_TOP] = one_line(error)
-        if networks:
-            try:
-                study = run_study(
-                    clips,
-                    [Variant(network.name, network.model(config), config) for network in networks],
-                    out=out,
-                    keep_weights=keep_weights,
-                    device=where,
-                    executor=executor,
-                    progress=progress,
-                )
-                results |= study.results
-                failed |= study.failed
-            except NothingEvaluated as error:
-                failed |= error.failed
+        found = study.evaluate()
+        results |= found.results
+        failed |= found.failed
         if not results:
             raise NothingEvaluated(failed)
         majority = metrics.majority_baseline(clips.labels, clips.subjects)["pooled_accuracy"]
+        here = compute.here  # times are taken in this process, wherever folds are computed
         comparison = Comparison(
             rows=names,
             config=config,
             dataset=clips.dataset,
             classes=clips.classes,
-            clips=len(table),
+            clips=len(clips.names),
             majority_accuracy=majority,
             clip_list_sha256=clips.clip_list_sha256,
             results=results,
@@ -388,11 +347,7 @@ def run_comparison(
             if here.type == "cpu"
             else str(here),
         )
-        if place is not None:
-            place.check()
-            with writing(place.folder):
-                write_json(place.folder / "compare.json", comparison.to_json())
-                write_records(place.folder / "compare.csv", comparison.records())
+        study.write_table("compare", comparison.to_json(), comparison.records())
     return comparison
 
 

@@ -242,7 +242,6 @@ def predict_loso(
 def run_lbp_top(
     clips: SortedClips,
     config: Config,
-    cuts: Sequence[Settings],
     *,
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -252,8 +251,8 @@ def run_lbp_top(
     Args:
         clips: The clips [N]. The hash of their active images identifies the frames of an existing
             result.
-        config: Settings; see `predict_loso`.
-        cuts: How each clip's frames are cropped and resized, [N] in the order of the table's rows.
+        config: Settings; see `predict_loso`. They say how frames are cropped and resized, unless
+            the clips do.
         out: Directory for config.json, results.json and predictions.csv. If it has a finished
             result, that is read.
         progress: Called as progress(done, total) after each clip.
@@ -266,17 +265,16 @@ def run_lbp_top(
             use by one, cannot be written, or is deleted during the run.
     """
     with nullcontext() if out is None else held(out) as place:
-        return _run(clips, config, cuts, place, progress)
+        return _run(clips, config, place, progress)
 
 
 def _run(
     clips: SortedClips,
     config: Config,
-    cuts: Sequence[Settings],
     place: Held | None,
     progress: Callable[[int, int], None] | None,
 ) -> LbpTopResult:
-    started = perf_counter()
+    started, cuts = perf_counter(), clips.cuts_as(config)
     identity = run_identity(
         config,
         clips,
@@ -295,8 +293,7 @@ def _run(
         if progress is not None:
             progress(len(clips.names), len(clips.names))
     else:
-        ordered = [cuts[row] for row in clips.order]
-        features = features_of(clips.table.iloc[clips.order], ordered, progress=progress)
+        features = features_of(clips.rows, cuts, progress=progress)
         predicted = predict_loso(features, clips.labels, clips.subjects, config)
         seconds = perf_counter() - started
     result = LbpTopResult(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from folds import sorted_clips
 from pages import Parsed
 from torch import nn
 
 from originet.datasets import make_table
-from originet.datasets.prepare import Settings
 from originet.datasets.tasks import TABLE_II
 from originet.paper import baselines
 from originet.paper.reproduce import counts, figures, responses, shown_clips, table_sections
@@ -20,7 +20,6 @@ from originet.training.config import Config
 from originet.training.model import OrigiNet
 
 CONFIG = Config(epochs=1, image_size=16, rotations=(0,), equalize=False, select="last")
-CUT = Settings(image_size=16)
 
 
 def clip_row(subject, clip, label, *, dataset="folder", emotion=None, frames=("nowhere.png",)):
@@ -29,6 +28,12 @@ def clip_row(subject, clip, label, *, dataset="folder", emotion=None, frames=("n
         **{"emotion": emotion or label, "onset": None, "apex": None, "offset": None},
         **{"action_units": "", "fps": float("nan"), "frames": frames, "notes": ""},
     }
+
+
+def sort(table, images=None):
+    size = CONFIG.image_size
+    images = np.zeros((len(table), size, size), np.uint8) if images is None else images
+    return sorted_clips(table, images)
 
 
 @pytest.fixture
@@ -41,29 +46,30 @@ def table():
 
 
 def test_pictures_are_of_the_first_subject_with_most_classes_in_the_order_of_names(table):
-    shown = shown_clips.choose_clips(table)
+    clips = sort(table)
+    shown = shown_clips.choose_clips(clips)
     assert shown.subject == "s2"
-    names = [table["clip"].iloc[place] for place in shown.places]
+    names = [clips.names[place] for place in shown.places]
     assert list(zip(shown.labels, names, strict=True)) == [
         *(("a", "a1"), ("a", "a2"), ("b", "b1"), ("c", "c1"))
     ]
-    assert [table["clip"].iloc[place] for place in shown.first_of_each()] == ["a1", "b1", "c1"]
-    others = table.iloc[shown.training]
-    assert set(others["subject"]) == {"s1", "s3"} and len(others) == 5
-    shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
-    again = shown_clips.choose_clips(shuffled)
-    assert [shuffled["clip"].iloc[place] for place in again.places] == names
-    assert shuffled.iloc[again.training]["clip"].tolist() == others["clip"].tolist()
+    assert [clips.names[place] for place in shown.first_of_each()] == ["a1", "b1", "c1"]
+    assert clips.subjects[shown.training].tolist() == ["s1"] * 2 + ["s3"] * 3
+    again = shown_clips.choose_clips(sort(table.sample(frac=1, random_state=0)))
+    assert again._replace(training=None) == shown._replace(training=None)
+    assert (again.training == shown.training).all()
 
 
 def test_clips_without_frames_keep_their_active_image(table):
     images = np.random.default_rng(0).integers(0, 256, (len(table), 16, 16), dtype=np.uint8)
-    shown, failed = shown_clips.choose_clips(table), {}
-    rows = shown_clips.phase_rows(table, shown, images, [CUT] * len(table), "cumulative", failed)
+    clips, failed = sort(table, images), {}
+    shown = shown_clips.choose_clips(clips)
+    rows = shown_clips.phase_rows(clips, shown, CONFIG, failed)
     assert [row.label for row in rows] == ["a", "b", "c"]
     for row, place in zip(rows, shown.first_of_each(), strict=True):
         assert row.pictures[:3] == [None] * 3
-        assert (row.pictures[3].pixels == images[place]).all()
+        (given,) = images[(table["subject"] == shown.subject) & (table["clip"] == row.clip)]
+        assert (row.pictures[3].pixels == given).all() and row.clip == clips.names[place]
     assert failed == {"Fig. 2, frames": "no such file: nowhere.png"}
 
 
@@ -201,9 +207,9 @@ def test_edge_correlation_tells_edges_from_noise():
 
 def test_responses_are_trained_once_without_the_subject_shown(table, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (len(table), 16, 16), dtype=np.uint8)
-    labels = np.searchsorted(["a", "b", "c"], table["label"])
-    shown = shown_clips.choose_clips(table)
+    clips = sort(table, rng.integers(0, 256, (len(table), 16, 16), dtype=np.uint8))
+    images, labels = clips.images[CONFIG.method], clips.labels
+    shown = shown_clips.choose_clips(clips)
     seen = []
 
     def respond(images, folder):

@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pandas as pd
 import pytest
+from folds import sorted_clips
 from interrupted import PROCESSES, QUICK_LOOK, kill_reproduction, reproduce_some
 from PIL import Image
 from stores import make, write_tree
@@ -89,11 +90,11 @@ def test_without_data_everything_is_made_from_semi_synthetic_clips(run, tmp_path
 
 @pytest.fixture
 def given(tmp_path):
-    """A table of 12 semi-synthetic clips and their images."""
+    """12 semi-synthetic clips and their images."""
     root = synth.generate(tmp_path / "clips", subjects=3, clips_per_class=1)
     table = load_dataset("synthetic", root)
     images = images_by_method(table, Settings(("cumulative", "rank"), QUICK_LOOK.image_size))
-    return table, images
+    return sorted_clips(table, images)
 
 
 @pytest.mark.slow

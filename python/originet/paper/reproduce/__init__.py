@@ -5,24 +5,17 @@
 and reused by a later run of the same command.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from originet.datasets import ClipTable, clip_list_hash, synth
-from originet.datasets.prepare import Settings
-from originet.evaluation.executors import Executor, Serial, compute_identity
+from originet.datasets import synth
+from originet.evaluation.compute import Compute
 from originet.evaluation.identity import study_identity
-from originet.evaluation.loso import check_table
-from originet.evaluation.ray_executor import Ray
 from originet.evaluation.run_files import claim
+from originet.evaluation.splits import SortedClips
 from originet.paper import ablation, baselines, comparison
 from originet.paper.reproduce import activations, responses, shown_clips
 from originet.paper.reproduce.book import Book
@@ -43,7 +36,6 @@ from originet.paper.reproduce.table_sections import (
     source_section,
 )
 from originet.system.choices import QUICK_ROWS
-from originet.system.device import pick_device
 from originet.system.errors import InputError, one_line
 from originet.system.files import writing
 from originet.system.lock import Held, held
@@ -57,7 +49,6 @@ QUICK: dict[str, Any] = {"epochs": 1, "rotations": (0,), "equalize": False, "sel
 """The settings of a quick look."""
 CLIPS = "clips"  # the folder of the semi-synthetic clips
 
-Progress = Callable[[str, int, int], None]
 Made = TypeVar("Made")
 
 
@@ -115,96 +106,62 @@ def synthetic_clips(
 
 
 def run_reproduction(
-    table: ClipTable,
-    images: Mapping[str, NDArray[np.uint8]],
-    config: Config | None = None,
+    clips: SortedClips,
+    config: Config,
+    compute: Compute,
     *,
     out: str | Path,
     rows: Sequence[str] | None = None,
-    cuts: Sequence[Settings] | None = None,
     quick: bool = False,
-    device: str | torch.device | None = None,
-    executor: Executor | None = None,
-    progress: Progress | None = None,
 ) -> Reproduction:
     """Makes every table and figure that the clips allow, and a report with all of them.
 
     Args:
-        table: The clips.
-        images: Active images by method, [N, S, S] uint8 in table order, for the settings' method
-            and for `ablation.DYNAMIC`.
-        config: Settings of every training; None means `Config()`.
+        clips: The clips, with images by the settings' method and by `ablation.DYNAMIC`, and with
+            the cuts for the parts that use frames.
+        config: Settings of every training.
+        compute: How the tables' folds are computed; their weights are not kept. The networks of
+            the pictures are trained in this process. Progress is mostly counted in epochs.
         out: Folder for report.html, tables/*.csv, figures/*.png and the runs behind them. An
             interrupted run resumes when started again with the same arguments.
         rows: Rows of Tables III and IV, from `comparison.ROWS`; None means all, or a few if
             `quick`.
-        cuts: How each clip's frames were cropped and resized, [N], for the parts that use frames;
-            None means as in the settings.
         quick: Whether the settings are those of a quick look; the report then says so.
-        device: Where to compute; None means the GPU if there is one.
-        executor: How the tables' folds are computed, see `originet.evaluation.executors`; None
-            means `Serial()`. The networks of the pictures are trained in this process.
-        progress: Called as progress(name, done, total), mostly in epochs.
 
     Returns:
         The report's path, and the parts that failed.
 
     Raises:
-        InputError: If the table cannot be evaluated, images are missing, or `out` belongs to
-            another run, is in use by one, cannot be written, or is deleted during the run.
+        InputError: If images are missing, or `out` belongs to another run, is in use by one,
+            cannot be written, or is deleted during the run.
     """
-    config = Config() if config is None else config
-    out, executor = Path(out), Serial() if executor is None else executor
-    where = executor.pick_device(device)
-    here = (
-        pick_device() if isinstance(executor, Ray) else where
-    )  # the nodes may have a GPU that this machine does not have
+    out = Path(out)
     for method in ablation.methods_of(ablation.ROWS, config):
-        if method not in images:
-            raise InputError(f"images by {method!r} are needed, got {', '.join(images) or 'none'}")
+        clips.check_images(replace(config, method=method))
     names = comparison.rows_named(rows or (QUICK_ROWS if quick else None))
-    shown = shown_clips.choose_clips(table)
-    if cuts is None:
-        cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
-        cuts = [cut] * len(table)
-    active = images[config.method]
-    identity = study_identity(
-        config,
-        clip_list_hash(table),
-        compute_identity(executor, where),
-        quick=quick,
-        images_sha256={method: _hash(table, images[method]) for method in sorted(images)},
-    )
+    shown = shown_clips.choose_clips(clips)
+    hashes = dict(sorted(clips.images_sha256.items()))
+    identity = study_identity(config, clips, compute, quick=quick, images_sha256=hashes)
     failed: dict[str, str] = {}
     with held(out) as place:
         claim(out, identity)
-        phases = shown_clips.phase_rows(table, shown, active, cuts, config.method, failed)
         found = Findings(
-            table=table,
-            images=active,
+            clips=clips,
             config=config,
             quick=quick,
-            device=here,
+            device=compute.here,
             checks=[activations.check(activation) for activation in activations.ACTIVATIONS],
             erratum=activations.erratum(),
             shown=shown,
-            phases=phases,
+            phases=shown_clips.phase_rows(clips, shown, config, failed),
             complexity=_attempt(place, failed, "Table V", baselines.table_v) or [],
-            responses=_responses(table, active, config, shown, place, here, failed, progress),
+            responses=_responses(clips, config, shown, place, compute, failed),
             comparison=_attempt(
                 place,
                 failed,
                 "Tables III and IV",
                 lambda: comparison.run_comparison(
-                    table,
-                    active,
-                    config,
-                    rows=names,
-                    cuts=cuts,
-                    out=out / "compare",
-                    device=where,
-                    executor=executor,
-                    progress=_named(progress, "comparison"),
+                    clips, config, _named(compute, "comparison"), rows=names, out=out / "compare"
                 ),
             ),
             ablation=_attempt(
@@ -212,14 +169,7 @@ def run_reproduction(
                 failed,
                 "Table VI",
                 lambda: ablation.run_ablation(
-                    table,
-                    images,
-                    config,
-                    out=out / "ablation",
-                    keep_weights=False,
-                    device=where,
-                    executor=executor,
-                    progress=_named(progress, "ablation"),
+                    clips, config, _named(compute, "ablation"), out=out / "ablation"
                 ),
             ),
             failed=failed,
@@ -255,17 +205,14 @@ def _write(found: Findings, out: Path) -> Path:
 
 
 def _responses(
-    table: ClipTable,
-    images: NDArray[np.uint8],
+    clips: SortedClips,
     config: Config,
     shown: shown_clips.Shown,
     place: Held,
-    device: torch.device,
+    compute: Compute,
     failed: dict[str, str],
-    progress: Progress | None,
 ) -> dict[str, responses.Responses]:
     """Trains the networks of the pictures; `failed` receives the reasons of those that fail."""
-    _, _, labels = check_table(table)
     networks = {network.name: network for network in baselines.NETWORKS}
     answered = {}
     for name in PICTURED:
@@ -273,13 +220,13 @@ def _responses(
             responses.network_responses,
             name,
             networks[name].model(config),
-            images,
-            labels,
+            clips.images[config.method],
+            clips.labels,
             shown,
             config,
             folder=place.folder / "responses",
-            device=device,
-            progress=None if progress is None else partial(progress, f"pictures: {name}"),
+            device=compute.here,
+            progress=compute.progress_of(f"pictures: {name}"),
         )
         found = _attempt(place, failed, f"Figs. 4 and 5, {name}", make)
         if found is not None:
@@ -304,13 +251,8 @@ def _attempt(
         return None
 
 
-def _named(progress: Progress | None, study: str) -> Progress | None:
-    """Prefixes a study's progress with its name, since rows of two studies may share names."""
-    return progress and (lambda row, done, total: progress(f"{study}: {row}", done, total))
-
-
-def _hash(table: ClipTable, images: NDArray[np.uint8]) -> str:
-    """Hashes images in the order of the clips' names, independent of the table's order."""
-    keys = table[["dataset", "subject", "clip"]].astype(str)
-    order = np.lexsort(tuple(keys[name] for name in ("clip", "subject", "dataset")))
-    return hashlib.sha256(np.ascontiguousarray(images[order]).tobytes()).hexdigest()
+def _named(compute: Compute, study: str) -> Compute:
+    """Keeps no weights, and tells rows of two studies apart, which may share names."""
+    progress = compute.progress
+    named = progress and (lambda row, done, total: progress(f"{study}: {row}", done, total))
+    return replace(compute, keep_weights=False, progress=named)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from originet.datasets import ClipTable
 from originet.datasets.folder import is_semi_synthetic
 from originet.datasets.titles import dataset_title
+from originet.evaluation.splits import SortedClips
 from originet.paper.ablation import Ablation
 from originet.paper.comparison import Comparison
 from originet.paper.reproduce.activations import Check
@@ -22,10 +23,8 @@ from originet.training.config import Config
 class Findings:
     """Everything the page shows."""
 
-    table: ClipTable
-    """The clips."""
-    images: NDArray[np.uint8]
-    """Their active images by the settings' method, [N, S, S]."""
+    clips: SortedClips
+    """The clips and their active images."""
     config: Config
     """The settings of every training."""
     quick: bool
@@ -52,9 +51,19 @@ class Findings:
     """The reason for each part that failed, by the part's name."""
 
     @property
+    def table(self) -> ClipTable:
+        """The clips in their order [N]."""
+        return self.clips.rows
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """Their active images by the settings' method, [N, S, S]."""
+        return self.clips.images[self.config.method]
+
+    @property
     def dataset(self) -> str:
         """Names of the data sets, joined by "+"."""
-        return "+".join(sorted(set(self.table["dataset"].astype(str))))
+        return self.clips.dataset
 
     @property
     def semi_synthetic(self) -> bool:

@@ -4,7 +4,6 @@ All pictures show clips of one subject that the networks of Figs. 4 and 5 never 
 chosen by the order of their names, never by their looks.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +16,11 @@ from originet.clips.active_images import phases
 from originet.clips.clip import open_clip
 from originet.datasets import ClipTable
 from originet.datasets.prepare import Settings
-from originet.evaluation.loso import check_table
+from originet.evaluation.splits import SortedClips
 from originet.paper.reproduce.figures import Picture
 from originet.system.errors import InputError
 from originet.system.words import counted
+from originet.training.config import Config
 
 PHASES = ("onset", "apex", "offset", "active image")
 CLIPS_A_CLASS = 2  # Fig. 5 shows two pictures of each emotion
@@ -30,10 +30,10 @@ class Shown(NamedTuple):
     """The clips of the pictures.
 
     Attributes:
-        subject: Their subject, named as by `check_table`.
-        places: Their indices in the table, ordered by class and name.
+        subject: Their subject.
+        places: Their indices among the sorted clips, ordered by class and name.
         labels: The class of each.
-        training: Indices of all other subjects' clips, ordered by name.
+        training: Indices of all other subjects' clips.
     """
 
     subject: str
@@ -62,35 +62,28 @@ class Phases(NamedTuple):
     difference: float | None
 
 
-def choose_clips(table: ClipTable) -> Shown:
+def choose_clips(clips: SortedClips) -> Shown:
     """Chooses a subject and its clips: the one with the most classes, on a tie the first by name.
 
     Args:
-        table: The clips, suitable for leave-one-subject-out.
+        clips: The clips.
 
     Returns:
         Up to two clips of each class.
-
-    Raises:
-        InputError: If the table cannot be evaluated, see `originet.evaluation.loso.check_table`.
     """
-    subjects, classes, labels = check_table(table)
-    names = table["clip"].astype(str).to_numpy()
-    order = np.lexsort((names, subjects))
-    having = {name: len(set(labels[subjects == name])) for name in sorted(set(subjects))}
+    subjects, labels = clips.subjects, clips.labels
+    having = {str(name): len(set(labels[subjects == name])) for name in np.unique(subjects)}
     subject = max(having, key=having.__getitem__)  # the first on a tie
     places = [
         int(place)
-        for label in range(len(classes))
-        for place in [i for i in order if (subjects[i], labels[i]) == (subject, label)][
-            :CLIPS_A_CLASS
-        ]
+        for label in range(len(clips.classes))
+        for place in np.flatnonzero((subjects == subject) & (labels == label))[:CLIPS_A_CLASS]
     ]
     return Shown(
         subject,
         places,
-        [classes[labels[place]] for place in places],
-        np.array([place for place in order if subjects[place] != subject]),
+        [clips.classes[labels[place]] for place in places],
+        np.flatnonzero(subjects != subject),
     )
 
 
@@ -135,33 +128,29 @@ def phase_pictures(
 
 
 def phase_rows(
-    table: ClipTable,
-    shown: Shown,
-    images: NDArray[np.uint8],
-    cuts: Sequence[Settings],
-    method: str,
-    failed: dict[str, str],
+    clips: SortedClips, shown: Shown, config: Config, failed: dict[str, str]
 ) -> list[Phases]:
     """Reads the clips of Fig. 2, one of each class.
 
     Args:
-        table: The clips.
+        clips: The clips.
         shown: The clips that the pictures show.
-        images: All active images [N, S, S].
-        cuts: How each clip's frames were cropped and resized, [N].
-        method: The active images' method.
+        config: The settings; they name the method of the active images.
         failed: Receives the reason, under "Fig. 2, frames", if a clip's frames cannot be read.
 
     Returns:
         The rows. A clip without frames, such as one in a store whose data set is elsewhere, shows
         only its active image.
     """
+    table, images, cuts = clips.rows, clips.images[config.method], clips.cuts_as(config)
     rows = []
     for place in shown.first_of_each():
         pictures: list[Picture | None]
         difference = None
         try:
-            onset, apex, *others = phase_pictures(table, place, images[place], cuts[place], method)
+            onset, apex, *others = phase_pictures(
+                *(table, place, images[place], cuts[place], config.method)
+            )
             pictures = [onset, apex, *others]
             difference = float(cv2.absdiff(onset.pixels, apex.pixels).mean())
         except InputError as error:

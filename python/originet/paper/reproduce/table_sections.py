@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from originet.datasets import clip_list_hash
 from originet.datasets.titles import dataset_title
 from originet.evaluation.report import cautions, made_with, made_with_section, settings_section
 from originet.paper import ablation_report, comparison_report, study_report
@@ -281,7 +280,7 @@ def settings(book: Book, found: Findings) -> None:
         "quick look": found.quick,
         "data set": found.dataset,
         "clips": len(found.table),
-        "clip list (SHA-256)": clip_list_hash(found.table),
+        "clip list (SHA-256)": found.clips.clip_list_sha256,
     }
     settings_section(book.report, found.config, facts)
     made_with_section(book.report, made_with(found.device))
