@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from folds import QUICK as CONFIG
+from folds import composite_set, small_set
 from folds import run as run_small
-from folds import small_set, sorted_clips
 from loso_results import make_result
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 from stores import write_tree
@@ -18,9 +18,7 @@ from originet import datasets
 from originet.datasets import store
 from originet.datasets.prepare import Settings
 from originet.evaluation import by_dataset, report
-from originet.evaluation.compute import Compute
 from originet.evaluation.result import read_results
-from originet.paper.comparison import run_comparison
 from originet.system.errors import InputError
 from originet.system.words import percent
 
@@ -68,19 +66,9 @@ def test_a_single_set_has_nothing_beside_the_whole():
     assert result.by_dataset == {}
 
 
-@pytest.fixture
-def composite():
-    """Twelve clips of each of two sets, in mixed order; subjects have the same names."""
-    table, images = small_set(4)
-    table["dataset"] = np.where(table["subject"] < "s02", "samm", "casme2")
-    table["subject"] = table["subject"].replace({"s02": "s00", "s03": "s01"})
-    order = np.random.default_rng(1).permutation(len(table))
-    return table.iloc[order].reset_index(drop=True), images[order]
-
-
 @pytest.mark.slow
-def test_results_hold_the_scores_of_the_sets_and_are_read_again(composite, tmp_path):
-    table, images = composite
+def test_results_hold_the_scores_of_the_sets_and_are_read_again(tmp_path):
+    table, images = composite_set(6)
     config = dataclasses.replace(CONFIG, seeds=(3, 0))
     result = run_small(table, images, out=tmp_path, config=config)
     assert list(result.by_dataset) == ["casme2", "samm"]
@@ -124,8 +112,8 @@ class _Tables(HTMLParser):
 
 
 @pytest.mark.slow
-def test_the_report_has_a_line_for_each_set_below_the_whole(composite, tmp_path):
-    result = run_small(*composite, config=dataclasses.replace(CONFIG, seeds=(0, 1)))
+def test_the_report_has_a_line_for_each_set_below_the_whole(tmp_path):
+    result = run_small(*composite_set(6), config=dataclasses.replace(CONFIG, seeds=(0, 1)))
     report.write_loso_report(tmp_path / "report.html", result, {})
     page = (tmp_path / "report.html").read_text()
     rows = {row[0]: row for row in _Tables(page).rows if len(row) == len(by_dataset.HEADER)}
@@ -142,25 +130,6 @@ def test_the_report_has_a_line_for_each_set_below_the_whole(composite, tmp_path)
         uar = result.by_dataset[row[0]]["metrics"]["uar"]
         assert row[1:3] == ["12", "2"] and row[5].startswith(f"{100 * uar:.1f} ± ")
     assert "average over the classes that the clips have." in page
-
-
-def test_lbp_top_is_scored_by_set_too(composite, monkeypatch):
-    table, images = composite
-    monkeypatch.setattr(
-        "originet.paper.lbp_top.features_of",
-        lambda clips, cuts, **options: np.eye(len(clips))[: len(clips)],
-    )
-    found = run_comparison(sorted_clips(table, images), CONFIG, Compute("cpu"), rows=["LBP-TOP"])
-    records = found.to_json()["by_dataset"]
-    assert [(each["row"], each["dataset"]) for each in records] == [
-        *(("LBP-TOP", name) for name in ("full", "casme2", "samm")),
-    ]
-    result = found.results["LBP-TOP"]
-    right = result.y_pred[0] == (table["label"] == "right").to_numpy()
-    for each in records[1:]:
-        of = (table["dataset"] == each["dataset"]).to_numpy()
-        assert each["pooled_accuracy"] == right[of].mean() and each["clips"] == 12
-    assert records[0]["clips"] == 24 and records[0]["uf1"] == result.metrics["uf1"]
 
 
 @pytest.fixture

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from folds import CLASSES, SIZE, small_set
+from folds import run as run_small
 from torch import nn
 
+from originet.evaluation import metrics
 from originet.evaluation.loso import run_loso
 from originet.evaluation.result import clip_images, read_results
 from originet.evaluation.splits import sort_clips
@@ -164,46 +167,6 @@ def test_results_of_an_earlier_version_have_the_methods_name_of_today(run, tmp_p
     assert read_results(tmp_path).config == replace(result.config, method="telescoped")
 
 
-def without(key):
-    return lambda values: values.pop(key)
-
-
-def wrong_confusion(values):
-    values["confusion"][0][0] += 1
-
-
-def wrong_fold(values):
-    fold = values["folds"][0]
-    fold["predicted"][0] = 1 - fold["predicted"][0]
-    right = [t == p for t, p in zip(fold["true"], fold["predicted"], strict=True)]
-    fold["accuracy"] = sum(right) / len(right)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (without("folds"), "does not hold what it should: .* missing required field `folds`"),
-        (without("intervals"), "missing required field `intervals`"),
-        (lambda values: values["folds"][3].pop("history"), "missing required field `history`"),
-        (lambda values: values.update(config={"epoch": 3}), "unknown settings: epoch"),
-        (lambda values: values.update(intervals=[]), r"got `array` - at `\$.intervals`"),
-        (lambda values: values.update(clips=[["a"]]), r"got 1 - at `\$.clips\[0\]`"),
-        (lambda values: values.update(y_pred="x"), r"got `str` - at `\$.y_pred`"),
-        (lambda values: values["y_true"].pop(), r"y_true and y_pred must be \[12\] and \[2, 12\]"),
-        (wrong_confusion, "damaged: the confusion matrix is not that of the predictions"),
-        (wrong_fold, "damaged: the folds' predictions are not the pooled ones"),
-    ],
-)
-def test_damaged_results_are_refused_in_one_line(run, tmp_path, spoil, message):
-    values = json.loads((run[0] / "results.json").read_text())
-    spoil(values)
-    (tmp_path / "results.json").write_text(json.dumps(values))
-    with pytest.raises(InputError, match=message) as error:
-        read_results(tmp_path)
-    assert str(tmp_path / "results.json") in str(error.value)
-    assert "\n" not in str(error.value)
-
-
 def test_no_results_and_unfinished_ones_are_told_apart(tmp_path):
     with pytest.raises(InputError, match=r"has no results.json by `originet loso`"):
         read_results(tmp_path)
@@ -216,3 +179,25 @@ def test_no_results_and_unfinished_ones_are_told_apart(tmp_path):
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(InputError, match=r"results.json is not valid JSON"):
         read_results(tmp_path)
+
+
+def test_results_hold_every_score(tmp_path: Path) -> None:
+    table, _ = small_set()
+    images = np.random.default_rng(0).integers(0, 256, (24, SIZE, SIZE)).astype(np.uint8)
+    table["subject"] = table["subject"].replace({"s03": "s00"})
+    table["clip"] = [f"c{i}" for i in range(24)]
+    result = run_small(table, images, out=tmp_path)
+    stored = json.loads((tmp_path / "results.json").read_text())
+    true, predicted = stored["y_true"], stored["y_pred"][0]
+    subjects = [subject for subject, _ in stored["clips"]]
+    for name, score in metrics.four_scores(true, predicted, subjects).items():
+        assert stored["metrics"][name] == pytest.approx(score)
+        low, high = stored["intervals"][name]
+        assert 0 <= low <= score <= high <= 1
+        assert result.intervals[name] == (low, high)
+    told = {name: stored["intervals"][name] for name in ("resampled", "resamples", "level")}
+    assert told == {"resampled": "subjects", "resamples": 10_000, "level": 0.95}
+    assert stored["majority_baseline"] == metrics.majority_baseline(true, subjects)
+    assert stored["majority_accuracy"] == result.majority_accuracy == 0.5
+    matrix = metrics.confusion_matrix(true, predicted, 2)
+    assert stored["per_class"] == metrics.per_class(matrix, CLASSES)

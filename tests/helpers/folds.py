@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from originet.evaluation.loso import run_loso
@@ -19,6 +20,11 @@ CLASSES = ("left", "right")
 QUICK = Config(
     epochs=5, batch_size=8, learning_rate=0.01, rotations=(0,), equalize=False, image_size=SIZE
 )
+
+SHORT = Config.from_dict(QUICK.to_dict() | {"epochs": 2, "seeds": [3, 1]})
+
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nAnd more.")
+HELP = "; a smaller batch_size or fewer folds at a time may help"  # told with it
 
 
 def tiny(num_classes: int) -> nn.Module:
@@ -65,6 +71,15 @@ def small_set(subjects: int = 4, clips: int = 6) -> tuple[pd.DataFrame, np.ndarr
             name = {"subject": f"s{subject:02d}", "clip": f"c{clip}", "label": CLASSES[side]}
             rows.append({"dataset": "folder", **name})
     return pd.DataFrame(rows), np.stack(images)
+
+
+def composite_set(clips: int = 2) -> tuple[pd.DataFrame, np.ndarray]:
+    """Clips of 2 subjects in each of two sets, in mixed order; subjects have the same names."""
+    table, images = small_set(4, clips)
+    table["dataset"] = np.where(table["subject"] < "s02", "samm", "casme2")
+    table["subject"] = table["subject"].replace({"s02": "s00", "s03": "s01"})
+    order = np.random.default_rng(1).permutation(len(table))
+    return table.iloc[order].reset_index(drop=True), images[order]
 
 
 def sorted_clips(

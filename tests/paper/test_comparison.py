@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from folds import sorted_clips
+from folds import composite_set, sorted_clips
 from stores import write_tree
 from torch import nn
 
@@ -165,6 +165,25 @@ def test_lbp_top_alone_takes_the_cuts_that_it_is_given(clips, monkeypatch):
     # In the order of subjects and clips.
     order = np.lexsort((table["clip"], table["subject"]))
     assert given[1] == [by_clip[name] for name in table["clip"].iloc[order]]
+
+
+def test_lbp_top_is_scored_by_set_too(monkeypatch):
+    table, images = composite_set(6)
+    monkeypatch.setattr(
+        "originet.paper.lbp_top.features_of",
+        lambda clips, cuts, **options: np.eye(len(clips))[: len(clips)],
+    )
+    found = compare((table, images), dataclasses.replace(QUICK, image_size=16), rows=[LBP_TOP])
+    records = found.to_json()["by_dataset"]
+    assert [(each["row"], each["dataset"]) for each in records] == [
+        *(("LBP-TOP", name) for name in ("full", "casme2", "samm")),
+    ]
+    result = found.results["LBP-TOP"]
+    right = result.y_pred[0] == (table["label"] == "right").to_numpy()
+    for each in records[1:]:
+        of = (table["dataset"] == each["dataset"]).to_numpy()
+        assert each["pooled_accuracy"] == right[of].mean() and each["clips"] == 12
+    assert records[0]["clips"] == 24 and records[0]["uf1"] == result.metrics["uf1"]
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ class LosoResult:
     """Hash of the images, in the order of the clips' names."""
     compute: dict[str, Any]
     """What else the results depend on: device, torch (the version) and, on a CPU, the threads per
-    fold; see `originet.evaluation.executors.compute_identity`."""
+    fold; see `originet.evaluation.compute.Compute.identity`."""
     seconds: float
     """Time spent in the folds, including interrupted runs."""
     by_dataset: dict[str, dict[str, Any]] = field(default_factory=dict)
