@@ -56,7 +56,7 @@ def test_without_data_everything_is_made_from_semi_synthetic_clips(run, tmp_path
     assert "they say nothing about real micro-expressions" in text
     assert text.count("Open:") == 8 and "Not made" not in text
     assert "casme.psych.ac.cn/casme/e2" in text and text.count("not here") == 4
-    assert "Every figure printed for SAMM is below that of the majority class" in text
+    assert "Every accuracy printed for SAMM is below that of the majority class" in text
     assert "script" not in page.split("</style>")[1].replace("descriptor", "")
 
     read = {name: pd.read_csv(io.BytesIO(data)) for name, data in tables(out).items()}
@@ -148,7 +148,7 @@ def test_what_fails_is_told_and_the_rest_is_made(run, tmp_path, monkeypatch):
     text = words((out / "report.html").read_text())
     assert "Table VI: ablations 6 clips (a folder of clips) made" in text
     assert "Fig. 2: active images 6 clips (a folder of clips) incomplete: no such file" in text
-    assert "Frames are not shown where they are not at hand: no such file" in text
+    assert "Missing frames are not shown: no such file" in text
     assert "VGG-19 failed: VGG-19 needs images of at least 32 pixels" in text
     assert (out / "figures" / "figure5.png").exists()
 

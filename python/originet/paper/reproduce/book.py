@@ -1,4 +1,4 @@
-"""The page, and beside it every table as CSV and every figure as PNG."""
+"""The page, with every table as CSV and every figure as PNG next to it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from originet.paper.reproduce import figures
 from originet.system.csv_cells import guarded
 from originet.system.files import write_atomically
 
-PICTURE_ROWS = 6  # in one figure, which must fit on a sheet of paper
+PICTURE_ROWS = 6  # of a figure, which must fit on a sheet of paper
 
 
 class Book:
-    """A report that also writes what it shows as files of its own.
+    """A report that also writes its tables and figures to files.
 
     Args:
         title: The page's title.
@@ -38,7 +38,7 @@ class Book:
         *,
         folded: bool = False,
     ) -> None:
-        """Adds a table, and writes what it is made from to `tables/<name>.csv`.
+        """Adds a table, and writes its unrounded figures to `tables/<name>.csv`.
 
         Args:
             name: The file's name.
@@ -52,10 +52,10 @@ class Book:
         self.csv(name, records)
 
     def csv(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Writes figures as they are to `tables/<name>.csv`, texts so that none is a formula."""
+        """Writes unrounded figures to `tables/<name>.csv`, with no text that is a formula."""
         cells = pd.DataFrame(list(records)).map(guarded).rename(columns=guarded)
         text = cells.to_csv(index=False, lineterminator="\n")
-        # A name that is no text, as some of files, is written as `printable` would.
+        # Names of files may be no valid text; they are written as `printable` does.
         data = text.encode(errors="backslashreplace")
         write_atomically(self.folder / "tables" / f"{name}.csv", data)
 
@@ -72,14 +72,14 @@ class Book:
         caption: str,
         alt: str,
     ) -> None:
-        """Adds rows of pictures, in as many figures as keep them readable on paper.
+        """Adds rows of pictures, split into figures that fit on a sheet of paper.
 
         Args:
             name: The file's name; the figures after the first are numbered, from `<name>_2.png`.
             rows: As `originet.paper.reproduce.figures.picture_sheet` takes them, at least one.
             columns: Their names.
             caption: Text below each figure.
-            alt: What they show.
+            alt: A description for those who do not see them.
         """
         names = list(rows)
         parts = np.array_split(np.arange(len(names)), -(-len(names) // PICTURE_ROWS))
@@ -92,11 +92,11 @@ class Book:
             )
 
     def judge(self, *, data: str, agrees: str, unsaid: str) -> None:
-        """Ends a section: its data, how it compares with the paper, what stays open.
+        """Ends a section with its data, a comparison with the paper, and open questions.
 
         Args:
-            data: From which data, under which settings.
+            data: The data and the settings.
             agrees: What agrees with the paper and what does not.
-            unsaid: What stays open.
+            unsaid: What the paper does not say, or what could not be settled.
         """
         self.report.text(f"Data: {data}", f"Compared with the paper: {agrees}", f"Open: {unsaid}")

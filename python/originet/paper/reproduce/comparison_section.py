@@ -17,7 +17,7 @@ MAJORITY = "majority class"
 
 
 def printed_accuracies() -> list[dict[str, Any]]:
-    """Collects Tables III and IV as printed, and what always answering the commonest class scores.
+    """Collects Tables III and IV as printed, and the accuracy of the majority class.
 
     Returns:
         Records with the fields method, task, kind ("quoted" for what the paper took from other
@@ -56,8 +56,8 @@ def comparison_section(book: Book, found: Findings) -> None:
             )
             for row in printed
         ],
-        "Tables III and IV as printed, accuracy, and what always answering the "
-        "commonest class would score, by the counts of Table II. P, N, S, O, H, D, R, T: positive, "
+        "Accuracies of Tables III and IV as printed, and of always answering the most frequent "
+        "class, by the counts of Table II. P, N, S, O, H, D, R, T: positive, "
         "negative, surprise, others, happy, disgust, repression, tense.",
     )
     majority = printed[-1]
@@ -67,7 +67,7 @@ def comparison_section(book: Book, found: Findings) -> None:
         if all((row[name] or 0) < majority[name] for row in printed[:-1])
     ]
     remark = (
-        f"Every figure printed for {' and '.join(below)} is below that of the majority class. "
+        f"Every accuracy printed for {' and '.join(below)} is below that of the majority class. "
         if below
         else ""
     )
@@ -98,9 +98,9 @@ def comparison_section(book: Book, found: Findings) -> None:
             for record in records
             if record["kind"] != "quoted"
         ],
-        f"As measured here on {dataset_title(found.dataset)}, {study.config.describe()}. Acc.: "
-        "accuracy of all clips pooled, folds: its mean over subjects; the majority baseline has "
-        f"{percent(study.majority_accuracy)} accuracy. Parameters with "
+        f"Measured here on {dataset_title(found.dataset)}, {study.config.describe()}. Acc.: "
+        "accuracy over all clips; folds: its mean over subjects. The majority baseline has an "
+        f"accuracy of {percent(study.majority_accuracy)}. Parameters are for "
         f"{len(study.classes)} classes.",
     )
     if parts := by_dataset.records(study.results, study.majority_accuracy):
@@ -109,22 +109,22 @@ def comparison_section(book: Book, found: Findings) -> None:
             parts,
             ("row", *by_dataset.HEADER),
             [(part["row"], *by_dataset.cells(part, several, percent)) for part in parts],
-            "The same by data set. " + by_dataset.note(study.results, study.classes),
+            "The same for each data set. " + by_dataset.note(study.results, study.classes),
         )
     for name, reason in study.failed.items():
         book.report.text(f"{name} was not evaluated: {reason}")
     book.judge(
         data=training(found)
-        + " LBP-TOP with a linear SVM takes the same folds, on frames."
+        + " LBP-TOP with a linear SVM has the same folds, but reads frames."
         + (
-            f" Not asked for: {', '.join(missing)}."
+            f" Not requested: {', '.join(missing)}."
             if (missing := [n.name for n in NETWORKS if n.name not in study.rows])
             else ""
         ),
         agrees=remark + _order(study),
-        unsaid="how the paper trained its networks, and whether its accuracies are pooled or means "
-        "of folds"
-        + (f"; in addition, {'; '.join(study.departures)}." if study.departures else "."),
+        unsaid="how the paper trained its networks, and whether its accuracies are over all clips "
+        "or means over folds."
+        + (f" What differs here: {'; '.join(study.departures)}." if study.departures else ""),
     )
 
 
@@ -133,21 +133,21 @@ def _order(study: Comparison) -> str:
     whole = study.results.get("OrigiNet")
     others = {name: each for name, each in study.results.items() if name != "OrigiNet"}
     if whole is None or not others:
-        return "OrigiNet or all others are missing, so nothing can be compared."
+        return "Nothing can be compared: OrigiNet or all other rows are missing."
     best, (low, high) = whole.metrics["pooled_accuracy"], whole.intervals["pooled_accuracy"]
     scores = {name: each.metrics["pooled_accuracy"] for name, each in others.items()}
     above = [name for name, value in scores.items() if value > best]
     outside = [name for name, value in scores.items() if not low <= value <= high]
     return (
-        "In the paper OrigiNet is first in each of its own comparisons. Here "
-        + (f"{', '.join(above)} scored higher" if above else "it is too, or shares the place")
-        + f"; outside the 95 % interval of its accuracy, {percents((low, high))}: "
+        "In the paper, OrigiNet comes first in each of its own comparisons. Here "
+        + (f"{', '.join(above)} scored higher" if above else "no row scored higher")
+        + f". Outside the 95 % interval of its accuracy, {percents((low, high))}: "
         f"{', '.join(outside) or 'none'}."
     )
 
 
 def _score(record: dict[str, Any], name: str, several: bool) -> str:
-    """Writes a measure of a row, with its spread if there are several seeds."""
+    """Formats a score of a row, with its spread if there are several seeds."""
     if record["failed"] is not None:
         return "-"
     return percent(record[name], record[f"{name}_std"] if several else None)

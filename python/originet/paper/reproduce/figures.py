@@ -12,8 +12,8 @@ from originet.drawing.figures import GREY, WIDTH, axis_label, new_figure
 from originet.paper.reproduce.activations import ACTIVATIONS, PSI, curves
 from originet.system.words import printable
 
-# Markers, lines and roughly the colours that the paper's text names for Fig. 3; these stand out
-# from a white page and from a dark one.
+# Markers and lines are those that the paper's text names for Fig. 3. The colours are close to its
+# own, but visible on white and on dark pages.
 _LINES = {
     "Sigmoid": ("#1f77b4", "", "-."),
     "Tanh": ("#e07b00", "o", "-."),
@@ -31,7 +31,7 @@ class Picture(NamedTuple):
     Attributes:
         pixels: [H, W]; uint8 is grey from black to white, anything else is stretched from its own
             smallest to its own largest value.
-        note: What stands below it.
+        note: Text below it.
     """
 
     pixels: NDArray[Any]
@@ -59,7 +59,7 @@ def activation_curves() -> Figure:
 
 
 def erratum_curves() -> Figure:
-    """Draws psi's derivative, and what Table I prints for it below 0."""
+    """Draws the derivative of psi, and the one that Table I prints for x < 0."""
     figure = new_figure(WIDTH, 3.2)
     axes = figure.add_subplot()
     drawn = curves(-6, 2)
@@ -75,12 +75,12 @@ def erratum_curves() -> Figure:
 
 
 def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequence[str]) -> Figure:
-    """Draws pictures in rows and columns that have names.
+    """Draws pictures in named rows and columns.
 
     Args:
-        rows: The pictures of each row by its name, as many as there are columns; None leaves a
-            place empty.
-        columns: The names of the columns; those of rows and columns may have several lines.
+        rows: The pictures of each row by its name, one for each column; None leaves the place
+            empty.
+        columns: The names of the columns. All names may have several lines.
     """
     figure = new_figure(0.5 + 1.75 * len(columns), 0.35 + 2.0 * len(rows))
     panels = figure.subplots(len(rows), len(columns), squeeze=False)
@@ -101,7 +101,7 @@ def picture_sheet(rows: Mapping[str, Sequence[Picture | None]], columns: Sequenc
 
 
 def _lines(name: str, write: Callable[[str], str]) -> str:
-    """A name of several lines, each written by itself so that the breaks between them stay."""
+    """Writes each line of a name by itself, so that the line breaks stay."""
     return "\n".join(map(write, name.split("\n")))
 
 

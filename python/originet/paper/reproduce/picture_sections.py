@@ -15,7 +15,7 @@ from originet.paper.reproduce.table_sections import training
 from originet.system.words import counted
 
 EMOTIONS = ("negative", "others", "positive")
-"""The classes of Fig. 5; all classes are shown where these are not the clips'."""
+"""The classes of Fig. 5. If the clips lack one of them, all their classes are shown."""
 
 
 def active_image_section(book: Book, found: Findings) -> None:
@@ -42,24 +42,24 @@ def active_image_section(book: Book, found: Findings) -> None:
             (row.label, row.clip, "-" if row.difference is None else f"{row.difference:.2f}")
             for row in found.phases
         ],
-        "Mean absolute difference of the apex frame from the onset, in grey levels of 255.",
+        "Mean absolute difference between apex and onset frame, in grey levels (0 to 255).",
     )
     missing = found.failed.get("Fig. 2, frames")
     differences = [row.difference for row in found.phases if row.difference is not None]
     largest = (
-        f"apex and onset differ by {max(differences):.1f} grey levels of 255 in the mean, or less; "
+        f"apex and onset differ by at most {max(differences):.1f} grey levels of 255 on average; "
         if differences
         else ""
     )
     book.judge(
         data="the first clip of each class by name."
-        + (f" Frames are not shown where they are not at hand: {missing}." if missing else ""),
-        agrees=f"{largest}the active image shows where. Eqs. (1)-(3) can be read in two ways. With "
-        "every frame against the onset (method cumulative) they give 2 (F(2) + … + F(n−1)) + F(n) "
-        "− (2n − 3) F(1), in which all frames count; with each against the one before it "
-        "(telescoped) F(n) + F(n−1) − 2 F(1), in which those between decide nothing. Either way a "
-        "face at rest cancels; what is left of its looks is noise and small movements.",
-        unsaid="which parts of a face are affected most. The paper's boxes are drawn by hand.",
+        + (f" Missing frames are not shown: {missing}." if missing else ""),
+        agrees=f"{largest}the active image shows where. Eqs. (1)-(3) can be read in two ways. If "
+        "every frame is compared with the onset (method cumulative), they give 2 (F(2) + … + "
+        "F(n−1)) + F(n) − (2n − 3) F(1), and all frames count. If each frame is compared with the "
+        "one before it (telescoped), they give F(n) + F(n−1) − 2 F(1), and the frames in between "
+        "cancel. Either way, a face at rest cancels; only noise and small movements remain.",
+        unsaid="which parts of a face change most. The paper's boxes are drawn by hand.",
     )
 
 
@@ -69,7 +69,7 @@ def first_layer_section(book: Book, found: Findings) -> None:
     if not found.responses:
         return _not_made(book, found)
     shown = found.shown
-    # Where each clip of the figure is among those that the networks were shown.
+    # By the clip's index: its position among the clips that the networks were shown.
     places = {place: shown.places.index(place) for place in shown.first_of_each()}
     columns = [
         (network, place) for network in found.responses for place in found.responses[network].first
@@ -85,9 +85,10 @@ def first_layer_section(book: Book, found: Findings) -> None:
         "figure4",
         rows,
         ["\nactive image", *("\n".join(each) for each in columns)],
-        "Fig. 4: mean over all filters of the first layer. Of OrigiNet both branches after ψ, and "
-        "the block's output, their sum normalised; of the others what their second convolution "
-        "reads. Each map is stretched from its own smallest value (dark) to its largest (bright).",
+        "Fig. 4: mean over all filters of the first layer. For OrigiNet: both branches after ψ, "
+        "and the block's output, which is their normalised sum. For the others: the input of the "
+        "second convolution. Each map is stretched from its smallest value (dark) to its largest "
+        "(bright).",
         "Rows of an active image and the mean first-layer responses of several networks to it",
     )
     records: list[dict[str, Any]] = []
@@ -111,20 +112,20 @@ def first_layer_section(book: Book, found: Findings) -> None:
             )
             for after, before in pairs
         ],
-        "How much the maps follow the edges of the active image: the correlation between the "
-        "strength of its edges (Sobel) and how far the map is from its median, mean over the clips "
-        "above.",
+        "How closely the maps follow the edges of the active image: the correlation between the "
+        "strength of its edges (Sobel) and the map's distance from its median, averaged over the "
+        "clips above.",
     )
     strongest = max(records[::2], key=lambda record: record["correlation"])
     lowest = min(before["correlation"] for _, before in pairs)
     changes = [after["correlation"] - before["correlation"] for after, before in pairs]
     book.judge(
         data=_networks(found),
-        agrees="the paper says that OrigiNet's first layer takes out small but telling edges. By "
-        f"this correlation the map that follows edges most is that of {strongest['network']}, "
-        f"{strongest['response']}. Training changed the correlations by {min(changes):+.2f} to "
-        f"{max(changes):+.2f}; with random weights the smallest is {lowest:.2f}.",
-        unsaid="whether the edges it finds are the telling ones: a mean over filters does not "
+        agrees="the paper says that OrigiNet's first layer finds small but informative edges. By "
+        f"this correlation, the map that follows edges most closely is {strongest['response']} of "
+        f"{strongest['network']}. Training changed the correlations by {min(changes):+.2f} to "
+        f"{max(changes):+.2f}; with random weights, the smallest is {lowest:.2f}.",
+        unsaid="whether the edges it finds are the informative ones. A mean over filters does not "
         "measure that, and the paper's boxes are drawn by hand.",
     )
 
@@ -166,7 +167,7 @@ def response_section(book: Book, found: Findings) -> None:
         rows,
         ["active image", *found.responses],
         "Fig. 5: mean over all channels of the last response whose side is a quarter of the "
-        "image's, and what each network predicted. Each map is stretched by itself.",
+        "image's, and the prediction of each network. Each map is stretched separately.",
         "Rows of an active image and a coarse response map of each network to it",
     )
     likeness = ", ".join(
@@ -183,29 +184,29 @@ def response_section(book: Book, found: Findings) -> None:
         records,
         ("clip", "class", *found.responses),
         [(*clip, *(told[network, clip[0]] for network in found.responses)) for clip in clips],
-        f"Predictions for all clips of subject {shown.subject}, whom the networks had never seen: "
+        f"Predictions for the clips of subject {shown.subject}, whom the networks never saw: "
         f"{sum(right)} of {len(right)} are right.",
         folded=True,
     )
     book.judge(
         data=_networks(found),
-        agrees="the paper judges these maps by looking at them, so no figure can agree. How much "
-        "of them is learned at all: the correlation of a network's map with its own before any "
-        f"training is {likeness} in the mean.",
-        unsaid="that OrigiNet keeps more of what matters: the paper names neither the layer nor a "
-        "measure, and chose its pictures. Here the layer is a declared choice, and the clips are "
-        "the first two of each class by name.",
+        agrees="the paper judges these maps by eye, so there is no figure to compare. The mean "
+        f"correlation between a network's maps before and after training is {likeness}; the closer "
+        "to 1, the less of a map is learned.",
+        unsaid="whether OrigiNet keeps more of what matters. The paper names neither the layer nor "
+        "a measure, and chose its pictures. Here the layer is our choice, stated above, and the "
+        "clips are the first two of each class by name.",
     )
 
 
 def _likeness(answered: Responses) -> float:
-    """Correlation of the coarse maps with those before training, mean over the clips."""
+    """Correlates the coarse maps with those before training; mean over the clips."""
     pairs = zip(answered.maps[QUARTER], answered.untrained[QUARTER], strict=True)
     return float(np.mean([correlation(after, before) for after, before in pairs]))
 
 
 def _networks(found: Findings) -> str:
-    """How the networks of the pictures were trained."""
+    """Says how the networks of the pictures were trained."""
     told = ", ".join(
         f"{name} (epoch {answered.record['selected_epoch']} of {found.config.epochs})"
         for name, answered in found.responses.items()

@@ -12,14 +12,14 @@ from originet.paper.reproduce.findings import Findings
 from originet.system.words import counted, percents
 
 QUICK = (
-    "A quick look: one epoch without augmentation. It shows that everything runs; its accuracies "
+    "A quick look: one epoch without augmentation. It shows that everything runs. Its accuracies "
     "mean nothing."
 )
-_EXACT = 1e-12  # formulas that differ by less are the same, but for rounding in float64
+_EXACT = 1e-12  # formulas that differ by less are the same, up to rounding in float64
 
 
 def opening_section(book: Book, found: Findings) -> None:
-    """Adds the headline, and where each table and figure comes from."""
+    """Adds the headline, and the source of each table and figure."""
     quick = [QUICK] if found.quick else []
     if found.comparison is not None:
         study = comparison_report.evaluation(found.comparison)
@@ -89,13 +89,13 @@ def activation_section(book: Book, found: Findings) -> None:
     book.figure(
         "figure3",
         figures.activation_curves(),
-        "Fig. 3: the functions and their derivatives. The vertical piece at 0 is the kink of ψ.",
+        "Fig. 3: the functions and their derivatives. The vertical segment at 0 is the kink of ψ.",
         "Two panels of curves: six activation functions and their derivatives",
     )
     book.figure(
         "erratum",
         figures.erratum_curves(),
-        "The derivative of ψ beside the one that Table I prints for x < 0.",
+        "The derivative of ψ, and the one that Table I prints for x < 0.",
         "The printed derivative of psi lies above the true one left of zero",
     )
     book.table(
@@ -110,19 +110,18 @@ def activation_section(book: Book, found: Findings) -> None:
             )
             for row in found.erratum
         ],
-        "The erratum. The formula that agrees, for x < 0: "
-        "ψ′(x) = eˣ(αeˣ + αx + 1 + α) / (1 + eˣ)².",
+        "The erratum. The correct formula for x < 0: ψ′(x) = eˣ(αeˣ + αx + 1 + α) / (1 + eˣ)².",
     )
     sigmoid, psi = found.checks[0], found.checks[-1]
     right = [c.activation for c in found.checks if max(c.error_below, c.error_above) < _EXACT]
     wrong = [c.activation for c in found.checks if c.activation not in right]
     book.judge(
-        data="no data. The functions are those that networks use, ψ is this package's kernel; "
-        f"α = {activations.ALPHA} for leaky ReLU, which the paper leaves open, and ψ, "
-        f"{activations.ELU_ALPHA:g} for ELU. Central differences agree with autograd within "
+        data="none. The functions are those that networks use; ψ is this package's kernel. α is "
+        f"{activations.ALPHA} for ψ, and also for leaky ReLU, where the paper gives no value; it "
+        f"is {activations.ELU_ALPHA:g} for ELU. Central differences agree with autograd within "
         f"{max(c.difference_error for c in found.checks):.0e}.",
-        agrees=f"the printed derivatives of {', '.join(right)} are right"
-        + (f"; that of {', '.join(wrong)} is not for x < 0" if wrong else "")
+        agrees=f"the printed derivatives of {', '.join(right)} are correct"
+        + (f"; that of {', '.join(wrong)} is wrong for x < 0" if wrong else "")
         + f". ψ goes down to {_short(psi.minimum)}, so its range is not [0, x + 1]; that of its "
         f"derivative, {_short(psi.derivative_minimum)} to {_short(psi.derivative_maximum)}, is not "
         f"[αx, x]; the derivative of sigmoid reaches {_short(sigmoid.derivative_maximum)}, not 1.",
@@ -153,7 +152,7 @@ def count_section(book: Book, found: Findings) -> None:
         header,
         [(e, *(cell(dataset, e, field) for dataset, field in columns)) for e in emotions],
         "Table II, as the paper counts"
-        + (" and as counted here." if here else "; none of its data sets is at hand."),
+        + (" and as counted here." if here else "; none of its data sets is available."),
     )
     classes = counts.class_counts(found.table)
     book.table(
@@ -161,20 +160,20 @@ def count_section(book: Book, found: Findings) -> None:
         classes,
         ("data set", "class", "clips", "subjects"),
         [tuple(record.values()) for record in classes],
-        "The clips that everything below is made from.",
+        "The clips behind everything below.",
     )
     verdicts = [f"{counts.SOURCES[n].title} {_counted(records, n)}" for n in here]
     book.judge(
         data="the clip tables as they were read; `originet check` lists corrections and unusable "
         "clips.",
-        agrees="; ".join(verdicts or ["no set of the paper to count"]) + ".",
-        unsaid="which clips the paper left out: it lists none. Its text and its Table II disagree "
-        "by one about anger and disgust of CAS(ME)².",
+        agrees="; ".join(verdicts or ["none of its data sets is available to count"]) + ".",
+        unsaid="which clips the paper left out; it lists none. Its text and Table II differ by one "
+        "clip for anger and for disgust in CAS(ME)².",
     )
 
 
 def _counted(records: list[dict[str, Any]], dataset: str) -> str:
-    """Says how a set at hand is counted."""
+    """Says how the counts of an available set compare with the paper's."""
     rows = [row for row in records if row["dataset"] == dataset]
     if rows[-1]["clips"] is None:  # the total
         return "has other classes here than Table II"
@@ -220,13 +219,12 @@ def complexity_section(book: Book, found: Findings) -> None:
     }
     neither = [row["network"] for row in found.complexity if row["memory_agrees"] is None]
     book.judge(
-        data="no data: the networks themselves, of torchvision and timm but for OrigiNet.",
-        agrees=f"parameters of {len(exact)} of {len(found.complexity)} networks. Memory as 4 bytes "
-        f"a parameter for {', '.join(bytes_of[4]) or 'none'}, as 8 for "
-        f"{', '.join(bytes_of[8]) or 'none'}, as neither for {', '.join(neither) or 'none'}: the "
-        "column mixes measures, so OrigiNet's advantage in it is half of what it would be by one "
-        "measure.",
-        unsaid="what the paper counts as a layer of OrigiNet and of MobileNet.",
+        data="none. The networks come from torchvision and timm, except OrigiNet.",
+        agrees=f"the parameters of {len(exact)} of {len(found.complexity)} networks agree. The "
+        f"memory is 4 bytes a parameter for {', '.join(bytes_of[4]) or 'none'}, 8 bytes for "
+        f"{', '.join(bytes_of[8]) or 'none'}, and neither for {', '.join(neither) or 'none'}. The "
+        "column mixes measures; with one measure, OrigiNet's advantage would be twice as large.",
+        unsaid="what the paper counts as a layer in OrigiNet and in MobileNet.",
     )
 
 
@@ -243,20 +241,20 @@ def ablation_section(book: Book, found: Findings) -> None:
     book.judge(
         data=training(found),
         agrees=_order(study),
-        unsaid="how the paper's rows were trained. Its optimiser, rate, batch and epochs are not "
-        "published"
-        + (f"; in addition, {'; '.join(study.departures)}." if study.departures else "."),
+        unsaid="how the paper's rows were trained. It gives no optimiser, learning rate, batch "
+        "size or number of epochs."
+        + (f" What differs here: {'; '.join(study.departures)}." if study.departures else ""),
     )
 
 
 def source_section(book: Book, found: Findings) -> None:
-    """Adds what is missing for the rest, and where it is applied for."""
+    """Adds which data sets are missing, and where to apply for them."""
     book.report.section("Licensed data")
     records = counts.set_summary(found.table)
     book.table(
         "data_sets",
         records,
-        ("data set", "here", "paper: clips", "paper: subjects", "needed for", "applied for at"),
+        ("data set", "here", "paper: clips", "paper: subjects", "needed for", "apply at"),
         [
             (
                 counts.SOURCES[row["dataset"]].title,
@@ -269,13 +267,13 @@ def source_section(book: Book, found: Findings) -> None:
             )
             for row in records
         ],
-        "None of these may be passed on. docs/data.md of this package says what to unpack where; "
-        "`originet prepare` then makes stores of it, which `originet reproduce` takes.",
+        "None of these may be redistributed. docs/data.md says where to unpack them; `originet "
+        "prepare` then makes the stores that `originet reproduce` reads.",
     )
 
 
 def settings(book: Book, found: Findings) -> None:
-    """Adds the settings, the clips' hash, versions and the machine."""
+    """Adds the settings, the hash of the clips, the versions and the machine."""
     facts = {
         "quick look": found.quick,
         "data set": found.dataset,
@@ -287,7 +285,7 @@ def settings(book: Book, found: Findings) -> None:
 
 
 def training(found: Findings) -> str:
-    """The clips and settings of everything that was trained."""
+    """Says which clips and settings everything was trained with."""
     config = found.config
     return (
         f"{counted(len(found.table), 'clip')} ({dataset_title(found.dataset)}), "
@@ -302,26 +300,26 @@ def _order(study: Ablation) -> str:
     whole = study.results.get("OrigiNet")
     others = {name: each for name, each in study.results.items() if name != "OrigiNet"}
     if whole is None or not others:
-        return "the row OrigiNet or all others are missing, so nothing can be compared."
+        return "nothing can be compared: OrigiNet's own row or all other rows are missing."
     best, (low, high) = whole.metrics["pooled_accuracy"], whole.intervals["pooled_accuracy"]
     scores = {name: each.metrics["pooled_accuracy"] for name, each in others.items()}
     below = [name for name, score in scores.items() if score < best]
     outside = [name for name, score in scores.items() if not low <= score <= high]
     return (
-        "in the paper every exchange costs accuracy. Here it does in "
+        "in the paper, every exchange costs accuracy. Here it does in "
         f"{len(below)} of {counted(len(others), 'row')} ({', '.join(below) or 'none'}). Outside "
-        f"the 95 % interval of OrigiNet's own accuracy, {percents((low, high))}: "
-        f"{', '.join(outside) or 'none'}; the others may differ by who took part."
+        f"the 95 % interval of OrigiNet's accuracy, {percents((low, high))}: "
+        f"{', '.join(outside) or 'none'}. The other differences may come from who took part."
     )
 
 
 def _marked(figure: float, agrees: object) -> str:
-    """A figure of the paper, marked where ours is another."""
+    """Formats a figure of the paper, marked if ours differs."""
     return f"{figure:g}" if agrees else f"≠ {figure:g}"
 
 
 def _short(value: float) -> str:
-    """A number of four digits; what is rounding alone is 0."""
+    """Formats a number with four digits, and rounding errors as 0."""
     if abs(value) < _EXACT:
         return "0"
     text = f"{value:.3g}" if abs(value) < 1e-3 else f"{value:.4f}".rstrip("0").rstrip(".")
