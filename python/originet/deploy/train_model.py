@@ -22,7 +22,7 @@ from originet.datasets.licences import licences_of
 from originet.datasets.prepare import Settings
 from originet.deploy.model import Model
 from originet.deploy.model_files import FORMAT, GENERATOR, NAME, load_model
-from originet.evaluation.executors import Serial, compute_identity
+from originet.evaluation.compute import Compute
 from originet.evaluation.identity import run_identity
 from originet.evaluation.loso import originet_factory
 from originet.evaluation.result import LosoResult
@@ -124,7 +124,7 @@ def train_model(
     # On all clips, there is nothing to choose an epoch by.
     epochs, select = (config.epochs, config.select) if found is None else (found.epochs, "last")
     final = dataclasses.replace(config, epochs=epochs, select=select, protocol="strict")
-    compute = compute_identity(Serial(), device)
+    compute = Compute(device).identity
     identity = run_identity(final, clips, compute=compute, cut=_cut(settings, final))
     claim(out.folder, identity)
     network = originet_factory(final)
