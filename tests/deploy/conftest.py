@@ -9,13 +9,11 @@ import torch
 from folds import QUICK, small_set
 
 from originet import load_model
-from originet.datasets.prepare import Settings
 from originet.deploy.model import Model
 from originet.deploy.train_model import train_model
 from originet.evaluation.splits import SortedClips, sort_clips
 from originet.system.lock import held
 
-CUT = Settings(("cumulative",), QUICK.image_size)
 CPU = torch.device("cpu")
 
 
@@ -36,7 +34,7 @@ def folder(clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "model"
     config = dataclasses.replace(QUICK, seeds=(0, 1))
     with held(out) as place:
-        train_model(clips, config, CUT, place, device=CPU)
+        train_model(clips, config, place, device=CPU)
     return out
 
 

@@ -18,7 +18,6 @@ from originet.training.config import Config
 from originet.training.predict import predict
 from originet.training.train import fit
 
-CUT = Settings(("cumulative",), QUICK.image_size)
 CPU = torch.device("cpu")
 LABELS = np.tile([0, 1], 12)
 SUBJECTS = np.repeat(["a", "b", "c", "d"], 6).tolist()
@@ -26,7 +25,7 @@ SUBJECTS = np.repeat(["a", "b", "c", "d"], 6).tolist()
 
 def train(clips, out, config=QUICK, **options):
     with held(out) as place:
-        return train_model(clips, config, CUT, place, device=CPU, **options)
+        return train_model(clips, config, place, device=CPU, **options)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -137,6 +136,18 @@ def test_the_card_says_what_the_model_was_made_of(folder, clips):
     assert card["licences"] == {"folder": "unknown: ask who recorded the clips"}
     assert [each["seed"] for each in card["weights"]] == [0, 1]
     assert card["fps"] is None  # the table says nothing of it
+
+
+def test_clips_that_were_cropped_in_two_ways_make_no_model(small, tmp_path):
+    table, images = small
+    cuts = [Settings(image_size=QUICK.image_size, crop_face=row == 3) for row in range(len(table))]
+    mixed = sort_clips(table, {"cumulative": images}, QUICK.image_size, cuts)
+    with pytest.raises(InputError, match="in different ways"):
+        train(mixed, tmp_path / "model")
+    cropped = [Settings(("rank",), QUICK.image_size, crop_face=True)] * len(table)
+    clips = sort_clips(table, {"cumulative": images}, QUICK.image_size, cropped)
+    model = train(clips, tmp_path / "model", dataclasses.replace(QUICK, epochs=1))
+    assert model.settings == Settings(("cumulative",), QUICK.image_size, crop_face=True)
 
 
 def test_the_rate_is_the_median_of_the_clips(small, tmp_path):

@@ -44,7 +44,6 @@ def train_command(
     from originet.deploy.train_model import train_model
     from originet.evaluation.executors import Serial
     from originet.evaluation.result import read_results
-    from originet.evaluation.splits import sort_clips
     from originet.system.lock import held
 
     if not isinstance(run.executor, Serial) or run.executor.folds_at_once is not None:
@@ -55,15 +54,10 @@ def train_command(
     config = _settings(run.config, result, seeds)
     clips = read_clips(paths, [config.method], **run.clips)
     config = clips.configure(config)
-    cuts = {dataclasses.replace(cut, methods=(config.method,)) for cut in clips.cuts}
-    if len(cuts) > 1:
-        raise InputError("the stores cut out faces in different ways: a model can follow only one")
-    ordered = sort_clips(clips.table, clips.images, config.image_size)
     with held(out) as place, progress_bars() as bars:
         model = train_model(
-            ordered,
+            clips.sort(),
             config,
-            cuts.pop(),
             place,
             evaluated=result,
             device=run.device,

@@ -86,7 +86,6 @@ class Evaluated:
 def train_model(
     clips: SortedClips,
     config: Config,
-    settings: Settings,
     out: Held,
     *,
     evaluated: LosoResult | None = None,
@@ -101,7 +100,6 @@ def train_model(
     Args:
         clips: The clips, with images by the method of the settings.
         config: Settings of the training, as of an evaluation; each of its seeds makes a network.
-        settings: How the clips became images.
         out: The model's folder.
         evaluated: The evaluation of these clips with these settings; it says how many epochs to
             train all clips. None holds out `config.validation_fraction` of the clips, by subjects,
@@ -114,10 +112,12 @@ def train_model(
         The model.
 
     Raises:
-        InputError: If `evaluated` is of other clips or settings, no subject can be held out, `out`
+        InputError: If the clips were cropped in different ways, `evaluated` is of other clips or
+            settings, no subject can be held out, `out`
             holds another training or cannot be written, or training fails (see
             `originet.training.train.fit`).
     """
+    settings = _settings(clips, config)
     found = None if evaluated is None else Evaluated(evaluated)
     if found is not None:
         found.check(clips, config)
@@ -211,6 +211,14 @@ def _parts(clips: SortedClips, config: Config, seed: int) -> Parts:
         return subject_parts(clips.labels, clips.subjects.tolist(), config, seed)
     nothing = np.zeros(0, dtype=np.int64)
     return Parts(*all_copies(np.arange(len(clips.labels)), config), nothing, nothing)
+
+
+def _settings(clips: SortedClips, config: Config) -> Settings:
+    """How all of the clips became images; raises InputError if they did so in different ways."""
+    cuts = {dataclasses.replace(cut, methods=(config.method,)) for cut in clips.cuts_as(config)}
+    if len(cuts) > 1:
+        raise InputError("faces were cut out of the clips in different ways: a model follows one")
+    return cuts.pop()
 
 
 class _Network(TypedDict):
