@@ -55,7 +55,7 @@ if wants build; then
 fi
 
 export FAIL_WITHOUT_CUDA=1
-mapfile -t kernels < <(bash .ci/kernel_tests)
+mapfile -t kernels < <(bash .ci/kernel_tests originet_ext)
 if wants tests; then
   # The kernels and their machine code first: they need no more than torch and pytest.
   step "kernel tests" "$python" -m pytest -q --slow "${kernels[@]}"

@@ -12,8 +12,6 @@ import pytest
 import torch
 from activations import PSI, SILU, Activation
 
-from originet import cli
-
 _versions = {d.version for d in importlib.metadata.distributions(name="torchvision")}
 if torch.version.cuda is None and any("+" not in version for version in _versions):
     # PyPI's torchvision is a CUDA build: in a CPU-only torch its ops do not load, and its import
@@ -72,6 +70,7 @@ def nothing_compiled() -> Iterator[None]:
 @pytest.fixture
 def run(monkeypatch, capfd):
     """Runs `originet ...` in this process; returns (exit code, stdout, stderr)."""
+    from originet import cli  # here, since the kernels' tests run without the packages it needs
 
     # What the command line sets for a process of its own is put back at the end.
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
