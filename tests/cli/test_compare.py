@@ -2,21 +2,18 @@
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 from clips import random_frames, write_folder
 from stores import make, write_tree
 
 from originet.cli.inputs import read_clips
-from originet.datasets import prepare
 from originet.paper import comparison
 from originet.system import timings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
-ROOT = {"dataset": None, "annotations": None, "frames": None, "task": None}
 
 
 @pytest.fixture(autouse=True)
@@ -126,23 +123,6 @@ def test_figures_that_the_paper_quotes_are_told_to_be_so(run, tree, tmp_path, mo
     text = " ".join(printed.split())
     assert "Leaky: " in text and "protocol paper (leaky)" in text
     assert "the classes are happiness, sadness, the images have 16" in text
-
-
-def test_cuts_are_those_of_each_store(tree, tmp_path):
-    other = write_tree(tmp_path / "other", subjects=2)
-    margins = {}
-    for root, margin in ((tree, 0.1), (other, 0.3)):
-        make(root, tmp_path / f"of-{root.name}", set_name=root.name)
-        manifest = tmp_path / f"of-{root.name}" / "manifest.json"
-        manifest.write_text(manifest.read_text().replace('"margin": 0.1', f'"margin": {margin}'))
-        margins[str(root)] = margin
-    paths = [tmp_path / "of-tree", tmp_path / "of-other"]
-    clips = read_clips(paths, ["cumulative"], **ROOT, image_size=None, crop_face=None)
-    assert len(clips.cuts) == len(clips.table) == 10
-    for frames, cut in zip(clips.table["frames"], clips.cuts, strict=True):
-        assert cut.margin == margins[str(Path(frames[0]).parents[3])] and cut.image_size == 16
-    found = read_clips([tree], ["cumulative"], **ROOT, image_size=24, crop_face=None)
-    assert found.cuts == [prepare.Settings(image_size=24)] * 6
 
 
 def test_bad_input_of_compare(run, tree, tmp_path, monkeypatch):

@@ -1,11 +1,13 @@
-"""What is printed is text and no more, whatever names it holds and whatever terminal shows it."""
+"""What is printed is text and no more, whatever names it holds; and how long there is to wait."""
 
 import io
 import re
 import subprocess
 import sys
+import time
 
 import pytest
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -96,3 +98,43 @@ def test_terminals_without_a_letter_get_its_escape(environment):
     assert SHOWN.encode() in out and SHOWN.encode() in err
     if environment == {"PYTHONIOENCODING": "ascii"}:
         assert out.isascii() and rb"\xdcberraschung \xb1" in out
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What a bar of 80 columns shows, by how much of what was done by when."""
+
+    def call(*states: tuple[float, int], total: int = 100, more=()) -> str:
+        monkeypatch.setattr(console, "errors", Console(width=80, file=sys.stderr))
+        clock = [0.0]
+        monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+        with console.progress_bars(*more) as bars:
+            update = console.progress_bar(bars, "ResNet-50, epochs")
+            for seconds, done in states:
+                clock[0] = seconds
+                update(done, total)
+            screen = Console(width=80, file=None)
+            with screen.capture() as captured:
+                screen.print(bars.get_renderable())
+        return captured.get()
+
+    return call
+
+
+def test_bars_tell_the_time_left_by_the_whole_pace(lines):
+    assert "left" not in lines((0, 0))
+    assert "0:01:30 left" in lines((0, 0), (10, 10))
+    # Steps of minutes, of which rich's own estimate would have forgotten all but the last.
+    assert "1:20:00 left" in lines((0, 0), (600, 1), (1200, 2), total=10)
+    assert "left" not in lines((0, 0), (10, 100))
+
+
+def test_time_left_does_not_count_what_an_earlier_run_did(lines):
+    assert "0:00:10 left" in lines((0, 80), (10, 90))
+
+
+def test_bars_fit_into_80_columns(lines):
+    for more in ((), (console.Rate("frames"),)):
+        shown = lines((0, 0), (5000, 1200), total=12_000, more=more)
+        assert shown.count("\n") == 1 and "…" not in shown and "left" in shown, shown
+        assert "1200/12000" in shown

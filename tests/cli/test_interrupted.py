@@ -1,19 +1,12 @@
-"""Ctrl-C: exit code 130, what is kept, and how to go on; and how long there is to wait."""
+"""Ctrl-C: exit code 130, what is kept, and how to go on."""
 
 import shlex
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from clips import random_frames, write_folder
-from rich.console import Console
-
-from originet import cli
-from originet.cli import command, console
 
 QUICK = ("--epochs", 1, "--image-size", 16, "--rotation", 0, "--no-equalize", "--select", "last")
-RESUMES = ("prepare", "loso", "ablation", "compare", "reproduce", "demo")
 
 
 @pytest.fixture
@@ -50,26 +43,6 @@ def resumed(run, err: str) -> tuple[int, str, str]:
     again = shlex.split(err.splitlines()[-1])
     assert again[0] == "originet"
     return run(*again[1:])
-
-
-def test_every_command_that_writes_says_what_it_keeps():
-    told = command.RESUMES.keys() | command.STARTS_AGAIN.keys()
-    names = [each.name for each in cli.app.registered_commands]
-    assert told == set(names) - {"check", "report", "doctor"}
-    assert set(command.RESUMES) == set(RESUMES)
-
-
-@pytest.mark.parametrize("name", [*RESUMES, "image", "synth", "bench", "check", "doctor"])
-def test_before_anything_is_there_nothing_was_written(name, tmp_path):
-    lines = command.after_interrupt(name, tmp_path / "out", [name])
-    assert lines == ["Interrupted. Nothing was written."]
-
-
-@pytest.mark.parametrize("name", RESUMES)
-def test_what_resumes_names_its_folder_and_the_whole_command(name, tmp_path):
-    kept, again = command.after_interrupt(name, tmp_path, [name, "a folder", "-o", str(tmp_path)])
-    assert f"kept in {tmp_path}" in kept
-    assert again == f"  originet {name} 'a folder' -o {tmp_path}"
 
 
 @pytest.mark.slow
@@ -138,46 +111,3 @@ def test_bench_keeps_its_rows(run, tmp_path, interrupt):
     code, _, err = run("bench", "-o", out, *quick)
     assert code == 130 and f"Rows measured so far are kept in {out}" in err
     assert len((out / "rrelu.csv").read_text().splitlines()) > 1
-
-
-# How long there is to wait
-
-
-@pytest.fixture
-def lines(monkeypatch):
-    """What a bar of 80 columns shows, by how much of what was done by when."""
-
-    def call(*states: tuple[float, int], total: int = 100, more=()) -> str:
-        monkeypatch.setattr(console, "errors", Console(width=80, file=sys.stderr))
-        clock = [0.0]
-        monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-        with console.progress_bars(*more) as bars:
-            update = console.progress_bar(bars, "ResNet-50, epochs")
-            for seconds, done in states:
-                clock[0] = seconds
-                update(done, total)
-            screen = Console(width=80, file=None)
-            with screen.capture() as captured:
-                screen.print(bars.get_renderable())
-        return captured.get()
-
-    return call
-
-
-def test_bars_tell_the_time_left_by_the_whole_pace(lines):
-    assert "left" not in lines((0, 0))
-    assert "0:01:30 left" in lines((0, 0), (10, 10))
-    # Steps of minutes, of which rich's own estimate would have forgotten all but the last.
-    assert "1:20:00 left" in lines((0, 0), (600, 1), (1200, 2), total=10)
-    assert "left" not in lines((0, 0), (10, 100))
-
-
-def test_time_left_does_not_count_what_an_earlier_run_did(lines):
-    assert "0:00:10 left" in lines((0, 80), (10, 90))
-
-
-def test_bars_fit_into_80_columns(lines):
-    for more in ((), (console.Rate("frames"),)):
-        shown = lines((0, 0), (5000, 1200), total=12_000, more=more)
-        assert shown.count("\n") == 1 and "…" not in shown and "left" in shown, shown
-        assert "1200/12000" in shown

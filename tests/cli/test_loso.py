@@ -1,12 +1,15 @@
-"""`originet loso`: what goes wrong in one line, and where folds are computed."""
+"""`originet loso`: results, protocols, what goes wrong in one line, and where folds are computed."""
 
 import json
+import re
 
 import pytest
 import torch
+from clips import write_frames
 from folds import HELP, OUT_OF_MEMORY, contents
 from stores import make, write_tree
 
+from originet.datasets import synth
 from originet.training.model import OrigiNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -84,3 +87,70 @@ def test_the_command_line_takes_executors(run, store, tmp_path):
     assert command("--threads", 1, "--no-weights")[0] == 0  # the same numbers
     code, _, err = command("--threads", 2)
     assert code == 2 and err.endswith("another run: compute.threads is 1 there, 2 here\n")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return synth.generate(tmp_path_factory.mktemp("synth") / "set", subjects=3, clips_per_class=1)
+
+
+@pytest.mark.slow
+def test_loso_writes_results_and_resumes(run, tmp_path, clips):
+    arguments = ("loso", clips, "-o", tmp_path / "out", "--epochs", 1, "--image-size", 16)
+    arguments += ("--rotation", 0, "--no-equalize", "--select", "last", "--seed", 3)
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert "semi-synthetic: 12 clips" in out.replace("\n", " ").replace("  ", " ")
+    assert "sha256" in out
+    words = " ".join(out.split())
+    for told in ("95 % interval", "majority baseline", "percentile bootstrap over subjects"):
+        assert told in words
+    first = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert first["config"]["rotations"] == [0] and first["config"]["seeds"] == [3]
+    low, high = first["intervals"]["uf1"]
+    assert re.search(rf"UF1\W+{first['metrics']['uf1']:.3f}\W+{low:.3f} to {high:.3f}\W", out)
+    for name, row in first["per_class"].items():
+        assert re.search(rf"{name}\W.*\W{row['recall']:.3f}\W.*\W{row['support']}\W", out)
+    (tmp_path / "out" / "results.json").unlink()
+    assert run(*arguments)[0] == 0
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == first
+    code, _, err = run(*arguments[:-1], 4)
+    assert code == 2 and "holds results of another run: config.seeds" in err
+
+
+@pytest.mark.slow
+def test_loso_names_the_protocol_and_what_was_balanced(run, refuse, tmp_path, clips):
+    quick = ("--epochs", 1, "--image-size", 16, "--rotation", 0, "--select", "last")
+    code, out, err = run("loso", clips, "-o", tmp_path / "strict", *quick, "--sampling", "balanced")
+    assert code == 0, err
+    told = " ".join(out.split())
+    assert "protocol strict, balanced sampling" in told and "eaky" not in told
+    paper = ("--protocol", "paper", "--class-weights", "balanced")
+    code, out, err = run("loso", clips, "-o", tmp_path / "paper", *quick, *paper)
+    assert code == 0, err
+    told = " ".join(out.split())
+    assert "protocol paper (leaky), balanced class weights" in told
+    assert "Leaky: copies of one clip are in both training and validation" in told
+    record = json.loads((tmp_path / "paper" / "results.json").read_text())
+    assert record["protocol"] == "paper" and record["leaky"]
+    never = ("loso", clips, "-o", tmp_path / "never", *quick)
+    refuse("protocol must be one of", *never, "--protocol", "published")
+    refuse('with protocol="paper"', *never, "--protocol", "paper", "--no-equalize")
+    refuse("sampling must be shuffled", *never, *paper, "--sampling", "balanced")
+    assert not (tmp_path / "never").exists()
+
+
+def test_loso_without_clips_or_with_too_few_subjects(refuse, tmp_path):
+    (tmp_path / "empty").mkdir()
+    refuse("empty", "loso", tmp_path / "empty", "-o", tmp_path / "out")
+    refuse("none", "loso", tmp_path / "none", "-o", tmp_path / "out")
+    for emotion, subject in (("happy", "a"), ("happy", "b"), ("sad", "b")):
+        write_frames(tmp_path / "set" / emotion / subject / "clip")
+    refuse("sad", "loso", tmp_path / "set", "-o", tmp_path / "out")  # a class with one subject
+    refuse("epochs must be", "loso", tmp_path / "set", "-o", tmp_path / "out", "--epochs", 0)
+    refuse("unknown data set 'casme9'", "loso", tmp_path / "set", "-o", "x", "--dataset", "casme9")
+
+
+@pytest.mark.slow
+def test_unknown_device(refuse, tmp_path, clips):
+    refuse("device 'cuda:99'", "loso", clips, "-o", tmp_path / "out", "--device", "cuda:99")

@@ -1,12 +1,10 @@
-"""`originet prepare`, and `originet loso` from its stores: what is printed, and what is refused."""
+"""`originet prepare`: what is printed, and what is refused."""
 
 import dataclasses
-import json
 
-import numpy as np
 import pandas as pd
 import pytest
-from stores import contents, frame_of, write_tree
+from stores import frame_of, write_tree
 from trees_cas_me2 import write_cas_me2
 from trees_casme import write_casme
 from trees_casme2 import write_casme2
@@ -16,8 +14,6 @@ from originet import datasets
 from originet.datasets import Omission, Survey, store
 from originet.datasets.prepare import Settings
 from originet.evaluation.splits import check_table
-
-QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
 
 
 @pytest.fixture
@@ -137,71 +133,6 @@ def test_bad_input_of_prepare(refuse, tree, tmp_path):
     assert "image_size must be in 1..4096, got 0" in refuse(*run_size, 0)
 
 
-def results(folder) -> dict:
-    values = json.loads((folder / "results.json").read_text())
-    for fold in [values, *values["folds"]]:
-        del fold["seconds"]
-    return values
-
-
-@pytest.mark.slow
-def test_loso_from_a_store_is_loso_from_its_root(run, tree, tmp_path):
-    out = tmp_path / "out"
-    size = ("--image-size", 16)
-    assert run("prepare", "folder", tree, "-o", out, *size, "--method", "rank")[0] == 0
-    for path, more in ((tree, size), (out, ())):
-        arguments = (path, "-o", tmp_path / f"loso-{path.name}", "--method", "rank", *QUICK)
-        code, _, err = run("loso", *arguments, *more)
-        assert code == 0, err
-    assert results(tmp_path / "loso-out") == results(tmp_path / "loso-tree")
-    before = contents(out)
-    assert run("loso", out, "-o", tmp_path / "loso-out", "--method", "rank", *size, *QUICK)[0] == 0
-    assert contents(out) == before
-
-
-@pytest.mark.slow
-def test_loso_of_several_stores_keeps_their_subjects_apart(run, tree, tmp_path):
-    found = datasets.survey("folder", tree)
-    for name in ("samm", "casme2"):
-        other = dataclasses.replace(found, dataset=name, table=found.table.assign(dataset=name))
-        store.write_store(other, tmp_path / name, Settings(image_size=16))
-    arguments = ("loso", tmp_path / "samm", tmp_path / "casme2", "-o", tmp_path / "out", *QUICK)
-    code, printed, err = run(*arguments)
-    assert code == 0, err
-    assert "casme2+samm: 8 clips" in " ".join(printed.split())
-    folds = [fold["subject"] for fold in results(tmp_path / "out")["folds"]]
-    assert folds == ["casme2/s0", "casme2/s1", "samm/s0", "samm/s1"]
-
-
-@pytest.mark.slow
-def test_two_folders_are_two_sets_only_under_two_names(run, refuse, tree, tmp_path):
-    for name in ("a", "b"):
-        given = ("--name", name) if name == "b" else ()
-        out = ("-o", tmp_path / name, "--image-size", 16)
-        assert run("prepare", "folder", tree, *out, *given)[0] == 0
-        assert run("prepare", "folder", tree, "-o", tmp_path / f"{name}2", *out[2:], *given)[0] == 0
-    out = ("-o", tmp_path / "out", *QUICK)
-    told = refuse("loso", tmp_path / "a", tmp_path / "a2", *out)
-    assert (
-        "two tables of the composite contain a data set named folder" in told and "--name" in told
-    )
-    assert "contain a data set named b, so" in refuse("loso", tmp_path / "b", tmp_path / "b2", *out)
-    assert run("loso", tmp_path / "a", tmp_path / "b", *out)[0] == 0
-    folds = [fold["subject"] for fold in results(tmp_path / "out")["folds"]]
-    assert folds == ["b/s0", "b/s1", "folder/s0", "folder/s1"]
-    told = refuse("loso", tmp_path / "a", "-o", tmp_path / "x", "--name", "c")
-    assert told == "--name c is for a data set's root, not for a store"
-
-
-@pytest.mark.slow
-def test_loso_of_a_root_takes_a_name(run, tree, tmp_path):
-    arguments = ("--image-size", 16, "--name", "mine", *QUICK)
-    assert run("loso", tree, "-o", tmp_path / "out", *arguments)[0] == 0
-    assert results(tmp_path / "out")["dataset"] == "mine"
-    code, _, err = run("report", tmp_path / "out", tree, "--name", "mine")
-    assert code == 0, err
-
-
 @pytest.mark.slow
 def test_the_papers_sets_become_stores_and_a_composite(run, tmp_path):
     writers = {
@@ -225,48 +156,3 @@ def test_the_papers_sets_become_stores_and_a_composite(run, tmp_path):
     subjects, classes, _ = check_table(store.combine_stores(stores).table)
     assert {subject.split("/")[0] for subject in subjects} == set(writers)
     assert classes == ("negative", "positive", "surprise")
-
-
-def test_loso_refuses_what_a_store_does_not_have(run, refuse, tree, tmp_path):
-    made, out = tmp_path / "made", ("-o", tmp_path / "loso")
-    assert run("prepare", "folder", tree, "-o", made, "--image-size", 16)[0] == 0
-    told = refuse("loso", made, *out, "--method", "rank")
-    assert told == (
-        f"{made} has no images by rank, only by cumulative: "
-        "run its `originet prepare` with --method rank"
-    )
-    told = refuse("loso", made, *out, "--image-size", 32)
-    assert told == f"image_size is 16 in {made}, but 32 was requested"
-    told = refuse("loso", made, *out, "--crop-face")
-    assert told == f"crop_face is False in {made}, but True was requested"
-    for option, value in (("task", "three"), ("dataset", "folder"), ("annotations", "a.csv")):
-        told = refuse("loso", made, *out, f"--{option}", value)
-        assert told == f"--{option} {value} is for a data set's root, not for a store"
-    assert refuse("loso", made, tree, *out).startswith(f"{tree} is not a store")
-    assert refuse("loso", tree, tree, *out).startswith("several paths must all be stores")
-    assert "two tables of the composite" in refuse("loso", made, made, *out)
-    (made / ".parts").mkdir()
-    (made / "manifest.json").rename(made / ".parts" / "arguments.json")
-    assert refuse("loso", made, *out) == (
-        f"{made} is unfinished: run the same `originet prepare` again"
-    )
-    assert not (tmp_path / "loso").exists()
-
-
-@pytest.mark.slow
-def test_loso_of_a_root_takes_annotations_and_a_task(run, refuse, tree, tmp_path):
-    lines = [f"{path.relative_to(tree)},{path.parent.name}" for path in tree.glob("*/*/*")]
-    rows = [f"{line},{line.split('/')[0]}" for line in lines]
-    rows.append("sadness/s0/nowhere,s0,sadness")
-    (tree / "sadness" / "s0" / "nowhere").mkdir()
-    coding = tree / "coding.csv"
-    coding.write_text("\n".join(["path,subject,emotion", *rows]))
-    arguments = ("loso", tree, "-o", tmp_path / "out", "--annotations", coding, "--task", "three")
-    code, _, err = run(*arguments, "--image-size", 16, *QUICK)
-    assert code == 0, err
-    assert "1 of 5 clips cannot be used" in err
-    found = results(tmp_path / "out")
-    assert found["classes"] == ["negative", "positive"]
-    assert np.shape(found["y_true"]) == (4,)
-    told = refuse("loso", tree, "-o", tmp_path / "out", "--frames", tree)
-    assert "takes no frames" in told

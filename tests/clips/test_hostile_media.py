@@ -1,6 +1,5 @@
 """Pictures and videos from strangers: no memory beyond the limits, no waiting, one error."""
 
-import io
 import json
 import os
 import resource
@@ -14,13 +13,11 @@ import hostile
 import numpy as np
 import pytest
 from clips import random_frames, write_folder, write_video
-from PIL import Image
 
-from originet.clips import active_images, faces, pictures, render, still, video
-from originet.clips.active_images import check_room, sum_up
+from originet.clips import active_images, faces, render, video
+from originet.clips.active_images import check_room
 from originet.clips.clip import open_clip
 from originet.clips.frames import iter_frames, read_clip
-from originet.clips.picture_size import picture_size
 from originet.clips.render import Options
 from originet.clips.still import read_image
 from originet.system import limits, memory
@@ -121,95 +118,6 @@ def test_above_the_limit_memory_decides(told):
     )
 
 
-@pytest.mark.parametrize(
-    ("data", "size"),
-    [
-        (hostile.png(7, 5), (7, 5)),
-        (hostile.jpeg(7, 5), (7, 5)),
-        (b"\xff\xd8\xff\xff\xff\xe0\0\x04ab\0\xff\0\xff\xd0" + hostile.jpeg(7, 5)[2:], (7, 5)),
-        (hostile.bmp(7, -5), (7, 5)),
-        (b"BM" + bytes(12) + b"\x0c\0\0\0\x07\0\x05\0", (7, 5)),
-        (hostile.gif(7, 5), (7, 5)),
-        (hostile.webp(7, 5), (7, 5)),
-        (b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f" + (6 | 4 << 14).to_bytes(4, "little"), (7, 5)),
-        (b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\x06\0\0\x04\0\0", (7, 5)),
-        (b"", None),
-        (b"\xff\xd8", None),
-        (b"\xff\xd8\xff\xda\xff\xc0\0\x11\x08\0\x05\0\x07", None),  # a scan before its frame
-        (b"\x89PNG\r\n\x1a\n\0\0\0\0IDAT" + bytes(9), None),
-        (b"RIFF\0\0\0\0AVI LIST" + bytes(20), None),
-    ],
-)
-def test_sizes_are_read_from_headers(data, size):
-    assert picture_size(data) == size
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP"])
-def test_sizes_are_those_that_are_decoded(kind):
-    for height, width in ((1, 1), (24, 32), (33, 7)):
-        buffer = io.BytesIO()
-        Image.fromarray(random_frames(1, (height, width))[0]).save(buffer, kind)
-        data = buffer.getvalue()
-        assert picture_size(data) == (width, height)
-        for length in range(min(len(data), 40)):
-            assert picture_size(data[:length]) in ((width, height), None)
-
-
-def test_a_jpeg_of_very_many_scans_is_refused(tmp_path, monkeypatch):
-    coding = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
-    data = cv2.imencode(".jpg", random_frames(1)[0], coding)[1].tobytes()
-    path = tmp_path / "1.jpg"
-    path.write_bytes(data)
-    assert read_image(path).shape == (24, 32)
-    scan = data[data.rindex(b"\xff\xda") : -2]
-    path.write_bytes(data[:-2] + 300 * scan + data[-2:])
-    assert read_image(path).shape == (24, 32)  # soon done, of so few pixels
-    monkeypatch.setattr(still, "_SOON_SCANNED", 0)
-    with pytest.raises(InputError, match=r"a JPEG of more than 20\d scans: .*1\.jpg$"):
-        read_image(path)
-
-
-# The limit
-
-
-def test_the_limit_holds_in_threads_and_ends_with_its_context(tmp_path):
-    folder = write_folder(tmp_path / "clip", random_frames(3))
-    with limits.frames_up_to(24 * 32):
-        assert sum_up(open_clip(folder))[2] == 3  # read by a thread
-        with limits.frames_up_to(24 * 32 - 1), pytest.raises(InputError, match="limit of 767 "):
-            sum_up(open_clip(folder))
-        assert limits.max_pixels() == 24 * 32
-    assert limits.max_pixels() == limits.MAX_PIXELS == 2**26
-
-
-@pytest.mark.parametrize("pixels", [0, -1, 10**18])
-def test_limits_that_are_none_are_refused(pixels, monkeypatch):
-    with pytest.raises(InputError, match="--max-pixels must be above 0"):
-        with limits.frames_up_to(pixels):
-            pass
-    monkeypatch.setenv("ORIGINET_MAX_PIXELS", str(pixels))
-    with pytest.raises(InputError, match="ORIGINET_MAX_PIXELS must be a number of pixels"):
-        limits.max_pixels()
-
-
-@pytest.mark.parametrize(
-    ("command", "code"), [("image", 2), ("prepare", 2), ("check", 1), ("loso", 2)]
-)
-def test_commands_that_read_frames_have_the_option(run, tmp_path, command, code):
-    for number, clip in enumerate(("happy/s1/a", "happy/s2/b", "sad/s1/c", "sad/s2/d")):
-        write_folder(tmp_path / "set" / clip, random_frames(3, (200, 300), seed=number))
-    root, out = tmp_path / "set", tmp_path / "out"
-    arguments = ("folder", root) if command in ("check", "prepare") else (root,)
-    if command != "check":
-        arguments = (*arguments, "-o", out)
-    ended, printed, errors = run(command, *arguments, "--max-pixels", 50_000)
-    assert ended == code
-    assert "frames of 300x200 have 60,000 pixels, more than the limit of 50,000" in printed + errors
-    assert limits.max_pixels() == limits.MAX_PIXELS
-    ended, _, errors = run(command, *arguments, "--max-pixels", 0)
-    assert ended == 2 and errors == ("error: --max-pixels must be above 0 and below 10^18, got 0\n")
-
-
 # Memory
 
 
@@ -270,22 +178,6 @@ def test_whole_clips_are_kept_as_long_as_there_is_memory(tmp_path, little_memory
     little_memory(30_000)
     with pytest.raises(InputError, match=r"a\.avi: keeping 20 frames of 32x24 would take"):
         list(video.read_frames_at(path, range(1, 21)))
-
-
-def test_the_limit_of_a_control_group_counts(tmp_path, monkeypatch):
-    (tmp_path / "memory.max").write_text("5000000\n")
-    (tmp_path / "memory.current").write_text("2000000\n")
-    (tmp_path / "memory.stat").write_text("anon 1000\ninactive_file 300000\n")
-    names = memory._GROUP_FILES[""]
-    assert memory._left_in_group(tmp_path, *names) == 3_300_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory._left_in_group(tmp_path, *names) == -1
-    assert memory._left_in_group(tmp_path / "none", *names) == -1
-    monkeypatch.setattr(memory, "_left_in_groups", lambda: [3, 12345])
-    assert memory.available_memory() == 3
-    with pytest.raises(InputError, match=r"^all of it would take 100\.0 GB of memory, 0\.0 GB"):
-        memory.check_memory("all of it", 10**11)
-    memory.check_memory("little", 2**20)
 
 
 # What is no file, or names other ones
@@ -450,14 +342,6 @@ def test_numbers_without_sense_are_refused(tmp_path, options, message):
     folder = write_folder(tmp_path / "clip", random_frames(3))
     with pytest.raises(InputError, match=message):
         render.render(folder, ".gif", Options("gif", **options))
-
-
-def test_videos_last_a_day_at_most():
-    pictures.playing([0.0, 80_000.0, 86_400.0], ".mp4")
-    with pytest.raises(
-        InputError, match=r"the \.mp4 would be shown for 200000 s, at most 86400 s are"
-    ):
-        pictures.playing([0.0, 100_000.0, 200_000.0], ".mp4")
 
 
 @pytest.mark.slow

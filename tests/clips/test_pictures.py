@@ -116,3 +116,19 @@ def test_pages_of_an_animation_have_one_size_whatever_their_labels():
     frames = random_frames(2, (20, 30))
     pages = [[Panel("clip", "frame 1", frames[0])], [Panel("clip", "frame 1" * 9, frames[1])]]
     assert len({page.size for page in pictures.sheets(pages, 1)}) == 1
+
+
+def test_videos_last_a_day_at_most():
+    pictures.playing([0.0, 80_000.0, 86_400.0], ".mp4")
+    with pytest.raises(
+        InputError, match=r"the \.mp4 would be shown for 200000 s, at most 86400 s are"
+    ):
+        pictures.playing([0.0, 100_000.0, 200_000.0], ".mp4")
+
+
+@pytest.mark.parametrize("times", [[0, 0.04], [0, 0.001], [0, 0, 0], [0, 0.5, 0.501, 0.502, 0.51]])
+@pytest.mark.parametrize("suffix", [".gif", *pictures.VIDEO_SUFFIXES])
+def test_the_last_picture_is_always_shown(times, suffix):
+    play = pictures.playing(times, suffix)
+    assert max(play.ticks) == len(times) - 2 and min(play.ticks.values()) >= 1
+    assert sum(play.ticks.values()) / play.rate == pytest.approx(times[-1], abs=0.06)

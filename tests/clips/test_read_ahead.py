@@ -1,4 +1,4 @@
-"""video.read_ahead: order, bounds, errors, and the end of its thread."""
+"""read_ahead: order, bounds, errors, and the end of its thread."""
 
 import gc
 import subprocess

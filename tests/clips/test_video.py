@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clips import write_folder, write_video
 from PIL import Image
-from timed_videos import UNEVEN, bars, write_timed
+from timed_videos import UNEVEN, bars, write_animation, write_timed
 
 from originet.clips import render, video
 from originet.clips.clip import open_clip
@@ -32,13 +32,6 @@ def numbers(clip):
 def bar_of(frame):
     """The place of a frame of `bars`, by how far its bar reaches."""
     return (frame > 120).mean()
-
-
-def write_animation(path, frames, durations):
-    first, *others = [Image.fromarray(frame[..., ::-1]) for frame in frames]
-    options = {"lossless": True} if path.suffix == ".webp" else {}
-    first.save(path, save_all=True, append_images=others, duration=durations, loop=0, **options)
-    return path
 
 
 @pytest.mark.parametrize(("name", "codec"), CONTAINERS)
@@ -81,53 +74,6 @@ def test_frames_without_stamps_follow_at_the_rate_of_the_file(tmp_path, name):
     np.testing.assert_allclose(seconds, times, atol=0.041)  # one of MPEG-1's stamps skips a frame
     assert (np.diff(seconds) > 0).all()
     assert numbers(open_clip(path, start="0.2s", end="0.32s")) == [6, 7, 8, 9]
-
-
-@pytest.mark.parametrize("suffix", [".gif", ".webp", ".avif"])
-def test_animated_pictures_have_the_times_of_their_frames(tmp_path, suffix):
-    durations = [100, 40, 200, 40, 40, 300, 40, 500]
-    path = write_animation(tmp_path / f"a{suffix}", bars(8), durations)
-    shots = list(open_clip(path).shots())
-    want = np.cumsum([0, *durations[:-1]]) / 1000
-    np.testing.assert_allclose([shot.seconds for shot in shots], want, atol=1e-6)
-    for shot in shots:
-        assert bar_of(shot.pixels) == pytest.approx(shot.number / 8, abs=0.02)
-    assert numbers(open_clip(path, start="0.14s", end="0.38s")) == [3, 4, 5]
-    assert read_clip(path, 2, 3, color=True).shape == (2, 48, 144, 3)
-
-
-def test_a_still_webp_is_no_clip_and_a_broken_one_is_refused(tmp_path):
-    path = tmp_path / "a.webp"
-    Image.fromarray(bars(1)[0]).save(path)
-    with pytest.raises(InputError, match=r"a\.webp is a single image: give a video or a folder"):
-        open_clip(path)
-    write_animation(path, np.random.default_rng(0).integers(0, 255, (9, 48, 64, 3), np.uint8), 40)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(InputError, match=r"(not a readable video|truncated video).*a\.webp"):
-        read_clip(path)
-    path.write_text("not a picture")
-    with pytest.raises(InputError, match=r"not a readable video .*a\.webp"):
-        read_clip(path)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"start": "3.5s"}, r"start 3.5s is outside .*a\.mp4, which ends after 3.00 s"),
-        ({"end": "3.5s"}, r"end 3.5s is outside .*a\.mp4, which ends after 3.00 s"),
-        ({"start": "2s", "end": "1s"}, r"start 2s \(frame 31\) is after end 1s \(frame 16\)"),
-        ({"start": "2.952s", "end": "2.96s"}, r"\(frame 71\) is after end 2.96s \(frame 70\)"),
-    ],
-)
-def test_times_outside_a_video_are_named(tmp_path, options, message):
-    path = write_timed(tmp_path / "a.mp4", bars(72), UNEVEN)
-    with pytest.raises(InputError, match=message):
-        open_clip(path, **options)
-
-
-def test_the_end_of_a_video_is_a_time_in_it(tmp_path):
-    path = write_timed(tmp_path / "a.mp4", bars(72), UNEVEN)
-    assert numbers(open_clip(path, start="2.98s", end="3s")) == [72]
 
 
 def test_truncated_video_of_varying_rate_is_refused(tmp_path):

@@ -4,28 +4,27 @@ import io
 import json
 import os
 import random
-import re
-import signal
 import subprocess
 import sys
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from struct import pack
 
-import cv2
-import numpy as np
 import pytest
+from benches import bench_row
+from folders import rows, write_clip
 from workbooks import write_workbook
 from xlwt.CompoundDoc import XlsDoc
 
-from originet.datasets import bounds, make_table, survey
+from originet.datasets import bounds, survey
 from originet.datasets.clip_list import read_clip_list
 from originet.datasets.coded.workbook import read_workbook
 from originet.datasets.folder import read_manifest
 from originet.system import timings
 from originet.system.csv_cells import guarded
 from originet.system.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("at_once")
 
 HEADER = ["Subject", "Filename", "OnsetF", "ApexF1", "ApexF2", "OffsetF", "AU", "Emotion"]
 
@@ -43,20 +42,6 @@ for path in map(Path, sys.argv[1:]):
     except InputError as error:
         print(str(error).replace(str(path), path.name))
 """
-
-
-@pytest.fixture(autouse=True)
-def at_once():
-    """Whatever waits is an error."""
-
-    def stop(*_):
-        raise TimeoutError("still waiting")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def read_within_limits(*paths):
@@ -243,20 +228,6 @@ def test_an_xls_whose_sectors_or_entries_go_round_is_damaged(tmp_path):
             read_workbook(write_xls(tmp_path / "b.xls", sheet=LABEL, edit=edit))
 
 
-def write_clip(folder):
-    folder.mkdir(parents=True)
-    for number in (1, 2, 3):
-        assert cv2.imwrite(str(folder / f"img{number}.png"), np.zeros((8, 8), np.uint8))
-
-
-@pytest.fixture
-def root(tmp_path):
-    """A tree of two clips, in a folder beside which there are others."""
-    for subject in ("s1", "s2"):
-        write_clip(tmp_path / "root" / "happy" / subject / "a")
-    return tmp_path / "root"
-
-
 def test_pipes_and_devices_are_not_waited_for(tmp_path, root):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -278,70 +249,6 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path, root):
     os.mkfifo(root / "b.xlsx")
     with pytest.raises(InputError, match=r"b\.xlsx is a pipe, not a file"):
         survey("casme", root)
-
-
-@pytest.fixture
-def standard_input():
-    """Gives a function that makes a pipe with some content the standard input."""
-    before = os.dup(0)
-
-    def feed(content):
-        reader, writer = os.pipe()
-        os.write(writer, content)
-        os.close(writer)
-        os.dup2(reader, 0)
-        os.close(reader)
-
-    yield feed
-    os.dup2(before, 0)
-    os.close(before)
-
-
-def test_a_list_may_come_through_a_pipe(run, root, tmp_path, standard_input):
-    (tmp_path / "list.csv").write_bytes(content := b"subject,clip\ns2,a\n")
-    wanted = survey("folder", root, clips=tmp_path / "list.csv")
-    standard_input(content)
-    code, _, err = run(
-        "check", "folder", root, "--clips", "/dev/stdin", "--json", tmp_path / "report.json"
-    )
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["clips"] == 1 == len(wanted.table), (code, err)
-    assert report["clips_file_sha256"] == wanted.clips_file_sha256
-    standard_input(content)  # its paths start from its folder, and it has none
-    with pytest.raises(InputError, match="/dev/stdin is a pipe, not a file"):
-        survey("folder", root, annotations="/dev/stdin")
-
-
-def rows(*lines, header="path,subject,emotion,onset,apex,offset,fps"):
-    return "\n".join((header, *lines)) + "\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (rows(header="path,subject,emotion,Subject"), "has 2 columns for subject"),
-        (rows("a,1,x", header="path,subject,emotion" + ",x" * 998), "has 1,001 columns; at most"),
-        (rows("a,1,x", "a" * 2**20), r"clips\.csv, line 3: more than 1,048,576 characters"),
-        (rows("a,\udcff,x"), "is not a CSV file in UTF-8: line 2: invalid start byte"),
-    ],
-)
-def test_a_csv_beyond_the_bounds_is_refused(root, text, message):
-    path = root / "clips.csv"
-    path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(InputError, match=message):
-        survey("folder", path)
-
-
-def test_the_rows_and_bytes_of_a_csv_are_counted(root, monkeypatch):
-    path = root / "clips.csv"
-    path.write_text(rows("happy/s1/a,1,x,,,,", "", "happy/s1/a,2,x,,,,"))
-    assert len(survey("folder", path).table) == 2
-    monkeypatch.setattr(bounds, "ROWS", 1)
-    with pytest.raises(InputError, match=r"clips\.csv, line 4: more than 1 rows"):
-        survey("folder", path)
-    monkeypatch.setattr(bounds, "BYTES", 20)
-    with pytest.raises(InputError, match=r"clips\.csv is too large: .* bytes, the limit is 20"):
-        survey("folder", path)
 
 
 MANY = "1" * 5000
@@ -390,16 +297,6 @@ def test_the_root_tells_where_a_list_may_take_clips_from(root, tmp_path):
     assert list(found.table["subject"]) == ["1", "2", "3"] and not found.unusable
 
 
-def test_names_have_room_and_bounds(root):
-    path = root / "clips.csv"
-    path.write_text(rows(f"happy/s1/a,{'s' * 1000},x,,,,"))
-    assert survey("folder", path).table["subject"][0] == "s" * 1000
-    for row in (f"{'s' * 1001},x", f"s,{'x' * 1001}"):
-        path.write_text(rows(f"happy/s1/a,{row},,,,"))
-        (entry,) = survey("folder", path).unusable
-        assert re.match(r"the name '.*' has 1,001 characters; at most 1,000 are", entry.reason)
-
-
 def test_guarded_cells_of_our_lists_are_the_names_again(root, tmp_path):
     names = ["=1+1", "-1", "@a", "'=x", "+"]
     path, listed = root / "clips.csv", tmp_path / "list.csv"
@@ -426,42 +323,6 @@ def test_what_a_manifest_says_is_checked(root, content, message):
     (root / "dataset.json").write_text(json.dumps(whole | content))
     with pytest.raises(InputError, match=message):
         survey("folder", root)
-
-
-def bench_row(**changed):
-    columns = timings.Row.__dataclass_fields__
-    values = {name: {int: 1, float: 2.0}.get(each.type, "x") for name, each in columns.items()}
-    return timings.Row(**values | changed)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        (b"2.0", b"nan", r"a\.csv: line 2: 'nan' is not a finite number"),
-        (b"2.0", b"1e999", "is not a finite number"),
-        (b",1,", b"," + MANY.encode() + b",", "line 2: Exceeds the limit"),
-        (b",1,", b",1,1,", "line 2: 24 fields expected, got 25"),
-        (b",1,", b",\xff,", "line 2: invalid literal for int"),
-        (b"x,", b'"x"y,', "line 2: ',' expected after"),
-        (b"benchmark", b"provider", "not a bench table, its columns are"),
-        (b"benchmark", b"x" * 10000, "not a bench table, its columns are"),
-        (b"benchmark", b"x" * 200000, "line 1: field larger than field limit"),
-    ],
-)
-def test_a_hostile_table_of_timings_is_refused_in_one_line(tmp_path, old, new, message):
-    path = tmp_path / "a.csv"
-    timings.write_csv(path, [bench_row()])
-    path.write_bytes(path.read_bytes().replace(old, new, 1))
-    with pytest.raises(InputError, match=message) as caught:
-        timings.read_csv(path)
-    assert len(str(caught.value)) < 1000
-
-
-def test_timings_come_back_as_they_were(tmp_path):
-    made = [bench_row(device_name="=cmd|' /C calc'!A0"), bench_row(device_name="'+1", threads=3)]
-    timings.write_csv(tmp_path / "a.csv", made)
-    assert b"'=cmd" in (tmp_path / "a.csv").read_bytes()
-    assert [asdict(row) for row in timings.read_csv(tmp_path / "a.csv")] == list(map(asdict, made))
 
 
 def mutated(data, generator):
@@ -525,13 +386,3 @@ def test_mistakes_in_a_file_end_in_a_table_or_one_line(root, kind):
             assert "\n" not in message and len(message) < 3000
             assert str(path) in message or str(root) in message
     assert refused > 10
-
-
-def test_a_table_of_long_names_is_refused_whoever_makes_it():
-    row = dict.fromkeys(("dataset", "subject", "clip", "emotion", "label"), "a")
-    row |= {"onset": None, "apex": None, "offset": None, "action_units": "", "fps": 1.0}
-    row |= {"frames": ("a.png",), "notes": ""}
-    assert len(make_table([row])) == 1
-    for name in ("dataset", "subject", "clip", "label"):
-        with pytest.raises(InputError, match="has 1,001 characters; at most 1,000 are"):
-            make_table([row | {name: "a" * 1001}])

@@ -159,3 +159,14 @@ def test_cells_that_an_earlier_version_did_not_guard_are_read(tmp_path):
     assert "'-" in text
     (tmp_path / "clips.csv").write_text(text.replace("'-", "-").replace("'+", "+"))
     pd.testing.assert_frame_equal(read_table(tmp_path / "clips.csv", Path("/data")), table)
+
+
+def test_clip_list_hash_ignores_order_and_sees_labels():
+    table = pd.DataFrame(
+        {"dataset": "d", "subject": ["1", "2"], "clip": ["a", "b"], "label": ["x", "y"]}
+    )
+    # printf 'd/1/a/x\nd/2/b/y\n' | sha256sum
+    expected = "b7f103049847b41d45902a48f5f7344b7284ec00387f43254141abd239b8366a"
+    assert clip_list_hash(table) == expected
+    assert clip_list_hash(table.iloc[::-1]) == expected
+    assert clip_list_hash(table.assign(label="x")) != expected

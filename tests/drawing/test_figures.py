@@ -9,17 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from originet.bench.figures import duration, kernel_speedup
 from originet.drawing import figures
-from originet.system import timings
 from originet.system.errors import InputError
 from originet_ext import METHODS
-
-
-def row(provider, median_us, mode="forward", benchmark="rrelu"):
-    facts = {f: "" for f in timings.Row.__dataclass_fields__}
-    facts |= {"benchmark": benchmark, "provider": provider, "mode": mode, "median_us": median_us}
-    return timings.Row(**facts | {"shape": "1024", "dtype": "float32"})
 
 
 def texts(axes):
@@ -87,29 +79,6 @@ def test_confusion_matrix_keeps_the_names_of_its_columns_apart(names, tilt):
 def test_confusion_matrix_refuses_names_that_do_not_fit():
     with pytest.raises(InputError, match=r"must be \[3, 3\], got \[2, 2\]"):
         figures.confusion_matrix(np.eye(2, dtype=int), ["a", "b", "c"], "")
-
-
-def test_kernel_speedup_draws_eager_over_fused_and_skips_what_has_no_pair():
-    rows = [row("fused", 10.0), row("eager", 25.0), row("fused", 30.0, "full")]
-    rows += [row("eager", 15.0, "full"), row("silu", 5.0), row("fused", 1.0, "backward")]
-    (axes,) = kernel_speedup(rows).axes
-    assert [bar.get_width() for bar in axes.patches] == [2.5, 0.5]
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["rrelu forward\n1024 float32", "rrelu full\n1024 float32"]
-    assert "2.5x" in texts(axes)[0] and "25 µs to 10 µs" in texts(axes)[0]
-
-
-def test_kernel_speedup_needs_a_pair():
-    with pytest.raises(InputError, match="eager"):
-        kernel_speedup([row("fused", 1.0), row("silu", 1.0)])
-
-
-@pytest.mark.parametrize(
-    ("microseconds", "text"),
-    [(0.5, "0.5 µs"), (12.345, "12.3 µs"), (999.9, "1e+03 µs"), (1500, "1.5 ms"), (2e6, "2 s")],
-)
-def test_duration_picks_the_unit(microseconds, text):
-    assert duration(microseconds) == text
 
 
 def test_svg_is_an_element_in_the_colours_of_the_page_and_always_the_same():

@@ -26,3 +26,25 @@ def write_video(path, frames, fps=25):
         writer.write(frame if frame.ndim == 3 else cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
     writer.release()
     return path
+
+
+def leaves(frames, first, over, returns=None):
+    """Has the picture's content move out to the right from one frame on, and perhaps return."""
+    noise = np.random.default_rng(0)
+    background = int(np.median(frames[0][:, :4]))
+    moved = frames.copy()
+    width = frames.shape[2]
+    for index in range(first, len(frames)):
+        shift = min(width, width * (index - first + 1) // over)
+        if returns is not None and index >= returns:
+            shift = max(0, width - width * (index - returns + 1) // over)
+        if not shift:  # it is back
+            continue
+        picture = np.full(frames.shape[1:], float(background))
+        picture[:, shift:] = frames[index][:, : width - shift]
+        moved[index] = (picture + noise.normal(0, 1.5, picture.shape)).round().clip(0, 255)
+    return moved
+
+
+def write_frames(folder, count=6, size=(24, 32)):
+    return write_folder(folder, random_frames(count, size))

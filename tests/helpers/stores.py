@@ -1,9 +1,11 @@
 """Trees of clips, their stores, and runs in a process of their own that end at a chosen moment."""
 
+import json
 import multiprocessing
 import os
 import resource
 import signal
+import struct
 from pathlib import Path
 
 from clips import random_frames, write_folder
@@ -128,3 +130,18 @@ def limited_run(root, out, limit):
     assert here.poll(60)
     process.join(600)
     return here.recv()
+
+
+def rewrite(path, **values):
+    """Changes values of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def with_header(header, data=b"", length=None):
+    """A safetensors file of any header."""
+    told = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(told) if length is None else length) + told + data
+
+
+def tensor(kind, shape, start, stop):
+    return {"dtype": kind, "shape": shape, "data_offsets": [start, stop]}

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from PIL import Image
 
 _TICKS = 600  # a second: divides the frame times of 15, 24, 25, 30, 50 and 60 frames/s
 
@@ -37,4 +38,11 @@ def write_timed(path, frames, times, codec="mpeg4", format=None):
             frame.pts, frame.time_base = round(seconds * ticks), Fraction(1, ticks)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
+    return path
+
+
+def write_animation(path, frames, durations):
+    first, *others = [Image.fromarray(frame[..., ::-1]) for frame in frames]
+    options = {"lossless": True} if path.suffix == ".webp" else {}
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0, **options)
     return path

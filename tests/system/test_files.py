@@ -4,13 +4,9 @@ import os
 import socket
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from originet.system.csv_cells import guarded, unguarded
 from originet.system.errors import InputError
 from originet.system.files import check_regular, inside, read_file, sha256, write_atomically
-from originet.system.words import printable
 
 READERS = {
     "read_file": lambda path: read_file(path, most=100),
@@ -94,29 +90,3 @@ def test_no_link_in_the_place_of_the_temporary_file_is_written_through(tmp_path)
     write_atomically(tmp_path / "file", b"data")
     assert (tmp_path / "elsewhere").read_bytes() == b"stays"
     assert (tmp_path / "file").read_bytes() == b"data" and not (tmp_path / "file").is_symlink()
-
-
-def test_no_character_of_a_name_acts_on_a_terminal():
-    hostile = "a\x1b[31m\r\nb\x9b0m\u202ec\u2028\x00\x7f\udc80 \t"
-    assert printable(hostile) == (r"a\x1b[31m\r\nb\x9b0m\u202ec\u2028\x00\x7f\udc80 \t")
-    assert printable("Überraschung 惊讶 [bold]") == "Überraschung 惊讶 [bold]"
-
-
-@given(st.text(st.characters(codec="utf-8")))
-def test_printable_texts_can_be_written_in_one_line(text):
-    there = printable(text)
-    assert len(there.splitlines()) <= 1
-    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in there)
-
-
-@pytest.mark.slow
-@given(st.text("'=+-@\t\ra1"))
-def test_guarded_cells_are_no_formulas_and_come_back(text):
-    assert guarded(text)[:1] not in tuple("=+-@\t\r")
-    assert unguarded(guarded(text)) == text
-
-
-def test_numbers_and_plain_texts_are_not_guarded():
-    assert guarded(-0.5) == -0.5
-    assert guarded("a=b") == "a=b" and guarded("'quoted'") == "'quoted'"
-    assert unguarded("'quoted'") == "'quoted'"

@@ -1,4 +1,4 @@
-"""Freed memory that a process keeps."""
+"""Freed memory that a process keeps, and how much there is left."""
 
 import ctypes
 import platform
@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from originet.system import memory
+from originet.system.errors import InputError
 
 # glibc's own account, see mallinfo(3): page faults are not counted on every kernel.
 PROGRAM = """
@@ -55,3 +56,19 @@ def test_elsewhere_nothing_happens(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("looked for mallopt"))
     memory.keep_freed_memory()
+
+
+def test_the_limit_of_a_control_group_counts(tmp_path, monkeypatch):
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.current").write_text("2000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1000\ninactive_file 300000\n")
+    names = memory._GROUP_FILES[""]
+    assert memory._left_in_group(tmp_path, *names) == 3_300_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory._left_in_group(tmp_path, *names) == -1
+    assert memory._left_in_group(tmp_path / "none", *names) == -1
+    monkeypatch.setattr(memory, "_left_in_groups", lambda: [3, 12345])
+    assert memory.available_memory() == 3
+    with pytest.raises(InputError, match=r"^all of it would take 100\.0 GB of memory, 0\.0 GB"):
+        memory.check_memory("all of it", 10**11)
+    memory.check_memory("little", 2**20)

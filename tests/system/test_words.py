@@ -1,14 +1,17 @@
-"""Counts, and that no message shows how Python writes a tuple."""
+"""Counts, texts in one line, and that no message shows how Python writes a tuple."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from originet import Config, InputError
+from originet import Config
 from originet.datasets import synth
 from originet.datasets.prepare import Settings
 from originet.evaluation import metrics
+from originet.system.errors import InputError
 from originet.system.json_files import differences
-from originet.system.words import counted, percent, percents
+from originet.system.words import counted, percent, percents, printable
 from originet.training.augment import augmented_views
 from originet.training.model import OrigiNet
 from originet.training.predict import check_images
@@ -78,3 +81,16 @@ def test_messages_show_no_tuple(call):
 def test_shares_are_written_in_per_cent():
     assert percent(0.8104) == "81.0 %" and percent(0.81, 0.025) == "81.0 ± 2.5 %"
     assert percent(0, 0.0) == "0.0 ± 0.0 %" and percents((0.755, 1)) == "75.5 to 100.0 %"
+
+
+def test_no_character_of_a_name_acts_on_a_terminal():
+    hostile = "a\x1b[31m\r\nb\x9b0m\u202ec\u2028\x00\x7f\udc80 \t"
+    assert printable(hostile) == (r"a\x1b[31m\r\nb\x9b0m\u202ec\u2028\x00\x7f\udc80 \t")
+    assert printable("Überraschung 惊讶 [bold]") == "Überraschung 惊讶 [bold]"
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_printable_texts_can_be_written_in_one_line(text):
+    there = printable(text)
+    assert len(there.splitlines()) <= 1
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in there)
