@@ -1,4 +1,4 @@
-"""Which package of `originet` may import which: the table, and no circle between modules."""
+"""Which package of `originet` may import which: the table, and no circle; and where tests are."""
 
 import ast
 from collections.abc import Iterator
@@ -32,6 +32,9 @@ ONLY_IN = {
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))
+
+# In these packages every module has a test file of its name; others span modules.
+TESTED = ("system", "clips", "drawing", "training", "datasets", "bench", "cli")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -88,3 +91,10 @@ def test_no_circle():
         graph[module] = (found & set(names)) - {module}
     assert sum(map(len, graph.values())) > len(names)  # the walk sees them at all
     list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("package", TESTED)
+def test_every_module_has_a_test_file_of_its_name(package):
+    modules = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
+    tests = {path.name for path in (Path(__file__).parent / package).glob("test_*.py")}
+    assert {f"test_{name}" for name in modules} <= tests

@@ -1,9 +1,17 @@
 """Options that several commands have."""
 
+import inspect
+from pathlib import Path
+
 import pytest
+import torch
 from clips import random_frames, write_folder
 
-from originet.system import limits
+from originet.cli import options
+from originet.evaluation.executors import Processes, Serial
+from originet.system import limits, lock
+from originet.system.errors import InputError
+from originet.training.config import Config
 
 
 @pytest.mark.parametrize(
@@ -22,3 +30,62 @@ def test_commands_that_read_frames_have_the_option(run, tmp_path, command, code)
     assert limits.max_pixels() == limits.MAX_PIXELS
     ended, _, errors = run(command, *arguments, "--max-pixels", 0)
     assert ended == 2 and errors == ("error: --max-pixels must be above 0 and below 10^18, got 0\n")
+
+
+OPTIONS = dict.fromkeys(
+    "threads folds_at_once cuda_graph workers address cpus_per_task gpus_per_task retries".split()
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kind"),
+    [
+        ("serial", {"folds_at_once": 3, "threads": 2}, Serial),
+        ("serial", {"cuda_graph": False}, Serial),
+        ("processes", {"workers": 2}, Processes),
+    ],
+)
+def test_an_executor_gets_the_options_that_were_given(name, given, kind):
+    made = options.executor_of(OPTIONS | given | {"executor": name, "epochs": 3})
+    assert made == kind(**given)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("cluster", {}, r"--executor must be one of serial, .*, got 'cluster'"),
+        ("serial", {"workers": 2}, "--workers 2 is for --executor processes, not serial"),
+        ("processes", {"cuda_graph": False}, "--cuda-graph False is for --executor serial, not"),
+        ("ray", {"threads": 2}, "--threads 2 is for --executor serial or processes, not ray"),
+        ("processes", {"gpus_per_task": 0.5}, r"--gpus-per-task 0\.5 is for --executor ray, not"),
+        ("processes", {"workers": 0}, "workers must be at least 1, got 0"),
+    ],
+)
+def test_options_of_another_executor_are_refused(name, given, message):
+    with pytest.raises(InputError, match=message):
+        options.executor_of(OPTIONS | given | {"executor": name})
+
+
+def test_a_run_has_the_settings_that_were_given_and_the_defaults():
+    run = options.run_of(
+        epochs=3, seed=[4, 5], rotation=[], image_size=32, task="three", device="cpu", threads=1
+    )
+    assert run.config == Config(epochs=3, seeds=(4, 5), image_size=32)
+    assert run.executor == Serial(threads=1) and run.device == torch.device("cpu")
+    assert {name for name, value in run.clips.items() if value} == {"task", "image_size"}
+
+
+def test_a_command_has_the_options_of_a_run_beside_its_own(tmp_path):
+    seen = []
+
+    @options.with_run_options
+    def command(run: options.Run, out: Path, more: int = 1) -> None:
+        seen.append((run.config.epochs, out, more, (out / lock.NAME).exists()))
+
+    names = list(inspect.signature(command).parameters)
+    shared = inspect.signature(options.run_of).parameters
+    assert names == ["out", "more", *shared] and list(command.__annotations__) == names
+    values = {name: each.default for name, each in shared.items()}
+    out = tmp_path / "out"
+    command(**values | {"epochs": 2, "out": out, "more": 5})
+    assert seen == [(2, out, 5, True)] and not out.exists()  # since nothing was written

@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-from clips import leaves, write_folder, write_video
+from clips import leaves, random_frames, write_folder, write_video
 from skimage import data
 
 from originet.clips.active_images import phases
+from originet.clips.apex import ApexFinder, is_blank, thumbnail
 from originet.clips.clip import open_clip
 from originet.clips.frames import read_clip
 from originet.datasets import synth
@@ -85,3 +86,34 @@ def test_the_apex_of_a_video_is_read_again(faces, tmp_path):
     found = phases(open_clip(write_video(tmp_path / "a.avi", frames), start=2))
     np.testing.assert_allclose(found.apex.pixels, frames[found.apex.number - 1], atol=25)
     assert found.apex.seconds == pytest.approx((found.apex.number - 1) / 25)
+
+
+def seen(*frames):
+    finder = ApexFinder()
+    return finder, [finder.see(frame) for frame in frames]
+
+
+def test_a_frame_is_blank_if_nothing_but_noise_shows():
+    noise = random_frames(1, (240, 320))[0]
+    assert is_blank(thumbnail(np.full((24, 32), 7, np.uint8)))
+    assert is_blank(thumbnail(noise // 16))  # of sixteen levels, which blocks average out
+    assert not is_blank(thumbnail(random_frames(1)[0]))
+    assert thumbnail(random_frames(1, (24, 48, 3))[0]).shape == (32, 32)
+
+
+def test_a_clip_of_blank_frames_has_its_first_for_an_apex():
+    finder, differences = seen(*np.zeros((3, 24, 32), np.uint8))
+    assert finder.apex() == 0 and differences == [-1, -1, -1]
+
+
+def test_differences_are_those_from_the_first_frame_that_shows_something():
+    first = random_frames(1, (24, 32))[0] // 2
+    nearer, further = first + 3, first + 9
+    finder, differences = seen(np.zeros_like(first), first, nearer, further, nearer)
+    assert differences == [-1, 0, 3, 9, 3]
+    assert finder.apex() == 3
+
+
+def test_a_clip_in_which_nothing_moves_has_its_first_frame_for_an_apex():
+    finder, _ = seen(*[random_frames(1)[0]] * 4)
+    assert finder.apex() == 0

@@ -6,6 +6,7 @@ from clips import random_frames, write_folder, write_video
 from timed_videos import UNEVEN, bars, write_timed
 
 from originet.clips.clip import open_clip
+from originet.clips.span import find_span
 from originet.system.errors import InputError
 
 
@@ -104,3 +105,18 @@ def test_times_outside_a_video_are_named(tmp_path, options, message):
 def test_the_end_of_a_video_is_a_time_in_it(tmp_path):
     path = write_timed(tmp_path / "a.mp4", bars(72), UNEVEN)
     assert numbers(open_clip(path, start="2.98s", end="3s")) == [72]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "numbers"),
+    [
+        (None, None, (None, None)),
+        ("007", 12, (7, 12)),
+        ("0s", "0s", (5, 5)),
+        ("0.1s", "0.1s", (8, 8)),  # 30 * 0.1 is a little more than 3
+        ("0.11s", "0.11s", (9, 8)),  # inwards: no frame lies between
+        ("1:00", None, (1805, None)),
+    ],
+)
+def test_places_become_numbers_at_a_rate(start, end, numbers):
+    assert find_span("a.avi", start, end, 5, 30, stamped=True) == numbers

@@ -1,6 +1,7 @@
 """What is no clip among clips is passed over, and named."""
 
 import json
+from pathlib import Path
 
 import pytest
 from clips import random_frames, write_folder, write_video
@@ -8,6 +9,7 @@ from PIL import Image
 
 from originet import datasets
 from originet.clips import render
+from originet.clips.strays import is_movie, is_picture, name_strays
 from originet.system.errors import InputError
 
 
@@ -105,3 +107,18 @@ def test_a_tree_of_misplaced_clips_says_where_they_are(tmp_path):
     write_video(tmp_path / "happy" / "a.avi", random_frames(2))
     with pytest.raises(InputError, match=r"no clips in .*; .*a\.avi: a video at the wrong level"):
         datasets.survey("folder", tmp_path)
+
+
+def test_strays_are_named_by_folder_and_extension():
+    names = ("x/a.txt", "x/b.TXT", "x/c", "y/d.txt")
+    assert name_strays(map(Path, names), "no clip") == {
+        "x, 2 .txt files": "no clip",
+        "x/c": "no clip",
+        "y/d.txt": "no clip",
+    }
+
+
+def test_pictures_and_videos_are_told_by_their_extensions():
+    paths = [Path(name) for name in ("a.PNG", "a.Mp4", "a.gif", "png", "mp4", "a.txt")]
+    assert [path.name for path in paths if is_picture(path)] == ["a.PNG"]
+    assert [path.name for path in paths if is_movie(path)] == ["a.Mp4", "a.gif"]

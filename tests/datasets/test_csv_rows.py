@@ -1,5 +1,6 @@
 """CSV files with a header: the header, rows that cannot be read, and the bounds."""
 
+import hashlib
 import json
 import os
 
@@ -110,3 +111,26 @@ def test_the_rows_and_bytes_of_a_csv_are_counted(root, monkeypatch):
 
 def read(folder, text, **optional):
     return read_rows(write_csv(folder, text), ("path", "subject"), optional)
+
+
+def test_rows_have_a_cell_for_every_column_that_was_asked_for(tmp_path):
+    text = "Subject, PATH ,Au Codes,coder\n 1 ,a,'=4,me\n,,,\n2,b,/,\n"
+    found = read(tmp_path, text, action_units=["aucodes"], fps=[])
+    path = tmp_path / "clips.csv"
+    assert found.good == [
+        (f"{path}, line 2", {"path": "a", "subject": "1", "action_units": "=4", "fps": ""}),
+        (f"{path}, line 4", {"path": "b", "subject": "2", "action_units": "", "fps": ""}),
+    ]
+    assert found.bad == [] and found.read == {"path", "subject", "action_units"}
+    assert found.unread == ["coder"]
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_bad_rows_keep_what_could_be_read_of_them(tmp_path):
+    found = read(tmp_path, "path,subject\na,1\nb\n,2\nc,3,more\nd,4,,\n")
+    assert [cells["path"] for _, cells in found.good] == ["a", "d"]
+    assert [(bad.cells["path"], bad.cells["subject"], bad.reason) for bad in found.bad] == [
+        ("b", "", "expected 2 fields, as in the header, got 1"),
+        ("", "2", "path is empty"),
+        ("c", "3", "expected 2 fields, as in the header, got 3"),
+    ]

@@ -1,9 +1,12 @@
 """Surveys: frames that are missing, and the account of what was found."""
 
+import json
+
 import pytest
 from folders import write_clip, write_csv
 
 from originet.datasets import Gap, survey
+from originet.datasets.survey import find_gap
 
 
 @pytest.fixture
@@ -41,3 +44,27 @@ def test_frames_that_are_numbered_by_time_stamps_are_looked_through_at_once(tmp_
         (tmp_path / "fear" / "s1" / "a" / f"{number}.png").touch()
     (gap,) = survey("folder", tmp_path).gaps
     assert gap.missing == 1700000005 - 999 + 1 - 3
+
+
+@pytest.mark.parametrize(
+    ("numbers", "gap"),
+    [
+        ([], None),
+        ([5], None),
+        ([5, 6, 7], None),
+        ([5, 7], Gap("s", "c", 1, "6")),
+        ([1, 4, 6, 7, 10], Gap("s", "c", 5, "2-3, 5, 8-9")),
+    ],
+)
+def test_gaps_are_between_the_frames_that_are_there(numbers, gap):
+    assert find_gap("s", "c", numbers) == gap
+
+
+def test_the_account_is_what_json_holds(tree):
+    (tree / "Other" / "s1" / "empty").mkdir()
+    found = survey("folder", tree)
+    account = found.account()
+    assert json.loads(json.dumps(account)) == account
+    assert [entry["clip"] for entry in account["unusable"]] == ["empty"]
+    assert account["gaps"] == [{"subject": "s2", "clip": "b", "missing": 89, "numbers": "11-99"}]
+    assert account["left_out"] == [] and account["corrections"] == []

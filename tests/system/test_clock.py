@@ -11,6 +11,7 @@ import originet_ext
 from originet import bench
 from originet.system import clock
 from originet.system.environment import cache_sizes
+from originet.system.errors import InputError
 
 NAMES = ("fused", "eager", "silu", "mish")
 
@@ -162,3 +163,28 @@ def test_time_case_takes_the_clone_that_a_case_brings():
     case = clock.Case("x", "cold", CPU, torch.uint8, (1,), "", 8, calls)
     rows = clock.time_case(case, budget=0)
     assert [row.provider for row in rows] == ["a", "clone"] and called
+
+
+def test_a_result_of_another_shape_or_value_is_refused():
+    x = torch.ones(2, 3)
+    clock.check_close("sum", "fused", x, x + 0.1, 0.11)
+    for wrong, message in (
+        (x + 0.2, "sum: provider 'fused' is wrong by 0.2 > 0.11"),
+        (x * torch.nan, "sum: provider 'fused' is wrong by nan > 0.11"),
+        (x[0], r"sum: provider 'fused' is wrong: shape \[3\] instead of \[2, 3\]"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            clock.check_close("sum", "fused", wrong, x, 0.11)
+
+
+def test_rows_are_picked_from_a_result_of_the_right_length_only():
+    rows = torch.arange(10).view(5, 2)
+    assert clock.sampled(rows, 5, [0, 4]).tolist() == [[0, 1], [8, 9]]
+    assert clock.sampled(rows, 6, [0, 4]) is rows  # whose shape is then told to be wrong
+
+
+def test_views_of_one_storage_are_kept_once():
+    x = torch.ones(8, requires_grad=True)
+    assert clock.saved_bytes(lambda: x[:4] * x[4:]) == x.nbytes
+    with pytest.raises(InputError, match="its result requires no gradient"):
+        clock.saved_bytes(lambda: x.detach() + 1)

@@ -1,11 +1,14 @@
-"""originet.system.device: arithmetic, by both of torch's interfaces. No GPU is needed."""
+"""Devices: which is taken, and what is set for it and put back. No GPU is needed."""
 
+import random
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
-from originet.system.device import arithmetic
+from originet.system.device import arithmetic, own_stream, pick_device, set_seed
+from originet.system.errors import InputError
 
 CUDA = torch.device("cuda")  # only its type is looked at
 MATMUL, CUDNN = torch.backends.cuda.matmul, torch.backends.cudnn
@@ -74,3 +77,36 @@ def test_on_a_cpu_nothing_is_touched():
     before = newer()
     with arithmetic("tf32", torch.device("cpu")):
         assert newer() == before and not CUDNN.deterministic
+
+
+def test_without_a_wish_the_gpu_is_taken_where_there_is_one(monkeypatch):
+    for there, name in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert pick_device() == torch.device(name)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "", "cpu:x", "cuda:99"])
+def test_devices_that_are_not_there_are_named_in_one_line(name):
+    with pytest.raises(InputError, match=f"^device '{name}' cannot be used: ") as refused:
+        pick_device(name)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_seed_fixes_every_generator():
+    def drawn(seed):
+        set_seed(seed)
+        return random.random(), np.random.random(), torch.rand(()).item()
+
+    states = random.getstate(), np.random.get_state()
+    first, again, other = drawn(2**32 - 1), drawn(2**32 - 1), drawn(0)
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    assert first == again
+    assert not set(first) & set(other)
+
+
+def test_a_cpu_has_no_stream_and_its_context_may_be_entered_again():
+    stream = own_stream(torch.device("cpu"))
+    for _ in range(2):
+        with stream:
+            assert (torch.ones(2) + 1).tolist() == [2, 2]

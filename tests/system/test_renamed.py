@@ -8,6 +8,7 @@ import safetensors.numpy
 from stores import contents, count_clips, make, write_tree
 
 from originet.datasets import store
+from originet.system import renamed
 
 
 @pytest.fixture
@@ -104,3 +105,26 @@ def test_an_interrupted_run_of_an_earlier_version_is_gone_on_with(monkeypatch, t
     make(tree, out, "telescoped")
     assert made == [("telescoped",)]
     assert contents(out) == contents(tmp_path / "undisturbed")
+
+
+def test_methods_have_the_name_of_today():
+    assert renamed.by_method({"paper": 1, "rank": 2}) == {"telescoped": 1, "rank": 2}
+    values = {"method": "paper", "variant": "paper", "protocol": "paper"}
+    assert renamed.settings(values) == values | {"method": "telescoped"}
+    assert values["method"] == "paper"  # the file's own are left alone
+
+
+def test_an_identity_is_renamed_where_it_names_methods():
+    values = {"config": {"method": "paper"}, "images_sha256": {"paper": "ab"}, "name": "paper"}
+    assert renamed.identity(values) == {
+        "config": {"method": "telescoped"},
+        "images_sha256": {"telescoped": "ab"},
+        "name": "paper",
+    }
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"config": None, "images_sha256": "ab"}, {"config": {"method": ["paper"]}}]
+)
+def test_a_damaged_identity_is_left_to_those_who_check_it(values):
+    assert renamed.identity(values) == values

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from stores import tensor, with_header
 
+from originet.system import tensor_files
 from originet.system.errors import InputError
 from originet.system.tensor_files import read_arrays
 
@@ -42,3 +44,24 @@ def test_a_lying_tensor_file_is_named(tmp_path, data):
     with pytest.raises(InputError) as error:
         read_arrays(path, np.uint8)
     assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+
+
+def test_arrays_of_the_dtype_asked_for_are_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(0, np.float32)}
+    path.write_bytes(safetensors.numpy.save(arrays))
+    read = read_arrays(path, np.float32)
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array, strict=True)
+    with pytest.raises(InputError, match=r"a\.safetensors holds '[ab]' as F32, not as U8"):
+        read_arrays(path, np.uint8)
+
+
+def test_a_file_beyond_the_limit_is_not_opened(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(4096, np.uint8)}))
+    monkeypatch.setattr(tensor_files, "HEADER", 100)
+    assert read_arrays(path, np.uint8, most=4096)["a"].size == 4096
+    with pytest.raises(InputError, match=r"is too large: 4,\d+ bytes, the limit is 1,000"):
+        read_arrays(path, np.uint8, most=1000)

@@ -79,3 +79,22 @@ def test_timings_come_back_as_they_were(tmp_path):
     timings.write_csv(tmp_path / "a.csv", made)
     assert b"'=cmd" in (tmp_path / "a.csv").read_bytes()
     assert [asdict(row) for row in timings.read_csv(tmp_path / "a.csv")] == list(map(asdict, made))
+
+
+@pytest.mark.parametrize(
+    ("name", "subject", "variant"),
+    [
+        ("rrelu", "rrelu", ""),
+        ("active_image_rank-simple", "active_image", "rank-simple"),
+        ("prepare_faces", "prepare", "faces"),
+    ],
+)
+def test_a_row_knows_its_subject_and_its_variant(name, subject, variant):
+    row = make_row(benchmark=name)
+    assert (row.subject, row.variant) == (subject, variant)
+
+
+def test_a_figure_is_marked_if_one_row_behind_it_spreads():
+    steady, spread = make_row(), make_row(q80_us=9.0)
+    assert timings.marked("2 µs", steady, steady) == "2 µs"
+    assert timings.marked("2 µs", steady, spread) == "2 µs ?"
