@@ -1,4 +1,4 @@
-"""`originet loso`: results, protocols, what goes wrong in one line, and where folds are computed."""
+"""`originet loso`: results, protocols, what goes wrong in one line, where folds are computed."""
 
 import json
 import re

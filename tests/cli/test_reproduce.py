@@ -13,10 +13,10 @@ def asked(monkeypatch):
     """What the reproduction would have been asked for, without its work."""
     given = {"failed": {}}
 
-    def run_reproduction(table, images, config, *, out, progress, **options):
-        given.update(options, table=table, methods=list(images), config=config)
+    def run_reproduction(clips, config, compute, *, out, **options):
+        given.update(options, clips=clips, config=config)
         for done in (1, 2):
-            progress("LOSO", done, 2)
+            compute.progress("LOSO", done, 2)
         return SimpleNamespace(report=out / "report.html", failed=given["failed"])
 
     monkeypatch.setattr(reproduce, "run_reproduction", run_reproduction)
@@ -28,10 +28,10 @@ def test_the_tables_are_asked_for_of_the_clips_and_settings_given(run, tmp_path,
     options = ("--quick", "--image-size", 16, "--network", "LBP-TOP", "--device", "cpu")
     code, printed, err = run("reproduce", tree, "-o", out, *options)
     assert code == 0 and printed == f"Report: {out}/report.html\n", err
-    assert len(asked["table"]) == len(asked["cuts"]) == 4 and asked["quick"]
+    assert len(asked["clips"].table) == len(asked["clips"].cuts) == 4 and asked["quick"]
     assert asked["config"].epochs == 1 and asked["config"].image_size == 16
     assert asked["rows"] == ("LBP-TOP",)
-    assert "rank" in asked["methods"]  # which row WDy takes
+    assert "rank" in asked["clips"].images  # which row WDy takes
 
 
 def test_parts_that_failed_are_told_and_change_the_exit_code(run, tmp_path, asked):
