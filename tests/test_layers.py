@@ -33,8 +33,6 @@ ONLY_IN = {
 
 MODULES = sorted(ROOT.rglob("*.py"))
 
-# In these packages every module has a test file of its name; others span modules.
-
 
 def imports(path: Path) -> Iterator[str]:
     """Names what a module imports, wherever in it: in functions and for type checkers too."""
