@@ -8,6 +8,14 @@
 
 #include "common.h"
 
+// The dispatch key under which the kernels are registered. tests/ptx runs them without a GPU, on
+// tensors of the CPU; that build defines ORIGINET_EMULATED.
+#ifdef ORIGINET_EMULATED
+#define ORIGINET_CUDA_KEY CPU
+#else
+#define ORIGINET_CUDA_KEY CUDA
+#endif
+
 // A CPU-only torch does not export this shim. Declared weak so that one library loads
 // in a CPU-only and in a CUDA torch; current_stream() checks for it.
 extern "C" __attribute__((weak)) AOTITorchError
@@ -67,12 +75,17 @@ void launch(
   if (blocks_x <= 0 || blocks_y <= 0) {
     return;
   }
+#ifdef ORIGINET_EMULATED // there is no device, and no stream on it
+  const cudaStream_t stream = nullptr;
+#else
   const torch::stable::accelerator::DeviceGuard guard(device_index);
+  const cudaStream_t stream = current_stream(device_index);
+#endif
   // Kernels stride over what a capped grid does not cover.
   const dim3 grid(
       static_cast<unsigned>(std::min<int64_t>(blocks_x, INT_MAX)),
       static_cast<unsigned>(std::min<int64_t>(blocks_y, 65535)));
-  kernel<<<grid, kThreadsPerBlock, 0, current_stream(device_index)>>>(arguments...);
+  kernel<<<grid, kThreadsPerBlock, 0, stream>>>(arguments...);
   check_cuda(cudaGetLastError(), name);
 }
 

@@ -428,7 +428,7 @@ struct Cuda {
 
 } // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(originet, CUDA, m) {
+STABLE_TORCH_LIBRARY_IMPL(originet, ORIGINET_CUDA_KEY, m) {
   RReluNormOps<Cuda>::register_all(m);
 }
 

@@ -371,7 +371,7 @@ Tensor sliding_pool_cuda(
 
 } // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(originet, CUDA, m) {
+STABLE_TORCH_LIBRARY_IMPL(originet, ORIGINET_CUDA_KEY, m) {
   m.impl("sliding_pool", ORIGINET_BOX(sliding_pool_cuda));
 }
 

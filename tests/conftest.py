@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import random
 import resource
 import sys
 import warnings
@@ -10,7 +11,6 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from activations import PSI, SILU, Activation
 
 _versions = {d.version for d in importlib.metadata.distributions(name="torchvision")}
 if torch.version.cuda is None and any("+" not in version for version in _versions):
@@ -23,31 +23,74 @@ if torch.version.cuda is None and any("+" not in version for version in _version
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+    parser.addoption(
+        "--emulate-cuda",
+        action="store_true",
+        help="run what the tests have for CUDA devices, and nothing else, on CUDA kernels that are "
+        "translated to C++: no GPU, but nvcc is needed",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--emulate-cuda"):
+        import emulator
+
+        folder = str(emulator.build())
+        if "originet_ext" in sys.modules:
+            raise pytest.UsageError("originet_ext was imported before the emulated one could be")
+        sys.path.insert(0, folder)
+        # Also for the processes that tests start.
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
+        os.environ.setdefault("PTX_SEED", str(random.randrange(10**6)))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if config.getoption("--emulate-cuda"):
+        return [
+            f"emulated CUDA kernels, their threads and blocks in order {os.environ['PTX_SEED']}"
+        ]
+    return []
+
+
+def _deselect(config: pytest.Config, items: list[pytest.Item], out: list[pytest.Item]) -> None:
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in set(out)]
+
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--slow"):
-        slow = [item for item in items if "slow" in item.keywords]
-        if slow:
-            config.hook.pytest_deselected(items=slow)
-            items[:] = [item for item in items if "slow" not in item.keywords]
-    if torch.cuda.is_available() or os.environ.get("FAIL_WITHOUT_CUDA") == "1":
+        _deselect(config, items, [item for item in items if "slow" in item.keywords])
+    reason = "no CUDA device (FAIL_WITHOUT_CUDA=1 makes this a failure)"
+    without = items
+    if config.getoption("--emulate-cuda"):
+        _deselect(config, items, [item for item in items if "needs_cuda" not in item.keywords])
+        # What has no device as a parameter asks for streams, graphs or the memory of a GPU.
+        reason = "needs a GPU: its streams, graphs and memory are not emulated"
+        without = [item for item in items if "device" not in _parameters(item)]
+    elif torch.cuda.is_available() or os.environ.get("FAIL_WITHOUT_CUDA") == "1":
         return
-    skip = pytest.mark.skip(reason="no CUDA device (FAIL_WITHOUT_CUDA=1 makes this a failure)")
-    for item in items:
+    for item in without:
         if "needs_cuda" in item.keywords:
-            item.add_marker(skip)
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
 def device(request: pytest.FixtureRequest) -> str:
-    return request.param
+    # Emulated kernels work on the tensors of the CPU.
+    return "cpu" if request.config.getoption("--emulate-cuda") else request.param
 
 
-@pytest.fixture(params=[PSI, SILU], ids=["rrelu", "silu"])
-def activation(request: pytest.FixtureRequest) -> Activation:
+@pytest.fixture(params=["rrelu", "silu"])
+def activation(request: pytest.FixtureRequest):
     """psi, and F.silu through the same test, which shows that the test is fair."""
-    return request.param
+    import activations  # only now, as --emulate-cuda decides which originet_ext it gets
+
+    return {"rrelu": activations.PSI, "silu": activations.SILU}[request.param]
 
 
 @pytest.fixture(autouse=True)
