@@ -278,19 +278,20 @@ inline PoolPlan plan_motion_pool(
 }
 
 // Runs body<stored_t, acc_t, out_t>() with the C++ types of a plan; half_t and
-// bfloat16_t are the backend's types for the 16-bit dtypes.
-template <typename half_t, typename bfloat16_t, typename Body>
+// bfloat16_t are the backend's types for the 16-bit dtypes. Without weights, bytes add up to integers.
+template <typename half_t, typename bfloat16_t, bool kWeights, typename Body>
 void dispatch_plan(const PoolPlan& plan, const char* op, const Body& body) {
   switch (plan.stored) {
     case ScalarType::Byte:
-      switch (plan.accumulate) {
-        case Accumulate::kInt32:
-          return body.template operator()<uint8_t, int32_t, float>();
-        case Accumulate::kInt64:
-          return body.template operator()<uint8_t, int64_t, float>();
-        default:
-          return body.template operator()<uint8_t, float, float>();
+      if (plan.accumulate == Accumulate::kInt32) {
+        return body.template operator()<uint8_t, int32_t, float>();
       }
+      if constexpr (kWeights) {
+        if (plan.accumulate != Accumulate::kInt64) {
+          return body.template operator()<uint8_t, float, float>();
+        }
+      }
+      return body.template operator()<uint8_t, int64_t, float>();
     case ScalarType::Half:
       return body.template operator()<half_t, float, float>();
     case ScalarType::BFloat16:

@@ -154,7 +154,7 @@ Tensor temporal_pool_cpu(
     int64_t total,
     const std::string& normalize) {
   const PoolPlan plan = plan_temporal_pool(frames, clips, index, weights, total, normalize);
-  dispatch_plan<HalfBits, BFloat16Bits>(
+  dispatch_plan<HalfBits, BFloat16Bits, true>(
       plan, "temporal_pool", [&]<typename stored_t, typename acc_t, typename out_t>() {
         temporal_pool_tiles<stored_t, acc_t, out_t>(
             plan, static_cast<const int64_t*>(index.const_data_ptr()), weights);
@@ -169,7 +169,7 @@ Tensor motion_pool_cpu(
     bool rectify,
     const std::string& normalize) {
   const PoolPlan plan = plan_motion_pool(frames, clips, total, normalize);
-  dispatch_plan<HalfBits, BFloat16Bits>(
+  dispatch_plan<HalfBits, BFloat16Bits, false>(
       plan, "motion_pool", [&]<typename stored_t, typename acc_t, typename out_t>() {
         if (rectify) {
           motion_pool_tiles<stored_t, acc_t, out_t, true>(plan);

@@ -299,7 +299,7 @@ Tensor temporal_pool_cuda(
   const Tensor converted = torch::stable::contiguous(
       torch::stable::to(torch::stable::to(weights, weight_dtype(plan.accumulate)), device));
   const Tensor index_there = torch::stable::to(index, device);
-  dispatch_plan<c10::Half, c10::BFloat16>(
+  dispatch_plan<c10::Half, c10::BFloat16, true>(
       plan, op, [&]<typename stored_t, typename acc_t, typename out_t>() {
         launch_pool<stored_t, acc_t, out_t>(
             op, plan,
@@ -336,7 +336,7 @@ Tensor motion_pool_cuda(
     const std::string& normalize) {
   const char* op = "motion_pool";
   const PoolPlan plan = plan_motion_pool(frames, clips, total, normalize);
-  dispatch_plan<c10::Half, c10::BFloat16>(
+  dispatch_plan<c10::Half, c10::BFloat16, false>(
       plan, op, [&]<typename stored_t, typename acc_t, typename out_t>() {
         if (rectify) {
           launch_motion_pool<stored_t, acc_t, out_t, true>(op, plan);

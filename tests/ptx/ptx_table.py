@@ -14,9 +14,8 @@ FLOAT = "f32 f64"
 
 # A row: the opcode, its types, and the C++ of its result. In an opcode, T stands for any of the
 # types, [x] for what may be missing, (x|y) for a choice. In C++, a, b, c and e are the operands
-# after the result, read as T or, for {b:u32}, as another type; H is half of a pair. `.ftz` flushes
-# denormal operands and results to zero, `.sat` clamps the result to [0, 1], in every row that allows
-# them.
+# after the result, read as T or, for {b:u32}, as another type; H is half of a pair. Where a row
+# allows them, `.ftz` flushes denormal operands and results to zero, `.sat` clamps to [0, 1].
 TABLE = [
     # integers
     ("add.T", INT, "ptx::add<{T}>({a}, {b})"),
