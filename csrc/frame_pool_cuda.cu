@@ -1,10 +1,11 @@
 // CUDA kernels of the temporal pools. A thread owns kVec neighbouring pixels of one clip, keeps
 // their sums in registers and walks through time. One launch serves a ragged batch. Where all
-// clips together have too few pixels to fill the chip, time is split as well: each split stores
-// its sums, and a second kernel adds them up in order. There are no atomics and only one order of
-// additions, so results do not vary from run to run.
+// clips together have too few pixels to fill the chip, time is divided as well. The warps of a
+// block take slices of it, and add up their sums in shared memory. If that is not enough, because
+// clips are long, blocks take splits of time and store their sums, and a second kernel adds them
+// up. There are no atomics and only one order of additions, so results do not vary from run to run.
 //
-// Blocks (blockIdx.x, blockIdx.y) of two clips with two splits each:
+// Blocks (blockIdx.x, blockIdx.y) of two clips with two splits each, not divided into slices:
 //
 //     pixel            0      256 kVec      512 kVec
 //     clip 0, term 0   +----------+----------+---
@@ -18,71 +19,91 @@
 //                      +----------+----------+---
 //
 // Frames of several runs are numbered as if they were dense; offset_of() finds their pixels.
+#include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "frame_pool_cuda.cuh"
 
 namespace originet {
 namespace {
 
-// How many threads keep the memory of a large chip busy, and how many terms a split must have to be
-// worth storing its sums.
+// How many threads keep the memory of a large chip busy, and how many terms a slice or split must
+// have to be worth storing its sums.
 constexpr int64_t kFillingThreads = int64_t(1) << 18;
 constexpr int64_t kLeastTerms = 8;
-// How many blocks must fit on a multiprocessor to hide the latency of its memory.
+// To hide the latency of its memory, a multiprocessor must hold so many blocks, and a thread must
+// have so many loads in flight before it uses the first. Sums of 128 bytes leave room for two blocks.
 template <int kVec, typename acc_t>
-constexpr int kLeastBlocks = kVec == 1            ? 4
-                             : sizeof(acc_t) == 8 ? 1
-                                                  : 2;
+constexpr int kLeastBlocks = kVec == 1                   ? 4
+                             : kVec * sizeof(acc_t) > 64 ? 2
+                                                         : 3;
+template <typename stored_t, typename acc_t, int kVec>
+constexpr int kLoads = kVec == 1                   ? (sizeof(stored_t) == 1 ? 16 : 8)
+                       : kVec * sizeof(acc_t) > 64 ? 8
+                                                   : 4;
 
 template <typename stored_t, typename acc_t, typename out_t, int kVec>
 __global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) temporal_pool_kernel(
-    const Clip* __restrict__ clips,    // [B]
-    const int64_t* __restrict__ index, // [K]
-    const acc_t* __restrict__ weights, // [K]
+    const __grid_constant__ ClipTable<WeightedClip> clips,
+    const __grid_constant__ TermTable<acc_t> terms,
     FrameShape shape,
-    int64_t batch,
-    int log_splits,
+    TimeSplit split,
     PoolTarget<acc_t, out_t> target) {
   constexpr bool kLoadWords =
       std::is_same_v<stored_t, uint8_t> && std::is_same_v<acc_t, float> && kVec % 4 == 0;
   constexpr bool kFloating = !std::is_same_v<stored_t, uint8_t>;
+  constexpr int kUnroll = kLoads<stored_t, acc_t, kVec>;
   using Loaded =
       std::conditional_t<kLoadWords, Vector<uint32_t, (kVec + 3) / 4>, Vector<stored_t, kVec>>;
+  __shared__ StagedTerms<acc_t> staged;
+  const int log_room = kLogStagedTerms - split.log_slices;
+  const int room = 1 << log_room;
+  const int slice = static_cast<int>(threadIdx.x) * (kStagedTerms / kThreadsPerBlock) >> log_room;
   for_each_stretch<kVec>(
-      clips, batch, log_splits, shape.pixels(), target,
-      [&](const Clip& clip, int64_t begin, int64_t end, int64_t pixel, acc_t(&sum)[kVec]) {
+      clips, shape.pixels(), split, target,
+      [&](const WeightedClip& of, const Share& share, int64_t pixel, acc_t(&sum)[kVec]) {
+        const Clip& clip = of.clip;
         const auto* frames =
             reinterpret_cast<const stored_t*>(clip.frames) + offset_of(shape, clip.strides, pixel);
-        const int64_t block = std::is_integral_v<acc_t> ? end - begin : kTermsPerBlock;
-        const auto frame = [&](int64_t k) {
-          return load_vector<Loaded>(frames + index[k] * clip.strides.frame);
-        };
         // What is subtracted from floating frames: 0, or the frame of the first term (see Clip),
         // whose own deviation is 0 and can be skipped.
         acc_t pivot[kFloating ? kVec : 1] = {};
-        int64_t k = begin;
         if constexpr (kFloating) {
-          if (clip.centered && begin < end) {
-            add_weighted_vector(pivot, acc_t(1), frame(clip.begin), pivot);
-            k += begin == clip.begin ? 1 : 0;
+          if (clip.centered && share.begin < share.end) {
+            const int64_t first = terms.frame_of(of, clip.begin) * clip.strides.frame;
+            add_weighted_vector(pivot, acc_t(1), load_vector<Loaded>(frames + first), pivot);
           }
         }
-        while (k < end) {
-          acc_t part[kVec] = {};
-          const int64_t stop = ::min(end, k + block);
+        const bool skips = kFloating && clip.centered && share.begin == clip.begin;
+        for (int64_t done = 0; done < share.most; done += room) {
+          stage_terms(staged, terms, clips.get(share.clip), share, log_room, done);
+          const int64_t left = ::min(share.end - share.begin - done, int64_t(kStagedTerms));
+          const int end = slice * room + ::min(static_cast<int>(left), room);
+          int k = slice * room + (skips && done == 0 ? 1 : 0);
+          const auto add_terms = [&](acc_t(&to)[kVec], int stop) {
       // Unrolled so that several loads are in flight before the first is used.
-#pragma unroll 4
-          for (; k < stop; ++k) {
-            if constexpr (kFloating) {
-              add_weighted_vector(part, weights[k], frame(k), pivot);
-            } else {
-              add_weighted_vector(part, weights[k], frame(k));
+#pragma unroll kUnroll
+            for (; k < stop; ++k) {
+              const auto frame = load_vector<Loaded>(frames + staged.offset[k]);
+              if constexpr (kFloating) {
+                add_weighted_vector(to, staged.weight[k], frame, pivot);
+              } else {
+                add_weighted_vector(to, staged.weight[k], frame);
+              }
             }
-          }
+          };
+          if constexpr (std::is_integral_v<acc_t>) {
+            add_terms(sum, end);
+          } else {
+            while (k < end) {
+              acc_t part[kVec] = {};
+              add_terms(part, ::min(end, k + static_cast<int>(kTermsPerBlock)));
 #pragma unroll
-          for (int j = 0; j < kVec; ++j) {
-            sum[j] += part[j];
+              for (int j = 0; j < kVec; ++j) {
+                sum[j] += part[j];
+              }
+            }
           }
         }
       });
@@ -90,48 +111,64 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) t
 
 template <typename stored_t, typename acc_t, typename out_t, bool kRectify, int kVec>
 __global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) motion_pool_kernel(
-    const Clip* __restrict__ clips, // [B]
+    const __grid_constant__ ClipTable<Clip> clips,
     FrameShape shape,
-    int64_t batch,
-    int log_splits,
+    TimeSplit split,
     PoolTarget<acc_t, out_t> target) {
   using VectorIn = Vector<stored_t, kVec>;
+  constexpr int kUnroll = kLoads<stored_t, acc_t, kVec>;
+  // Of bytes, distances are summed, and
+  //   2 sum max(F_t - F_(t-1), 0) = sum |F_t - F_(t-1)| + F_last - F_first.
+  constexpr bool kDistances = std::is_integral_v<acc_t>;
+  using part_t = std::conditional_t<kDistances, uint32_t, acc_t>;
+  constexpr int kSteps = kDistances ? UINT32_MAX / kMaxPixel : kTermsPerBlock;
+  constexpr bool kOnePart = std::is_same_v<acc_t, int32_t>; // such clips are short enough
   for_each_stretch<kVec>(
-      clips, batch, log_splits, shape.pixels(), target,
-      [&](const Clip& clip, int64_t begin, int64_t end, int64_t pixel, acc_t(&sum)[kVec]) {
-        // Sums the steps that lead to the frames [begin, end).
-        const auto* frames =
-            reinterpret_cast<const stored_t*>(clip.frames) + offset_of(shape, clip.strides, pixel);
-        const auto frame = [&](int64_t t) {
-          return load_vector<VectorIn>(frames + t * clip.strides.frame);
-        };
-        if (begin >= end) {
+      clips, shape.pixels(), split, target,
+      [&](const Clip& clip, const Share& share, int64_t pixel, acc_t(&sum)[kVec]) {
+        // Sums the steps that lead to the frames of the share.
+        if (share.begin >= share.end) {
           return;
         }
-        VectorIn previous = frame(::max(begin - 1, int64_t(0)));
+        const int64_t stride = clip.strides.frame;
+        const int64_t begin = ::max(share.begin, int64_t(1));
+        const auto* next = reinterpret_cast<const stored_t*>(clip.frames) +
+                           offset_of(shape, clip.strides, pixel) + begin * stride;
+        const auto first = load_vector<VectorIn>(next - stride);
+        VectorIn previous = first;
         // The clip's last step counts once.
-        const int64_t twice = end == clip.end ? end - 1 : end;
-        const int64_t block = std::is_integral_v<acc_t> ? end - begin : kTermsPerBlock;
-        for (int64_t t = ::max(begin, int64_t(1)); t < twice;) {
-          acc_t part[kVec] = {};
-          const int64_t stop = ::min(twice, t + block);
-#pragma unroll 4
-          for (; t < stop; ++t) {
-            const VectorIn current = frame(t);
-            add_motion_vector<kRectify>(part, current, previous);
+        const bool ends = share.end == clip.end && clip.end > 1;
+        auto left = static_cast<int>(share.end - begin) - (ends ? 1 : 0); // see kMostFrames
+        do {
+          part_t part[kVec] = {};
+          const int count = kOnePart ? left : ::min(left, kSteps);
+#pragma unroll kUnroll
+          for (int k = 0; k < count; ++k) {
+            const auto current = load_vector<VectorIn>(next);
+            if constexpr (kDistances) {
+              add_byte_distances(part, current.values, previous.values);
+            } else {
+              add_motion_vector<kRectify>(part, current, previous);
+            }
             previous = current;
+            next += stride;
           }
+          left -= count;
 #pragma unroll
           for (int j = 0; j < kVec; ++j) {
-            sum[j] += part[j];
+            sum[j] += static_cast<acc_t>(part[j]);
           }
-        }
+        } while (!kOnePart && left > 0);
         acc_t last[kVec] = {};
-        if (end == clip.end && end > 1) {
-          add_motion_vector<kRectify>(last, frame(end - 1), previous);
+        if (ends) {
+          add_motion_vector<kRectify>(last, load_vector<VectorIn>(next), previous);
         }
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
+          if constexpr (kDistances && kRectify) {
+            sum[j] += static_cast<acc_t>(previous.values[j]) - static_cast<acc_t>(first.values[j]);
+            sum[j] /= 2;
+          }
           sum[j] = motion_total(sum[j], last[j]);
         }
       });
@@ -157,27 +194,6 @@ __global__ void __launch_bounds__(kThreadsPerBlock) finish_pool_kernel(
       if (threadIdx.x == 0) {
         target.extremes[b * gridDim.x + blockIdx.x] = all;
       }
-    }
-  }
-}
-
-// Maps each image linearly to 0..255, given the extremes that each block found.
-template <typename out_t>
-__global__ void __launch_bounds__(kThreadsPerBlock) stretch_kernel(
-    const Extremes<out_t>* __restrict__ extremes, // [B, parts]
-    int64_t parts,
-    int64_t batch,
-    int64_t pixels,
-    out_t* __restrict__ image) {
-  for (int64_t b = blockIdx.y; b < batch; b += gridDim.y) {
-    Extremes<out_t> mine;
-    for (int64_t i = threadIdx.x; i < parts; i += kThreadsPerBlock) {
-      mine.add(extremes[b * parts + i]);
-    }
-    const Extremes<out_t> all = block_extremes(mine);
-    for (int64_t p = int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x; p < pixels;
-         p += int64_t(gridDim.x) * kThreadsPerBlock) {
-      image[b * pixels + p] = stretch(image[b * pixels + p], all);
     }
   }
 }
@@ -215,31 +231,51 @@ Tensor new_bytes(const Tensor& like, int64_t bytes) {
   return torch::stable::new_empty(like, {bytes}, ScalarType::Byte);
 }
 
-// Runs a pool: run(vec_constant, blocks_x, rows, clips, log_splits, target) launches its
-// kernel.
+// Clips as a parameter of a kernel, and what keeps them alive if they lie on the device.
+template <typename clip_t>
+struct PassedClips {
+  ClipTable<clip_t> table;
+  std::optional<Tensor> storage;
+};
+
+template <typename clip_t>
+PassedClips<clip_t> pass_clips(const std::vector<clip_t>& clips, const Tensor& like) {
+  PassedClips<clip_t> passed{{nullptr, static_cast<int64_t>(clips.size()), {}}, std::nullopt};
+  if (passed.table.batch <= kFewClips) {
+    std::copy(clips.begin(), clips.end(), passed.table.few);
+  } else {
+    passed.storage = to_device(clips.data(), clips.size(), like);
+    passed.table.stored = const_data<clip_t>(*passed.storage);
+  }
+  return passed;
+}
+
+// Runs a pool: run(vec_constant, blocks_x, rows, split, target) launches its kernel.
 template <typename stored_t, typename acc_t, typename out_t, typename Run>
 void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
   const auto batch = static_cast<int64_t>(plan.clips.size());
   const int64_t pixels = plan.pixels();
+  if (pixels == 0) {
+    return;
+  }
   const int32_t device = plan.result.get_device_index();
   const bool vectors = pool_fits_vectors<stored_t>(plan);
   const int64_t vec = vectors ? kVectorBytes / sizeof(stored_t) : 1;
-  const int64_t blocks = ceil_div(pixels, kThreadsPerBlock * vec);
-  if (blocks == 0) {
-    return;
-  }
   int64_t terms = 0;
   for (const Clip& clip : plan.clips) {
     terms = std::max(terms, clip.end - clip.begin);
   }
-  int log_splits = 0;
-  while (batch * blocks * kThreadsPerBlock << log_splits < kFillingThreads &&
-         terms >> log_splits > kLeastTerms) {
-    ++log_splits;
+  // Slices cost less than splits, whose sums go through memory.
+  int log_shares = 0;
+  while (batch * ceil_div(pixels, vec) << log_shares < kFillingThreads &&
+         terms >> log_shares > kLeastTerms) {
+    ++log_shares;
   }
-  const int64_t splits = int64_t(1) << log_splits;
+  const int log_slices = std::min(log_shares, kMostLogSlices);
+  const TimeSplit split{log_slices, log_shares - log_slices};
+  const int64_t splits = int64_t(1) << split.log_splits;
 
-  const Tensor clips = to_device(plan.clips.data(), plan.clips.size(), plan.result);
+  const int64_t blocks = ceil_div(pixels, (kThreadsPerBlock >> log_slices) * vec);
   const int64_t finish_blocks = ceil_div(pixels, kThreadsPerBlock);
   const int64_t parts = splits > 1 ? finish_blocks : blocks;
   const bool minmax = plan.normalize == Normalize::kMinmax;
@@ -254,21 +290,17 @@ void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
       plan.normalize};
   if (vectors) {
     constexpr int kVec = kVectorBytes / sizeof(stored_t);
-    run(std::integral_constant<int, kVec>(), blocks, batch * splits, const_data<Clip>(clips),
-        log_splits, target);
+    run(std::integral_constant<int, kVec>(), blocks, batch * splits, split, target);
   } else {
-    run(std::integral_constant<int, 1>(), blocks, batch * splits, const_data<Clip>(clips),
-        log_splits, target);
+    run(std::integral_constant<int, 1>(), blocks, batch * splits, split, target);
   }
   if (splits > 1) {
     launch(
-        op, device, finish_blocks, batch, finish_pool_kernel<acc_t, out_t>, batch, log_splits,
+        op, device, finish_blocks, batch, finish_pool_kernel<acc_t, out_t>, batch, split.log_splits,
         pixels, target);
   }
   if (minmax) {
-    launch(
-        op, device, finish_blocks, batch, stretch_kernel<out_t>, target.extremes, parts, batch,
-        pixels, target.image);
+    launch_stretch(op, device, target.extremes, parts, batch, pixels, target.image);
   }
 }
 
@@ -286,6 +318,81 @@ ScalarType weight_dtype(Accumulate accumulate) {
   return ScalarType::Undefined;
 }
 
+// Where the terms of each clip are, and those that travel with the launch.
+struct PlacedTerms {
+  std::vector<WeightedClip> clips;
+  std::vector<int64_t> few_index;
+  std::vector<int64_t> few_weights;
+  bool stores_index = false;
+  bool stores_weights = false;
+};
+
+bool reads_in_order(const int64_t* index, int64_t terms) {
+  for (int64_t k = 1; k < terms; ++k) {
+    if (index[k] != index[0] + k) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// The ramp of integer weights, unless they are so large that looking for it could overflow.
+std::optional<Ramp<int64_t>> find_integer_ramp(
+    const int64_t* index, const int64_t* weights, int64_t terms) {
+  constexpr int64_t kLargest = int64_t(1) << 60;
+  const bool moderate = std::all_of(
+      weights, weights + terms, [](int64_t weight) { return std::abs(weight) <= kLargest; });
+  return moderate ? find_ramp(index, weights, terms) : std::nullopt;
+}
+
+// `index` and `weights` [K] are on the host; floating weights are not, and null here.
+PlacedTerms place_terms(const PoolPlan& plan, const int64_t* index, const int64_t* weights) {
+  PlacedTerms placed;
+  for (const Clip& clip : plan.clips) {
+    const size_t b = placed.clips.size();
+    const int64_t terms = clip.end - clip.begin;
+    WeightedClip of{clip, TermPlace::kStored, {}};
+    // Windows share their terms.
+    if (b > 0 && clip.begin == plan.clips[b - 1].begin && clip.end == plan.clips[b - 1].end) {
+      const WeightedClip& before = placed.clips.back();
+      of.place = before.place;
+      of.ramp = before.ramp;
+      of.clip.begin = before.clip.begin;
+      of.clip.end = before.clip.end;
+      placed.clips.push_back(of);
+      continue;
+    }
+    const auto few = static_cast<int64_t>(placed.few_index.size());
+    const auto ramp = weights == nullptr
+                          ? std::nullopt
+                          : find_integer_ramp(index + clip.begin, weights + clip.begin, terms);
+    if (ramp) {
+      of.place = TermPlace::kRamp;
+      of.ramp = *ramp;
+    } else if (weights != nullptr && terms <= kFewTerms - few) {
+      of.place = TermPlace::kListed;
+      of.clip.begin = few;
+      of.clip.end = few + terms;
+      placed.few_index.insert(placed.few_index.end(), index + clip.begin, index + clip.end);
+      placed.few_weights.insert(placed.few_weights.end(), weights + clip.begin, weights + clip.end);
+    } else {
+      placed.stores_weights = true;
+      placed.stores_index |= !reads_in_order(index + clip.begin, terms);
+    }
+    placed.clips.push_back(of);
+  }
+  // Clips whose frames are not listed begin with the frame of their first term.
+  const auto item_size = plan.layout.sources.front().frames.element_size();
+  for (WeightedClip& of : placed.clips) {
+    const bool listed =
+        of.place == TermPlace::kListed || (of.place == TermPlace::kStored && placed.stores_index);
+    if (!listed && of.clip.begin < of.clip.end) {
+      of.clip.frames += index[of.clip.begin] * of.clip.strides.frame * item_size;
+    }
+  }
+  return placed;
+}
+
 Tensor temporal_pool_cuda(
     const std::vector<Tensor>& frames,
     const Tensor& clips,
@@ -295,21 +402,35 @@ Tensor temporal_pool_cuda(
     const std::string& normalize) {
   const char* op = "temporal_pool";
   const PoolPlan plan = plan_temporal_pool(frames, clips, index, weights, total, normalize);
+  const bool integers = weights.scalar_type() == ScalarType::Long;
+  const PlacedTerms placed = place_terms(
+      plan, const_data<int64_t>(index), integers ? const_data<int64_t>(weights) : nullptr);
   const auto device = plan.result.device();
-  const Tensor converted = torch::stable::contiguous(
-      torch::stable::to(torch::stable::to(weights, weight_dtype(plan.accumulate)), device));
-  const Tensor index_there = torch::stable::to(index, device);
+  const Tensor index_there = placed.stores_index ? torch::stable::to(index, device) : index;
+  const Tensor weights_there =
+      placed.stores_weights
+          ? torch::stable::contiguous(
+                torch::stable::to(
+                    torch::stable::to(weights, weight_dtype(plan.accumulate)), device))
+          : weights;
+  const PassedClips<WeightedClip> passed = pass_clips(placed.clips, plan.result);
   dispatch_plan<c10::Half, c10::BFloat16, true>(
       plan, op, [&]<typename stored_t, typename acc_t, typename out_t>() {
+        TermTable<acc_t> terms{
+            placed.stores_index ? const_data<int64_t>(index_there) : nullptr,
+            placed.stores_weights ? const_data<acc_t>(weights_there) : nullptr,
+            {},
+            {}};
+        std::copy(placed.few_index.begin(), placed.few_index.end(), terms.few_index);
+        std::copy(placed.few_weights.begin(), placed.few_weights.end(), terms.few_weights);
         launch_pool<stored_t, acc_t, out_t>(
             op, plan,
-            [&](auto vec, int64_t blocks, int64_t rows, const Clip* table, int log_splits,
+            [&](auto vec, int64_t blocks, int64_t rows, const TimeSplit& split,
                 const PoolTarget<acc_t, out_t>& target) {
               launch(
                   op, plan.result.get_device_index(), blocks, rows,
-                  temporal_pool_kernel<stored_t, acc_t, out_t, vec.value>, table,
-                  const_data<int64_t>(index_there), const_data<acc_t>(converted), plan.layout.shape,
-                  static_cast<int64_t>(plan.clips.size()), log_splits, target);
+                  temporal_pool_kernel<stored_t, acc_t, out_t, vec.value>, passed.table, terms,
+                  plan.layout.shape, split, target);
             });
       });
   return plan.result;
@@ -317,14 +438,15 @@ Tensor temporal_pool_cuda(
 
 template <typename stored_t, typename acc_t, typename out_t, bool kRectify>
 void launch_motion_pool(const char* op, const PoolPlan& plan) {
+  const PassedClips<Clip> passed = pass_clips(plan.clips, plan.result);
   launch_pool<stored_t, acc_t, out_t>(
       op, plan,
-      [&](auto vec, int64_t blocks, int64_t rows, const Clip* table, int log_splits,
+      [&](auto vec, int64_t blocks, int64_t rows, const TimeSplit& split,
           const PoolTarget<acc_t, out_t>& target) {
         launch(
             op, plan.result.get_device_index(), blocks, rows,
-            motion_pool_kernel<stored_t, acc_t, out_t, kRectify, vec.value>, table,
-            plan.layout.shape, static_cast<int64_t>(plan.clips.size()), log_splits, target);
+            motion_pool_kernel<stored_t, acc_t, out_t, kRectify, vec.value>, passed.table,
+            plan.layout.shape, split, target);
       });
 }
 

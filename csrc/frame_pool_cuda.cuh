@@ -1,4 +1,4 @@
-// How the kernels of the temporal pools sum and store the pixels of a thread.
+// How the kernels of the temporal pools find their clips, and sum and store the pixels of a block.
 #pragma once
 
 #include "frame_access.cuh"
@@ -8,6 +8,67 @@
 
 namespace originet {
 
+// Small tables travel with the launch, as parameters of the kernel: a copy to the device would wait
+// for the stream, and a graph could not record it. Larger tables are copied all the same.
+constexpr int64_t kFewClips = 32;
+constexpr int64_t kFewTerms = 48;
+
+template <typename clip_t>
+struct ClipTable {
+  const clip_t* stored; // all clips, on the device; or null, if `few` holds them
+  int64_t batch;
+  clip_t few[kFewClips];
+
+  __device__ __forceinline__ clip_t get(int64_t b) const {
+    return stored != nullptr ? stored[b] : few[b];
+  }
+};
+
+// Where the terms of a clip are: integer weights that form a ramp are computed; other integers are
+// listed in the parameters if they are few. A clip with a ramp reads its frames in order.
+enum class TermPlace : int32_t { kRamp, kListed, kStored };
+
+// A clip of temporal_pool.
+struct WeightedClip {
+  Clip clip;
+  TermPlace place;
+  Ramp<int64_t> ramp;
+};
+
+template <typename acc_t>
+struct TermTable {
+  const int64_t* index; // [K] on the device, or null if all clips read their frames in order
+  const acc_t* weights; // [K] on the device
+  int64_t few_index[kFewTerms];
+  int64_t few_weights[kFewTerms];
+
+  // The frame that term k reads, counted from the first of the clip.
+  __device__ __forceinline__ int64_t frame_of(const WeightedClip& of, int64_t k) const {
+    if (of.place == TermPlace::kListed) {
+      return few_index[k];
+    }
+    return of.place == TermPlace::kRamp || index == nullptr ? k - of.clip.begin : index[k];
+  }
+
+  __device__ __forceinline__ acc_t weight_of(const WeightedClip& of, int64_t k) const {
+    if (of.place == TermPlace::kStored) {
+      return weights[k];
+    }
+    if (of.place == TermPlace::kListed) {
+      return static_cast<acc_t>(few_weights[k]);
+    }
+    const int64_t at = k - of.clip.begin;
+    int64_t weight = of.ramp.first + of.ramp.step * at;
+    weight += at == 0 ? of.ramp.extra_first : 0;
+    weight += k == of.clip.end - 1 ? of.ramp.extra_last : 0;
+    return static_cast<acc_t>(weight);
+  }
+};
+
+static_assert(
+    sizeof(ClipTable<WeightedClip>) + sizeof(TermTable<double>) <= 4096 - 128,
+    "all parameters of a kernel must fit in 4096 bytes");
+
 // Where a pool writes its results: finished images, or the sums of splits.
 template <typename acc_t, typename out_t>
 struct PoolTarget {
@@ -16,6 +77,37 @@ struct PoolTarget {
   Extremes<out_t>* extremes; // [B, gridDim.x], or null if not needed
   Normalize normalize;
 };
+
+// How time is divided: into 2^log_splits blocks and, within a block, into 2^log_slices groups of
+// whole warps. Powers of two, because divisions are slow.
+struct TimeSplit {
+  int log_slices;
+  int log_splits;
+};
+constexpr int kMostLogSlices = 3; // a slice has 32 threads
+
+// The terms [begin, end) of a thread, and the number of its clip. Slice s of the block has the terms
+// from first + s * most on, at most `most` of them.
+struct Share {
+  int64_t clip;
+  int64_t begin;
+  int64_t end;
+  int64_t first;
+  int64_t most;
+};
+
+struct TermRange {
+  int64_t begin;
+  int64_t end;
+};
+
+__device__ __forceinline__ TermRange terms_of(const Clip& clip) {
+  return {clip.begin, clip.end};
+}
+
+__device__ __forceinline__ TermRange terms_of(const WeightedClip& clip) {
+  return terms_of(clip.clip);
+}
 
 // Stores sums as pixels of an image, and adds them to the thread's extremes.
 template <int kVec, typename acc_t, typename out_t>
@@ -36,34 +128,80 @@ __device__ __forceinline__ void store_image(
   store_vector(target.image + position, values);
 }
 
-// Calls body(clip, first term, end, pixel, sum) for the pixels of this thread in every clip
-// and split of this block, and stores the sums.
-template <int kVec, typename acc_t, typename out_t, typename Body>
+// The sums of a block's threads. A row holds pixel j of each; its length spreads the threads of
+// add_slices() over the banks.
+constexpr int kSumRow = kThreadsPerBlock + 2;
+
+// For the pixels of a block, of which a thread takes kOut at a time: adds the slices in order, and
+// calls store(pixel, sums). `pixels` are those of the block.
+template <int kVec, int kOut, typename acc_t, typename Store>
+__device__ __forceinline__ void add_slices(
+    const acc_t (&sums)[kVec * kSumRow], int log_slices, int64_t pixels, const Store& store) {
+  const int lanes = kThreadsPerBlock >> log_slices;
+  for (int p = static_cast<int>(threadIdx.x) * kOut; p < pixels; p += kThreadsPerBlock * kOut) {
+    acc_t total[kOut];
+#pragma unroll
+    for (int i = 0; i < kOut; ++i) {
+      const acc_t* row = sums + (p % kVec + i) * kSumRow + p / kVec;
+      total[i] = row[0];
+#pragma unroll 1
+      for (int at = lanes; at < kThreadsPerBlock; at += lanes) {
+        total[i] += row[at];
+      }
+    }
+    store(p, total);
+  }
+}
+
+// Calls body(clip, share, pixel, sum) for the pixels of this thread in every clip and split of this
+// block, adds up the slices and stores the sums. All threads call body, which may contain barriers;
+// those beyond the last pixel have no terms and the pixel 0.
+template <int kVec, typename clip_t, typename acc_t, typename out_t, typename Body>
 __device__ __forceinline__ void for_each_stretch(
-    const Clip* __restrict__ clips,
-    int64_t batch,
-    int log_splits, // there are 2^log_splits splits, because divisions are slow
+    const ClipTable<clip_t>& clips,
     int64_t pixels,
+    const TimeSplit& split,
     const PoolTarget<acc_t, out_t>& target,
     const Body& body) {
-  const int64_t step = int64_t(gridDim.x) * kThreadsPerBlock * kVec;
-  for (int64_t item = blockIdx.y; item < batch << log_splits; item += gridDim.y) {
-    const int64_t b = item >> log_splits;
-    const int64_t split = item - (b << log_splits);
-    const Clip clip = clips[b];
-    const int64_t share = (clip.end - clip.begin + (1LL << log_splits) - 1) >> log_splits;
-    const int64_t begin = ::min(clip.end, clip.begin + split * share);
-    const int64_t end = ::min(clip.end, begin + share);
+  __shared__ acc_t sums[kVec * kSumRow];
+  const int lanes = kThreadsPerBlock >> split.log_slices;
+  const int slice = static_cast<int>(threadIdx.x) / lanes;
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
+  const int64_t width = int64_t(lanes) * kVec;
+  const int log_shares = split.log_slices + split.log_splits;
+  for (int64_t item = blockIdx.y; item < clips.batch << split.log_splits; item += gridDim.y) {
+    const int64_t b = item >> split.log_splits;
+    const clip_t clip = clips.get(b);
+    const auto [first, last] = terms_of(clip);
+    const int64_t part = item - (b << split.log_splits);
+    const int64_t most = (last - first + (1LL << log_shares) - 1) >> log_shares;
+    const int64_t block_first = first + (part << split.log_slices) * most;
+    const int64_t begin = ::min(last, block_first + slice * most);
+    const int64_t end = ::min(last, begin + most);
     Extremes<out_t> extremes;
-    for (int64_t p = (int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x) * kVec; p < pixels;
-         p += step) {
+    for (int64_t at = blockIdx.x * width; at < pixels; at += gridDim.x * width) {
+      const int64_t pixel = at + lane * kVec;
+      const bool inside = pixel < pixels;
       acc_t sum[kVec] = {};
-      body(clip, begin, end, p, sum);
-      if (target.partial != nullptr) {
-        store_vector(target.partial + item * pixels + p, sum);
-      } else {
-        store_image<kVec>(target, b * pixels + p, sum, extremes);
+      body(clip, Share{b, begin, inside ? end : begin, block_first, most}, inside ? pixel : 0, sum);
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) {
+        sums[j * kSumRow + threadIdx.x] = sum[j];
       }
+      __syncthreads();
+      const int64_t here = ::min(width, pixels - at);
+      if (target.partial != nullptr) {
+        constexpr int kOut = kVec == 1 ? 1 : kVectorBytes / sizeof(acc_t);
+        add_slices<kVec, kOut>(sums, split.log_slices, here, [&](int p, const acc_t(&total)[kOut]) {
+          store_vector(target.partial + item * pixels + at + p, total);
+        });
+      } else {
+        constexpr int kOut = kVec == 1 ? 1 : kVectorBytes / sizeof(out_t);
+        add_slices<kVec, kOut>(sums, split.log_slices, here, [&](int p, const acc_t(&total)[kOut]) {
+          store_image<kOut>(target, b * pixels + at + p, total, extremes);
+        });
+      }
+      __syncthreads(); // before the next sums are written
     }
     if (target.partial == nullptr && target.extremes != nullptr) {
       const Extremes<out_t> all = block_extremes(extremes);
@@ -72,6 +210,40 @@ __device__ __forceinline__ void for_each_stretch(
       }
     }
   }
+}
+
+// The frame and the weight of each term that a block sums next, staged in shared memory. Each slice
+// has its share of the places.
+constexpr int kLogStagedTerms = 9;
+constexpr int kStagedTerms = 1 << kLogStagedTerms;
+
+template <typename acc_t>
+struct StagedTerms {
+  int64_t offset[kStagedTerms]; // of the frame, in elements
+  acc_t weight[kStagedTerms];
+};
+
+// Stages the terms of all slices, for each from its term number `done` on. All threads of the block
+// must call it.
+template <typename acc_t>
+__device__ __forceinline__ void stage_terms(
+    StagedTerms<acc_t>& staged,
+    const TermTable<acc_t>& terms,
+    const WeightedClip& clip,
+    const Share& share,
+    int log_room,
+    int64_t done) {
+  __syncthreads(); // before places are filled that other threads still read
+#pragma unroll 1
+  for (int place = threadIdx.x; place < kStagedTerms; place += kThreadsPerBlock) {
+    const int64_t within = done + (place & ((1 << log_room) - 1));
+    const int64_t k = share.first + (place >> log_room) * share.most + within;
+    if (within < share.most && k < clip.clip.end) {
+      staged.offset[place] = terms.frame_of(clip, k) * clip.clip.strides.frame;
+      staged.weight[place] = terms.weight_of(clip, k);
+    }
+  }
+  __syncthreads();
 }
 
 // sum += weight * values
@@ -117,13 +289,8 @@ __device__ __forceinline__ void add_motion_vector(
     const Vector<stored_t, kVec>& previous) {
 #pragma unroll
   for (int j = 0; j < kVec; ++j) {
-    if constexpr (std::is_same_v<acc_t, int32_t> && !kRectify) {
-      // |a - b| + c is one instruction.
-      sum[j] = __usad(current.values[j], previous.values[j], sum[j]);
-    } else {
-      sum[j] += motion_step<acc_t, kRectify>(
-          static_cast<acc_t>(current.values[j]), static_cast<acc_t>(previous.values[j]));
-    }
+    sum[j] += motion_step<acc_t, kRectify>(
+        static_cast<acc_t>(current.values[j]), static_cast<acc_t>(previous.values[j]));
   }
 }
 

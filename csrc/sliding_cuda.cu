@@ -43,11 +43,8 @@ __device__ __forceinline__ void load_values(const T* from, T (&values)[kVec]) {
   constexpr int kPart = kVec * sizeof(T) > kVectorBytes ? kVectorBytes / sizeof(T) : kVec;
 #pragma unroll
   for (int j = 0; j < kVec; j += kPart) {
-    const auto part = *reinterpret_cast<const Vector<T, kPart>*>(from + j);
-#pragma unroll
-    for (int i = 0; i < kPart; ++i) {
-      values[j + i] = part.values[i];
-    }
+    const auto word = *reinterpret_cast<const Word<kPart * sizeof(T)>*>(from + j);
+    std::memcpy(values + j, &word, sizeof word);
   }
 }
 
@@ -71,6 +68,7 @@ template <typename Weights, typename stored_t, typename acc_t, int kVec>
 class LinearPixelWalk {
  public:
   static constexpr int64_t kLag = 0; // the first frame visited from the pivot c is c
+  static constexpr bool kBytes = std::is_same_v<acc_t, int32_t>;
 
   __device__ __forceinline__
   LinearPixelWalk(const stored_t* frames, const Windows& plan, int64_t pivot)
@@ -84,7 +82,8 @@ class LinearPixelWalk {
   __device__ __forceinline__ void restart(int64_t) {
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      sum_[j] = moment_[j] = acc_t(0);
+      sum_[j] = 0;
+      moment_[j] = 0;
     }
   }
 
@@ -98,11 +97,17 @@ class LinearPixelWalk {
     for (int64_t k = 0; k < count; ++k) {
       stored_t values[kVec];
       load_values(frame + k * step, values);
+      if constexpr (Weights::kMoment) {
 #pragma unroll
-      for (int j = 0; j < kVec; ++j) {
-        if constexpr (Weights::kMoment) {
-          ramp_step(value(values[j], j), sum_[j], moment_[j]);
-        } else {
+        for (int j = 0; j < kVec; ++j) {
+          moment_[j] += sum_[j];
+        }
+      }
+      if constexpr (kBytes) {
+        add_bytes(sum_, values);
+      } else {
+#pragma unroll
+        for (int j = 0; j < kVec; ++j) {
           sum_[j] += value(values[j], j);
         }
       }
@@ -114,7 +119,8 @@ class LinearPixelWalk {
     load_values(frames_ + start * frame_stride_, first);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      total[j] = weights_.before(sum_[j], moment_[j], value(first[j], j), window_);
+      const auto sum = static_cast<acc_t>(sum_[j]);
+      total[j] = weights_.before(sum, moment_[j], value(first[j], j), window_);
     }
   }
 
@@ -123,7 +129,8 @@ class LinearPixelWalk {
     load_values(frames_ + (end - 1) * frame_stride_, last);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      total[j] += weights_.after(sum_[j], moment_[j], value(last[j], j), window_);
+      const auto sum = static_cast<acc_t>(sum_[j]);
+      total[j] += weights_.after(sum, moment_[j], value(last[j], j), window_);
     }
   }
 
@@ -145,7 +152,7 @@ class LinearPixelWalk {
   acc_t window_;
   Weights weights_;
   stored_t pivot_[kVec];
-  acc_t sum_[kVec];
+  std::conditional_t<kBytes, uint32_t, acc_t> sum_[kVec];
   acc_t moment_[kVec]; // takes no registers where the weights need none
 };
 
@@ -153,15 +160,19 @@ template <bool kRectify, typename stored_t, typename acc_t, int kVec>
 class MotionPixelWalk {
  public:
   static constexpr int64_t kLag = 1; // visiting frame t adds the step from frame t - 1
+  // Of bytes, distances are summed, and
+  //   2 sum max(F_t - F_(t-1), 0) = sum |F_t - F_(t-1)| + F_last - F_first.
+  static constexpr bool kDistances = std::is_same_v<acc_t, int32_t>;
 
   __device__ __forceinline__ MotionPixelWalk(const stored_t* frames, const Windows& plan, int64_t)
       : frames_(frames), frame_stride_(plan.strides.frame) {}
 
   __device__ __forceinline__ void restart(int64_t pivot) {
-    load_values(frames_ + pivot * frame_stride_, reached_);
+    load_values(frames_ + pivot * frame_stride_, pivot_);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      sum_[j] = acc_t(0);
+      reached_[j] = pivot_[j];
+      sum_[j] = 0;
     }
   }
 
@@ -174,12 +185,17 @@ class MotionPixelWalk {
     for (int64_t k = 0; k < count; ++k) {
       stored_t values[kVec];
       load_values(frame + k * step, values);
+      if constexpr (kDistances) {
+        add_byte_distances(sum_, values, reached_);
+      }
 #pragma unroll
       for (int j = 0; j < kVec; ++j) {
-        const auto reached = static_cast<acc_t>(reached_[j]);
-        const auto value = static_cast<acc_t>(values[j]);
-        sum_[j] += kDirection > 0 ? motion_step<acc_t, kRectify>(value, reached)
-                                  : motion_step<acc_t, kRectify>(reached, value);
+        if constexpr (!kDistances) {
+          const auto reached = static_cast<acc_t>(reached_[j]);
+          const auto value = static_cast<acc_t>(values[j]);
+          sum_[j] += kDirection > 0 ? motion_step<acc_t, kRectify>(value, reached)
+                                    : motion_step<acc_t, kRectify>(reached, value);
+        }
         reached_[j] = values[j];
       }
     }
@@ -188,7 +204,7 @@ class MotionPixelWalk {
   __device__ __forceinline__ void before(int64_t, acc_t (&total)[kVec]) const {
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      total[j] = sum_[j];
+      total[j] = steps(j, reached_, pivot_);
     }
   }
 
@@ -199,15 +215,27 @@ class MotionPixelWalk {
     for (int j = 0; j < kVec; ++j) {
       const acc_t step = motion_step<acc_t, kRectify>(
           static_cast<acc_t>(reached_[j]), static_cast<acc_t>(before_last[j]));
-      total[j] = motion_total(total[j] + sum_[j] - step, step);
+      total[j] = motion_total(total[j] + steps(j, pivot_, reached_) - step, step);
     }
   }
 
  private:
+  // The sum over the steps from the frame `first` to the frame `last`.
+  __device__ __forceinline__ acc_t
+  steps(int j, const stored_t (&first)[kVec], const stored_t (&last)[kVec]) const {
+    const auto sum = static_cast<acc_t>(sum_[j]);
+    if constexpr (kDistances && kRectify) {
+      return (sum + static_cast<acc_t>(last[j]) - static_cast<acc_t>(first[j])) / 2;
+    } else {
+      return sum;
+    }
+  }
+
   const stored_t* frames_;
   int64_t frame_stride_;
+  stored_t pivot_[kVec];
   stored_t reached_[kVec]; // the frame that the walk has reached
-  acc_t sum_[kVec];
+  std::conditional_t<kDistances, uint32_t, acc_t> sum_[kVec];
 };
 
 template <
@@ -217,7 +245,7 @@ template <
     typename acc_t,
     typename out_t,
     typename slot_t>
-__global__ void __launch_bounds__(kThreadsPerBlock, kVec == 1 ? 2 : 1) sliding_pool_kernel(
+__global__ void __launch_bounds__(kThreadsPerBlock, 2) sliding_pool_kernel(
     const stored_t* frames, // [T, ...]
     slot_t* slots,          // [windows, pixels]; the result itself, or int64
     out_t* result,          // [windows, pixels]
@@ -274,8 +302,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kVec == 1 ? 2 : 1) sliding_p
   }
 }
 
-// Maps each image linearly to 0..255. One block handles a whole image: there are many windows, and
-// the second pass reads the image from the L2 cache.
+// Maps each image linearly to 0..255. One block handles a whole image, and its second pass reads the
+// image from the cache. For few images, there are the two kernels below it.
 template <typename out_t>
 __global__ void __launch_bounds__(kThreadsPerBlock)
     sliding_stretch_kernel(out_t* result, int64_t windows, int64_t pixels) {
@@ -290,6 +318,48 @@ __global__ void __launch_bounds__(kThreadsPerBlock)
       image[p] = stretch(image[p], all);
     }
   }
+}
+
+// Finds the extremes of parts of images.
+template <typename out_t>
+__global__ void __launch_bounds__(kThreadsPerBlock) extremes_kernel(
+    const out_t* __restrict__ images, // [windows, pixels]
+    int64_t windows,
+    int64_t pixels,
+    Extremes<out_t>* __restrict__ extremes) { // [windows, gridDim.x]
+  for (int64_t k = blockIdx.y; k < windows; k += gridDim.y) {
+    Extremes<out_t> mine;
+    for (int64_t p = int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x; p < pixels;
+         p += int64_t(gridDim.x) * kThreadsPerBlock) {
+      mine.add(images[k * pixels + p]);
+    }
+    const Extremes<out_t> all = block_extremes(mine);
+    if (threadIdx.x == 0) {
+      extremes[k * gridDim.x + blockIdx.x] = all;
+    }
+  }
+}
+
+template <typename out_t>
+void stretch_windows(const SlidingPlan& plan) {
+  const char* op = "sliding_pool";
+  const int32_t device = plan.result.get_device_index();
+  const int64_t pixels = plan.shape.pixels();
+  auto* images = static_cast<out_t*>(plan.result.mutable_data_ptr());
+  const int64_t parts =
+      std::min(ceil_div(kStretchBlocks, plan.windows), ceil_div(pixels, kThreadsPerBlock));
+  if (parts == 1) {
+    launch(
+        op, device, plan.windows, 1, sliding_stretch_kernel<out_t>, images, plan.windows, pixels);
+    return;
+  }
+  const Tensor memory = torch::stable::new_empty(
+      plan.result, {plan.windows * parts * int64_t(sizeof(Extremes<out_t>))}, ScalarType::Byte);
+  auto* extremes = static_cast<Extremes<out_t>*>(memory.mutable_data_ptr());
+  launch(
+      op, device, parts, plan.windows, extremes_kernel<out_t>, images, plan.windows, pixels,
+      extremes);
+  launch_stretch(op, device, extremes, parts, plan.windows, pixels, images);
 }
 
 // Whether every row of every frame, and every image, is aligned to vectors.
@@ -338,10 +408,7 @@ void launch_sliding_pool(const SlidingPlan& plan) {
     run.template operator()<MotionPixelWalk<true, stored_t, acc_t, kVec>>();
   }
   if (plan.normalize == Normalize::kMinmax && pixels > 0) {
-    launch(
-        "sliding_pool", plan.source.frames.get_device_index(), plan.windows, 1,
-        sliding_stretch_kernel<out_t>, static_cast<out_t*>(plan.result.mutable_data_ptr()),
-        plan.windows, pixels);
+    stretch_windows<out_t>(plan);
   }
 }
 

@@ -11,6 +11,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from originet_ext._cache import cached
 from originet_ext._checks import METHODS, MOTION_METHODS, NORMALIZATIONS, check_method
 from originet_ext._clips import is_single, tensors_of, unpack_clips
+from originet_ext._device_weights import put_weights
 from originet_ext._weights import weight_terms
 from originet_ext.temporal_pool import pool_motion, pool_terms
 
@@ -84,6 +85,9 @@ def active_image(
         images = pool_motion(sources, clips, bounds[-1], method == "rectified", normalize)
     else:
         index, weights = terms
+        if weights.is_floating_point() and sources[0].device.type != "cpu":
+            lengths = tuple(sorted({end - start for start, end in pairwise(bounds)}))
+            weights = put_weights(method, lengths, weights, sources[0])
         total = sum(len(weight_terms(method, end - start)[0]) for start, end in pairwise(bounds))
         images = pool_terms(sources, clips, index, weights, total, normalize)
     return images[0] if is_single(frames, offsets) else images

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from originet_ext._checks import MOTION_METHODS, check_method, check_windows
+from originet_ext._device_weights import put_weights
 from originet_ext._library import ops
 from originet_ext._weights import weight_terms
 from originet_ext.temporal_pool import memory_order, pool_terms
@@ -94,6 +95,8 @@ def overlapping_clips(
     starts = torch.arange(windows, device="cpu") * stride
     # While compiling, the length of a range is a constant, even if `window` is a symbol.
     index, weights = map(torch.from_numpy, weight_terms(method, len(range(window))))
+    if weights.is_floating_point() and frames.device.type != "cpu":
+        weights = put_weights(method, (window,), weights, frames)
     ends = torch.full_like(starts, len(index))
     clips = torch.stack([starts, torch.zeros_like(starts), ends], 1)
     return pool_terms([frames], clips, index, weights, windows * len(index), normalize)

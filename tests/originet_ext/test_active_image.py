@@ -1,17 +1,21 @@
 """The temporal pools and active_image against NumPy integers and hand-computed points."""
 
 import math
+from collections import OrderedDict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import originet_ext
 from originet_ext import (
     METHODS,
     NORMALIZATIONS,
+    _device_weights,
     active_image,
     method_weights,
     reference,
@@ -154,6 +158,20 @@ def test_float_weights_give_the_same_bits_wherever_frames_lie(method, frames):
     apart[:, :, 9:73] = dense
     assert torch.equal(active_image(apart[:, :, 9:73], method=method), expected)
     assert torch.equal(active_image(dense[:, :30], method=method), expected[:30])
+
+
+@pytest.mark.parametrize("method", EXACT)
+@pytest.mark.parametrize("pixels", [(2, 24), (1, 7)])
+@pytest.mark.parametrize("normalize", ["none", "minmax"])
+def test_any_division_of_time_gives_the_same_bits(device, method, pixels, normalize):
+    """Few pixels: warps share the frames of a clip, and blocks those of a long one."""
+    for n in (8, 9, 16, 17, 31, 63, 64, 65, 127, 513, 1100):
+        clips = [random_clip(n, pixels), random_clip(max(n // 3, 1), pixels)]
+        got = active_image([clip.to(device) for clip in clips], None, method, normalize).cpu()
+        want = [numpy_active_image(clip.numpy(), method).astype(np.float32) for clip in clips]
+        if normalize == "minmax":
+            want = [(x - x.min()) / (np.ptp(x) or 1) * np.float32(255) for x in want]
+        torch.testing.assert_close(got.numpy(), np.stack(want), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("method", EXACT)
@@ -465,6 +483,34 @@ def test_temporal_pool_is_a_weighted_sum(module, device):
     torch.testing.assert_close(floating, want)
 
 
+@pytest.mark.parametrize("pixels", [(3, 5), (4, 16)])
+@pytest.mark.parametrize("terms", [0, 1, 3, 48, 49, 700])
+def test_listed_and_stored_terms_of_few_and_many_clips(device, pixels, terms):
+    """Clips that overlap and read frames in any order, some twice."""
+    frames = random_clip(90, pixels)
+    draw = torch.Generator().manual_seed(terms)
+    index = torch.randint(0, 20, (3 * terms + 8,), generator=draw)
+    weights = torch.randint(-9, 10, (3 * terms + 8,), generator=draw)
+    index[3 * terms :] = torch.arange(8)  # in order, with the weights of a ramp
+    weights[3 * terms :] = torch.tensor([4, -3, -2, -1, 0, 1, 2, 7])
+    spans = [(0, terms), (terms, 2 * terms), (0, 3 * terms), (3 * terms, 3 * terms + 8)]
+    for batch in (4, 33):
+        clips = torch.tensor([(b, *spans[b % 4]) for b in range(batch)])
+        total = int((clips[:, 2] - clips[:, 1]).sum())
+        wide = frames.long()
+        want = torch.stack(
+            [
+                torch.einsum("k,kij->ij", weights[begin:end], wide[first + index[begin:end]])
+                for first, begin, end in clips.tolist()
+            ]
+        )
+        for typed in (weights, weights.float().to(device)):
+            got = torch.ops.originet.temporal_pool(
+                [frames.to(device)], clips, index, typed, total, "none"
+            )
+            assert torch.equal(got.cpu(), want.float())
+
+
 @pytest.mark.parametrize("weight", [2**31, 2**40, -(2**50)])
 def test_large_integer_weights_take_the_64_bit_road(device, weight):
     frames = torch.full((3, 1, 2), 255, dtype=torch.uint8, device=device)
@@ -720,6 +766,59 @@ def test_a_first_call_in_inference_mode_leaves_later_gradients_alone(module, met
     frames = torch.rand(77, 2, 2, requires_grad=True)
     module.active_image(frames, method=method).sum().backward()
     assert frames.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("method", ["rank", "learnet"])
+def test_weights_are_copied_to_a_device_once(monkeypatch, method):
+    frames = torch.empty(81, 2, 2, device="meta")  # a length that no other test uses
+    clips = [frames, frames[:79]]
+    copies = []
+    to = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda *a, **k: copies.append(a[0]) or to(*a, **k))
+    for _ in range(3):
+        active_image(frames, method=method)
+        active_image(clips, method=method)
+        originet_ext.sliding_active_images(frames, 80, 1, method)
+    assert [x.numel() for x in copies] == [81, 81 + 79, 80]
+
+
+def test_weights_made_while_torch_traces_or_transforms_are_not_kept(monkeypatch):
+    monkeypatch.setattr(_device_weights, "_kept", kept := OrderedDict())
+    frames = torch.empty(5, 2, 2, device="meta")
+    with FakeTensorMode():
+        active_image(torch.empty(5, 2, 2, device="meta"), method="rank")
+    torch.func.vmap(lambda x: active_image(x, method="rank"), 1)(frames)
+    torch.compile(lambda x: active_image(x, method="rank"), backend="eager")(frames)
+    assert not kept
+    with torch.inference_mode():
+        active_image(frames, method="rank")
+    assert [weights.is_inference() for weights in kept.values()] == [False]
+
+
+def test_weights_that_a_graph_reads_are_kept_for_good(monkeypatch):
+    """Whatever else is computed: a graph may be replayed at any time."""
+    monkeypatch.setattr(_device_weights, "_kept", OrderedDict())
+    monkeypatch.setattr(_device_weights, "_recorded", {})
+    monkeypatch.setattr(_device_weights, "_MOST", 2)
+    capturing = False
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing)
+    frames = SimpleNamespace(dtype=torch.uint8, device=torch.device("cpu"), is_cuda=True)
+
+    def put(n):
+        return _device_weights.put_weights("rank", (n,), method_weights("rank", n), frames)
+
+    first = put(3)
+    assert put(3) is first and first.dtype == torch.float32
+    capturing = True
+    assert put(3) is first
+    with pytest.raises(RuntimeError, match=r"clips of \[4\] frames .* before the capture"):
+        put(4)
+    capturing = False
+    second = put(4)
+    for n in (5, 6, 7):
+        put(n)
+    assert put(3) is first and put(4) is not second
+    assert len(_device_weights._kept) == 2
 
 
 @MODULES
