@@ -317,9 +317,17 @@ def test_packed_list_and_single_clips_agree(module, device, method):
     clips = [random_clip(n, device=device) for n in (4, 1, 9, 2)]
     offsets = torch.tensor([0, 4, 5, 14, 16])
     singles = torch.stack([module.active_image(clip, method=method) for clip in clips])
-    assert torch.equal(module.active_image(clips, method=method), singles)
-    assert torch.equal(module.active_image(torch.cat(clips), offsets, method), singles)
-    assert torch.equal(module.active_image(torch.cat(clips), offsets.to(device), method), singles)
+    # On a GPU the size of the batch decides into how many parts time is cut, and so in which order
+    # float32 adds frames; 1e-2 is twice the error bound of these sums. Sums with integer weights
+    # are exact in any order.
+    tolerance = 1e-2 if device == "cuda" and method not in EXACT else 0
+    for form in (
+        (clips, None),
+        (torch.cat(clips), offsets),
+        (torch.cat(clips), offsets.to(device)),
+    ):
+        got = module.active_image(*form, method)
+        torch.testing.assert_close(got, singles, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("method", METHODS)
