@@ -1,8 +1,9 @@
-// The only place that launches kernels, and the 16-byte vectors they load.
+// The only place that launches kernels, and the 16-byte vectors they load and store.
 #pragma once
 
 #include <algorithm>
 #include <climits>
+#include <cstring>
 
 #include <cuda_runtime.h>
 
@@ -41,6 +42,27 @@ template <typename scalar_t, int kCount>
 struct alignas(sizeof(scalar_t) * kCount) Vector {
   scalar_t values[kCount];
 };
+
+// Stores kVec values. More than one must start at a multiple of 16 bytes.
+template <typename T, int kVec>
+__device__ __forceinline__ void store_vector(T* target, const T (&values)[kVec]) {
+  if constexpr (kVec == 1) {
+    *target = values[0];
+  } else {
+    // 16 bytes at a time. In assembly because the compiler splits some vector stores, to
+    // merge them with those of another branch. "memory" because kernels read back what
+    // they stored.
+    constexpr int kStore = kVectorBytes / sizeof(T);
+#pragma unroll
+    for (int j = 0; j < kVec; j += kStore) {
+      uint4 bits;
+      std::memcpy(&bits, values + j, sizeof bits);
+      asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(target + j), "r"(bits.x),
+                   "r"(bits.y), "r"(bits.z), "r"(bits.w)
+                   : "memory");
+    }
+  }
+}
 
 inline int64_t misalignment(const void* pointer) {
   return static_cast<int64_t>(reinterpret_cast<uintptr_t>(pointer) % kVectorBytes);

@@ -1,7 +1,7 @@
 // CUDA backend of the psi ops: element-wise over a dense layout, treated as one dimension,
 // with accesses of 16 bytes and 64-bit indices.
 #include "cuda_common.cuh"
-#include "rrelu_math.h"
+#include "rrelu_fast.h"
 #include "rrelu_ops.h"
 
 namespace originet {
@@ -41,7 +41,7 @@ __device__ __forceinline__ void apply_to_vector(
   }
 #pragma unroll
   for (int o = 0; o < Functor::kOutputs; ++o) {
-    *reinterpret_cast<Vector<scalar_t, kVec>*>(pointers.out[o] + first) = out[o];
+    store_vector(pointers.out[o] + first, out[o].values);
   }
 }
 

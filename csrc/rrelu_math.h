@@ -32,6 +32,18 @@ ORIGINET_HD constexpr to_t bit_cast(from_t value) {
   return __builtin_bit_cast(to_t, value);
 }
 
+// c - a * b. Where the product nearly equals c, the difference is exact only if it is rounded
+// once. nvcc may fuse the two or not, so a GPU is told to. A host without the instruction would
+// call a function of libm, so there the compiler decides: it fuses wherever the processor can.
+template <typename acc_t>
+ORIGINET_HD acc_t minus_product(acc_t c, acc_t a, acc_t b) {
+#ifdef __CUDA_ARCH__
+  return fma(-a, b, c);
+#else
+  return c - a * b;
+#endif
+}
+
 template <typename acc_t>
 struct FloatTraits;
 
@@ -95,13 +107,9 @@ struct FloatTraits<double> {
 
 // alpha in the arithmetic type, and the rest that rounding to that type drops. psi crosses
 // zero at x = -1/alpha and psi' near x = -1 - 1/alpha, where only the last bits of alpha
-// are left of a sum. kFast_ asks for the GPU's approximate instructions, which are more
-// than exact enough for 16-bit results.
-template <typename acc_t_, bool kFast_ = false>
+// are left of a sum. kFast stands for the formulas of rrelu_fast.h.
+template <typename acc_t, bool kFast = false>
 struct Slope {
-  using acc_t = acc_t_;
-  static constexpr bool kFast = kFast_;
-
   acc_t high, low;
 
   explicit Slope(double alpha)
@@ -109,13 +117,12 @@ struct Slope {
 
   // 1 - alpha * m
   ORIGINET_HD acc_t line(acc_t m) const {
-    const acc_t value = acc_t(1) - high * m;
-    return kFast ? value : value - low * m;
+    return minus_product(acc_t(1), high, m) - low * m;
   }
 
   // 1 + alpha * (1 - m + z)
   ORIGINET_HD acc_t line_of_derivative(acc_t m, acc_t z) const {
-    const acc_t rest = kFast ? acc_t(0) : low * (acc_t(1) - m);
+    const acc_t rest = low * (acc_t(1) - m);
     return (acc_t(1) + high * (acc_t(1) - m)) + (high * z + rest);
   }
 };
@@ -123,7 +130,7 @@ struct Slope {
 // exp(-m) for 0 <= m <= kMagnitudeMax, within 1 ulp; the result for NaN is arbitrary. A
 // polynomial without branches or calls, so that loops over it vectorise on the host. The
 // GPU runs the same code.
-template <typename acc_t, bool kFast>
+template <typename acc_t>
 struct ExpOfMinus {
   static constexpr acc_t kUnscale = FloatTraits<acc_t>::kUnscale;
   acc_t value;
@@ -153,86 +160,97 @@ struct ExpOfMinus {
   }
 };
 
-// a / b for 1 <= b <= 4, within 1 ulp.
-template <typename acc_t, bool kFast>
-ORIGINET_HD acc_t divide(acc_t a, acc_t b) {
+#ifdef __CUDA_ARCH__
+// 1 / b within 2^-22 for float and 2^-39 for double, for 1 <= b <= 4: the hardware's, and one
+// Newton step for double, of which the hardware gives 20 bits.
+__device__ __forceinline__ float rough_reciprocal(float b) {
+  float reciprocal;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(b));
+  return reciprocal;
+}
+
+__device__ __forceinline__ double rough_reciprocal(double b) {
+  double reciprocal;
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(reciprocal) : "d"(b));
+  return reciprocal + reciprocal * minus_product(1.0, reciprocal, b);
+}
+
+template <typename acc_t>
+__device__ __forceinline__ acc_t rough_quotient(acc_t a, acc_t, acc_t reciprocal) {
+  return a * reciprocal;
+}
+
+// One more Newton step. The compiler's own division checks for operands that cannot occur here.
+template <typename acc_t>
+__device__ __forceinline__ acc_t divide(acc_t a, acc_t b) {
+  const acc_t reciprocal = rough_reciprocal(b);
+  const acc_t quotient = a * reciprocal;
+  return quotient + minus_product(a, quotient, b) * reciprocal;
+}
+#else
+// 1 / b within 6 %.
+template <typename acc_t>
+ORIGINET_HD acc_t rough_reciprocal(acc_t b) {
+  using T = FloatTraits<acc_t>;
+  return bit_cast<acc_t>(T::kReciprocalBits - bit_cast<typename T::bits_t>(b));
+}
+
+// a / b for 1 <= b <= 4. It may be as inexact as the reciprocal on the GPU, where the caller
+// computes the rest of the division in any case.
+template <typename acc_t>
+ORIGINET_HD acc_t rough_quotient(acc_t a, acc_t b, acc_t) {
   return a / b;
 }
 
-#ifdef __CUDA_ARCH__
-template <>
-struct ExpOfMinus<float, true> {
-  static constexpr float kUnscale = 1;
-  float value;
-
-  explicit __device__ __forceinline__ ExpOfMinus(float m) : value(__expf(-m)) {}
-
-  __device__ __forceinline__ float scaled_product(float factor) const {
-    return factor * value;
-  }
-};
-
-template <>
-__device__ __forceinline__ float divide<float, true>(float a, float b) {
-  return __fdividef(a, b);
-}
-
-// One Newton step on the hardware's reciprocal. The compiler's own division checks for
-// operands that cannot occur here.
-template <>
-__device__ __forceinline__ float divide<float, false>(float a, float b) {
-  float reciprocal;
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(b));
-  const float quotient = a * reciprocal;
-  return quotient + (a - quotient * b) * reciprocal;
-}
-
-template <>
-__device__ __forceinline__ double divide<double, false>(double a, double b) {
-  double reciprocal; // 20 bits are right, doubled twice below
-  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(reciprocal) : "d"(b));
-  reciprocal += reciprocal * (1 - reciprocal * b);
-  reciprocal += reciprocal * (1 - reciprocal * b);
-  const double quotient = a * reciprocal;
-  return quotient + (a - quotient * b) * reciprocal;
+// a / b for 1 <= b <= 4, within 1 ulp.
+template <typename acc_t>
+ORIGINET_HD acc_t divide(acc_t a, acc_t b) {
+  return a / b;
 }
 #endif
 
 // |x|, but no larger than where psi and psi' have reached their limits; beyond, there would
-// be inf * 0. Integer arithmetic, here and for the NaN below, because compilers split a
+// be inf * 0. On the host in integers, here and for the NaN below, because compilers split a
 // loop body that compares floats more than once into paths, and compute the exponential
 // in each.
 template <typename acc_t>
 ORIGINET_HD acc_t bounded_magnitude(acc_t x) {
   using T = FloatTraits<acc_t>;
+#ifdef __CUDA_ARCH__
+  return fmin(fabs(x), T::kMagnitudeMax); // NaN becomes kMagnitudeMax
+#else
   constexpr auto kMax = bit_cast<typename T::bits_t>(T::kMagnitudeMax);
   const auto bits = bit_cast<typename T::bits_t>(x) & T::kMagnitudeBits;
   return bit_cast<acc_t>(bits < kMax ? bits : kMax); // NaN becomes kMax, too
+#endif
 }
 
 // 1, but NaN where x is NaN.
 template <typename acc_t>
 ORIGINET_HD acc_t one_or_nan(acc_t x) {
+#ifdef __CUDA_ARCH__
+  return x == x ? acc_t(1) : x;
+#else
   using T = FloatTraits<acc_t>;
   const auto bits = bit_cast<typename T::bits_t>(x) & T::kMagnitudeBits;
   // All ones if the magnitude is above that of infinity.
   const auto nan = (T::kInfinityBits - bits) >> (8 * sizeof(bits) - 1);
   return bit_cast<acc_t>(T::kOneBits | nan);
+#endif
 }
 
-// psi(x) in few instructions, for results that are rounded to 16 bits or added up. With
-// m = |x| and z = exp(-m):
+// psi(x) in few instructions, for results that are added up. With m = |x| and z = exp(-m):
 //   x < 0:  (1 - alpha m) z / (1 + z)
 //   x >= 0: (1 + x) / (1 + z) = x + (1 - m z) / (1 + z), where only the second
 //           term, at most 1, has the rounding errors of a quotient
 // Limits: psi(-inf) = 0, psi(+inf) = +inf, psi(0) = 0.5.
-template <typename acc_t, bool kFast>
-ORIGINET_HD acc_t rrelu_forward(acc_t x, Slope<acc_t, kFast> alpha) {
+template <typename acc_t>
+ORIGINET_HD acc_t rrelu_forward(acc_t x, Slope<acc_t> alpha) {
   const acc_t m = bounded_magnitude(x);
-  const ExpOfMinus<acc_t, kFast> z(m);
+  const ExpOfMinus<acc_t> z(m);
   const bool left = x < acc_t(0);
   const acc_t numerator = left ? z.scaled_product(alpha.line(m)) : acc_t(1) - m * z.value;
-  const acc_t quotient = divide<acc_t, kFast>(numerator, acc_t(1) + z.value);
+  const acc_t quotient = divide(numerator, acc_t(1) + z.value);
   return quotient * (left ? z.kUnscale : acc_t(1)) + (left ? acc_t(0) : x);
 }
 
@@ -241,27 +259,32 @@ ORIGINET_HD acc_t rrelu_forward(acc_t x, Slope<acc_t, kFast> alpha) {
 //   x >= 0: 1 + z (m - z) / (1 + z)^2
 // Limits: psi'(-inf) = 0, psi'(+inf) = 1; psi'(0) = 0.75, the right derivative,
 // because Table I puts x = 0 on the right branch.
-template <typename acc_t, bool kFast>
-ORIGINET_HD acc_t rrelu_derivative(acc_t x, Slope<acc_t, kFast> alpha) {
+template <typename acc_t>
+ORIGINET_HD acc_t rrelu_derivative(acc_t x, Slope<acc_t> alpha) {
   const acc_t m = bounded_magnitude(x);
-  const ExpOfMinus<acc_t, kFast> z(m);
+  const ExpOfMinus<acc_t> z(m);
   const bool left = x < acc_t(0);
   const acc_t factor = alpha.line_of_derivative(m, z.value);
   const acc_t numerator = left ? z.scaled_product(factor) : z.value * (m - z.value);
   const acc_t square = acc_t(1) + z.value * (acc_t(2) + z.value);
-  const acc_t quotient = divide<acc_t, kFast>(numerator, square);
+  const acc_t quotient = divide(numerator, square);
   return quotient * (left ? z.kUnscale : acc_t(1)) + (left ? acc_t(0) : one_or_nan(x));
 }
 
+template <typename acc_t>
+struct ValueAndDerivative {
+  acc_t value;
+  acc_t derivative;
+};
+
 // The same to less than 2 units in the last place. Every sum, product and quotient
 // below, except the exponential itself, carries along the rounding error that the next
-// step would otherwise inherit. If a * b is subtracted from something that it nearly
-// equals, the difference is exact only if the compiler contracts the two to a fused
-// multiply-add. SSE2 has none and is less exact at the zero crossings.
+// step would otherwise inherit. SSE2 has no fused multiply-add for minus_product and is less
+// exact at the zero crossings.
 
 // The part that the formulas of psi and psi' have in common. It has a loop of its own: one
 // loop over everything is longer than a processor can look ahead, two loops are not.
-template <typename acc_t, bool kFast>
+template <typename acc_t, bool kFast = false>
 struct Exponential {
   acc_t magnitude; // m
   acc_t scaled;    // exp(-m) / kUnscale
@@ -269,22 +292,21 @@ struct Exponential {
   Exponential() = default;
   ORIGINET_HD Exponential(acc_t magnitude, acc_t scaled) : magnitude(magnitude), scaled(scaled) {}
   explicit ORIGINET_HD Exponential(acc_t x)
-      : magnitude(bounded_magnitude(x)), scaled(ExpOfMinus<acc_t, kFast>(magnitude).scaled) {}
+      : magnitude(bounded_magnitude(x)), scaled(ExpOfMinus<acc_t>(magnitude).scaled) {}
 
-  // exp(-m). If that is below the smallest normal number, some other number below it. In
-  // integers: multiplications are the bottleneck, and integer operations run beside them.
+  // exp(-m). If that is below the smallest normal number, some other number below it. On the
+  // host in integers: multiplications are the bottleneck, and integer operations run beside
+  // them.
   ORIGINET_HD acc_t value() const {
     using T = FloatTraits<acc_t>;
+#ifdef __CUDA_ARCH__
+    return scaled * T::kUnscale;
+#else
     using bits_t = typename T::bits_t;
     const bits_t bits = bit_cast<bits_t>(scaled) - (bits_t(T::kScale) << T::kMantissaBits);
     return bit_cast<acc_t>(bits < 0 ? bits_t(0) : bits);
+#endif
   }
-};
-
-template <typename acc_t>
-struct Exponential<acc_t, true> { // computed where it is needed
-  Exponential() = default;
-  explicit ORIGINET_HD Exponential(acc_t) {}
 };
 
 // (1 - alpha * m) * kUnscale as the sum of two numbers, of which the second is small.
@@ -300,64 +322,53 @@ struct Line {
     const acc_t slope = alpha_high * kUnscale;
     const acc_t product = (slope * m + kRound) - kRound;
     high = kUnscale - product;
-    low = (product - slope * m) - alpha_low * kUnscale * m;
+    low = minus_product(product, slope, m) - alpha_low * kUnscale * m;
   }
 };
 
-// line * (quotient + rest / b), where rest / b is what the division rounded off. It has an
-// error of 6 %, which is far below the last place of the result.
+// line * (quotient + rest), where rest is what the division rounded off.
 template <typename acc_t>
-ORIGINET_HD acc_t multiply(Line<acc_t> line, acc_t quotient, acc_t rest, acc_t b) {
-  using T = FloatTraits<acc_t>;
-  const acc_t reciprocal = bit_cast<acc_t>(T::kReciprocalBits - bit_cast<typename T::bits_t>(b));
-  return line.high * quotient + (line.high * (rest * reciprocal) + line.low * quotient);
+ORIGINET_HD acc_t multiply(Line<acc_t> line, acc_t quotient, acc_t rest) {
+  return line.high * quotient + (line.high * rest + line.low * quotient);
 }
 
 // psi(x) as above. Operands are selected, not products: a select around a product would
 // keep the compiler from contracting it.
-template <typename acc_t, bool kFast>
-ORIGINET_HD acc_t
-rrelu_forward(acc_t x, Exponential<acc_t, kFast> exponential, Slope<acc_t, kFast> alpha) {
-  if constexpr (kFast) {
-    return rrelu_forward(x, alpha);
-  } else {
-    constexpr acc_t kScaled = 1 / FloatTraits<acc_t>::kUnscale;
-    const acc_t m = exponential.magnitude;
-    const acc_t z = exponential.value();
-    const bool left = x < acc_t(0);
-    const Line<acc_t> line(left ? alpha.high : acc_t(0), left ? alpha.low : acc_t(0), m);
-    const acc_t numerator = left ? exponential.scaled : kScaled - m * exponential.scaled;
-    const acc_t denominator = acc_t(1) + z;
-    const acc_t quotient = divide<acc_t, kFast>(numerator, denominator);
-    const acc_t rest = (numerator - quotient) - quotient * z;
-    return multiply(line, quotient, rest, denominator) + (left ? acc_t(0) : x);
-  }
+template <typename acc_t>
+ORIGINET_HD acc_t rrelu_forward(acc_t x, Exponential<acc_t> exponential, Slope<acc_t> alpha) {
+  constexpr acc_t kScaled = 1 / FloatTraits<acc_t>::kUnscale;
+  const acc_t m = exponential.magnitude;
+  const acc_t z = exponential.value();
+  const bool left = x < acc_t(0);
+  const Line<acc_t> line(alpha.high, alpha.low, left ? m : acc_t(0));
+  const acc_t numerator = left ? exponential.scaled : kScaled - m * exponential.scaled;
+  const acc_t denominator = acc_t(1) + z;
+  const acc_t reciprocal = rough_reciprocal(denominator);
+  const acc_t quotient = rough_quotient(numerator, denominator, reciprocal);
+  const acc_t rest = minus_product(numerator - quotient, quotient, z);
+  return multiply(line, quotient, rest * reciprocal) + (left ? acc_t(0) : x);
 }
 
 // psi'(x) as above, with b = m - 1 - z:
 //   x < 0:  (1 - alpha b) z / (1 + z)^2
 //   x >= 0: 1 + (1 + b) z / (1 + z)^2
-template <typename acc_t, bool kFast>
-ORIGINET_HD acc_t
-rrelu_derivative(acc_t x, Exponential<acc_t, kFast> exponential, Slope<acc_t, kFast> alpha) {
-  if constexpr (kFast) {
-    return rrelu_derivative(x, alpha);
-  } else {
-    constexpr acc_t kUnscale = FloatTraits<acc_t>::kUnscale;
-    const acc_t z = exponential.value();
-    const bool left = x < acc_t(0);
-    const acc_t m_1 = exponential.magnitude - acc_t(1);
-    const acc_t b = m_1 - z;
-    const acc_t b_low = (m_1 - b) - z;
-    const acc_t slope = left ? alpha.high : acc_t(-1);
-    Line<acc_t> line(slope, left ? alpha.low : acc_t(0), b);
-    line.low -= slope * kUnscale * b_low;
-    const acc_t square = z * (acc_t(2) + z) + acc_t(1);
-    const acc_t square_low = ((acc_t(1) - square) + (z + z)) + z * z;
-    const acc_t quotient = divide<acc_t, kFast>(exponential.scaled, square);
-    const acc_t rest = (exponential.scaled - quotient * square) - quotient * square_low;
-    return multiply(line, quotient, rest, square) + (left ? acc_t(0) : one_or_nan(x));
-  }
+template <typename acc_t>
+ORIGINET_HD acc_t rrelu_derivative(acc_t x, Exponential<acc_t> exponential, Slope<acc_t> alpha) {
+  constexpr acc_t kUnscale = FloatTraits<acc_t>::kUnscale;
+  const acc_t z = exponential.value();
+  const bool left = x < acc_t(0);
+  const acc_t m_1 = exponential.magnitude - acc_t(1);
+  const acc_t b = m_1 - z;
+  const acc_t b_low = (m_1 - b) - z;
+  const acc_t slope = left ? alpha.high : acc_t(-1);
+  Line<acc_t> line(slope, left ? alpha.low : acc_t(0), b);
+  line.low -= slope * kUnscale * b_low;
+  const acc_t square = z * (acc_t(2) + z) + acc_t(1);
+  const acc_t square_low = ((acc_t(1) - square) + (z + z)) + z * z;
+  const acc_t reciprocal = rough_reciprocal(square);
+  const acc_t quotient = rough_quotient(exponential.scaled, square, reciprocal);
+  const acc_t rest = minus_product(exponential.scaled, quotient, square) - quotient * square_low;
+  return multiply(line, quotient, rest * reciprocal) + (left ? acc_t(0) : one_or_nan(x));
 }
 
 // The ops as functors over one element, for both backends. Inputs from kFirst on are

@@ -31,6 +31,7 @@
 //
 // In the second kernel A and B both merge parts 0 and 1, and A alone writes the [C] results.
 #include "channel_mapping.cuh"
+#include "rrelu_fast.h"
 
 namespace originet {
 namespace {

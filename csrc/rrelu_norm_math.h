@@ -15,23 +15,16 @@
 
 namespace originet {
 
-template <typename acc_t>
-struct ValueAndDerivative {
-  acc_t value;
-  acc_t derivative;
-};
-
 // psi(x) and psi'(x) as in rrelu_math.h, from one exponential and one division.
-template <typename acc_t, bool kFast>
-ORIGINET_HD ValueAndDerivative<acc_t> rrelu_value_and_derivative(
-    acc_t x, Slope<acc_t, kFast> alpha) {
+template <typename acc_t>
+ORIGINET_HD ValueAndDerivative<acc_t> rrelu_value_and_derivative(acc_t x, Slope<acc_t> alpha) {
   const acc_t m = bounded_magnitude(x);
-  const ExpOfMinus<acc_t, kFast> z(m);
+  const ExpOfMinus<acc_t> z(m);
   const bool left = x < acc_t(0);
   const acc_t line = left ? alpha.line(m) : acc_t(1) - m * z.value;
   const acc_t slope = left ? alpha.line_of_derivative(m, z.value) : m - z.value;
-  const acc_t large = divide<acc_t, kFast>(acc_t(1), acc_t(1) + z.value); // sigmoid(m)
-  const acc_t small = z.value * large;                                    // sigmoid(-m)
+  const acc_t large = divide(acc_t(1), acc_t(1) + z.value); // sigmoid(m)
+  const acc_t small = z.value * large;                      // sigmoid(-m)
   return {
       line * (left ? small : large) + (left ? acc_t(0) : x),
       slope * (small * large) + (left ? acc_t(0) : one_or_nan(x))};
