@@ -15,12 +15,22 @@
 
 namespace originet {
 
+constexpr int kWarp = 32;
+constexpr int kWarps = kThreadsPerBlock / kWarp;
+constexpr int kCacheLine = 128; // bytes
+
+// The most columns of a block.
+template <typename scalar_t, int kVec>
+constexpr int kMostCols = std::min<int>(kWarp, kCacheLine / (kVec * sizeof(scalar_t)));
+
 struct Mapping {
-  int64_t columns, inner, items;  // items: vectors of a column
-  int64_t step_outer, step_inner; // what all rows of the grid are in (o, i)
-  int64_t parts;                  // blocks a column
-  int cols, rows;                 // of a block
-  int64_t channels, count;        // count: values of a channel
+  int64_t columns, inner, items; // items: vectors of a column
+  // From a thread's item to its next, all rows of the grid further on: how far i and the place in
+  // memory move, if i stays below inner.
+  int64_t step_inner, step_vector;
+  int64_t parts;           // blocks a column
+  int cols, rows;          // of a block
+  int64_t channels, count; // count: values of a channel
 };
 
 // Where a thread works. Threads without work must still reach the barriers.
@@ -35,57 +45,132 @@ struct Place {
         active(row < map.rows && column < map.columns) {}
 };
 
-template <typename Body>
+template <bool kAlong, typename Body>
 __device__ __forceinline__ void for_each_vector(
     const Mapping& map, const Place& place, const Body& body) {
   // The first item is below kMostBlocks * kThreadsPerBlock, so it fits in 32 bits, which divide
-  // faster than 64. The loop carries (o, i) along and divides no more.
+  // faster than 64. The loop carries its place along and divides no more.
   const auto first = static_cast<uint32_t>(blockIdx.x * map.rows + place.row);
   const auto inner = static_cast<uint32_t>(::min(map.inner, int64_t(UINT32_MAX)));
-  int64_t o = first / inner;
   int64_t i = first % inner;
+  int64_t vector = (first / inner * map.columns + place.column) * map.inner + i;
   const int64_t step = map.parts * map.rows;
   for (int64_t item = first; item < map.items; item += step) {
-    body((o * map.columns + place.column) * map.inner + i);
-    o += map.step_outer;
-    i += map.step_inner;
-    if (i >= map.inner) {
-      i -= map.inner;
-      ++o;
+    body(vector);
+    vector += map.step_vector;
+    if constexpr (!kAlong) { // else inner is 1
+      i += map.step_inner;
+      if (i >= map.inner) {
+        i -= map.inner;
+        vector += (map.columns - 1) * map.inner;
+      }
     }
   }
 }
 
-// Merges the states of the threads of a column and returns the result to all of them. All threads
-// of a block must call it.
-template <typename State>
-__device__ __forceinline__ State
-merge_rows(const State& mine, State* shared, const Mapping& map, const Place& place) {
-  shared[threadIdx.x] = mine;
-  __syncthreads();
-  int half = 1;
-  while (2 * half < map.rows) {
-    half *= 2;
-  }
-  for (; half > 0; half /= 2) {
-    if (place.row < half && place.row + half < map.rows) {
-      shared[threadIdx.x].merge(shared[threadIdx.x + half * map.cols]);
-    }
-    __syncthreads();
-  }
-  const State merged = shared[threadIdx.x % map.cols];
-  __syncthreads();
-  return merged;
-}
+// Two sums of each of kChannels neighbouring channels. load() and store() are for a workspace in
+// which quantities lie `stride` apart.
+template <typename acc_t, int kChannels>
+struct SumPairs {
+  using value_t = acc_t;
+  acc_t first[kChannels], second[kChannels];
 
-template <typename acc_t>
-struct Pair {
-  acc_t first, second;
-  __device__ __forceinline__ void merge(const Pair& other) {
-    first += other.first;
-    second += other.second;
+  __device__ __forceinline__ void merge(const SumPairs& other) {
+#pragma unroll
+    for (int j = 0; j < kChannels; ++j) {
+      first[j] += other.first[j];
+      second[j] += other.second[j];
+    }
+  }
+  __device__ __forceinline__ void load(const acc_t* from, int64_t stride) {
+#pragma unroll
+    for (int j = 0; j < kChannels; ++j) {
+      first[j] = from[j];
+      second[j] = from[stride + j];
+    }
+  }
+  __device__ __forceinline__ void store(acc_t* to, int64_t stride) const {
+#pragma unroll
+    for (int j = 0; j < kChannels; ++j) {
+      to[j] = first[j];
+      to[stride + j] = second[j];
+    }
   }
 };
+
+// Moments of kChannels neighbouring channels with one count; merged as in rrelu_norm_math.h, but
+// with one division for all.
+template <typename acc_t, int kChannels>
+struct ChannelMoments {
+  using value_t = acc_t;
+  acc_t count;
+  acc_t mean[kChannels], m2[kChannels];
+
+  __device__ __forceinline__ void merge(const ChannelMoments& other) {
+    const acc_t total = count + other.count;
+    const acc_t share = other.count == acc_t(0) ? acc_t(0) : other.count / total;
+#pragma unroll
+    for (int j = 0; j < kChannels; ++j) {
+      const acc_t delta = other.mean[j] - mean[j];
+      mean[j] += delta * share;
+      m2[j] += other.m2[j] + delta * delta * count * share;
+    }
+    count = total;
+  }
+  __device__ __forceinline__ void load(const acc_t* from, int64_t stride) {
+    count = from[0];
+#pragma unroll
+    for (int j = 0; j < kChannels; ++j) {
+      mean[j] = from[stride + j];
+      m2[j] = from[2 * stride + j];
+    }
+  }
+  __device__ __forceinline__ void store(acc_t* to, int64_t stride) const {
+    to[0] = count; // that of the first channel stands for all
+#pragma unroll
+    for (int j = 0; j < kChannels; ++j) {
+      to[stride + j] = mean[j];
+      to[2 * stride + j] = m2[j];
+    }
+  }
+};
+
+// The state of the thread `distance` lanes further on in the warp.
+template <typename State>
+__device__ __forceinline__ State state_of(const State& mine, int distance) {
+  using value_t = typename State::value_t;
+  value_t values[sizeof(State) / sizeof(value_t)];
+  static_assert(sizeof values == sizeof(State));
+  std::memcpy(values, &mine, sizeof values);
+#pragma unroll
+  for (value_t& value : values) {
+    value = __shfl_down_sync(0xffffffff, value, distance);
+  }
+  State other;
+  std::memcpy(&other, values, sizeof values);
+  return other;
+}
+
+// Merges the states of the threads of a column and returns the result to all of them, in one order
+// for all. All threads of a block must call it. Lane c < cols of a warp merges the rows of column c
+// in its warp; shared memory takes one state a warp and column.
+template <typename State>
+__device__ __forceinline__ State merge_rows(State mine, State* shared, const Mapping& map) {
+  for (int distance = kWarp / 2; distance >= map.cols; distance /= 2) {
+    mine.merge(state_of(mine, distance));
+  }
+  const int lane = threadIdx.x % kWarp;
+  if (lane < map.cols) {
+    shared[threadIdx.x / kWarp * map.cols + lane] = mine;
+  }
+  __syncthreads();
+  State merged = shared[threadIdx.x % map.cols];
+  for (int warp = 1; warp < kWarps; ++warp) {
+    merged.merge(shared[warp * map.cols + threadIdx.x % map.cols]);
+  }
+  __syncthreads(); // before the next call writes
+  return merged;
+}
 
 template <typename acc_t>
 __device__ __forceinline__ acc_t
@@ -98,14 +183,13 @@ __device__ __forceinline__ Vector<scalar_t, kVec> vector_at(const scalar_t* base
   return reinterpret_cast<const Vector<scalar_t, kVec>*>(base)[vector];
 }
 
-constexpr int64_t kCacheLine = 128;    // bytes
 constexpr int64_t kVectorsAThread = 4; // with fewer, a block is not worth starting
 // The most blocks of a launch. Where channels alternate, every block reads the partial results of
 // all blocks of its channels, so there may be fewer of them.
 constexpr int64_t kMostBlocks = 1024, kMostBlocksAlong = 256;
 
-template <int kVec, bool kAlong>
-Mapping make_mapping(const NormShape& shape, int64_t bytes) {
+template <typename scalar_t, int kVec, bool kAlong>
+Mapping make_mapping(const NormShape& shape) {
   Mapping map;
   map.channels = shape.channels;
   map.count = shape.count();
@@ -113,14 +197,18 @@ Mapping make_mapping(const NormShape& shape, int64_t bytes) {
   map.inner = kAlong ? 1 : shape.inner / kVec;
   map.items = shape.outer * map.inner;
   const bool alternating = shape.inner == 1;
-  map.cols = alternating ? int(std::min(map.columns, kCacheLine / (kVec * bytes))) : 1;
+  map.cols = 1; // a power of two, so that every warp has whole rows
+  while (alternating && map.cols < std::min<int64_t>(map.columns, kMostCols<scalar_t, kVec>)) {
+    map.cols *= 2;
+  }
   map.rows = kThreadsPerBlock / map.cols;
   const int64_t wanted = ceil_div(map.items, map.rows * kVectorsAThread);
   const int64_t most =
       (alternating ? kMostBlocksAlong : kMostBlocks) / ceil_div(map.columns, map.cols);
   map.parts = std::max<int64_t>(1, std::min(wanted, most));
-  map.step_outer = map.parts * map.rows / map.inner;
-  map.step_inner = map.parts * map.rows % map.inner;
+  const int64_t step = map.parts * map.rows;
+  map.step_inner = step % map.inner;
+  map.step_vector = step / map.inner * map.columns * map.inner + map.step_inner;
   return map;
 }
 

@@ -161,8 +161,8 @@ struct ExpOfMinus {
 };
 
 #ifdef __CUDA_ARCH__
-// 1 / b within 2^-22 for float and 2^-39 for double, for 1 <= b <= 4: the hardware's, and one
-// Newton step for double, of which the hardware gives 20 bits.
+// 1 / b within 2^-22 for float and 2^-39 for double, for b far from overflow and underflow: the
+// hardware's, and one Newton step for double, of which the hardware gives 20 bits.
 __device__ __forceinline__ float rough_reciprocal(float b) {
   float reciprocal;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(b));
@@ -180,7 +180,8 @@ __device__ __forceinline__ acc_t rough_quotient(acc_t a, acc_t, acc_t reciprocal
   return a * reciprocal;
 }
 
-// One more Newton step. The compiler's own division checks for operands that cannot occur here.
+// a / b within 1 ulp, by one more Newton step. The compiler's own division checks for operands that
+// cannot occur here.
 template <typename acc_t>
 __device__ __forceinline__ acc_t divide(acc_t a, acc_t b) {
   const acc_t reciprocal = rough_reciprocal(b);

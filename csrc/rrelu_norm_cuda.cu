@@ -1,9 +1,10 @@
-// CUDA backend of the normalised join: two kernels forward, two backward. Each block of the
+// CUDA backend of the normalised join: two kernels forward, three backward. Each block of the
 // first kernel writes the partial results of its channels to a workspace. Each block of the
 // second merges the partial results of its channels, in a fixed order and without atomics, and
-// computes the activations again: an exponential is cheaper than a round trip to memory.
+// computes the activations again: an exponential is cheaper than a round trip to memory. The
+// third, of one block for each group of columns, adds up the gradients of the biases.
 //
-// Both kernels of a pair run on the same grid, described by Mapping of channel_mapping.cuh:
+// The first two run on the same grid, described by Mapping of channel_mapping.cuh:
 // blockIdx.x is the part of a column, blockIdx.y the group of columns. In this drawing, a column
 // has two parts, and a block has 4 threads instead of kThreadsPerBlock. Blocks A, B, C, D are
 // (0, 0), (1, 0), (0, 1), (1, 1); the digit is the thread of the block that reads a vector.
@@ -57,22 +58,100 @@ struct BackwardArguments {
   scalar_t *grad_a, *grad_b;
   const acc_t *bias_a, *bias_b, *weight, *mean, *rstd;
   acc_t *grad_bias_a, *grad_bias_b, *grad_weight, *grad_bias;
-  acc_t* partial; // [kChannelSums, parts, channels]
+  acc_t* partial; // [4, parts, channels]: g, g * d, grad_a, grad_b
   Join<acc_t, sizeof(scalar_t) == 2> join;
   bool batch_statistics;
   Mapping map;
+
+  __device__ acc_t* partial_biases() const {
+    return partial + 2 * map.parts * map.channels;
+  }
 };
 
-// Moments of each channel's part. This kernel and the ones below ask for one block a
-// multiprocessor, which leaves each thread the registers that its state needs. The arguments are
-// a __grid_constant__ because a reference to them, such as `map`, would otherwise make the
-// compiler copy them to local memory.
+// Blocks of a kernel that a multiprocessor holds. More would leave a thread too few registers.
+template <typename scalar_t, bool kAlong, int kFewer = 0>
+constexpr int kBlocks =
+    sizeof(scalar_t) == 8 ? 2 : (kAlong && sizeof(scalar_t) == 2 ? 3 : 4) - kFewer;
+
+// Merges the partial results of a column. Every block merges in the same order, so all blocks of a
+// channel get the same bits. All threads of a block must call it.
+template <typename State, typename acc_t>
+__device__ __forceinline__ State merge_parts(
+    const acc_t* partial, int64_t channel, State* shared, const Mapping& map, const Place& place) {
+  State mine{};
+  for (int64_t part = place.row; place.active && part < map.parts; part += map.rows) {
+    State other;
+    other.load(partial + part * map.channels + channel, map.parts * map.channels);
+    mine.merge(other);
+  }
+  return merge_rows(mine, shared, map);
+}
+
+// Merges the rows of a column and writes the result as that of this block's part.
+template <typename State, typename acc_t>
+__device__ __forceinline__ void store_part(
+    const State& mine,
+    acc_t* partial,
+    int64_t channel,
+    State* shared,
+    const Mapping& map,
+    const Place& place) {
+  const State merged = merge_rows(mine, shared, map);
+  if (place.active && place.row == 0) {
+    merged.store(partial + blockIdx.x * map.channels + channel, map.parts * map.channels);
+  }
+}
+
+// What a loop needs to know of a thread's channels. For 8 of them it stays in shared memory,
+// where it costs few instructions; in registers it would cost a block of the multiprocessor.
+template <typename Parameters, int kChannels>
+struct Keep {
+  static constexpr bool kShared = kChannels == 8;
+
+  Parameters mine;
+  const Parameters* shared;
+
+  // All threads of a block must call it.
+  __device__ Keep(const Parameters& parameters, Parameters* table, const Mapping& map)
+      : mine(parameters), shared(table + threadIdx.x % map.cols) {
+    if constexpr (kShared) {
+      __syncthreads(); // before the writes, the reads for the last columns
+      if (threadIdx.x < map.cols) {
+        table[threadIdx.x] = parameters;
+      }
+      __syncthreads();
+    }
+  }
+  __device__ const Parameters& get() const {
+    if constexpr (kShared) {
+      return *shared;
+    } else {
+      return mine;
+    }
+  }
+};
+
+template <typename acc_t, int kChannels>
+struct alignas(16) ApplyParameters {
+  acc_t bias_a[kChannels], bias_b[kChannels];
+  acc_t mean[kChannels], scale[kChannels], shift[kChannels];
+};
+
+template <typename acc_t, int kChannels>
+struct alignas(16) GradParameters {
+  acc_t bias_a[kChannels], bias_b[kChannels], mean[kChannels];
+  GradCoefficients<acc_t> coefficients[kChannels];
+};
+
+// Moments of each channel's part. The arguments are a __grid_constant__ here and below because a
+// reference to them, such as `map`, would otherwise make the compiler copy them to local memory.
 template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreadsPerBlock, 1)
+__global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
     norm_moments_kernel(const __grid_constant__ ForwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1; // of a thread
-  __shared__ Moments<acc_t> shared[kThreadsPerBlock];
+  using State = ChannelMoments<acc_t, kChannels>;
+  __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
     const Place place(map, block);
@@ -83,118 +162,108 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
       bias_a[j] = value_or(args.bias_a, channel + j, place.active, acc_t(0));
       bias_b[j] = value_or(args.bias_b, channel + j, place.active, acc_t(0));
     }
-    // Welford's method for each lane; the lanes share the count.
-    acc_t count = 0;
-    acc_t mean[kVec] = {}, m2[kVec] = {};
+    // Welford's method for each lane.
+    ChannelMoments<acc_t, kVec> lanes{};
     if (place.active) {
-      for_each_vector(map, place, [&](int64_t vector) {
+      for_each_vector<kAlong>(map, place, [&](int64_t vector) {
         const auto a = vector_at<scalar_t, kVec>(args.a, vector);
         const auto b = vector_at<scalar_t, kVec>(args.b, vector);
-        count += acc_t(1);
-        const acc_t share = acc_t(1) / count;
+        lanes.count += acc_t(1);
+        const acc_t share = divide(acc_t(1), lanes.count);
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
           const acc_t value = args.join(
               static_cast<acc_t>(a.values[j]) + bias_a[kAlong ? j : 0],
               static_cast<acc_t>(b.values[j]) + bias_b[kAlong ? j : 0]);
-          const acc_t delta = value - mean[j];
-          mean[j] += delta * share;
-          m2[j] += delta * (value - mean[j]);
+          const acc_t delta = value - lanes.mean[j];
+          lanes.mean[j] += delta * share;
+          lanes.m2[j] += delta * (value - lanes.mean[j]);
         }
       });
     }
+    if constexpr (kAlong) {
+      store_part(lanes, args.partial, channel, shared, map, place);
+    } else { // all lanes of a vector belong to one channel
+      State mine{lanes.count, {lanes.mean[0]}, {lanes.m2[0]}};
 #pragma unroll
-    for (int j = 0; j < kChannels; ++j) {
-      Moments<acc_t> mine{count, mean[j], m2[j]};
-      if constexpr (!kAlong) { // all lanes of a vector belong to one channel
-#pragma unroll
-        for (int lane = 1; lane < kVec; ++lane) {
-          mine.merge({count, mean[lane], m2[lane]});
-        }
+      for (int j = 1; j < kVec; ++j) {
+        mine.merge({lanes.count, {lanes.mean[j]}, {lanes.m2[j]}});
       }
-      const auto merged = merge_rows(mine, shared, map, place);
-      if (place.active && place.row == 0) {
-        const int64_t at = blockIdx.x * map.channels + channel + j;
-        const int64_t all = map.parts * map.channels;
-        args.partial[at] = merged.count;
-        args.partial[at + all] = merged.mean;
-        args.partial[at + 2 * all] = merged.m2;
-      }
+      store_part(mine, args.partial, channel, shared, map, place);
     }
   }
 }
 
 // Writes y; the first block of a column also writes the column's statistics.
 template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreadsPerBlock, 1)
+__global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
     norm_apply_kernel(const __grid_constant__ ForwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1; // of a thread
-  __shared__ Moments<acc_t> shared[kThreadsPerBlock];
+  using State = ChannelMoments<acc_t, kChannels>;
+  __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
+  __shared__ ApplyParameters<acc_t, kChannels> table[kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
     const Place place(map, block);
     const int64_t channel = place.column * kChannels;
-    acc_t bias_a[kChannels], bias_b[kChannels];
-    acc_t mean[kChannels], scale[kChannels], shift[kChannels];
+    State moments;
+    if (!args.given_mean) {
+      moments = merge_parts<State>(args.partial, channel, shared, map, place);
+    }
+    ApplyParameters<acc_t, kChannels> p;
 #pragma unroll
     for (int j = 0; j < kChannels; ++j) {
       acc_t var, unbiased;
       if (args.given_mean) {
-        mean[j] = value_or(args.given_mean, channel + j, place.active, acc_t(0));
+        p.mean[j] = value_or(args.given_mean, channel + j, place.active, acc_t(0));
         var = unbiased = value_or(args.given_var, channel + j, place.active, acc_t(0));
       } else {
-        // The threads of a column share its parts. Every block merges in the same order, so all
-        // blocks of a channel get the same bits.
-        Moments<acc_t> mine{};
-        for (int64_t part = place.row; place.active && part < map.parts; part += map.rows) {
-          const int64_t at = part * map.channels + channel + j;
-          const int64_t all = map.parts * map.channels;
-          mine.merge({args.partial[at], args.partial[at + all], args.partial[at + 2 * all]});
-        }
-        const auto merged = merge_rows(mine, shared, map, place);
-        mean[j] = merged.mean;
-        var = merged.m2 / static_cast<acc_t>(map.count);
-        unbiased = merged.m2 / static_cast<acc_t>(map.count - 1);
+        p.mean[j] = moments.mean[j];
+        var = moments.m2[j] / static_cast<acc_t>(map.count);
+        unbiased = moments.m2[j] / static_cast<acc_t>(map.count - 1);
       }
       const acc_t rstd = acc_t(1) / sqrt(var + args.eps);
-      bias_a[j] = value_or(args.bias_a, channel + j, place.active, acc_t(0));
-      bias_b[j] = value_or(args.bias_b, channel + j, place.active, acc_t(0));
-      scale[j] = rstd * value_or(args.weight, channel + j, place.active, acc_t(1));
-      shift[j] = value_or(args.bias, channel + j, place.active, acc_t(0));
+      p.bias_a[j] = value_or(args.bias_a, channel + j, place.active, acc_t(0));
+      p.bias_b[j] = value_or(args.bias_b, channel + j, place.active, acc_t(0));
+      p.scale[j] = rstd * value_or(args.weight, channel + j, place.active, acc_t(1));
+      p.shift[j] = value_or(args.bias, channel + j, place.active, acc_t(0));
       if (place.active && place.row == 0 && blockIdx.x == 0) {
-        args.mean[channel + j] = mean[j];
+        args.mean[channel + j] = p.mean[j];
         args.rstd[channel + j] = rstd;
         args.var[channel + j] = unbiased;
       }
     }
-    if (!place.active) { // not before: merge_rows has barriers for the whole block
+    const Keep<ApplyParameters<acc_t, kChannels>, kChannels> kept(p, table, map);
+    if (!place.active) { // not before: there were barriers for the whole block
       continue;
     }
-    for_each_vector(map, place, [&](int64_t vector) {
+    for_each_vector<kAlong>(map, place, [&](int64_t vector) {
       const auto a = vector_at<scalar_t, kVec>(args.a, vector);
       const auto b = vector_at<scalar_t, kVec>(args.b, vector);
-      Vector<scalar_t, kVec> y;
+      const auto& of = kept.get();
+      scalar_t y[kVec];
 #pragma unroll
       for (int j = 0; j < kVec; ++j) {
         const int c = kAlong ? j : 0;
         const acc_t value = args.join(
-            static_cast<acc_t>(a.values[j]) + bias_a[c],
-            static_cast<acc_t>(b.values[j]) + bias_b[c]);
-        y.values[j] = static_cast<scalar_t>((value - mean[c]) * scale[c] + shift[c]);
+            static_cast<acc_t>(a.values[j]) + of.bias_a[c],
+            static_cast<acc_t>(b.values[j]) + of.bias_b[c]);
+        y[j] = static_cast<scalar_t>((value - of.mean[c]) * of.scale[c] + of.shift[c]);
       }
-      reinterpret_cast<Vector<scalar_t, kVec>*>(args.y)[vector] = y;
+      store_vector(args.y + vector * kVec, y);
     });
   }
 }
 
-// The ChannelSums of each channel's part.
+// Sums of g and g * d over each channel's part.
 template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreadsPerBlock, 1)
+__global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
     norm_sums_kernel(const __grid_constant__ BackwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1;
-  __shared__ Pair<acc_t> shared[kThreadsPerBlock];
+  using State = SumPairs<acc_t, kChannels>;
+  __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
     const Place place(map, block);
@@ -206,9 +275,9 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
       bias_b[j] = value_or(args.bias_b, channel + j, place.active, acc_t(0));
       mean[j] = value_or(args.mean, channel + j, place.active, acc_t(0));
     }
-    acc_t sums[kChannels][kChannelSums] = {};
+    State sums{};
     if (place.active) {
-      for_each_vector(map, place, [&](int64_t vector) {
+      for_each_vector<kAlong>(map, place, [&](int64_t vector) {
         const auto grad = vector_at<scalar_t, kVec>(args.grad, vector);
         const auto a = vector_at<scalar_t, kVec>(args.a, vector);
         const auto b = vector_at<scalar_t, kVec>(args.b, vector);
@@ -216,114 +285,100 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 1)
         for (int j = 0; j < kVec; ++j) {
           const int c = kAlong ? j : 0;
           const auto g = static_cast<acc_t>(grad.values[j]);
-          const auto in_a = args.join.branch(static_cast<acc_t>(a.values[j]) + bias_a[c]);
-          const auto in_b = args.join.branch(static_cast<acc_t>(b.values[j]) + bias_b[c]);
-          const acc_t d = in_a.value + in_b.value - mean[c];
-          sums[c][kG] += g;
-          sums[c][kGD] += g * d;
-          sums[c][kPaG] += in_a.derivative * g;
-          sums[c][kPbG] += in_b.derivative * g;
-          sums[c][kPa] += in_a.derivative;
-          sums[c][kPb] += in_b.derivative;
-          sums[c][kPaD] += in_a.derivative * d;
-          sums[c][kPbD] += in_b.derivative * d;
+          const acc_t value = args.join(
+              static_cast<acc_t>(a.values[j]) + bias_a[c],
+              static_cast<acc_t>(b.values[j]) + bias_b[c]);
+          sums.first[c] += g;
+          sums.second[c] += g * (value - mean[c]);
         }
       });
     }
-#pragma unroll
-    for (int j = 0; j < kChannels; ++j) {
-      // Two sums at a time: half the barriers, and still little shared memory.
-      static_assert(kChannelSums % 2 == 0);
-#pragma unroll
-      for (int k = 0; k < kChannelSums; k += 2) {
-        const auto merged = merge_rows(Pair<acc_t>{sums[j][k], sums[j][k + 1]}, shared, map, place);
-        if (place.active && place.row == 0) {
-          const int64_t at = (k * map.parts + blockIdx.x) * map.channels + channel + j;
-          args.partial[at] = merged.first;
-          args.partial[at + map.parts * map.channels] = merged.second;
-        }
-      }
-    }
+    store_part(sums, args.partial, channel, shared, map, place);
   }
 }
 
-// Adds up sums k and k + 1 of a channel over all parts. All threads of a block must call it.
-template <typename acc_t>
-__device__ __forceinline__ Pair<acc_t> merge_parts(
-    const acc_t* partial,
-    int k,
-    int64_t channel,
-    Pair<acc_t>* shared,
-    const Mapping& map,
-    const Place& place) {
-  Pair<acc_t> mine{};
-  for (int64_t part = place.row; place.active && part < map.parts; part += map.rows) {
-    const int64_t at = (k * map.parts + part) * map.channels + channel;
-    mine.merge({partial[at], partial[at + map.parts * map.channels]});
-  }
-  return merge_rows(mine, shared, map, place);
-}
-
-// Writes grad_a and grad_b; the first block of a column also writes the [C] gradients.
+// Writes grad_a and grad_b, and their sums over each channel's part; the first block of a column
+// also writes the gradients of weight and bias.
 template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreadsPerBlock, 1)
+__global__ void __launch_bounds__(
+    kThreadsPerBlock, kBlocks<scalar_t, kAlong, sizeof(scalar_t) == 4 ? 1 + kAlong : 0>)
     norm_grad_kernel(const __grid_constant__ BackwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1;
-  __shared__ Pair<acc_t> shared[kThreadsPerBlock];
+  using State = SumPairs<acc_t, kChannels>;
+  __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
+  __shared__ GradParameters<acc_t, kChannels> table[kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
   for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
     const Place place(map, block);
     const int64_t channel = place.column * kChannels;
-    acc_t bias_a[kChannels], bias_b[kChannels], mean[kChannels];
-    GradCoefficients<acc_t> coefficients[kChannels];
+    const State total = merge_parts<State>(args.partial, channel, shared, map, place);
+    GradParameters<acc_t, kChannels> p;
 #pragma unroll
     for (int j = 0; j < kChannels; ++j) {
       const int64_t c = channel + j;
-      bias_a[j] = value_or(args.bias_a, c, place.active, acc_t(0));
-      bias_b[j] = value_or(args.bias_b, c, place.active, acc_t(0));
-      mean[j] = value_or(args.mean, c, place.active, acc_t(0));
+      p.bias_a[j] = value_or(args.bias_a, c, place.active, acc_t(0));
+      p.bias_b[j] = value_or(args.bias_b, c, place.active, acc_t(0));
+      p.mean[j] = value_or(args.mean, c, place.active, acc_t(0));
       const acc_t rstd = value_or(args.rstd, c, place.active, acc_t(0));
       const acc_t weight = value_or(args.weight, c, place.active, acc_t(1));
-      // Every block needs sum(g) and sum(g * d) for grad_z.
-      const auto g = merge_parts(args.partial, kG, c, shared, map, place);
-      coefficients[j] = GradCoefficients<acc_t>::of(
-          g.first, g.second, rstd, weight, static_cast<acc_t>(map.count), args.batch_statistics);
-      // The other six sums are for the biases inside psi. The condition is the same for the whole
-      // block, so that all its threads meet at the barriers of merge_parts.
-      if (blockIdx.x == 0) {
-        const auto pg = merge_parts(args.partial, kPaG, c, shared, map, place);
-        const auto p = merge_parts(args.partial, kPa, c, shared, map, place);
-        const auto pd = merge_parts(args.partial, kPaD, c, shared, map, place);
-        if (place.active && place.row == 0) {
-          args.grad_bias[c] = g.first;
-          args.grad_weight[c] = g.second * rstd;
-          args.grad_bias_a[c] = coefficients[j].grad_bias(pg.first, p.first, pd.first);
-          args.grad_bias_b[c] = coefficients[j].grad_bias(pg.second, p.second, pd.second);
-        }
+      p.coefficients[j] = GradCoefficients<acc_t>::of(
+          total.first[j], total.second[j], rstd, weight, static_cast<acc_t>(map.count),
+          args.batch_statistics);
+      if (place.active && place.row == 0 && blockIdx.x == 0) {
+        args.grad_bias[c] = total.first[j];
+        args.grad_weight[c] = total.second[j] * rstd;
       }
     }
-    if (!place.active) { // not before: merge_parts has barriers for the whole block
-      continue;
-    }
-    for_each_vector(map, place, [&](int64_t vector) {
-      const auto grad = vector_at<scalar_t, kVec>(args.grad, vector);
-      const auto a = vector_at<scalar_t, kVec>(args.a, vector);
-      const auto b = vector_at<scalar_t, kVec>(args.b, vector);
-      Vector<scalar_t, kVec> grad_a, grad_b;
+    const Keep<GradParameters<acc_t, kChannels>, kChannels> kept(p, table, map);
+    State sums{};
+    if (place.active) {
+      for_each_vector<kAlong>(map, place, [&](int64_t vector) {
+        const auto grad = vector_at<scalar_t, kVec>(args.grad, vector);
+        const auto a = vector_at<scalar_t, kVec>(args.a, vector);
+        const auto b = vector_at<scalar_t, kVec>(args.b, vector);
+        const auto& of = kept.get();
+        scalar_t grad_a[kVec], grad_b[kVec];
 #pragma unroll
-      for (int j = 0; j < kVec; ++j) {
-        const int c = kAlong ? j : 0;
-        const auto in_a = args.join.branch(static_cast<acc_t>(a.values[j]) + bias_a[c]);
-        const auto in_b = args.join.branch(static_cast<acc_t>(b.values[j]) + bias_b[c]);
-        const acc_t d = in_a.value + in_b.value - mean[c];
-        const acc_t grad_z = coefficients[c].grad_z(static_cast<acc_t>(grad.values[j]), d);
-        grad_a.values[j] = static_cast<scalar_t>(grad_z * in_a.derivative);
-        grad_b.values[j] = static_cast<scalar_t>(grad_z * in_b.derivative);
+        for (int j = 0; j < kVec; ++j) {
+          const int c = kAlong ? j : 0;
+          const auto in_a = args.join.branch(static_cast<acc_t>(a.values[j]) + of.bias_a[c]);
+          const auto in_b = args.join.branch(static_cast<acc_t>(b.values[j]) + of.bias_b[c]);
+          const acc_t d = in_a.value + in_b.value - of.mean[c];
+          const acc_t grad_z = of.coefficients[c].grad_z(static_cast<acc_t>(grad.values[j]), d);
+          grad_a[j] = static_cast<scalar_t>(grad_z * in_a.derivative);
+          grad_b[j] = static_cast<scalar_t>(grad_z * in_b.derivative);
+          sums.first[c] += grad_z * in_a.derivative;
+          sums.second[c] += grad_z * in_b.derivative;
+        }
+        store_vector(args.grad_a + vector * kVec, grad_a);
+        store_vector(args.grad_b + vector * kVec, grad_b);
+      });
+    }
+    store_part(sums, args.partial_biases(), channel, shared, map, place);
+  }
+}
+
+// Writes the gradients of the biases inside psi.
+template <typename scalar_t, int kVec, bool kAlong>
+__global__ void __launch_bounds__(kThreadsPerBlock)
+    norm_biases_kernel(const __grid_constant__ BackwardArguments<scalar_t> args) {
+  using acc_t = typename AccType<scalar_t>::type;
+  constexpr int kChannels = kAlong ? kVec : 1;
+  using State = SumPairs<acc_t, kChannels>;
+  __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
+  const Mapping& map = args.map;
+  for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
+    const Place place(map, block);
+    const int64_t channel = place.column * kChannels;
+    const State total = merge_parts<State>(args.partial_biases(), channel, shared, map, place);
+    if (place.active && place.row == 0) {
+#pragma unroll
+      for (int j = 0; j < kChannels; ++j) {
+        args.grad_bias_a[channel + j] = total.first[j];
+        args.grad_bias_b[channel + j] = total.second[j];
       }
-      reinterpret_cast<Vector<scalar_t, kVec>*>(args.grad_a)[vector] = grad_a;
-      reinterpret_cast<Vector<scalar_t, kVec>*>(args.grad_b)[vector] = grad_b;
-    });
+    }
   }
 }
 
@@ -345,7 +400,7 @@ void forward_typed(const NormForward& call) {
   const auto* b = static_cast<const scalar_t*>(call.b.const_data_ptr());
   auto* y = data<scalar_t>(call.y);
   with_vectors<scalar_t>(call.shape, {a, b, y}, [&]<int kVec, bool kAlong>() {
-    const Mapping map = make_mapping<kVec, kAlong>(call.shape, sizeof(scalar_t));
+    const Mapping map = make_mapping<scalar_t, kVec, kAlong>(call.shape);
     const Tensor workspace = make_workspace(call.a, 3, map);
     const ForwardArguments<scalar_t> args{
         a,
@@ -385,8 +440,8 @@ void backward_typed(const NormBackward& call) {
   auto* grad_a = data<scalar_t>(call.grad_a);
   auto* grad_b = data<scalar_t>(call.grad_b);
   with_vectors<scalar_t>(call.shape, {grad, a, b, grad_a, grad_b}, [&]<int kVec, bool kAlong>() {
-    const Mapping map = make_mapping<kVec, kAlong>(call.shape, sizeof(scalar_t));
-    const Tensor workspace = make_workspace(call.a, kChannelSums, map);
+    const Mapping map = make_mapping<scalar_t, kVec, kAlong>(call.shape);
+    const Tensor workspace = make_workspace(call.a, 4, map);
     const BackwardArguments<scalar_t> args{
         grad,
         a,
@@ -413,6 +468,9 @@ void backward_typed(const NormBackward& call) {
     launch(
         "rrelu_add_norm_backward", call.a.get_device_index(), map.parts, blocks,
         norm_grad_kernel<scalar_t, kVec, kAlong>, args);
+    launch(
+        "rrelu_add_norm_backward", call.a.get_device_index(), 1, blocks,
+        norm_biases_kernel<scalar_t, kVec, kAlong>, args);
   });
 }
 

@@ -7,8 +7,7 @@
 //   grad_z = weight * rstd * (g - sum(g) / n - d * rstd^2 * sum(g * d) / n)
 //
 // and given statistics only the first term. grad_a = grad_z * psi'(a), and the gradient of
-// a bias inside psi is the sum of that over the channel. Multiplied out, it needs no pass
-// of its own: one pass yields all the sums below.
+// a bias inside psi is the sum of that over the channel.
 #pragma once
 
 #include "rrelu_math.h"
@@ -66,9 +65,6 @@ struct Moments {
   }
 };
 
-// The sums over a channel that its backward needs; p = psi'.
-enum ChannelSum { kG, kGD, kPaG, kPbG, kPa, kPb, kPaD, kPbD, kChannelSums };
-
 // grad_z = scale * (g - offset - slope * d)
 template <typename acc_t>
 struct GradCoefficients {
@@ -85,11 +81,6 @@ struct GradCoefficients {
 
   ORIGINET_HD acc_t grad_z(acc_t grad, acc_t d) const {
     return scale * (grad - offset - slope * d);
-  }
-
-  // The sum of p * grad_z over the channel.
-  ORIGINET_HD acc_t grad_bias(acc_t sum_pg, acc_t sum_p, acc_t sum_pd) const {
-    return scale * (sum_pg - offset * sum_p - slope * sum_pd);
   }
 };
 
