@@ -35,7 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--emulate-cuda"):
         import emulator
 
-        folder = str(emulator.build())
+        try:
+            folder = str(emulator.build())
+        except emulator.EmulatorError as error:
+            raise pytest.UsageError(str(error)) from None
         if "originet_ext" in sys.modules:
             raise pytest.UsageError("originet_ext was imported before the emulated one could be")
         sys.path.insert(0, folder)
