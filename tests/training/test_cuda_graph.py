@@ -1,5 +1,7 @@
 """Steps that are captured as CUDA graphs, with a stand-in for the device."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -65,6 +67,23 @@ def test_steps_have_graphs_of_their_own_in_one_pool(recorder: Recorder) -> None:
         graphs.run(recorder.step, 7)
     assert recorder.done[-4:] == ["recorded 8", "replayed", "recorded 7", "replayed"]
     assert len(set(recorder.pools)) == 1
+
+
+def test_graphs_do_not_keep_whose_steps_they_hold(recorder: Recorder) -> None:
+    # No cycle of references, in which large networks would wait for the garbage collector.
+    class Owner:
+        def __init__(self) -> None:
+            self.graphs = Graphs()
+
+        def step(self, size: int) -> None:
+            pass
+
+    owner = Owner()
+    for _ in range(5):
+        owner.graphs.run(owner.step, 8)
+    gone = weakref.ref(owner)
+    del owner
+    assert recorder.done and gone() is None
 
 
 def test_a_capture_that_fails_names_its_first_error_and_ends(recorder: Recorder) -> None:

@@ -36,13 +36,14 @@ class Graphs:
         Args:
             step: Called with the number of images. It must be the same function in every call, use
                 tensors at fixed addresses only, and never wait for the device.
-            size: Number of images; each step and size has its own graph.
+            size: Number of images; each step, by its name, and size has its own graph.
 
         Raises:
             InputError: If the step cannot be captured. Its message has the first error of the
                 capture, where torch would report the last.
         """
-        key = step, size
+        # Not the step itself: as a method it would keep its object, which keeps these graphs.
+        key = step.__name__, size
         if key not in self._graphs and self._runs[key] >= _EAGER_RUNS:
             self._graphs[key] = self._record(step, size)
         if key in self._graphs:

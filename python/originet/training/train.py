@@ -145,7 +145,9 @@ class Training:
         # the list is reversed for the larger ones to come first.
         self._sizes = [len(batch) for batch in order.tensor_split(self.steps)][::-1]
         with self._stream:
-            self._order.copy_(order)
+            # From pinned memory, so that the host does not wait for the copy.
+            order = order.pin_memory() if self.device.type == "cuda" else order
+            self._order.copy_(order, non_blocking=True)
             for counter in (self._place, self._loss_sum, self._right):
                 counter.zero_()
 
