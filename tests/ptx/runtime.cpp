@@ -459,6 +459,12 @@ const std::array<uint32_t, kWarp>& exchange(
   return thread.received;
 }
 
+const std::vector<Range>* parameters_of(const std::string& kernel) {
+  const std::lock_guard lock(one_launch);
+  const auto found = kernels().find(kernel);
+  return found == kernels().end() ? nullptr : &found->second.kernel.parameters;
+}
+
 std::string launch(
     const std::string& name, Index grid, Index block, void** arguments, size_t dynamic_shared) {
   const std::lock_guard lock(one_launch);

@@ -12,4 +12,7 @@ namespace ptx {
 std::string launch(
     const std::string& kernel, Index grid, Index block, void** arguments, size_t dynamic_shared);
 
+// Where the parameters of a kernel lie, in order; null if there is no such kernel.
+const std::vector<Range>* parameters_of(const std::string& kernel);
+
 } // namespace ptx

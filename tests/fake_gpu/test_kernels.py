@@ -1,0 +1,69 @@
+"""What a call of the kernels costs on a GPU: launches, copies and waits."""
+
+import pytest
+import torch
+from counts import counted
+
+from originet_ext import (
+    METHODS,
+    NORMALIZATIONS,
+    active_image,
+    fused_rrelu,
+    fused_rrelu_add_norm,
+    sliding_active_images,
+)
+
+FRAMES = torch.randint(0, 256, (60, 20, 24), dtype=torch.uint8)
+OFFSETS = torch.tensor([0, 20, 60])
+
+
+def cost(work) -> dict[str, int]:
+    """What a call makes the runtime do, once torch holds the memory and the weights are cached."""
+    for _ in range(2):
+        work()
+    return counted(work)
+
+
+def test_psi_is_one_kernel():
+    x = torch.randn(1000, device="cuda")
+    assert cost(lambda: fused_rrelu(x)) == {"kernels": 1}
+    x.requires_grad_()
+    upstream = torch.randn(1000, device="cuda")
+    assert cost(lambda: torch.autograd.grad(fused_rrelu(x), x, upstream)) == {"kernels": 2}
+
+
+def test_norm_waits_for_nothing():
+    x, y = torch.randn(2, 4, 8, 6, 6, device="cuda")
+    scale, shift = torch.ones(8, device="cuda"), torch.zeros(8, device="cuda")
+    found = cost(lambda: fused_rrelu_add_norm(x, y, scale, shift))
+    assert set(found) <= {"kernels", "torch_ops"} and found["kernels"] <= 3
+
+
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("form", ["single", "packed", "list"])
+def test_active_image_neither_copies_nor_waits(form, method, normalize):
+    frames = FRAMES.cuda()
+    clips = [frames[:20], frames[20:]] if form == "list" else frames
+    offsets = OFFSETS if form == "packed" else None
+    call = lambda: active_image(clips, offsets, method, normalize)  # noqa: E731
+    found = cost(call)
+    assert set(found) == {"kernels"}, found
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        call()
+        graph = torch.cuda.CUDAGraph()
+        graph.capture_begin()
+        captured = call()
+        graph.capture_end()
+    frames.copy_(frames.flip(0))
+    graph.replay()
+    assert torch.equal(captured.cpu(), call().cpu())
+
+
+@pytest.mark.xfail(reason="the table of windows is copied to the device in every call")
+@pytest.mark.parametrize("method", METHODS)
+def test_sliding_waits_for_nothing(method):
+    frames = FRAMES.cuda()
+    found = cost(lambda: sliding_active_images(frames, 10, 5, method))
+    assert set(found) <= {"kernels", "torch_ops"}, found
