@@ -206,7 +206,8 @@ class _Call:
     def __init__(
         self, op: Any, values: Sequence[object], structure: Any, device: torch.device
     ) -> None:
-        self._op, self._given, self._structure, self._device = op, values, structure, device
+        self._op, self._structure, self._device = op, structure, device
+        self._given: Sequence[object] = values
         self._values = [
             _Address(value) if isinstance(value, Tensor) and value.is_cuda else _to_cpu(value)
             for value in values
@@ -218,6 +219,7 @@ class _Call:
         if torch.cuda.is_current_stream_capturing():
             outcome.append(self._run(_Address.zeros))  # for the shapes
             results, addresses = self._place(*outcome[0])
+            self._given = ()  # a graph keeps no tensors
             _enqueue(lambda: _write(addresses, self._run(_Address.alias)[0]))
         else:
             _enqueue(lambda: outcome.append(self._run(_Address.alias)))
