@@ -88,6 +88,12 @@ def device(request: pytest.FixtureRequest) -> str:
     return "cpu" if request.config.getoption("--emulate-cuda") else request.param
 
 
+@pytest.fixture
+def backend(device: str, request: pytest.FixtureRequest) -> str:
+    """Whose kernels run, "cpu" or "cuda": emulated, those of CUDA run on tensors of the CPU."""
+    return request.node.callspec.params["device"]
+
+
 @pytest.fixture(params=["rrelu", "silu"])
 def activation(request: pytest.FixtureRequest):
     """psi, and F.silu through the same test, which shows that the test is fair."""

@@ -313,14 +313,14 @@ def test_infinities_are_those_of_the_definition(device, method):
 
 @MODULES
 @pytest.mark.parametrize("method", METHODS)
-def test_packed_list_and_single_clips_agree(module, device, method):
+def test_packed_list_and_single_clips_agree(module, device, backend, method):
     clips = [random_clip(n, device=device) for n in (4, 1, 9, 2)]
     offsets = torch.tensor([0, 4, 5, 14, 16])
     singles = torch.stack([module.active_image(clip, method=method) for clip in clips])
     # On a GPU the size of the batch decides into how many parts time is cut, and so in which order
     # float32 adds frames; 1e-2 is twice the error bound of these sums. Sums with integer weights
     # are exact in any order.
-    tolerance = 1e-2 if device == "cuda" and method not in EXACT else 0
+    tolerance = 1e-2 if backend == "cuda" and method not in EXACT else 0
     for form in (
         (clips, None),
         (torch.cat(clips), offsets),
@@ -374,7 +374,7 @@ VIEWS = [*views_of(torch.empty(1, 40, 50, 3))]
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_views_equal_their_copies_and_are_not_copied(device, view, dtype):
+def test_views_equal_their_copies_and_are_not_copied(device, backend, view, dtype):
     frames = views_of(random_clip(60, (40, 50, 3), device).to(dtype))[view]
     clips = [frames[:20], frames[20:]]
     for method in METHODS:
@@ -385,7 +385,7 @@ def test_views_equal_their_copies_and_are_not_copied(device, view, dtype):
             active_image(clips, method=method),
             active_image([*map(torch.clone, clips)], None, method),
         )
-    if device == "cpu":
+    if backend == "cpu":
         with torch.profiler.profile(profile_memory=True) as profile:
             for method in METHODS:
                 active_image(frames, method=method)

@@ -109,7 +109,7 @@ def test_every_16_bit_value_is_within_half_an_ulp(device, dtype):
         assert (error <= 0.51 * eps * want.detach().abs() + 2**-24).all()
 
 
-def test_float32_sweep_is_accurate(device):
+def test_float32_sweep_is_accurate(device, backend):
     magnitude = torch.logspace(-6, 4, 200_001, dtype=torch.float64).float()
     x = torch.cat([-magnitude, magnitude]).to(device).requires_grad_()
     exact = x.detach().double()
@@ -118,7 +118,8 @@ def test_float32_sweep_is_accurate(device):
     # In eps, 2^-23; the absolute bounds are for the zero crossings, psi's at x = -10 and that of
     # psi' near -11. Processors without fused multiply-add do worse there: test_cpu_levels.py.
     for got, want, bound, floor in (
-        (y.detach(), reference.fused_rrelu(exact), 1.2, 1e-19),
+        # CUDA's approximate division may be off by 2 units in the last place.
+        (y.detach(), reference.fused_rrelu(exact), 1.2 if backend == "cpu" else 2.1, 1e-19),
         (grad, derivative_safe(exact), 3, 1e-17),
     ):
         error = (got.double() - want).abs()
