@@ -1,14 +1,11 @@
 """What nvcc made of the CUDA kernels, read from the library: no GPU is needed."""
 
-import importlib.metadata
-import os
 import re
-import shutil
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from machine_code import CUOBJDUMP, NVDISASM, Kernel, read_kernels
 
 import originet_ext
 from originet_ext import build_info
@@ -16,19 +13,6 @@ from originet_ext import build_info
 LIBRARY = Path(originet_ext._library._C.__file__)
 
 
-def tool(package: str, name: str) -> Path | None:
-    """A program inside an installed package of NVIDIA's, or else of the CUDA toolkit."""
-    try:
-        files = importlib.metadata.files(package) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    paths = [Path(str(file.locate())) for file in files if file.name == name]
-    found = shutil.which(name)
-    return next(filter(Path.is_file, paths), Path(found) if found else None)
-
-
-CUOBJDUMP = tool("nvidia-cuda-cuobjdump", "cuobjdump")
-NVDISASM = tool("nvidia-cuda-nvdisasm", "nvdisasm")
 pytestmark = [
     pytest.mark.skipif(CUOBJDUMP is None or NVDISASM is None, reason="no cuobjdump, nvdisasm"),
     pytest.mark.skipif(not build_info()["cuda_archs"], reason="built without CUDA kernels"),
@@ -41,13 +25,7 @@ def kernels() -> dict[str, str]:
     arch = "sm_" + re.match(r"[\d.]+", build_info()["cuda_archs"].split(";")[-1])[0].replace(
         ".", ""
     )
-    printed = subprocess.check_output(
-        [CUOBJDUMP, "-sass", "-arch", arch, LIBRARY],
-        env=os.environ | {"PATH": f"{NVDISASM.parent}:{os.environ['PATH']}"},
-        text=True,
-    )
-    parts = re.split(r"^\s*Function : (\S+)$", printed, flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    return {name: kernel.code for name, kernel in read_kernels(LIBRARY, arch).items()}
 
 
 def test_every_kernel_is_inside_with_and_without_vectors(kernels):
@@ -69,18 +47,7 @@ def test_no_kernel_uses_local_memory(kernels):
 
 def loops(code: str) -> list[list[str]]:
     """The instructions of each loop of a kernel that contains no other loop."""
-    instructions = [
-        (int(at, 16), text)
-        for at, text in re.findall(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?(.*?)\s*;", code)
-    ]
-    jumps = [(re.search(r"BRA.*?0x([0-9a-f]+)", text), at) for at, text in instructions]
-    spans = [(int(jump[1], 16), end) for jump, end in jumps if jump and int(jump[1], 16) < end]
-    innermost = [
-        (start, end)
-        for start, end in spans
-        if not any(start <= inner and last < end for inner, last in spans)
-    ]
-    return [[text for at, text in instructions if s <= at <= e] for s, e in innermost]
+    return [list(loop.body) for loop in Kernel("", code, 0, 0).innermost]
 
 
 def count(body: list[str], name: str) -> int:
