@@ -119,6 +119,9 @@ def _write_rules(writer: ninja_syntax.Writer, nvcc: str, torch_dir: Path, flags:
     includes = " ".join(f"-isystem {shlex.quote(str(path))}" for path in system)
     writer.variable("cxx", os.environ.get("CXX", "g++"))
     writer.variable("flags", flags)
+    # The runtime checks the accesses of kernels; they themselves are not instrumented.
+    plain = (flag for flag in shlex.split(flags) if not flag.startswith("-fsanitize"))
+    writer.variable("kernel_flags", shlex.join(plain))
     writer.variable(
         "common", f"-std=c++20 -DTORCH_TARGET_VERSION=0x020b000000000000 {includes} -I."
     )
@@ -137,12 +140,13 @@ def _write_rules(writer: ninja_syntax.Writer, nvcc: str, torch_dir: Path, flags:
         deps="gcc",
     )
     writer.rule("translate", f"{sys.executable} {HERE / 'ptx_translate.py'} $in $out", restat=True)
-    writer.rule(
-        "emulated",
-        f"$cxx -MMD -MF $out.d -std=c++20 {OPTIMISE} -fPIC -w -I{HERE} $flags -c $in -o $out",
-        depfile="$out.d",
-        deps="gcc",
-    )
+    for rule, own in (("emulated", "$kernel_flags"), ("runtime", "$flags")):
+        writer.rule(
+            rule,
+            f"$cxx -MMD -MF $out.d -std=c++20 {OPTIMISE} -fPIC -w -I{HERE} {own} -c $in -o $out",
+            depfile="$out.d",
+            deps="gcc",
+        )
     # --no-as-needed -ltorch: as setup.py links. -Bsymbolic: a CUDA torch loads a true cudart.
     libraries = f"-L{torch_dir / 'lib'} -Wl,--no-as-needed,-ltorch,--as-needed -ltorch_cpu"
     writer.rule("link", f"$cxx -shared -Wl,-Bsymbolic $flags $in {libraries} -o $out")
@@ -167,7 +171,7 @@ def _write_builds(writer: ninja_syntax.Writer, package: Path) -> None:
         objects += writer.build(f"host/{name}.o", "host", str(ROOT / "csrc" / name))
     objects += writer.build("host/cpu_backend.o", "host", str(HERE / "cpu_backend.cpp"))
     for name in RUNTIME:
-        objects += writer.build(f"{own}/{name}.o", "emulated", str(HERE / name))
+        objects += writer.build(f"{own}/{name}.o", "runtime", str(HERE / name))
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     writer.build(f"{own}/originet_ext/_C{suffix}", "link", objects)
 

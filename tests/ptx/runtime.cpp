@@ -15,6 +15,10 @@
 #include <random>
 #include <stdexcept>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include "fiber.h"
 #include "shadow.h"
 
@@ -330,6 +334,13 @@ void fail(const Thread& thread, int line, const std::string& what) {
 
 uint8_t* global(Thread& thread, uint64_t address, int bytes, Access access, int line) {
   check_aligned(thread, "global", address, bytes, access, line);
+#ifdef __SANITIZE_ADDRESS__
+  // Asked here, so that only the runtime has to be compiled with the sanitizer: of kernels, each of
+  // which is one long function, that takes hours.
+  if (__asan_region_is_poisoned(reinterpret_cast<void*>(address), bytes) != nullptr) {
+    fail(thread, line, "outside of any allocation, " + describe("global", address, bytes, access));
+  }
+#endif
   if (check_races()) {
     for (int i = 0; i < bytes; ++i) {
       const char* wrong = touch(global_shadow.at(address + i), thread, access, moments.launch);
