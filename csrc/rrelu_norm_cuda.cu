@@ -68,10 +68,18 @@ struct BackwardArguments {
   }
 };
 
+// Blocks of a kernel of 8 channels a thread. Hopper's code fits in the registers of a third;
+// that of other architectures may not (of 12.0 it does not) and would go through local memory.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+constexpr int kBlocksOf8 = 3;
+#else
+constexpr int kBlocksOf8 = 2;
+#endif
+
 // Blocks of a kernel that a multiprocessor holds. More would leave a thread too few registers.
 template <typename scalar_t, bool kAlong, int kFewer = 0>
 constexpr int kBlocks =
-    sizeof(scalar_t) == 8 ? 2 : (kAlong && sizeof(scalar_t) == 2 ? 3 : 4) - kFewer;
+    sizeof(scalar_t) == 8 ? 2 : (kAlong && sizeof(scalar_t) == 2 ? kBlocksOf8 : 4) - kFewer;
 
 // Merges the partial results of a column. Every block merges in the same order, so all blocks of a
 // channel get the same bits. All threads of a block must call it.
