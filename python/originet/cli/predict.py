@@ -50,7 +50,7 @@ def predict_command(
     device: Device = None,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Recognise the expression in one or more clips with a trained model.
+    """Recognise expressions in clips with a trained model.
 
     "no face" is an answer: the row has a note and no class.
     """

@@ -34,7 +34,7 @@ def train_command(
         ),
     ] = None,
 ) -> None:
-    """Train the final network on all clips, for `originet predict`.
+    """Train the final network on all clips.
 
     Without --evaluated, whole subjects are held out to choose the epoch.
     """
