@@ -159,6 +159,8 @@ def test_a_store_beyond_a_buffer_is_found_by_the_address_sanitizer(tmp_path: Pat
     asan = subprocess.check_output(["g++", "-print-file-name=libasan.so"], text=True).strip()
     if not Path(asan).is_file():
         pytest.skip("g++ has no libasan.so")
+    # Python does not load libstdc++, in which the sanitizer looks for what throws exceptions.
+    standard = subprocess.check_output(["g++", "-print-file-name=libstdc++.so"], text=True).strip()
     off_by_one = renamed(COPY.replace("st.global.u32 [%out]", "st.global.u32 [%out+4]"), "off")
     texts = f"{COPY}\n{off_by_one}\n{BLOCK_SUM}"
     path = compile_ptx(texts, tmp_path, "-fsanitize=address", "-g1").path
@@ -174,7 +176,7 @@ print(Library({str(path)!r}).launch(sys.argv[1], given, out, grid=grid, block=bl
         result = subprocess.run(
             [sys.executable, "-c", program, name],
             env=os.environ
-            | {"LD_PRELOAD": asan, "ASAN_OPTIONS": "detect_leaks=0"}
+            | {"LD_PRELOAD": f"{asan} {standard}", "ASAN_OPTIONS": "detect_leaks=0"}
             | {"PYTHONPATH": str(Path(__file__).parent)},
             capture_output=True,
             text=True,
