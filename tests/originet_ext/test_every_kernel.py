@@ -174,6 +174,30 @@ def test_windows_that_need_64_bits(device, method, normalize):
     close(got, want, 1e-6, 1e-2 if normalize == "minmax" else 0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_windows_of_images_of_several_blocks_are_stretched(device, dtype):
+    frames = torch.rand(9, 20, 31, dtype=dtype, device=device) * 255
+    for windows in (1, 4):
+        got = sliding_active_images(frames, 10 - windows, 1, "cumulative", "minmax")
+        want = reference.sliding_active_images(
+            frames.double(), 10 - windows, 1, "cumulative", "minmax"
+        )
+        close(got, want, 1e-5, 1e-2)
+
+
+@pytest.mark.parametrize("method", ["absolute", "rectified"])
+def test_motions_of_more_frames_than_32_bits_hold(device, method):
+    count = 2**31 // 255 + 3
+    flicker = torch.tensor([0, 255], dtype=torch.uint8, device=device).repeat(count // 2 + 1)
+    frames = flicker[:count].view(count, 1, 1)
+    want = reference.active_image(frames.double(), method=method)
+    assert want > 2**31 - 2**10
+    close(active_image(frames, method=method), want, 1e-6, 0)
+    # Sixteen pixels a thread, which all of the time see the same frame.
+    still = torch.full((1, 1, 16), 7, dtype=torch.uint8, device=device).expand(count, 1, 16)
+    assert not active_image(still, method=method).any()
+
+
 NORM_SHAPES = [
     (2, 3, 4, 4), (2, 16, 8, 8), (5, 7, 3, 5), (3, 64, 1, 1), (9, 24), (1, 5, 33), (2, 130, 2, 2),
     (64, 8, 6, 6), (2, 1, 5, 5), (3, 1000, 2, 2),
