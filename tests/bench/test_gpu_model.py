@@ -127,6 +127,7 @@ def test_targets_are_of_kernels_with_vectors():
     assert target_of("norm_grad_kernel<float32, 4, false>") == 0.85
     assert target_of("elementwise_kernel<float16, 1, RReluForward<float32, true>>") is None
     assert target_of("stretch_kernel<float32>") is None
+    assert target_of("norm_biases_kernel<float32, 4, true>") is None
     slow = row_of(work(kernel="norm_grad_kernel<float32, 4, false>", registers=255), H200)
     assert below_target([slow]) == [slow]
 

@@ -8,7 +8,7 @@ import torch
 from clips import random_frames, write_folder
 
 from originet.cli import options
-from originet.evaluation.executors import Processes, Serial
+from originet.evaluation.executors import Processes, Ray, Serial
 from originet.system import limits, lock
 from originet.system.errors import InputError
 from originet.training.config import Config
@@ -43,6 +43,8 @@ OPTIONS = dict.fromkeys(
         ("serial", {"folds_at_once": 3, "threads": 2}, Serial),
         ("serial", {"cuda_graph": False}, Serial),
         ("processes", {"workers": 2}, Processes),
+        ("processes", {"cuda_graph": False}, Processes),
+        ("ray", {"cuda_graph": False, "cpus_per_task": 2}, Ray),
     ],
 )
 def test_an_executor_gets_the_options_that_were_given(name, given, kind):
@@ -55,7 +57,7 @@ def test_an_executor_gets_the_options_that_were_given(name, given, kind):
     [
         ("cluster", {}, r"--executor must be one of serial, .*, got 'cluster'"),
         ("serial", {"workers": 2}, "--workers 2 is for --executor processes, not serial"),
-        ("processes", {"cuda_graph": False}, "--cuda-graph False is for --executor serial, not"),
+        ("ray", {"folds_at_once": 2}, "--folds-at-once 2 is for --executor serial, not"),
         ("ray", {"threads": 2}, "--threads 2 is for --executor serial or processes, not ray"),
         ("processes", {"gpus_per_task": 0.5}, r"--gpus-per-task 0\.5 is for --executor ray, not"),
         ("processes", {"workers": 0}, "workers must be at least 1, got 0"),

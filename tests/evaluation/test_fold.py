@@ -9,6 +9,7 @@ from folds import HELP, OUT_OF_MEMORY, QUICK, contents, raising, run, small_set,
 from torch import nn
 
 from originet.evaluation.executors import Processes
+from originet.evaluation.fold import try_in_worker
 from originet.system.device import set_seed
 from originet.system.errors import InputError
 from originet.training.config import Config
@@ -130,3 +131,16 @@ def test_a_failing_fold_in_another_process_is_told_alike(tmp_path):
     with pytest.raises(InputError, match=r"^seed 0, subject s0\d: CUDA out of memory") as told:
         run(*small_set(), model=model, executor=Processes(workers=2, threads=1))
     assert "\n" not in str(told.value) and "in end" in str(told.value.__cause__)
+
+
+@pytest.mark.parametrize("cuda_graph", [True, False])
+def test_workers_capture_graphs_or_not_as_asked(monkeypatch, cuda_graph):
+    asked = []
+
+    def try_folds(jobs, views, threads, *, cuda_graph):
+        asked.append((threads, cuda_graph))
+        return [None]
+
+    monkeypatch.setattr("originet.evaluation.fold.try_folds", try_folds)
+    try_in_worker(None, None, 2, cuda_graph)
+    assert asked == [(2, cuda_graph)]

@@ -166,7 +166,7 @@ FoldsAtOnce = Annotated[
 CudaGraph = Annotated[
     bool | None,
     typer.Option(
-        "--cuda-graph/--no-cuda-graph", help="Run steps as CUDA graphs (serial); on by default."
+        "--cuda-graph/--no-cuda-graph", help="Run steps as CUDA graphs on a GPU; on by default."
     ),
 ]
 Workers = Annotated[

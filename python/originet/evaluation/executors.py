@@ -118,6 +118,8 @@ class Processes:
     """Number of processes; None means one per core."""
     threads: int | None = None
     """Threads per fold; None divides the cores among the workers."""
+    cuda_graph: bool = True
+    """On a GPU, launch training steps as CUDA graphs."""
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -141,7 +143,8 @@ class Processes:
         def calls() -> Iterator[Any]:
             for key, job, views in tasks:
                 started[key] = job
-                yield joblib.delayed(_with_key)(key, job, views, self.fold_threads())
+                how = self.fold_threads(), self.cuda_graph
+                yield joblib.delayed(_with_key)(key, job, views, *how)
 
         while True:
             # Batches of one: a fold takes seconds, and `started` then names the running folds.
@@ -181,9 +184,9 @@ EXECUTORS: Mapping[str, type[Serial] | type[Processes] | type[Ray]] = {
 
 
 def _with_key(
-    key: int, job: FoldJob, views: NDArray[np.uint8], threads: int
+    key: int, job: FoldJob, views: NDArray[np.uint8], threads: int, cuda_graph: bool
 ) -> tuple[int, FoldOutcome | FoldFailure]:
-    return key, try_in_worker(job, views, threads)
+    return key, try_in_worker(job, views, threads, cuda_graph)
 
 
 def _end_with(parent: int) -> None:

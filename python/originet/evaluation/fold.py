@@ -215,11 +215,11 @@ def try_folds(
 
 
 def try_in_worker(
-    job: FoldJob, views: NDArray[np.uint8], threads: int
+    job: FoldJob, views: NDArray[np.uint8], threads: int, cuda_graph: bool
 ) -> FoldOutcome | FoldFailure:
     """Runs one fold in a worker process, see `try_folds`."""
     keep_freed_memory()
-    (outcome,) = try_folds([job], views, threads)
+    (outcome,) = try_folds([job], views, threads, cuda_graph=cuda_graph)
     return outcome
 
 

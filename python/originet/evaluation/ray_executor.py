@@ -39,6 +39,8 @@ class Ray:
     """GPUs reserved for a fold; with a fraction, folds share one."""
     retries: int = 3
     """How often a fold is restarted after its worker or node died."""
+    cuda_graph: bool = True
+    """On a GPU, launch training steps as CUDA graphs."""
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -93,7 +95,8 @@ class Ray:
                     if id(task.views) not in stored:
                         stored[id(task.views)] = task.views, ray.put(task.views)
                     reference = stored[id(task.views)][1]
-                    running[remote.remote(task.job, reference, self.cpus_per_task)] = task
+                    how = self.cpus_per_task, self.cuda_graph
+                    running[remote.remote(task.job, reference, *how)] = task
                 if not running:
                     return
                 (done, *_), _ = ray.wait(list(running), num_returns=1)
