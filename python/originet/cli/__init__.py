@@ -20,6 +20,7 @@ from originet.cli import (
     prepare,
     report,
     reproduce,
+    score,
     synth,
     train,
 )
@@ -65,6 +66,7 @@ _command("prepare")(prepare.prepare_command)
 _command("loso")(loso.loso_command)
 _command("train")(train.train_command)
 _command("predict")(predict.predict_command)
+_command("score")(score.score_command)
 _command("ablation")(ablation.ablation_command)
 _command("report")(report.report_command)
 _command("compare")(compare.compare_command)

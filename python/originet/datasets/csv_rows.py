@@ -63,6 +63,7 @@ def read_rows(
     optional: Mapping[str, Sequence[str]],
     *,
     piped: bool = False,
+    may_be_empty: bool = False,
 ) -> Rows:
     """Reads a CSV file; empty rows are skipped.
 
@@ -73,10 +74,11 @@ def read_rows(
             ignored.
         piped: whether `path` may also be the process's own standard input, such as /dev/stdin, if
             that is a pipe. A pipe can be read only once.
+        may_be_empty: whether a header alone is enough.
 
     Raises:
         InputError: if the file is missing, not a regular file, not UTF-8 or over a limit, the
-            header misses a column or has one twice, or no row follows it.
+            header misses a column or has one twice, or no row follows it unless `may_be_empty`.
     """
     data = _read_input(path) if piped and _is_input(path) else read_file(path, most=bounds.BYTES)
     try:
@@ -94,7 +96,7 @@ def read_rows(
         found = ", ".join(header)[: bounds.QUOTED] or "nothing"
         raise InputError(f"{path} has no column {', '.join(missing)}: its header has {found}")
     fields = _fields(path, header, required, optional)
-    if not lines:
+    if not lines and not may_be_empty:
         raise InputError(f"no clips in {path}: it has only a header")
     unread = [
         name[: bounds.QUOTED] for name, field in zip(header, fields, strict=True) if not field
