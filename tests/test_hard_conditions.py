@@ -78,6 +78,7 @@ WRITERS = {
     "weights": (20_000, ["loso", "TREE", "-o", "OUT", *TINY]),
     "train": (100, ["train", "TREE", "-o", "OUT", *TINY]),
     "predict": (20, ["predict", "MODEL", "CLIP", "-o", "OUT/answers.csv"]),
+    "score": (100, ["score", "TRUTH", "TRUTH", "--json", "OUT/a.json"]),
     "report": (100, ["report", "RUN"]),
     "logs": (100, ["report", "RUN", "--tensorboard", "OUT"]),
     "ablation": (100, ["ablation", "TREE", "-o", "OUT", "--row", "LR", *TINY]),
@@ -102,6 +103,9 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_file(
     size, arguments = WRITERS[name]
     out = tmp_path / "out"
     places = {"TREE": tree, "CLIP": next(tree.glob("*/*/*")), "OUT": out, "RUN": tmp_path / "run"}
+    if "TRUTH" in arguments:
+        places["TRUTH"] = tmp_path / "truth.csv"
+        places["TRUTH"].write_text("video,onset,offset\nv,1,9\n")
     if "MODEL" in arguments:
         places["MODEL"] = tmp_path / "model"
         code, _, err = run("train", tree, "-o", places["MODEL"], *TINY)
