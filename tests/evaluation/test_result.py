@@ -97,6 +97,12 @@ def test_predictions_hold_every_clip_of_every_seed(run, data):
     assert lines[["a", "b"]].to_numpy().ravel().tolist() == told
 
 
+def test_the_frame_is_predictions_csv(run):
+    out, result = run
+    frame = pd.read_csv(out / "predictions.csv")
+    pd.testing.assert_frame_equal(result.to_frame(), frame, check_exact=True)
+
+
 def test_no_name_in_predictions_is_a_formula(data, tmp_path):
     table, images = data
     formula = '=HYPERLINK("http://x")'

@@ -1,5 +1,8 @@
 """The report of the comparison, of results that are made up."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 from loso_results import make_result
 from pages import Parsed
@@ -11,10 +14,15 @@ from originet.paper.comparison_report import (
     size_notes,
     write_comparison_report,
 )
+from originet.paper.lbp_top import LbpTopResult
 
 
 def made(rows, *, dataset="semi-synthetic", failed=None, times=None):
     result, failed = make_result(dataset), failed or {}
+    patterns = LbpTopResult(
+        result.y_pred, result.metrics, result.intervals, result.confusion, result.seconds
+    )
+    results = {name: patterns if name == LBP_TOP else result for name in rows}
     return Comparison(
         rows=rows,
         config=result.config,
@@ -23,7 +31,7 @@ def made(rows, *, dataset="semi-synthetic", failed=None, times=None):
         clips=len(result.clips),
         majority_accuracy=0.5,
         clip_list_sha256=result.clip_list_sha256,
-        results={name: result for name in rows if name not in failed},
+        results={name: each for name, each in results.items() if name not in failed},
         failed=failed,
         milliseconds=times or InferenceTimes(),
         device="cpu, 3 threads",
@@ -54,6 +62,24 @@ def test_scores_and_sizes_stand_beside_the_papers(tmp_path):
     assert "VGG-16 could not be evaluated: too <large>" in page.text
     assert "time per image on cpu, 3 threads" in page.text
     assert "other programs were running: OrigiNet." in page.text
+
+
+@pytest.mark.slow
+def test_differences_from_other_networks(tmp_path):
+    study = made(("MobileNetV2", "OrigiNet", LBP_TOP))
+    own = study.results["OrigiNet"]
+    worse = own.y_pred.copy()
+    worse[:, own.y_true == 0] = 1
+    study.results["MobileNetV2"] = dataclasses.replace(own, y_pred=worse)
+    found = study.differences()
+    assert found.keys() == {"MobileNetV2"}
+    accuracy = found["MobileNetV2"]["pooled_accuracy"]
+    right = [np.mean(each == own.y_true) for each in (own.y_pred, worse)]
+    assert accuracy.difference == pytest.approx(right[0] - right[1]) and accuracy.difference > 0
+    rows = [row for row in written(tmp_path, study).rows if row and row[0] == "MobileNetV2"]
+    assert [f"{100 * accuracy.difference:+.1f}", f"{accuracy.p:.4f}"] in [
+        [row[1], row[3]] for row in rows
+    ]
 
 
 def test_without_networks_there_are_no_sizes(tmp_path):

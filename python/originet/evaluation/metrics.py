@@ -70,7 +70,7 @@ def uf1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises:
         InputError: If the arrays are empty, differ in length or hold anything but integers.
     """
-    return float(_pooled_scores(_tally(_confusion(y_true, y_pred)))["uf1"])
+    return float(pooled_scores(_tally(_confusion(y_true, y_pred)))["uf1"])
 
 
 def uar(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -86,7 +86,7 @@ def uar(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises:
         InputError: If the arrays are empty, differ in length or hold anything but integers.
     """
-    return float(_pooled_scores(_tally(_confusion(y_true, y_pred)))["uar"])
+    return float(pooled_scores(_tally(_confusion(y_true, y_pred)))["uar"])
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, num_classes: int) -> NDArray[np.int64]:
@@ -334,6 +334,34 @@ def bootstrap_intervals(
         raise InputError(
             f"resamples must be at least 1 and level in 0..1, got {resamples} and {level}"
         )
+    tallies = subject_tallies(y_true, y_pred, groups)
+    accuracies = pooled_scores(tallies)["pooled_accuracy"].mean(axis=1)  # [G]
+    times = drawn_subjects(len(tallies), resamples, seed)
+    drawn = pooled_scores(np.tensordot(times, tallies, 1))  # [B, S] by name
+    values = {name: scores.mean(axis=1) for name, scores in drawn.items()}
+    values["fold_accuracy"] = mean_over_subjects(times, accuracies)
+    ends = ((1 - level) / 2, (1 + level) / 2)
+    return {
+        name: (float(low), float(high))
+        for name, (low, high) in ((n, np.quantile(v, ends)) for n, v in values.items())
+    }
+
+
+def subject_tallies(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
+    """Counts what all scores follow from, for each subject by itself.
+
+    Args:
+        y_true: Class indices [N].
+        y_pred: Predicted class indices of S seeds [S, N].
+        groups: The subject of each clip [N].
+
+    Returns:
+        TP, TP + FN and TP + FP of each class, [G, S, 3, C], which add up over subjects. Subjects
+        are sorted.
+
+    Raises:
+        InputError: If there are fewer than 2 subjects, or as `scores_over_seeds`.
+    """
     seeds = [_pair(y_true, predicted) for predicted in _seeds(y_pred)]
     folds = _groups(groups, seeds[0][0])
     subjects = np.unique(folds)
@@ -342,25 +370,48 @@ def bootstrap_intervals(
             f"a bootstrap over subjects needs at least 2 subjects, got {len(subjects)}"
         )
     count = 1 + max(int(max(true.max(), predicted.max())) for true, predicted in seeds)
-    # The scores need only a subject's counts, so single clips are never drawn.
-    tallies = np.array(
+    # Integers, so BLAS adds them exactly in any order.
+    return np.array(
         [
             [_tally(confusion_matrix(t[folds == one], p[folds == one], count)) for t, p in seeds]
             for one in subjects
         ],
         dtype=np.float64,
-    )  # [G, S, 3, C]; integers, so BLAS adds them exactly in any order
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), resamples)
-    drawn = _pooled_scores(np.tensordot(times.astype(np.float64), tallies, 1))  # [B, S] by name
-    within = _pooled_scores(tallies)["pooled_accuracy"].mean(axis=1)  # [G]
-    values = {name: scores.mean(axis=1) for name, scores in drawn.items()}
+    )
+
+
+def drawn_subjects(subjects: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Draws resamples of G subjects with replacement: how often each has each, [B, G]."""
+    shares = np.full(subjects, 1 / subjects)
+    times = np.random.default_rng(seed).multinomial(subjects, shares, resamples)
+    return times.astype(np.float64)
+
+
+def mean_over_subjects(
+    times: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Averages values of subjects [G] over each resample of `drawn_subjects`, [B]."""
     # einsum instead of BLAS, whose rounding depends on the number of threads.
-    values["fold_accuracy"] = np.einsum("bg,g->b", times, within) / len(subjects)
-    ends = ((1 - level) / 2, (1 + level) / 2)
+    return np.asarray(np.einsum("bg,g->b", times, values) / len(values))
+
+
+def pooled_scores(tallies: NDArray[np.int64 | np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Computes the scores of pooled predictions.
+
+    Args:
+        tallies: Sums of those of `subject_tallies`, [..., 3, C].
+
+    Returns:
+        pooled_accuracy, uf1 and uar, each [...].
+    """
+    hits, true, predicted = np.moveaxis(tallies, -2, 0)
+    f1 = 2 * hits / np.maximum(true + predicted, 1)
+    recall = hits / np.maximum(true, 1)
+    present = np.count_nonzero(true, axis=-1)  # absent classes have no hits and add 0 to the sums
     return {
-        name: (float(low), float(high))
-        for name, (low, high) in ((n, np.quantile(v, ends)) for n, v in values.items())
+        "pooled_accuracy": hits.sum(axis=-1) / true.sum(axis=-1),
+        "uf1": f1.sum(axis=-1) / present,
+        "uar": recall.sum(axis=-1) / present,
     }
 
 
@@ -406,16 +457,3 @@ def _confusion(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.int64]:
 def _tally(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
     """Computes TP, TP + FN and TP + FP of each class, [3, C], from counts [C, C]."""
     return np.stack([np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)])
-
-
-def _pooled_scores(tally: NDArray[np.int64 | np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Computes the scores of pooled predictions, each [...], from tallies [..., 3, C]."""
-    hits, true, predicted = np.moveaxis(tally, -2, 0)
-    f1 = 2 * hits / np.maximum(true + predicted, 1)
-    recall = hits / np.maximum(true, 1)
-    present = np.count_nonzero(true, axis=-1)  # absent classes have no hits and add 0 to the sums
-    return {
-        "pooled_accuracy": hits.sum(axis=-1) / true.sum(axis=-1),
-        "uf1": f1.sum(axis=-1) / present,
-        "uar": recall.sum(axis=-1) / present,
-    }

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from originet.datasets.folder import is_semi_synthetic
 from originet.evaluation import metrics
 from originet.evaluation.by_dataset import dataset_scores
 from originet.evaluation.result_shapes import Results, evaluation_fault, folds_fault
+from originet.evaluation.run_files import predictions
 from originet.evaluation.splits import SortedClips
 from originet.system.errors import InputError
 from originet.system.json_files import read_json
@@ -86,6 +88,15 @@ class LosoResult:
     def semi_synthetic(self) -> bool:
         """Whether any of the clips are semi-synthetic."""
         return is_semi_synthetic(self.dataset)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the predictions as a table, one row a seed and clip.
+
+        The columns are those of predictions.csv: seed, subject, clip, label, predicted, the
+        probability of every class under its name, protocol.
+        """
+        columns, rows = predictions(self.classes, self.config.protocol_label, self.folds)
+        return pd.DataFrame(rows, columns=columns)
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as JSON types."""

@@ -22,9 +22,10 @@ from originet.evaluation.run_files import (
     check_there,
     fold_path,
     open_directory,
+    predictions,
     read_fold,
+    write_csv,
     write_fold,
-    write_predictions,
 )
 from originet.evaluation.splits import SortedClips, subject_splits
 from originet.system.errors import InputError
@@ -225,7 +226,7 @@ class LosoRun:
             with writing(folder):
                 write_json(folder / "results.json", result.to_json())
                 path = folder / "predictions.csv"
-                write_predictions(path, clips.classes, self.config.protocol_label, records)
+                write_csv(path, *predictions(clips.classes, self.config.protocol_label, records))
         return result
 
 

@@ -166,25 +166,27 @@ def write_fold(path: Path, fold: dict[str, Any], weights: bytes | None) -> dict[
     return written
 
 
-def write_predictions(
-    path: Path, classes: Sequence[str], protocol: str, folds: list[dict[str, Any]]
-) -> None:
-    """Writes one line a seed and clip, with the probability of every class and the protocol.
+def predictions(
+    classes: Sequence[str], protocol: str, folds: Sequence[Mapping[str, Any]]
+) -> tuple[list[str], list[list[Any]]]:
+    """Lists what was predicted: one row a seed and clip.
 
     Args:
-        path: The CSV file; replaced if it exists.
         classes: Class names [C].
         protocol: The run's `Config.protocol_label`.
         folds: The folds' records.
+
+    Returns:
+        The columns: seed, subject, clip, label, predicted, the probability of every class under its
+        name, protocol; and the rows.
     """
-    lines: list[Sequence[Any]] = []
+    rows: list[list[Any]] = []
     for fold in folds:
         columns = [fold[name] for name in ("clips", "true", "predicted", "probabilities")]
         for clip, true, predicted, probabilities in zip(*columns, strict=True):
             start = [fold["seed"], fold["subject"], clip, classes[true], classes[predicted]]
-            lines.append([*start, *probabilities, protocol])
-    header = ["seed", "subject", "clip", "label", "predicted", *classes, "protocol"]
-    write_csv(path, header, lines)
+            rows.append([*start, *probabilities, protocol])
+    return ["seed", "subject", "clip", "label", "predicted", *classes, "protocol"], rows
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

@@ -25,6 +25,8 @@ from originet.system.errors import InputError, one_line
 from originet.training.config import Config
 from originet.training.model import OrigiNet, layer_count, parameter_count
 
+OWN = "OrigiNet"
+"""The paper's network, with which the others are compared."""
 EXTRA = "pip install 'originet[baselines]'"
 BYTES = (4, 8)
 """Possible meanings of Table V's memory, in bytes per parameter: a weight alone, or with one
@@ -318,7 +320,7 @@ NETWORKS = (
         {"casme2": 0.6076},
     ),
     Network(
-        "OrigiNet",
+        OWN,
         _originet,
         TableV(10, 1.8, 14.3),
         {"casme": 0.6630, "casme2": 0.6209, "cas_me2": 0.5456, "samm": 0.3489},

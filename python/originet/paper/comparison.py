@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from originet.datasets.tasks import PAPER_SETS, paper_counts
 from originet.evaluation import metrics, result_shapes
 from originet.evaluation.by_dataset import records as dataset_records
 from originet.evaluation.compute import Compute
+from originet.evaluation.paired import Difference, paired_differences
 from originet.evaluation.result import LosoResult, read_results
 from originet.evaluation.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
 from originet.evaluation.run import Variant
@@ -28,6 +30,7 @@ from originet.evaluation.study import NothingEvaluated, open_study
 from originet.paper.baselines import (
     BYTES,
     NETWORKS,
+    OWN,
     PUBLISHED_SIZE,
     QUOTED,
     Network,
@@ -140,6 +143,22 @@ class Comparison:
         """The rows that the paper quotes for this data set."""
         return tuple(row for row in QUOTED if self.dataset in row.accuracy)
 
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """Compares OrigiNet's scores with those of each other network, subject by subject.
+
+        Returns:
+            By row and score; without LBP-TOP, and nothing without OrigiNet.
+        """
+        networks = {n: each for n, each in self.results.items() if isinstance(each, LosoResult)}
+        own = networks.pop(OWN, None)
+        if own is None:
+            return {}
+        subjects = np.array([subject for subject, _ in own.clips])
+        return {
+            name: paired_differences(own.y_true, own.y_pred, each.y_pred, subjects)
+            for name, each in networks.items()
+        }
+
     def records(self) -> list[dict[str, Any]]:
         """Returns the table: one flat record a row, the quoted ones last; None is what is not."""
         by_name = {network.name: network for network in NETWORKS}
@@ -212,6 +231,10 @@ class Comparison:
             "clip_list_sha256": self.clip_list_sha256,
             "rows": self.records(),
             "by_dataset": dataset_records(self.results, self.majority_accuracy),
+            "differences": {
+                row: {name: found._asdict() for name, found in scores.items()}
+                for row, scores in self.differences().items()
+            },
             "quoted": [row._asdict() for row in QUOTED],
         }
 

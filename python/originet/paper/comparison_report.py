@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from originet.drawing.page import Page
+from originet.evaluation.paired import Difference
+from originet.evaluation.report import INTERVAL
 from originet.paper import study_report
+from originet.paper.baselines import OWN
 from originet.paper.comparison import Comparison
 
 
@@ -27,6 +30,7 @@ def write_comparison_report(
     report.section("Tables III and IV: accuracies")
     report.text(*_remarks(comparison))
     study_report.scores_table(report, study, ["row"], records)
+    _differences_section(report, comparison)
     _sizes_section(report, comparison, records)
     study_report.finish_report(report, study, made_with, path)
 
@@ -112,6 +116,37 @@ def size_marks(record: Mapping[str, Any]) -> list[str]:
         f"{'' if record[agrees] else '≠ '}{record[figure]}{unit}"
         for agrees, figure, unit in columns
     ]
+
+
+def _differences_section(report: Page, comparison: Comparison) -> None:
+    """Adds how much better OrigiNet is than each other network, and whether that may be chance."""
+    found = comparison.differences()
+    if not found:
+        return
+    report.section(f"{OWN} less each other network")
+    columns = {"pooled_accuracy": "accuracy", "uf1": "UF1"}
+    report.table(
+        [
+            "row",
+            *(
+                f"{name}{rest}"
+                for name in columns.values()
+                for rest in ("", f", {INTERVAL}", ", p")
+            ),
+        ],
+        [
+            [row, *(cell for name in columns for cell in _cells(scores[name]))]
+            for row, scores in found.items()
+        ],
+        "Differences of the scores in percentage points, paired by subject: intervals by a "
+        "bootstrap over subjects, p-values by exchanging the two networks' answers subject by "
+        "subject (two-sided, not corrected for the number of rows).",
+    )
+
+
+def _cells(found: Difference) -> list[str]:
+    low, high = (f"{100 * end:+.1f}" for end in found.interval)
+    return [f"{100 * found.difference:+.1f}", f"{low} to {high}", f"{found.p:.4f}"]
 
 
 def _sizes_section(report: Page, comparison: Comparison, records: list[dict[str, Any]]) -> None:
