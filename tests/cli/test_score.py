@@ -11,13 +11,13 @@ TRUTH = """subject,video,onset,offset,label,kind
 2,d,45,95,repression,macro
 2,e,30,140,repression,macro
 """
-SPOTTED = """video,face,onset,offset,label,kind,score
-videos/a.mp4,0,5,65,happiness,micro,0.1
-videos/b.mp4,0,100,170,others,micro,0.2
-videos/c.mp4,0,5,75,others,micro,0.9
-videos/d.mp4,0,20,90,happiness,macro,0.8
-videos/e.mp4,0,70,140,happiness,macro,0.7
-videos/e.mp4,0,200,204,,blink,0.9
+SPOTTED = """video,face,onset,offset,label,kind,score,note
+videos/a.mp4,0,5,65,happiness,micro,0.1,
+videos/b.mp4,0,100,170,others,micro,0.2,
+videos/c.mp4,0,5,75,others,micro,0.9,
+videos/d.mp4,0,20,90,happiness,macro,0.8,
+videos/e.mp4,0,70,140,happiness,macro,0.7,
+videos/e.mp4,0,200,204,,micro,0.9,blink
 """
 
 

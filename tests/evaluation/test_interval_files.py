@@ -47,12 +47,13 @@ def test_the_submission_format_of_megc(files):
 
 def test_a_folder_of_spot_and_what_is_no_expression(files, tmp_path):
     truth = read_truth(files("t.csv", "video,onset,offset\nv,3,9\n"))
-    head = "video,face,onset,offset,kind,score\n"
-    files("spotted/v/intervals.csv", head + "v,0,3,9,micro,1\nv,0,20,22,blink,1\n")
+    head = "video,face,onset,offset,kind,score,note\n"
+    rows = "v,0,3,9,micro,1,\nv,0,20,22,micro,1,blink\nv,0,20,22,gaze,1,\n"
+    files("spotted/v/intervals.csv", head + rows)
     files("spotted/w/intervals.csv", head)
     found = read_predicted([tmp_path / "spotted"], truth)
     assert found.intervals == [Interval("", "v", 3, 9, kind="micro", score=1.0)]
-    assert found.others == {"blink": 1}
+    assert found.others == {"blink": 1, "gaze": 1}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ _COLUMNS = {
     "label": ("emotion", "class"),
     "kind": ("type",),
     "score": (),
+    "note": (),
 }
 _NEEDED = ("video", "onset", "offset")
 
@@ -43,7 +44,7 @@ class Predicted(NamedTuple):
 
     intervals: list[Interval]
     others: Counter[str]
-    """By kind, how many rows are neither micro- nor macro-expressions, such as blinks."""
+    """By note or kind, how many rows are no expressions, such as blinks."""
     unknown: frozenset[str]
     """Videos that the truth does not name."""
 
@@ -79,9 +80,10 @@ def read_predicted(paths: Sequence[Path], truth: Truth) -> Predicted:
 
     Args:
         paths: CSV files like those of `read_truth`, with a column score if it is known; or folders,
-            in which each `intervals.csv` at any depth is read. A file may have a header only. A
-            video has the name that it has in the truth, or is a path or file name of which that is
-            the stem.
+            in which each `intervals.csv` at any depth is read. A file may have a header only. Rows
+            with another kind than those of `KINDS`, or with a note, as `originet spot` gives one to
+            blinks, are no expressions. A video has the name that it has in the truth, or is a path
+            or file name of which that is the stem.
         truth: Gives the subject of each video where a file has none.
 
     Raises:
@@ -98,8 +100,8 @@ def read_predicted(paths: Sequence[Path], truth: Truth) -> Predicted:
         rows = _read(path)
         for where, cells in rows.good:
             kind = cells["kind"].lower()
-            if kind and kind not in KINDS:
-                found.others[kind] += 1
+            if cells["note"] or (kind and kind not in KINDS):
+                found.others[cells["note"] or kind] += 1
                 continue
             given = _filled(where, cells, "subject") if "subject" in rows.read else None
             named = _filled(where, cells, "video")
