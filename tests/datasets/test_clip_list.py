@@ -121,6 +121,15 @@ def test_subjects_are_found_by_their_number(tmp_path):
         places("006,a", "6,a", known=["006"])
 
 
+def test_numbers_inside_names_may_lack_their_zeros(tmp_path):
+    known = [Clip("smic", "s03", "s03_ne_01"), Clip("smic", "s03", "s03_ne_10")]
+    for row in ("s3,s3_ne_1", "3,s3_ne_01", "s003,s03_ne_01"):
+        assert read_clip_list(write_list(tmp_path / "list.csv", row)).match(known).places == [0]
+    listed = read_clip_list(write_list(tmp_path / "list.csv", "s3,s3_ne_001"))
+    with pytest.raises(InputError, match="could be smic/s03/s03_ne_01 and smic/s03/s3_ne_1: "):
+        listed.match([*known, Clip("smic", "s03", "s3_ne_1")])
+
+
 def test_a_clip_of_two_data_sets_needs_the_column_dataset(tmp_path):
     known = [Clip("casme2", "s1", "a"), Clip("samm", "s1", "a")]
     bare = read_clip_list(write_list(tmp_path / "bare.csv", "s1,a"))

@@ -95,12 +95,22 @@ def test_tasks_that_a_set_does_not_have_are_refused():
     [
         ("casme2", {"negative": 88, "positive": 32, "surprise": 25}, 24),
         ("samm", {"negative": 92, "positive": 26, "surprise": 15}, 28),
+        ("smic", {"negative": 70, "positive": 51, "surprise": 43}, 16),
     ],
 )
 def test_the_challenges_counts_are_those_that_it_published(dataset, counts, subjects):
     assert published(dataset, "megc2019") == ("MEGC 2019", counts, subjects)
-    assert sum(counts.values()) == {"casme2": 145, "samm": 133}[dataset]
+    assert sum(counts.values()) == {"casme2": 145, "samm": 133, "smic": 164}[dataset]
     assert paper_counts(dataset, "megc2019") is None
+
+
+def test_the_challenge_counts_442_clips_of_68_subjects():
+    sets = [published(dataset, "megc2019") for dataset in ("smic", "casme2", "samm")]
+    assert sum(sum(each.clips.values()) for each in sets) == 442
+    assert sum(each.subjects for each in sets) == 68
+    assert published("smic", "original") == published("smic", "three") == sets[0]
+    classes = {emotion: class_of("smic", "megc2019", emotion) for emotion in sets[0].clips}
+    assert classes == {name: name for name in sets[0].clips}
 
 
 def test_the_challenge_takes_the_clear_labels_of_casme2_and_all_of_samm_but_others():

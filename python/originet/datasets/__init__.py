@@ -13,6 +13,7 @@ from originet.datasets.coded.cas_me2 import survey_cas_me2
 from originet.datasets.coded.casme import survey_casme
 from originet.datasets.coded.casme2 import survey_casme2
 from originet.datasets.coded.samm import survey_samm
+from originet.datasets.coded.smic import survey_smic
 from originet.datasets.folder import survey_folder, survey_synthetic
 from originet.datasets.survey import Correction, Gap, Omission, Survey
 from originet.datasets.table import (
@@ -52,6 +53,7 @@ _SURVEYS: dict[str, Callable[..., Survey]] = {
     "casme2": survey_casme2,
     "cas_me2": survey_cas_me2,
     "samm": survey_samm,
+    "smic": survey_smic,
     "folder": survey_folder,
     "synthetic": survey_synthetic,
 }

@@ -3,7 +3,7 @@
 A list is a CSV file with the columns `subject` and `clip`, and `dataset` if it covers several sets;
 a run's `predictions.csv` is one. Other columns and the order of the rows do not matter. Spreadsheet
 programs drop leading zeros and some lists number the subjects, so `6` also matches `006` or
-`sub06`.
+`sub06`, and `s3_ne_01` matches `s03_ne_01`.
 """
 
 import dataclasses
@@ -95,17 +95,18 @@ class ClipList:
             sets = ", ".join(here)
             raise InputError(f"{self.path} lists no clips of {sets}, only {self.besides(here)}")
         written: dict[tuple[str, str], list[int]] = defaultdict(list)
-        numbered: dict[tuple[int | None, str], list[int]] = defaultdict(list)
+        unpadded: dict[tuple[str, str], list[int]] = defaultdict(list)
         for place, each in enumerate(known):
             written[each.subject, each.clip].append(place)
-            numbered[_number(each.subject), each.clip].append(place)
+            for subject in {_unpadded(each.subject), _number(each.subject)}:
+                unpadded[subject, _unpadded(each.clip)].append(place)
         found: dict[int, str] = {}
         missing = {}
         for where, each in wanted.items():
             places = _of_set(each.dataset, known, written.get((each.subject, each.clip), ()))
-            if not places and each.subject.isdecimal():
-                there = numbered.get((int(each.subject), each.clip), ())
-                places = _of_set(each.dataset, known, there)
+            if not places:
+                name = _unpadded(each.subject), _unpadded(each.clip)
+                places = _of_set(each.dataset, known, unpadded.get(name, ()))
             if len(places) > 1:
                 both = " and ".join(str(known[place]) for place in places)
                 raise InputError(f"{where}: {each} could be {both}: fill in the column dataset")
@@ -212,6 +213,12 @@ def _of_set(dataset: str, known: Sequence[Clip], places: Sequence[int]) -> list[
     return [place for place in places if dataset in ("", known[place].dataset.lower())]
 
 
-def _number(subject: str) -> int | None:
+def _number(subject: str) -> str:
+    """Returns the number at the end of a subject's name, if there is no other in it."""
     digits = re.fullmatch(r"\D*(\d+)", subject, re.ASCII)
-    return int(digits[1]) if digits else None
+    return _unpadded(digits[1] if digits else subject)
+
+
+def _unpadded(name: str) -> str:
+    """Removes the leading zeros of all numbers in a name."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", name, flags=re.ASCII)

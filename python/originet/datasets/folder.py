@@ -50,7 +50,8 @@ from originet.datasets.coded.workbook import frame_cell
 from originet.datasets.csv_rows import BadRow, read_rows
 from originet.datasets.survey import Correction, Omission, Survey, find_gap
 from originet.datasets.table import ClipRow, make_table, normalize_label
-from originet.datasets.tasks import PAPER_SETS, check_task, class_of
+from originet.datasets.tasks import check_task, class_of
+from originet.system.choices import DATASETS
 from originet.system.errors import InputError
 from originet.system.files import named_errors
 from originet.system.json_files import read_json
@@ -224,7 +225,7 @@ def called(name: str | None, manifest: Manifest) -> str:
     if name is None:
         return manifest.name
     name = name.strip()
-    taken = (*PAPER_SETS, "synthetic", SEMI_SYNTHETIC)
+    taken = (*(other for other in DATASETS if other != "folder"), SEMI_SYNTHETIC)
     if not name or set(name) & set("+/") or not name.isprintable() or name.lower() in taken:
         raise InputError(
             f"a data set cannot be called {quoted(name)}: choose a name without + and /, other "

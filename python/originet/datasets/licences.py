@@ -7,6 +7,7 @@ LICENCES = {
     "casme2": _SIGNED,
     "cas_me2": _SIGNED,
     "samm": _SIGNED,
+    "smic": _SIGNED,
     "semi-synthetic": "made by originet synth from pictures that scikit-image ships",
 }
 

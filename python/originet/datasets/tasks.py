@@ -10,7 +10,7 @@
   more clips than in the Micro-Expression Grand Challenge of 2019.
 - `megc2019`: the same classes on the clips of that challenge. Of CASME II, disgust and repression
   are negative, happiness is positive and surprise is surprise; others and the rarer emotions are
-  left out. Of SAMM, all emotions but others are used.
+  left out. Of SAMM, all emotions but others are used; of SMIC, all clips.
 
 Reference: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019;
 the organisers published their list as `combined_3class_gt` on the challenge's site.
@@ -95,10 +95,14 @@ _THREE = {
     "surprise": "surprise",
 }
 
-# The challenge's clips and subjects, for the sets supported here (SMIC is the third).
+# Task `five` has no meaning for these.
+_WITHOUT_REPRESSION = ("cas_me2", "samm", "smic")
+
+# The challenge's clips and subjects. Of SMIC it took all that the high-speed camera recorded.
 _MEGC_2019: Mapping[str, tuple[Mapping[str, int], int]] = {
     "casme2": ({"negative": 88, "positive": 32, "surprise": 25}, 24),
     "samm": ({"negative": 92, "positive": 26, "surprise": 15}, 28),
+    "smic": ({"negative": 70, "positive": 51, "surprise": 43}, 16),
 }
 
 # Clips of CASME II that are not on the organisers' list, whatever emotion a copy of the workbook
@@ -167,10 +171,10 @@ def class_of(dataset: str, task: str, emotion: str, elicited: str = "") -> str |
     check_task(dataset, task)
     if task == "original":
         return emotion or None
-    if task == "three" or (task == "megc2019" and dataset == "samm"):
-        return _THREE.get(emotion)
-    if task == "megc2019":
+    if task == "megc2019" and dataset == "casme2":
         return _CLEAR.get(emotion)
+    if task in ("three", "megc2019"):
+        return _THREE.get(emotion)
     if task == "five":
         return "others" if (dataset, emotion) == ("casme", "tense") else _FIVE.get(emotion)
     if dataset == "cas_me2":
@@ -189,9 +193,10 @@ def published(dataset: str, task: str) -> Published | None:
     """Returns the published counts of a data set for a task.
 
     Returns:
-        Table II's counts, or the challenge's for `megc2019`; None if there are none.
+        Table II's counts, or the challenge's for `megc2019` and for SMIC, which has its three
+        classes under each task; None if there are none.
     """
-    if task == "megc2019":
+    if task == "megc2019" or dataset == "smic":
         clips, subjects = _MEGC_2019[dataset]
         return Published("MEGC 2019", dict(clips), subjects)
     counts = paper_counts(dataset, task)
@@ -221,4 +226,4 @@ def _has(dataset: str, task: str) -> bool:
         return dataset in PAPER_SETS
     if task == "megc2019":
         return dataset in _MEGC_2019
-    return task != "five" or dataset not in ("cas_me2", "samm")  # they have no repression
+    return task != "five" or dataset not in _WITHOUT_REPRESSION

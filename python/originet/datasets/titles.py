@@ -5,6 +5,7 @@ TITLES = {
     "casme2": "CASME II",
     "cas_me2": "CAS(ME)²",
     "samm": "SAMM",
+    "smic": "SMIC",
     "folder": "a folder of clips",
     "semi-synthetic": "semi-synthetic clips",
 }

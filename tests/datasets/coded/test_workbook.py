@@ -244,12 +244,13 @@ def test_linked_folders_are_searched(tmp_path):
         ),
         ("casme2", "s", [*CODES, "Objective Classes"]),
         ("casme2", "s", [*CODES, "Objective Class", "Remarks"]),
+        ("smic", "s", ["Subject", "Filename", "OnsetF", "OffsetF", "TotalMF1", "Emotion"]),
         ("cas_me2", "naming rule1", [15, "s15", 1]),
         (None, "s", ["Subject", "Filename", "Objective Class"]),
         (None, "s", ["OnsetF", "OffsetF"]),
     ],
 )
-def test_workbooks_of_the_four_sets_are_told_apart(owner, name, header):
+def test_workbooks_of_the_sets_are_told_apart(owner, name, header):
     assert workbook_of([Sheet("x", []), Sheet(name, [["text"], list(map(str, header))])]) == owner
 
 

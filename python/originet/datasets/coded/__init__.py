@@ -1,1 +1,1 @@
-"""The paper's four published data sets, coded in workbooks; one module for each."""
+"""Published data sets, coded in workbooks; one module for each."""

@@ -40,6 +40,8 @@ class CodedClip(NamedTuple):
         emotion: normalised by `normalize_label`.
         label: the eliciting video's class, "" if the data set has none.
         notes: remarks for the clip table.
+        folder: name of the folder of its frames, "" if it is the clip's name.
+        fps: frame rate, in frames per second; None if it is that of the whole data set.
     """
 
     where: str
@@ -53,6 +55,13 @@ class CodedClip(NamedTuple):
     emotion: str
     label: str = ""
     notes: str = ""
+    folder: str = ""
+    fps: float | None = None
+
+    @property
+    def on_disk(self) -> tuple[str, str]:
+        """The subject, and the name that the clip has on disk."""
+        return self.subject, self.folder or self.clip
 
 
 class KnownError(NamedTuple):
@@ -105,8 +114,10 @@ def assemble(
     *,
     fps: float,
     cropped: bool,
-    annotations: Path,
+    annotations: Path | None,
     frames: Path,
+    cut: bool = False,
+    midway: bool = False,
     known: Sequence[KnownError] = (),
     copies: Sequence[CodedClip] = (),
     corrections: Sequence[Correction] = (),
@@ -121,10 +132,13 @@ def assemble(
         coded: the rows.
         find: returns the folder of a clip's frames or the video that contains them; None if
             neither exists.
-        fps: frame rate, in frames per second.
+        fps: frame rate, in frames per second; NaN if it is not known.
         cropped: whether the frames show only the face.
-        annotations: the workbook.
+        annotations: the workbook; None if the rows were made from the names of folders.
         frames: the folder of the frames.
+        cut: whether a clip's folder contains only the clip. Its first and last frames then replace
+            a range that does not fit.
+        midway: whether the middle of a clip serves as its apex where none is coded.
         known: rows that are wrong in some copies of the workbook.
         copies: the rows of other copies of the workbook, whose ranges may differ.
         corrections: corrections that the caller made.
@@ -164,12 +178,17 @@ def assemble(
             if path is None:
                 raise _Unusable(f"no frames for it in {frames}")
             footage = on_disk(path)
-            span, changed = _correct(clip, footage, known, others[_name(clip)])
+            span, changed = _correct(clip, footage, known, others[_name(clip)], cut)
             listed = _within(span, footage)
         except (_Unusable, InputError) as error:
             bad.append(omission._replace(reason=str(error)))
             continue
-        changes += changed
+        if annotations is not None:
+            changes += changed
+        notes = clip.notes
+        if midway and clip.apex is None:
+            span = _plain(span._replace(apex=0))
+            notes = "; ".join(filter(None, (notes, "apex midway")))
         gap = find_gap(clip.subject, clip.clip, _numbers_within(span, footage))
         if gap is not None:
             gaps.append(gap)
@@ -184,9 +203,9 @@ def assemble(
                 apex=span.apex,
                 offset=span.offset,
                 action_units=clip.action_units,
-                fps=fps,
+                fps=fps if clip.fps is None else clip.fps,
                 frames=listed,
-                notes=clip.notes,
+                notes=notes,
             )
         )
     return Survey(
@@ -222,7 +241,11 @@ def _footage(path: Path) -> _Footage:
 
 
 def _correct(
-    clip: CodedClip, footage: _Footage, known: Sequence[KnownError], copies: Sequence[CodedClip]
+    clip: CodedClip,
+    footage: _Footage,
+    known: Sequence[KnownError],
+    copies: Sequence[CodedClip],
+    cut: bool,
 ) -> tuple[_Range, list[Correction]]:
     """Interprets zeros, corrects a range that does not fit, and drops an apex outside the clip."""
     coded = _range(clip)
@@ -235,6 +258,9 @@ def _correct(
     elif not _fits(_plain(coded), footage):
         span = next(_candidates(clip.row, coded, footage, known), coded)
         reason = f"known error: {misfit}"
+    if cut and not _has_ends(_plain(span), footage):
+        span = span._replace(onset=low, offset=high)
+        reason = f"{misfit}, and the folder contains only the clip"
     changes = _changes(clip, coded, span, reason)
     plain = _plain(span)
     changes += [entry._replace(reason=_ZEROS[entry.field]) for entry in _changes(clip, span, plain)]

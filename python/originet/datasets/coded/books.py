@@ -53,8 +53,12 @@ class Book:
 
     @property
     def clips(self) -> list[tuple[str, str]]:
-        """The subject and the name of each clip."""
-        return [(clip.subject, clip.clip) for clip in self.coded]
+        """The subject of each clip, and its name on disk."""
+        return [clip.on_disk for clip in self.coded]
+
+
+class NoBook(InputError):
+    """No workbook belongs to the data set."""
 
 
 class Choice(NamedTuple):
@@ -99,15 +103,16 @@ def choose_book(
         looks_for: what `read` looks for, for messages.
 
     Raises:
-        InputError: if no workbook, or not the given one, belongs to the data set (the message says
-            what was found instead); if several sheets have coded clips and none is named; or if no
-            sheet has the given name. Also whatever `frames_of` raises.
+        NoBook: if no workbook, or not the given one, belongs to the data set; the message says what
+            was found instead.
+        InputError: if several sheets have coded clips and none is named, or if no sheet has the
+            given name. Also whatever `frames_of` raises.
     """
     wanted = f"looked for {', '.join(names)} or another {' or '.join(SUFFIXES)} file"
     wanted += f" with {looks_for}"
     paths = _find(root, annotations, names)
     if not paths:
-        raise InputError(
+        raise NoBook(
             f"no workbook in {root}: {wanted}, at any depth (pass one elsewhere as --annotations)"
         )
     taken: list[_Candidate] = []
@@ -120,7 +125,7 @@ def choose_book(
             if path == annotations:
                 break
     if not taken:
-        raise InputError(f"no workbook of {dataset}{_summary(root, passed)}; {wanted}")
+        raise NoBook(f"no workbook of {dataset}{_summary(root, passed)}; {wanted}")
     chosen = _choose(taken, annotations, sheet)
     others = [entry for entry in taken if entry.book.path != chosen.book.path]
     remarks = [chosen.book.remark]

@@ -64,11 +64,12 @@ class _RecordingTree(FrameTree):
     codes: dict[str, str]
     recordings: dict[tuple[str, str], Path]
 
-    def find(self, subject: str, clip: str) -> Path | None:
-        """Returns the recording that contains a clip, or None."""
+    def paths(self, subject: str, clip: str) -> list[Path]:
+        """Returns the recording that contains a clip, if there is one."""
         name = _CLIP_NAME.fullmatch(clip)
-        code = self.codes.get(name[1].lower()) if name else None
-        return self.recordings.get((subject, code)) if code else None
+        code = self.codes.get(name[1].lower(), "") if name else ""
+        path = self.recordings.get((subject, code))
+        return [] if path is None else [path]
 
 
 def survey_cas_me2(

@@ -1,10 +1,15 @@
-"""Finds a data set's folders of frames, `.../<subject>/<clip>/<frames>`, at any depth."""
+"""Finds a data set's folders of frames at any depth.
+
+Most sets have `.../<subject>/<clip>/<frames>`. In others the clip's own name is the key, as in
+`.../happiness/S01-01-001/15.jpg`.
+"""
 
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from originet.clips.frames import IMAGE_SUFFIXES, is_junk
 from originet.system.errors import InputError
@@ -16,6 +21,9 @@ _SECTION = re.compile(r"section\b|section_", re.IGNORECASE)
 
 _CROPPED = re.compile(r"(?<!un)crop", re.IGNORECASE)
 
+# CAS(ME)^3 has a clip's pictures in `color`, beside `depth`.
+_COLOR = "color"
+
 
 @dataclass
 class FrameTree:
@@ -26,20 +34,32 @@ class FrameTree:
         cropped: whether it is a cropped release, judging by the names of folders or frames.
         subjects: the folders of each subject.
         example: the name of one of its frames.
+        cut: whether the folders contain only the clips, without the frames around them.
     """
 
     root: Path
     cropped: bool
     subjects: dict[str, list[Path]]
     example: str = ""
+    cut: bool = False
     _clips: dict[str, dict[str, Path]] = field(default_factory=dict, repr=False)
 
     def find(self, subject: str, clip: str) -> Path | None:
         """Returns the folder of a clip's frames, or None.
 
         Case and surrounding blanks are ignored. If a folder without images contains a folder of its
-        own name, the inner one is returned.
+        own name, or one called `color`, the inner one is returned.
+
+        Raises:
+            InputError: if there are several.
         """
+        paths = self.paths(subject, clip)
+        if len(paths) > 1:
+            raise InputError(f"several folders for it: {paths[0]} and {paths[1]}")
+        return _unwrap(paths[0]) if paths else None
+
+    def paths(self, subject: str, clip: str) -> list[Path]:
+        """Returns all paths that could be a clip's."""
         if subject not in self._clips:
             self._clips[subject] = {
                 _plain(path.name): path
@@ -47,11 +67,78 @@ class FrameTree:
                 for path in _folders(folder)
             }
         path = self._clips[subject].get(_plain(clip))
-        return None if path is None else _unwrap(path)
+        return [] if path is None else [path]
 
     def count(self, clips: Sequence[tuple[str, str]]) -> int:
         """Returns how many of the clips, each (subject, clip), the tree has."""
-        return sum(self.find(subject, clip) is not None for subject, clip in clips)
+        return sum(bool(self.paths(subject, clip)) for subject, clip in clips)
+
+
+class Place(NamedTuple):
+    """What the path of a clip's folder says.
+
+    Attributes:
+        subject: the clip's subject.
+        clip: its name.
+        home: the folder that contains the whole tree.
+        cut: whether the folder contains only the clip, without the frames around it.
+    """
+
+    subject: str
+    clip: str
+    home: Path
+    cut: bool = False
+
+
+@dataclass(kw_only=True)
+class ClipTree(FrameTree):
+    """Folders of frames that are known by their own names.
+
+    Attributes:
+        clips: subject and clip in lower case -> the clip's folders.
+    """
+
+    clips: dict[tuple[str, str], list[Path]]
+
+    def paths(self, subject: str, clip: str) -> list[Path]:
+        """Returns all folders of a clip's name."""
+        return self.clips.get((subject, _plain(clip)), [])
+
+
+def find_clip_trees(
+    root: Path, place_of: Callable[[Path], Place | None], *, looks_for: str
+) -> list[ClipTree]:
+    """Finds all trees below a folder whose clips are known by the paths of their folders.
+
+    Args:
+        root: where to search.
+        place_of: reads the path of a clip's folder; None for other folders.
+        looks_for: a path that shows the layout, for messages.
+
+    Returns:
+        The trees that have frames, sorted by path.
+
+    Raises:
+        InputError: if there is no such folder, or no tree in it.
+    """
+    if not root.is_dir():
+        raise InputError(f"no such folder: {root}")
+    homes: dict[Path, list[tuple[Place, Path]]] = {}
+    for place, folder in _walk_clips(root, place_of, set()):
+        homes.setdefault(place.home, []).append((place, folder))
+    trees = []
+    for home, places in sorted(homes.items()):
+        clips: dict[tuple[str, str], list[Path]] = {}
+        for place, folder in places:
+            clips.setdefault((place.subject, _plain(place.clip)), []).append(folder)
+        example = next(filter(None, (_first_image(_unwrap(folder)) for _, folder in places)), "")
+        if example:
+            cropped = _is_cropped(home, root, places[0][1], example)
+            cut = all(place.cut for place, _ in places)
+            trees.append(ClipTree(home, cropped, {}, example, cut, clips=clips))
+    if not trees:
+        raise InputError(f"no frames in {root}: looked for {looks_for} at any depth")
+    return trees
 
 
 def find_trees(
@@ -85,12 +172,15 @@ def find_trees(
     trees = []
     for home, subjects in sorted(parents.items()):
         example = _example(subjects)
-        trees.append(FrameTree(home, _is_cropped(home, root, subjects, example), subjects, example))
+        folder = next(iter(subjects.values()))[0]
+        trees.append(FrameTree(home, _is_cropped(home, root, folder, example), subjects, example))
     return trees
 
 
 def choose_tree(
-    trees: Sequence[FrameTree], clips: Sequence[tuple[str, str]]
+    trees: Sequence[FrameTree],
+    clips: Sequence[tuple[str, str]],
+    prefer: Callable[[FrameTree], bool] = lambda tree: True,
 ) -> tuple[FrameTree, list[str]]:
     """Chooses the tree to read: cropped before raw, then the one with most of the clips.
 
@@ -100,6 +190,7 @@ def choose_tree(
     Args:
         trees: at least one.
         clips: (subject, clip) of the clips to find.
+        prefer: whether a tree comes before all others that have clips.
 
     Returns:
         The tree, and remarks that name it and the other trees.
@@ -107,9 +198,9 @@ def choose_tree(
     having = {id(tree): tree.count(clips) for tree in trees}
     most = max(having.values())
 
-    def rank(tree: FrameTree) -> tuple[bool, int]:
+    def rank(tree: FrameTree) -> tuple[bool, bool, int]:
         count = having[id(tree)]
-        return tree.cropped and 0 < most <= 2 * count, count
+        return count > 0 and prefer(tree), tree.cropped and 0 < most <= 2 * count, count
 
     chosen = max(trees, key=rank)  # the first by path among equals
     remarks = []
@@ -138,6 +229,20 @@ def _walk(
         yield from _walk(path, subject_of, above | {real})
 
 
+def _walk_clips(
+    folder: Path, place_of: Callable[[Path], Place | None], above: set[Path]
+) -> Iterator[tuple[Place, Path]]:
+    real = folder.resolve()
+    if real in above:  # a link to a parent folder
+        return
+    place = place_of(folder)
+    if place is not None:
+        yield place, folder
+        return
+    for path in _folders(folder):
+        yield from _walk_clips(path, place_of, above | {real})
+
+
 def _folders(folder: Path) -> list[Path]:
     with named_errors(folder), os.scandir(folder) as entries:
         paths = [Path(entry.path) for entry in entries if entry.is_dir()]
@@ -145,9 +250,11 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _unwrap(folder: Path) -> Path:
-    """Returns the inner folder if a folder without images contains one of its own name."""
-    inner = folder / folder.name
-    return inner if inner.is_dir() and not _holds_images(folder) else folder
+    """Returns the inner folder if a folder without images contains one of its own name or color."""
+    for inner in (folder / folder.name, folder / _COLOR):
+        if inner.is_dir() and not _holds_images(folder):
+            return inner
+    return folder
 
 
 def _holds_images(folder: Path) -> bool:
@@ -170,14 +277,13 @@ def _example(subjects: dict[str, list[Path]]) -> str:
     return next(filter(None, images), "")
 
 
-def _is_cropped(home: Path, root: Path, subjects: dict[str, list[Path]], example: str) -> bool:
-    """Returns whether a folder's name says "crop" or frames are named `reg_...`.
+def _is_cropped(home: Path, root: Path, folder: Path, example: str) -> bool:
+    """Returns whether a name on the way to a folder says "crop" or frames are named `reg_...`.
 
-    The root's own name counts only if the subjects' folders are directly in it.
+    The root's own name counts only if it is, or lies within, the tree's home.
     """
-    folders = [folder for part in subjects.values() for folder in part]
-    names = folders[0].relative_to(root).parts
-    if home == root:
+    names = folder.relative_to(root).parts
+    if root.is_relative_to(home):
         names = (root.resolve().name, *names)
     return any(map(_CROPPED.search, names)) or example.lower().startswith("reg_")
 

@@ -1,4 +1,4 @@
-"""Data sets whose clips are coded on one sheet with a header: CASME, CASME II and SAMM."""
+"""Data sets whose clips are coded on one sheet with a header: all but CAS(ME)^2."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,8 +8,14 @@ from pathlib import Path
 
 from originet.datasets.bounds import quoted
 from originet.datasets.coded.assemble import CodedClip, KnownError, assemble
-from originet.datasets.coded.books import Book, choose_book
-from originet.datasets.coded.frame_tree import FrameTree, choose_tree, find_trees
+from originet.datasets.coded.books import Book, Choice, choose_book
+from originet.datasets.coded.frame_tree import (
+    FrameTree,
+    Place,
+    choose_tree,
+    find_clip_trees,
+    find_trees,
+)
 from originet.datasets.coded.workbook import Coding, Sheet, find_codings, frame_cell, unread
 from originet.datasets.survey import Omission, Survey
 from originet.datasets.table import normalize_label
@@ -25,13 +31,18 @@ class SheetFormat:
         dataset: its name.
         workbooks: usual names of the workbook, the preferred one first.
         columns: field -> accepted headings, the usual one first. Fields are those of `CodedClip`
-            and `apex2`, a second apex column that fills the gaps of the first.
+            and `apex2`, a second apex column that fills the gaps of the first; others are for
+            `adapt`.
         optional: fields that a workbook need not have.
         subject_of: turns a cell or a folder's name into the subject; None if it is not a subject.
         layout: an example path of a frame, from the subject's folder on, for messages.
         frame: a pattern for the names of frames, which distinguishes the set's trees from others.
-        fps: frame rate, in frames per second.
+        fps: frame rate, in frames per second; NaN if it is not known, or a column has it.
         known: rows that are wrong in some copies of the workbook.
+        place_of: reads the path of a clip's folder, where it is not `<subject>/<clip>`.
+        adapt: completes a clip from its row's cells by field; raises InputError if it cannot.
+        prefer: whether a tree of frames comes before all others.
+        published: how many clips were published, for the report.
     """
 
     dataset: str
@@ -42,7 +53,17 @@ class SheetFormat:
     layout: str
     frame: str
     fps: float
-    known: Sequence[KnownError]
+    known: Sequence[KnownError] = ()
+    place_of: Callable[[Path], Place | None] | None = None
+    adapt: Callable[[CodedClip, Mapping[str, str]], CodedClip] = lambda clip, cells: clip
+    prefer: Callable[[FrameTree], bool] = lambda tree: True
+    published: str = ""
+
+    def trees(self, root: Path) -> Sequence[FrameTree]:
+        """Finds all trees of frames below a folder; raises InputError if there are none."""
+        if self.place_of is not None:
+            return find_clip_trees(root, self.place_of, looks_for=self.layout)
+        return find_trees(root, self.subject_of, looks_for=self.layout)
 
 
 def survey_sheet(
@@ -67,36 +88,13 @@ def survey_sheet(
         InputError: if there is no such folder or task, no workbook or sheet of the data set, no
             frames, or several sheets have coded clips and none is named.
     """
-    headings = [form.columns[field][0] for field in form.columns if field not in form.optional]
-    trees = cache(partial(find_trees, frames or root, form.subject_of, looks_for=form.layout))
-
-    def frames_of(book: Book) -> tuple[FrameTree, list[str]] | None:
-        named = []
-        try:
-            named = [tree for tree in trees() if re.match(form.frame, tree.example, re.IGNORECASE)]
-        except InputError:
-            if book.likely:
-                raise
-        # Renamed frames are accepted, unless the workbook looks like another set's.
-        among = named or (trees() if book.likely else ())
-        return choose_tree(among, book.clips) if among else None
-
-    choice = choose_book(
-        form.dataset,
-        root,
-        annotations,
-        sheet,
-        form.workbooks,
-        partial(_read, form),
-        frames_of,
-        looks_for=f"columns {', '.join(headings)}",
-    )
+    choice = choose_sheet(form, root, annotations, sheet, frames)
     book, tree = choice.book, choice.tree
     return assemble(
         form.dataset,
         task,
         book.coded,
-        lambda clip: tree.find(clip.subject, clip.clip),
+        lambda clip: tree.find(*clip.on_disk),
         fps=form.fps,
         cropped=tree.cropped,
         annotations=book.path,
@@ -108,33 +106,74 @@ def survey_sheet(
     )
 
 
+def choose_sheet(
+    form: SheetFormat,
+    root: Path,
+    annotations: Path | None,
+    sheet: str | None,
+    frames: Path | None,
+) -> Choice:
+    """Chooses the workbook, its sheet and the frames; arguments are those of `survey_sheet`.
+
+    Raises:
+        NoBook: if there is no workbook of the data set.
+        InputError: for the other reasons of `survey_sheet`.
+    """
+    headings = [form.columns[field][0] for field in form.columns if field not in form.optional]
+    trees = cache(partial(form.trees, frames or root))
+
+    def frames_of(book: Book) -> tuple[FrameTree, list[str]] | None:
+        named = []
+        try:
+            named = [tree for tree in trees() if re.match(form.frame, tree.example, re.IGNORECASE)]
+        except InputError:
+            if book.likely:
+                raise
+        # Renamed frames are accepted, unless the workbook looks like another set's.
+        among = named or (trees() if book.likely else ())
+        return choose_tree(among, book.clips, form.prefer) if among else None
+
+    choice = choose_book(
+        form.dataset,
+        root,
+        annotations,
+        sheet,
+        form.workbooks,
+        partial(_read, form),
+        frames_of,
+        looks_for=f"columns {', '.join(headings)}",
+    )
+    return choice._replace(remarks=[*choice.remarks, *_other_folders(choice)])
+
+
+def _other_folders(choice: Choice) -> list[str]:
+    """Names, for a remark, the clips that are in the folder of another emotion."""
+    emotions = {clip.emotion for clip in choice.book.coded}
+    found = []
+    for clip in choice.book.coded:
+        for path in choice.tree.paths(*clip.on_disk):
+            name = normalize_label(path.parent.name)
+            if name in emotions - {clip.emotion}:
+                found.append(f"{clip.subject}/{clip.clip} ({clip.emotion}, in {name})")
+    return [f"in the folder of another emotion: {', '.join(found)}"] if found else []
+
+
 def _read(form: SheetFormat, path: Path, sheets: list[Sheet]) -> list[Book]:
     codings = find_codings(sheets, form.columns, form.optional)
     others = unread(sheets, [coding.sheet.name for coding in codings])
     books = []
     for coding in codings:
-        coded, unusable = code_rows(path, coding, form.subject_of)
+        coded, unusable = _code_rows(form, path, coding)
         name, rows = coding.sheet.name, counted(len(coded) + len(unusable), "row")
-        books.append(Book(path, name, coded, unusable, f"sheet {name}: {rows}{others}"))
+        published = f" (published: {form.published})" if form.published else ""
+        books.append(Book(path, name, coded, unusable, f"sheet {name}: {rows}{published}{others}"))
     return books
 
 
-def code_rows(
-    path: Path, coding: Coding, subject_of: Callable[[str], str | None]
+def _code_rows(
+    form: SheetFormat, path: Path, coding: Coding
 ) -> tuple[list[CodedClip], list[Omission]]:
-    """Reads the rows of a table with the fields of a `CodedClip`.
-
-    A second apex column, `apex2`, fills the gaps of the first; a column of `notes` is kept.
-
-    Args:
-        path: the workbook, for messages.
-        coding: the table, with at least the columns subject, clip, onset, apex, offset,
-            action_units, emotion.
-        subject_of: turns a cell into the subject's name; None if it is not a subject.
-
-    Returns:
-        The clips, and the rows with a wrong cell.
-    """
+    """Reads the rows of a table; returns the clips, and the rows with a wrong cell."""
     coded, unusable = [], []
     for index, cells in coding.rows():
         # Messages count rows from 1 at the top of the sheet, as spreadsheet programs do; published
@@ -142,9 +181,10 @@ def code_rows(
         where = f"{path.name}, sheet {coding.sheet.name}, row {index + 1}"
         emotion = normalize_label(cells["emotion"])
         try:
-            coded.append(_code_row(cells, coding, where, index - coding.header - 1, subject_of))
+            clip = _code_row(cells, coding, where, index - coding.header - 1, form.subject_of)
+            coded.append(form.adapt(clip, cells))
         except InputError as error:
-            subject = subject_of(cells["subject"]) or cells["subject"]
+            subject = form.subject_of(cells["subject"]) or cells["subject"]
             unusable.append(Omission(where, subject, cells["clip"], emotion, str(error)))
     return coded, unusable
 
@@ -169,7 +209,7 @@ def _code_row(
         for field in ("onset", "apex", "apex2", "offset")
         if field in cells
     }
-    apex, notes = frames["apex"], " ".join(cells.get("notes", "").split())
+    apex, notes = frames.get("apex"), " ".join(cells.get("notes", "").split())
     if apex is None and frames.get("apex2") is not None:
         apex, notes = frames["apex2"], f"apex from {coding.title('apex2')}"
     return CodedClip(
@@ -181,7 +221,7 @@ def _code_row(
         apex=apex,
         offset=frames["offset"],
         # A slash or dash means an empty cell, unlike "?", which marks an uncertain unit.
-        action_units=re.sub(r"^[/\\-]$", "", cells["action_units"]),
+        action_units=re.sub(r"^[/\\-]$", "", cells.get("action_units", "")),
         emotion=normalize_label(cells["emotion"]),
         notes=notes,
     )

@@ -32,7 +32,7 @@ _MISSING = frozenset(("", "/", "\\", "-", "?", "nan", "n/a"))
 # How many of a sheet's cells a message describes.
 _DESCRIBED = 6
 
-# The complete headers of the three sets whose workbooks have one, normalized by `_key`.
+# The complete headers of the sets whose workbooks have one, normalized by `_key`.
 _HEADINGS = {
     "casme": frozenset(
         "subject filename onsetf apexf1 apexf2 offsetf onset(ms) total(ms) au emotion".split()
@@ -45,8 +45,19 @@ _HEADINGS = {
         "subject filename inducementcode onsetframe apexframe offsetframe duration micro "
         "actionunits estimatedemotion objectiveclasses notes".split()
     ),
+    "smic": frozenset(
+        "subject filename onsetf apexf offsetf totalmf1 onset2f offset2f totalmf2 onset3f offset3f "
+        "totalmf3 firstf lastf totalvl emotion".split()
+    ),
 }
-_CLIP_NAMES = {"casme": "EP[0-9]", "casme2": "EP[0-9]", "samm": "[0-9]{3}_[0-9]"}
+_CLIP_NAMES = {
+    "casme": "EP[0-9]",
+    "casme2": "EP[0-9]",
+    "samm": "[0-9]{3}_[0-9]",
+    "smic": "s[0-9]+_[a-z]+_[0-9]",
+}
+_SUBJECTS = frozenset(("subject",))
+_CLIPS = frozenset(("filename",))
 _RANGES = ({"onsetf", "offsetf"}, {"onsetframe", "offsetframe"})
 
 
@@ -139,15 +150,17 @@ def workbook_of(sheets: Sequence[Sheet]) -> str | None:
     A single heading is not decisive, since copies gain and lose some. The result is a first guess.
 
     Returns:
-        "casme", "casme2", "cas_me2" or "samm"; None if there is no table of coded clips.
+        The data set's name; None if there is no table of coded clips.
     """
     if any("namingrule" in _key(sheet.name) for sheet in sheets):
         return "cas_me2"
     for sheet in sheets:
         for index, row in enumerate(sheet.rows):
             keys = [_key(cell) for cell in row]
-            if {"subject", "filename"} <= set(keys) and any(map(set(keys).issuperset, _RANGES)):
-                column = keys.index("filename")
+            clip = next((key for key in keys if key in _CLIPS), None)
+            ranged = any(map(set(keys).issuperset, _RANGES))
+            if clip is not None and ranged and not _SUBJECTS.isdisjoint(keys):
+                column = keys.index(clip)
                 clips = [_cell(below, column) for below in sheet.rows[index + 1 :]]
                 return _most_like(set(keys) - {""}, clips)
     return None
