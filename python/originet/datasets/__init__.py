@@ -12,6 +12,7 @@ from originet.datasets.clip_list import ClipList, read_clip_list, restrict
 from originet.datasets.coded.cas_me2 import survey_cas_me2
 from originet.datasets.coded.casme import survey_casme
 from originet.datasets.coded.casme2 import survey_casme2
+from originet.datasets.coded.casme3 import survey_casme3
 from originet.datasets.coded.samm import survey_samm
 from originet.datasets.coded.smic import survey_smic
 from originet.datasets.folder import survey_folder, survey_synthetic
@@ -54,6 +55,7 @@ _SURVEYS: dict[str, Callable[..., Survey]] = {
     "cas_me2": survey_cas_me2,
     "samm": survey_samm,
     "smic": survey_smic,
+    "casme3": survey_casme3,
     "folder": survey_folder,
     "synthetic": survey_synthetic,
 }

@@ -8,6 +8,7 @@ LICENCES = {
     "cas_me2": _SIGNED,
     "samm": _SIGNED,
     "smic": _SIGNED,
+    "casme3": _SIGNED,
     "semi-synthetic": "made by originet synth from pictures that scikit-image ships",
 }
 

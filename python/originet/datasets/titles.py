@@ -6,6 +6,7 @@ TITLES = {
     "cas_me2": "CAS(ME)²",
     "samm": "SAMM",
     "smic": "SMIC",
+    "casme3": "CAS(ME)³",
     "folder": "a folder of clips",
     "semi-synthetic": "semi-synthetic clips",
 }

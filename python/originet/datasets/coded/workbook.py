@@ -49,6 +49,9 @@ _HEADINGS = {
         "subject filename onsetf apexf offsetf totalmf1 onset2f offset2f totalmf2 onset3f offset3f "
         "totalmf3 firstf lastf totalvl emotion".split()
     ),
+    "casme3": frozenset(
+        "subject sub filename count onset apex offset au objectiveclass emotion".split()
+    ),
 }
 _CLIP_NAMES = {
     "casme": "EP[0-9]",
@@ -56,9 +59,9 @@ _CLIP_NAMES = {
     "samm": "[0-9]{3}_[0-9]",
     "smic": "s[0-9]+_[a-z]+_[0-9]",
 }
-_SUBJECTS = frozenset(("subject",))
-_CLIPS = frozenset(("filename",))
-_RANGES = ({"onsetf", "offsetf"}, {"onsetframe", "offsetframe"})
+_SUBJECTS = frozenset(("subject", "sub"))
+_CLIPS = frozenset(("filename", "count"))
+_RANGES = ({"onsetf", "offsetf"}, {"onsetframe", "offsetframe"}, {"onset", "offset"})
 
 
 class Coding(NamedTuple):
