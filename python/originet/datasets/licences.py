@@ -9,6 +9,7 @@ LICENCES = {
     "samm": _SIGNED,
     "smic": _SIGNED,
     "casme3": _SIGNED,
+    "mmew": _SIGNED,
     "semi-synthetic": "made by originet synth from pictures that scikit-image ships",
 }
 

@@ -7,6 +7,7 @@ TITLES = {
     "samm": "SAMM",
     "smic": "SMIC",
     "casme3": "CAS(ME)³",
+    "mmew": "MMEW",
     "folder": "a folder of clips",
     "semi-synthetic": "semi-synthetic clips",
 }

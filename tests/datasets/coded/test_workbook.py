@@ -256,6 +256,12 @@ def test_workbooks_of_the_sets_are_told_apart(owner, name, header):
     assert workbook_of([Sheet("x", []), Sheet(name, [["text"], list(map(str, header))])]) == owner
 
 
+def test_mmew_is_told_from_casme2_by_the_names_of_its_clips():
+    rows = [[*CODES, "remarks"], ["1", "S01-01-001"]]
+    assert workbook_of([Sheet("s", rows)]) == "mmew"
+    assert workbook_of([Sheet("s", [*rows[:1], ["1", "EP01_01"]])]) == "casme2"
+
+
 def test_header_is_the_first_row_with_all_columns():
     names = {"subject": ("Subject",), "onset": ("OnsetF", "Onset Frame"), "apex": ("Apex",)}
     rows = [

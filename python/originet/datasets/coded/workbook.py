@@ -58,6 +58,7 @@ _CLIP_NAMES = {
     "casme2": "EP[0-9]",
     "samm": "[0-9]{3}_[0-9]",
     "smic": "s[0-9]+_[a-z]+_[0-9]",
+    "mmew": "S[0-9]+-[0-9]+-[0-9]",  # its header is that of CASME II
 }
 _SUBJECTS = frozenset(("subject", "sub"))
 _CLIPS = frozenset(("filename", "count"))
@@ -262,7 +263,7 @@ def _most_like(keys: set[str], clips: Sequence[str]) -> str:
     ]
 
     def likeness(name: str) -> tuple[int, int]:
-        headings = _HEADINGS[name]
+        headings = _HEADINGS.get(name, frozenset())
         return len(keys & headings) - len(keys - headings), -len(headings - keys)
 
     return max(named or _HEADINGS, key=likeness)
