@@ -13,6 +13,7 @@ from originet.datasets.coded.cas_me2 import survey_cas_me2
 from originet.datasets.coded.casme import survey_casme
 from originet.datasets.coded.casme2 import survey_casme2
 from originet.datasets.coded.casme3 import survey_casme3
+from originet.datasets.coded.dfme import survey_dfme
 from originet.datasets.coded.mmew import survey_mmew
 from originet.datasets.coded.samm import survey_samm
 from originet.datasets.coded.smic import survey_smic
@@ -58,6 +59,7 @@ _SURVEYS: dict[str, Callable[..., Survey]] = {
     "smic": survey_smic,
     "casme3": survey_casme3,
     "mmew": survey_mmew,
+    "dfme": survey_dfme,
     "folder": survey_folder,
     "synthetic": survey_synthetic,
 }

@@ -10,6 +10,7 @@ LICENCES = {
     "smic": _SIGNED,
     "casme3": _SIGNED,
     "mmew": _SIGNED,
+    "dfme": _SIGNED,
     "semi-synthetic": "made by originet synth from pictures that scikit-image ships",
 }
 

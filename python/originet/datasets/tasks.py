@@ -96,7 +96,7 @@ _THREE = {
 }
 
 # Task `five` has no meaning for these.
-_WITHOUT_REPRESSION = ("cas_me2", "samm", "smic", "casme3", "mmew")
+_WITHOUT_REPRESSION = ("cas_me2", "samm", "smic", "casme3", "mmew", "dfme")
 
 # The challenge's clips and subjects. Of SMIC it took all that the high-speed camera recorded.
 _MEGC_2019: Mapping[str, tuple[Mapping[str, int], int]] = {

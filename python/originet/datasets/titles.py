@@ -8,6 +8,7 @@ TITLES = {
     "smic": "SMIC",
     "casme3": "CAS(ME)³",
     "mmew": "MMEW",
+    "dfme": "DFME",
     "folder": "a folder of clips",
     "semi-synthetic": "semi-synthetic clips",
 }

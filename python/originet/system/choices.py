@@ -17,7 +17,18 @@ METHODS = (
 )
 """Readings of the active image: `originet_ext.METHODS`."""
 
-DATASETS = ("casme", "casme2", "cas_me2", "samm", "smic", "casme3", "mmew", "folder", "synthetic")
+DATASETS = (
+    "casme",
+    "casme2",
+    "cas_me2",
+    "samm",
+    "smic",
+    "casme3",
+    "mmew",
+    "dfme",
+    "folder",
+    "synthetic",
+)
 """Data sets that `originet.datasets.survey` can read."""
 
 TASKS = ("paper", "original", "five", "three", "megc2019")

@@ -108,8 +108,8 @@ def choose_book(
         InputError: if several sheets have coded clips and none is named, or if no sheet has the
             given name. Also whatever `frames_of` raises.
     """
-    wanted = f"looked for {', '.join(names)} or another {' or '.join(SUFFIXES)} file"
-    wanted += f" with {looks_for}"
+    named = f"{', '.join(names)} or another" if names else "a"
+    wanted = f"looked for {named} {' or '.join(SUFFIXES)} file with {looks_for}"
     paths = _find(root, annotations, names)
     if not paths:
         raise NoBook(

@@ -49,6 +49,9 @@ _HEADINGS = {
         "subject filename onsetf apexf offsetf totalmf1 onset2f offset2f totalmf2 onset3f offset3f "
         "totalmf3 firstf lastf totalvl emotion".split()
     ),
+    "dfme": frozenset(
+        "subject filename onsetframe apexframe offsetframe emotion emotionid fps au".split()
+    ),
     "casme3": frozenset(
         "subject sub filename count onset apex offset au objectiveclass emotion".split()
     ),
@@ -58,6 +61,7 @@ _CLIP_NAMES = {
     "casme2": "EP[0-9]",
     "samm": "[0-9]{3}_[0-9]",
     "smic": "s[0-9]+_[a-z]+_[0-9]",
+    "dfme": "sub[0-9]+_[0-9]",
     "mmew": "S[0-9]+-[0-9]+-[0-9]",  # its header is that of CASME II
 }
 _SUBJECTS = frozenset(("subject", "sub"))
