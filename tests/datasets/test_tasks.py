@@ -68,6 +68,13 @@ def test_three_classes():
     assert class_of("casme", "three", "tense") is None
 
 
+def test_several_emotions_of_a_clip_are_one_of_three_classes_if_they_agree():
+    assert class_of("fourdme", "three", "fear+repression") == "negative"
+    assert class_of("fourdme", "three", "fear+surprise") is None
+    assert class_of("fourdme", "three", "fear+others") is None
+    assert class_of("fourdme", "original", "fear+surprise") == "fear+surprise"
+
+
 def test_the_eliciting_video_is_the_papers_class_of_cas_me2():
     assert class_of("cas_me2", "paper", "negative", "anger") == "anger"
     assert class_of("cas_me2", "paper", "negative", "sadness") is None

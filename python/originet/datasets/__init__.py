@@ -14,6 +14,7 @@ from originet.datasets.coded.casme import survey_casme
 from originet.datasets.coded.casme2 import survey_casme2
 from originet.datasets.coded.casme3 import survey_casme3
 from originet.datasets.coded.dfme import survey_dfme
+from originet.datasets.coded.fourdme import survey_fourdme
 from originet.datasets.coded.mmew import survey_mmew
 from originet.datasets.coded.samm import survey_samm
 from originet.datasets.coded.smic import survey_smic
@@ -60,6 +61,7 @@ _SURVEYS: dict[str, Callable[..., Survey]] = {
     "casme3": survey_casme3,
     "mmew": survey_mmew,
     "dfme": survey_dfme,
+    "fourdme": survey_fourdme,
     "folder": survey_folder,
     "synthetic": survey_synthetic,
 }

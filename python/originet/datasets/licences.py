@@ -11,6 +11,7 @@ LICENCES = {
     "casme3": _SIGNED,
     "mmew": _SIGNED,
     "dfme": _SIGNED,
+    "fourdme": _SIGNED,
     "semi-synthetic": "made by originet synth from pictures that scikit-image ships",
 }
 

@@ -95,8 +95,8 @@ _THREE = {
     "surprise": "surprise",
 }
 
-# Task `five` has no meaning for these.
-_WITHOUT_REPRESSION = ("cas_me2", "samm", "smic", "casme3", "mmew", "dfme")
+# Sets that are not, or not known to be, annotated with repression.
+_WITHOUT_REPRESSION = ("cas_me2", "samm", "smic", "casme3", "mmew", "dfme", "fourdme")
 
 # The challenge's clips and subjects. Of SMIC it took all that the high-speed camera recorded.
 _MEGC_2019: Mapping[str, tuple[Mapping[str, int], int]] = {
@@ -159,7 +159,8 @@ def class_of(dataset: str, task: str, emotion: str, elicited: str = "") -> str |
     Args:
         dataset: the data set's name.
         task: one of `TASKS`.
-        emotion: as annotated, normalised by `normalize_label`.
+        emotion: as annotated, normalised by `normalize_label`; several are joined by "+". Task
+            `three` needs all of them to belong to one class.
         elicited: the eliciting video's class, for the paper's task on CAS(ME)^2.
 
     Returns:
@@ -174,7 +175,8 @@ def class_of(dataset: str, task: str, emotion: str, elicited: str = "") -> str |
     if task == "megc2019" and dataset == "casme2":
         return _CLEAR.get(emotion)
     if task in ("three", "megc2019"):
-        return _THREE.get(emotion)
+        classes = {_THREE.get(part) for part in emotion.split("+")}
+        return classes.pop() if len(classes) == 1 else None
     if task == "five":
         return "others" if (dataset, emotion) == ("casme", "tense") else _FIVE.get(emotion)
     if dataset == "cas_me2":

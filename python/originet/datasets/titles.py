@@ -9,6 +9,7 @@ TITLES = {
     "casme3": "CAS(ME)³",
     "mmew": "MMEW",
     "dfme": "DFME",
+    "fourdme": "4DME",
     "folder": "a folder of clips",
     "semi-synthetic": "semi-synthetic clips",
 }

@@ -26,6 +26,7 @@ DATASETS = (
     "casme3",
     "mmew",
     "dfme",
+    "fourdme",
     "folder",
     "synthetic",
 )

@@ -247,6 +247,7 @@ def test_linked_folders_are_searched(tmp_path):
         ("smic", "s", ["Subject", "Filename", "OnsetF", "OffsetF", "TotalMF1", "Emotion"]),
         ("casme3", "s", ["Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion"]),
         ("dfme", "s", ["Subject", "Filename", "OnsetFrame", "OffsetFrame", "Emotion", "Fps"]),
+        ("fourdme", "s", ["sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs"]),
         ("casme3", "s", ["sub", "count", "onset", "offset", "au", "emotion"]),
         ("cas_me2", "naming rule1", [15, "s15", 1]),
         (None, "s", ["Subject", "Filename", "Objective Class"]),

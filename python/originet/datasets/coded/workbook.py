@@ -52,6 +52,7 @@ _HEADINGS = {
     "dfme": frozenset(
         "subject filename onsetframe apexframe offsetframe emotion emotionid fps au".split()
     ),
+    "fourdme": frozenset("subid foldname emotion onset apex offset aus".split()),
     "casme3": frozenset(
         "subject sub filename count onset apex offset au objectiveclass emotion".split()
     ),
@@ -64,8 +65,8 @@ _CLIP_NAMES = {
     "dfme": "sub[0-9]+_[0-9]",
     "mmew": "S[0-9]+-[0-9]+-[0-9]",  # its header is that of CASME II
 }
-_SUBJECTS = frozenset(("subject", "sub"))
-_CLIPS = frozenset(("filename", "count"))
+_SUBJECTS = frozenset(("subject", "sub", "subid"))
+_CLIPS = frozenset(("filename", "count", "foldname"))
 _RANGES = ({"onsetf", "offsetf"}, {"onsetframe", "offsetframe"}, {"onset", "offset"})
 
 
