@@ -1,5 +1,7 @@
 """`originet check`: what it prints and how it ends."""
 
+import json
+
 import pytest
 from clips import random_frames, write_folder
 from trees_casme2 import CLIPS, HEADER, write_casme2
@@ -77,3 +79,23 @@ def test_a_second_sheet_is_asked_for_and_chosen(run, tmp_path):
     assert "casme2, task paper: 1 usable clip of 1 subject" in printed
     code, _, err = run("loso", tmp_path, "-o", tmp_path / "out", "--sheet", "c")
     assert code == 2 and "the data set folder takes no sheet, got c" in err
+
+
+def test_all_sets_under_a_root_are_found(run, tmp_path):
+    write_casme2(tmp_path)
+    code, printed, err = run("check", "--all", tmp_path, "--json", tmp_path / "all.json")
+    assert code == 0, err
+    assert printed.startswith("casme2: 7 usable clips of 3 subjects (1 correction)\n")
+    assert "not found: casme, cas_me2, samm, " in printed
+    assert json.loads((tmp_path / "all.json").read_text())["found"][0]["dataset"] == "casme2"
+    (tmp_path / "empty").mkdir()
+    assert run("check", "--all", tmp_path / "empty")[0] == 1
+
+
+def test_all_describes_no_set_in_detail(run, tmp_path):
+    for words in (["casme2", tmp_path], ["--task", "three"], ["--micro-only"]):
+        code, _, err = run("check", "--all", tmp_path, *words)
+        assert code == 2 and "--all takes only a folder and --json" in err
+    for words in ([], ["casme2"]):
+        code, _, err = run("check", *words)
+        assert code == 2 and "give a data set and its folder, or --all and a folder" in err

@@ -41,10 +41,10 @@ Device = Annotated[
 ]
 
 # For commands that read a data set.
-Name = Annotated[str, typer.Argument(help=f"The data set: {_words(DATASETS)}.")]
-Root = Annotated[
-    Path, typer.Argument(help="Its folder; annotations and frames are found at any depth.")
-]
+NAME = typer.Argument(help=f"The data set: {_words(DATASETS)}.")
+ROOT = typer.Argument(help="Its folder; annotations and frames are found at any depth.")
+Name = Annotated[str, NAME]
+Root = Annotated[Path, ROOT]
 Annotations = Annotated[
     Path | None, typer.Option(help="The workbook to read (for folder: a CSV file).")
 ]

@@ -149,10 +149,13 @@ def survey_smic(
 
 def _survey_folders(root: Path, task: str, reason: str) -> Survey:
     """Surveys the clips by the names of their folders; the reason is why no workbook is read."""
-    trees = [tree for tree in _FORMAT.trees(root) if isinstance(tree, ClipTree)]
+    try:
+        trees = [tree for tree in _FORMAT.trees(root) if isinstance(tree, ClipTree)]
+    except InputError as error:
+        raise NoBook(f"{reason}; {error}") from error
     cut = [tree for tree in trees if tree.cut]
     if not cut:
-        raise InputError(
+        raise NoBook(
             f"{reason}; without a workbook, folders must contain only the clips, as in "
             f"s3/micro/negative/s3_ne_01, unlike those in {trees[0].root}"
         )
