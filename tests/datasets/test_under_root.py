@@ -39,6 +39,7 @@ def write_all(root):
     write_fourdme(root, workbook="i.xlsx")
 
 
+@pytest.mark.slow
 def test_every_set_finds_its_own(tmp_path):
     write_all(tmp_path)
     result = look_under(tmp_path)

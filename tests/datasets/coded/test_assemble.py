@@ -20,6 +20,7 @@ def look(tmp_path):
         known=(),
         names=None,
         copies=(),
+        **options,
     ):
         folder = tmp_path / "a"
         folder.mkdir()
@@ -32,10 +33,10 @@ def look(tmp_path):
             lambda clip: folder if clip.clip != "nowhere" else None,
             fps=200,
             cropped=False,
-            annotations=tmp_path / "x.xlsx",
             frames=tmp_path,
             known=known,
             copies=copies,
+            **{"annotations": tmp_path / "x.xlsx", **options},
         )
 
     return run
@@ -133,6 +134,45 @@ def test_missing_frames_are_counted(look):
     found = look(coded(offset=11), numbers=[1, 3, 4, 6, 10, 11])
     assert [gap[2:] for gap in found.gaps] == [(4, "5, 7-9")]
     assert len(row_of(found).frames) == 5
+
+
+@pytest.mark.parametrize(
+    ("clip", "used"),
+    [
+        (coded(onset=30, apex=None, offset=80), (3, 8)),
+        (coded(onset=None, apex=None, offset=None), (3, 8)),
+        (coded(onset=3, apex=5, offset=9), (3, 8)),
+        (coded(onset=4, apex=5, offset=7), (4, 7)),  # fits
+    ],
+)
+def test_a_folder_of_the_clip_alone_replaces_a_range_that_does_not_fit(look, clip, used):
+    found = look(clip, numbers=range(3, 9), cut=True)
+    row = row_of(found)
+    assert (row.onset, row.offset) == used
+    changed = {entry.field for entry in found.corrections}
+    assert changed == {
+        name for name in ("onset", "offset") if getattr(clip, name) != getattr(row, name)
+    }
+    assert all("(3 to 8), and the folder contains only" in e.reason for e in found.corrections)
+
+
+def test_rows_made_from_folders_have_no_corrections(look):
+    clip = coded(onset=None, apex=None, offset=None)
+    assert not look(clip, cut=True, annotations=None).corrections
+
+
+def test_the_middle_is_the_apex_where_that_is_the_sets_rule(look):
+    row = row_of(look(coded(apex=None)._replace(notes="x"), midway=True))
+    assert (row.apex, row.notes) == (5, "x; apex midway")
+
+
+def test_an_apex_that_is_coded_stays_though_the_middle_could_replace_it(look):
+    row = row_of(look(coded(apex=7), midway=True))
+    assert (row.apex, row.notes) == (7, "")
+
+
+def test_a_clip_may_have_a_frame_rate_of_its_own(look):
+    assert row_of(look(coded()._replace(fps=500.0))).fps == 500
 
 
 @pytest.mark.parametrize("lost", [3, 8])

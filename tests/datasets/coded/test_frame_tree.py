@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from originet.datasets.coded.frame_tree import choose_tree, find_trees
+from originet.datasets.coded.frame_tree import Place, choose_tree, find_clip_trees, find_trees
 from originet.system.errors import InputError
 
 
@@ -140,3 +140,68 @@ def test_the_tree_with_most_clips_is_taken(root):
         make(root / "Cropped-updated" / "1" / name)
     tree, _ = choose_tree(trees_in(root), [("sub01", "a"), ("sub01", "b")])
     assert tree.root.name == "Cropped-updated"
+
+
+def test_a_tree_that_is_preferred_comes_before_a_cropped_one(root):
+    for place in ("Cropped/sub01/a", "raw/sub01/a", "sub01/b"):
+        make(root / place)
+
+    def chosen(clip):
+        def is_raw(tree):
+            return tree.root.name == "raw"
+
+        return choose_tree(trees_in(root), [("sub01", clip)], is_raw)[0].root
+
+    assert chosen("a") == root / "raw"
+    assert chosen("b") == root  # the preferred one has no such clip
+
+
+def test_pictures_in_color_are_those_of_the_clip(root):
+    for name in ("color", "depth"):
+        make(root / "sub01" / "a" / name)
+    (tree,) = trees_in(root)
+    assert tree.find("sub01", "a") == root / "sub01" / "a" / "color"
+
+
+def place_of(folder):
+    """Reads <home>/<emotion>/<subject>-<clip>."""
+    subject, dash, clip = folder.name.partition("-")
+    return Place(subject, clip, folder.parents[1], clip == "x") if dash else None
+
+
+def clip_trees_in(root):
+    return find_clip_trees(root, place_of, looks_for="happy/p1-a/1.jpg")
+
+
+def test_clips_are_found_by_their_own_names_at_any_depth(root):
+    make(root / "X" / "X" / "happy" / "p1-a")
+    make(root / "X" / "X" / "sad" / "p1-B" / "p1-B")  # doubled
+    make(root / "Cropped" / "sad" / "p1-x")
+    make(root / "Cropped" / "sad" / "notes")
+    cropped, raw = clip_trees_in(root)
+    assert (cropped.root, cropped.cropped, cropped.cut) == (root / "Cropped", True, True)
+    assert (raw.root, raw.cropped, raw.cut, raw.example) == (root / "X/X", False, False, "img1.jpg")
+    assert raw.find("p1", "A ") == root / "X/X/happy/p1-a"
+    assert raw.find("p1", "b") == root / "X/X/sad/p1-B/p1-B"
+    assert raw.find("p2", "a") is None and raw.count([("p1", "a"), ("p2", "a"), ("p1", "x")]) == 1
+
+
+def test_a_clip_in_two_folders_is_an_error_that_names_both(root):
+    for emotion in ("happy", "sad"):
+        make(root / emotion / "p1-a")
+    (tree,) = clip_trees_in(root)
+    assert tree.count([("p1", "a")]) == 1
+    with pytest.raises(InputError, match=r"several folders for it: .*happy/p1-a and .*sad/p1-a"):
+        tree.find("p1", "a")
+
+
+def test_folders_of_clips_without_any_picture_are_no_tree(root):
+    make(root / "happy" / "p1-a", "Thumbs.db")
+    with pytest.raises(InputError, match=r"no frames in .*: looked for happy/p1-a/1\.jpg"):
+        clip_trees_in(root)
+    make(root / "happy" / "p1-b")
+    (root / "happy" / "up").symlink_to(root, target_is_directory=True)
+    (tree,) = clip_trees_in(root)
+    assert tree.find("p1", "a") == root / "happy" / "p1-a"  # which then has no frames
+    with pytest.raises(InputError, match=r"no such folder: .*nowhere"):
+        clip_trees_in(root / "nowhere")
