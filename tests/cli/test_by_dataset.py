@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from originet.cli.by_dataset import print_datasets
+from originet.cli.by_dataset import print_datasets, print_published
 
 
 def composite(**changed):
@@ -44,3 +44,17 @@ def test_several_rows_are_named_and_several_seeds_have_deviations(capsys):
 
 def test_one_data_set_has_no_table(capsys):
     assert printed(capsys, {"OrigiNet": composite(by_dataset={})}) == ""
+
+
+def test_published_scores_stand_below_the_challenges_composite(capsys):
+    part = composite().by_dataset["casme2"]
+    sets = {name: part for name in ("smic", "casme2", "samm")}
+    classes = ("negative", "positive", "surprise")
+    print_published("OrigiNet", composite(by_dataset=sets, classes=classes))
+    lines = capsys.readouterr().out.splitlines()
+    (own,) = [line.split() for line in lines if "(this run)" in line]
+    assert own == ["OrigiNet", "(this", "run)", *["0.500", "/", "0.250"] * 4]
+    assert any(line.split()[:4] == ["STSTNet", "0.735", "/", "0.761"] for line in lines)
+    assert max(map(len, lines[:-1])) <= 80 and "quoted from publications" in lines[-1]
+    print_published("OrigiNet", composite(classes=classes))
+    assert capsys.readouterr().out == ""

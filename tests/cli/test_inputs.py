@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stores import contents, make, write_tree
+from trees_casme2 import write_casme2
+from trees_dfme import write_dfme
+from trees_samm import write_samm
+from trees_smic import write_smic
 
 from originet import datasets
 from originet.cli.inputs import read_clips
 from originet.datasets import prepare, store
 from originet.datasets.prepare import Settings
+from originet.system.errors import InputError
 
 QUICK = ("--epochs", 1, "--rotation", 0, "--no-equalize", "--select", "last")
 
@@ -163,3 +168,80 @@ def test_cuts_are_those_of_each_store(tmp_path):
         assert cut.margin == margins[str(Path(frames[0]).parents[3])] and cut.image_size == 16
     found = read_clips([tree], ["cumulative"], **ROOT, image_size=24, crop_face=None)
     assert found.cuts == [prepare.Settings(image_size=24)] * 6
+
+
+@pytest.fixture
+def challenge(tmp_path):
+    """The roots of the three sets of MEGC 2019; one holds another set as well."""
+    write_smic(tmp_path / "smic")
+    write_casme2(tmp_path / "casme2")
+    write_samm(tmp_path / "samm", trees=("SAMM_CROP",))
+    write_dfme(tmp_path / "casme2")
+    return [tmp_path / name for name in ("smic", "casme2", "samm")]
+
+
+@pytest.mark.slow
+def test_loso_evaluates_the_challenges_sets_together(run, challenge, tmp_path):
+    words = ("--task", "megc2019", "--image-size", 16, *QUICK)
+    code, printed, err = run("loso", *challenge, "-o", tmp_path / "out", *words)
+    assert code == 0, err
+    values = results(tmp_path / "out")
+    assert values["dataset"] == "casme2+samm+smic"
+    assert {name: part["clips"] for name, part in values["by_dataset"].items()} == {
+        "casme2": 4,  # others, fear and sadness are left out
+        "samm": 4,
+        "smic": 6,
+    }
+    text = " ".join(printed.split())
+    assert "method Full SMIC CASME II SAMM" in text and "OrigiNet (this run) " in text
+    assert "HTNet 0.860 / 0.848 0.805 / 0.791 0.953 / 0.952 0.813 / 0.812" in text
+    assert "This run: 14 clips of 8 subjects; the challenge: 442 clips of 68 subjects, so" in text
+    assert max(map(len, printed.split("MEGC 2019")[1].split("This run:")[0].splitlines())) <= 80
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "MEGC 2019, UF1 / UAR: this run and published scores" in page and "STSTNet" in page
+
+
+def read_challenge(*paths, clips=None, **options):
+    """Reads clips for task megc2019 without any other option."""
+    unset = dict.fromkeys(("dataset", "annotations", "frames", "image_size", "crop_face"))
+    given = unset | {"image_size": 16} | options
+    return read_clips(paths, ["cumulative"], task="megc2019", clips=clips, **given)
+
+
+@pytest.mark.slow
+def test_the_challenges_sets_may_lie_under_one_root_and_be_listed(challenge, tmp_path, capsys):
+    clips = read_challenge(tmp_path)
+    assert clips.table["dataset"].value_counts().to_dict() == {"casme2": 4, "samm": 4, "smic": 6}
+    assert clips.images["cumulative"].shape == (14, 16, 16) and len(clips.cuts) == 14
+    assert not clips.crop_face and capsys.readouterr().err.count("of samm cannot") == 0
+    own = {"smic": "3,s3_ne_01 3,s03_su_02 11,s11_po_01 s11,s11_ne_01", "casme2": "1,EP02_01f"}
+    own["samm"] = "6,006_1_2 7,007_6_5 7,007_3_1"
+    rows = [f"{name},{row}" for name, text in own.items() for row in text.split()]
+    (tmp_path / "list.csv").write_text(
+        "\n".join(["dataset,subject,clip", *rows, "samm,35,035_7_1"])
+    )
+    clips = read_challenge(*challenge, clips=tmp_path / "list.csv")
+    assert clips.table["dataset"].value_counts().to_dict() == {"casme2": 1, "samm": 4, "smic": 4}
+
+
+def test_a_composite_that_lacks_a_set_is_said_to(challenge, capsys):
+    clips = read_challenge(challenge[0], challenge[2])
+    assert set(clips.table["dataset"]) == {"smic", "samm"}
+    assert "the composite of megc2019 is incomplete: no casme2 was given" in capsys.readouterr().err
+
+
+def test_roots_that_are_not_those_of_the_challenge_are_refused(challenge, tmp_path):
+    with pytest.raises(InputError, match=r"smic is given twice: .*HS and .*HS"):
+        read_challenge(challenge[0], challenge[0])
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match=r"none of casme2, samm, smic has usable clips under .*no"):
+        read_challenge(*challenge, tmp_path / "none")
+    (tmp_path / "samm/SAMM_CROP").rename(tmp_path / "away")
+    with pytest.raises(InputError, match=r"usable clips under .*samm; no frames in .*samm: looked"):
+        read_challenge(*challenge)
+    for option, value in (("annotations", "a.xlsx"), ("frames", "x"), ("set_name", "mine")):
+        name = "name" if option == "set_name" else option
+        with pytest.raises(InputError, match=f"--{name} is for one data set: choose it with --dat"):
+            read_challenge(*challenge, **{option: Path(value)})
+    with pytest.raises(InputError, match="--micro-only is for one data set"):
+        read_challenge(*challenge, micro_only=True)

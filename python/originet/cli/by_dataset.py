@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from originet.cli.console import console
-from originet.evaluation import by_dataset
+from originet.evaluation import by_dataset, megc2019
 
 
 def print_datasets(
@@ -38,6 +38,24 @@ def print_datasets(
         table.add_row(*cells)
     console.print(table)
     console.print(by_dataset.note(results, classes), soft_wrap=True, highlight=False)
+
+
+def print_published(name: str, result: megc2019.Scored) -> None:
+    """Prints a result on MEGC 2019's composite above the published ones; nothing for others.
+
+    Args:
+        name: What was evaluated.
+        result: Its result.
+    """
+    if not megc2019.is_composite(result):
+        return
+    table = Table(title=megc2019.TITLE, box=SIMPLE_HEAD, padding=(0, 0))
+    for heading in megc2019.HEADER:
+        table.add_column(heading)
+    for row in megc2019.rows(name, result):
+        table.add_row(*row)
+    console.print(table)
+    console.print(megc2019.note(result), soft_wrap=True, highlight=False)
 
 
 def _fraction(share: float, spread: float | None = None) -> str:

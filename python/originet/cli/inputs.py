@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from originet import datasets
 from originet.cli.console import errors, progress_bar, progress_bars, warn_of
 from originet.cli.options import DEFAULTS
-from originet.datasets import prepare, store
-from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list
+from originet.datasets import prepare, store, under_root
+from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list, restrict
+from originet.datasets.tasks import MEGC_2019_SETS
 from originet.evaluation.splits import SortedClips, check_table, sort_clips
 from originet.system.errors import InputError
 from originet.system.words import counted
@@ -70,8 +71,11 @@ def read_clips(
 ) -> Clips:
     """Reads stores, or reads a data set's root and makes its images.
 
+    With task `megc2019` and no data set, the sets of that challenge are looked for under all paths
+    and evaluated together.
+
     Args:
-        paths: stores, or one root.
+        paths: stores; or one root; or, for `megc2019`, one or several.
         methods: the active-image methods that are needed.
         dataset: the data set in a root; None means a folder of clips.
         annotations: a root's annotations.
@@ -91,8 +95,8 @@ def read_clips(
 
     Raises:
         InputError: if they cannot be evaluated that way, a store lacks a method or has other
-            settings, options of a root are given with stores, a listed clip is missing, or a clip
-            cannot be read.
+            settings, options of a root are given with stores or with several roots, a listed clip
+            is missing, a path has none of the challenge's sets, or a clip cannot be read.
     """
     of_a_root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
     of_a_root |= {"sheet": sheet, "name": set_name}
@@ -115,46 +119,100 @@ def read_clips(
         made = made if listed is None else _restrict(made, listed, stores)
         check_table(made.table)
         return made
-    if len(paths) > 1:
-        raise InputError(f"several paths must all be stores, but {paths[0]} is not")
-    found = datasets.survey(
-        dataset or "folder",
-        paths[0],
-        annotations=annotations,
-        sheet=sheet,
-        frames=frames,
-        task=task,
-        micro_only=micro_only,
-        clips=listed,
-        set_name=set_name,
-    )
+    if task == "megc2019" and dataset is None:
+        given = [f"--{name}" for name, value in of_a_root.items() if value not in (None, task)]
+        for option in (*given, *(["--micro-only"] if micro_only else [])):
+            raise InputError(f"{option} is for one data set: choose it with --dataset")
+        surveys = _survey_challenge(paths, listed)
+    elif len(paths) > 1:
+        raise InputError(
+            f"several paths must all be stores, but {paths[0]} is not (only --task megc2019 takes "
+            "several data sets' roots)"
+        )
+    else:
+        found = datasets.survey(
+            dataset or "folder",
+            paths[0],
+            annotations=annotations,
+            sheet=sheet,
+            frames=frames,
+            task=task,
+            micro_only=micro_only,
+            clips=listed,
+            set_name=set_name,
+        )
+        surveys = [found]
+    return _make_images(surveys, methods, image_size, crop_face, listed)
+
+
+def _survey_challenge(paths: Sequence[Path], listed: ClipList | None) -> list[datasets.Survey]:
+    """Finds the sets of MEGC 2019 under some folders, each under one of them."""
+    found: dict[str, datasets.Survey] = {}
+    for path in paths:
+        here = under_root.look_under(path, MEGC_2019_SETS, "megc2019")
+        if not here.found:
+            reasons = "".join(f"; {reason}" for reason in here.unusable.values())
+            raise InputError(
+                f"none of {', '.join(MEGC_2019_SETS)} has usable clips under {path}{reasons}"
+            )
+        for each in here.found:
+            if each.dataset in found:
+                both = f"{found[each.dataset].frames} and {each.frames}"
+                raise InputError(f"{each.dataset} is given twice: {both}")
+            found[each.dataset] = each if listed is None else restrict(each, listed)
+    if absent := [name for name in MEGC_2019_SETS if name not in found]:
+        note = f"the composite of megc2019 is incomplete: no {', '.join(absent)} was given"
+        errors.print(note, soft_wrap=True, highlight=False)
+    return list(found.values())
+
+
+def _make_images(
+    surveys: Sequence[datasets.Survey],
+    methods: Sequence[str],
+    image_size: int | None,
+    crop_face: bool | None,
+    listed: ClipList | None,
+) -> Clips:
+    """Makes the images of one or several data sets; each is cropped to faces if it needs it."""
+    for found in surveys:
+        if listed is not None:
+            there = {(clip.subject, clip.clip) for clip in clips_of(found.table)}
+            lacking = [e for e in found.unusable if (e.subject, e.clip) not in there]
+            _refuse_missing(listed, {f"{e.subject}/{e.clip}": e.reason for e in lacking})
+        datasets.check_usable(found)
+        if found.unusable:
+            count = counted(len(found.unusable) + len(found.table), "clip")
+            count = f"{len(found.unusable)} of {count}"
+            count += f" of {found.dataset}" if len(surveys) > 1 else ""
+            errors.print(f"{count} cannot be used: `originet check` says why", highlight=False)
+        warn_of("skipped:", found.skipped)
+    tables = [found.table for found in surveys]
+    table = tables[0] if len(tables) == 1 else datasets.combine(tables)
     if listed is not None:
-        there = {(clip.subject, clip.clip) for clip in clips_of(found.table)}
-        lacking = [e for e in found.unusable if (e.subject, e.clip) not in there]
-        _refuse_missing(listed, {f"{e.subject}/{e.clip}": e.reason for e in lacking})
-        _report_unused(listed, {found.dataset, *found.table["dataset"]})
-    datasets.check_usable(found)
-    if found.unusable:
-        count = (
-            f"{len(found.unusable)} of {counted(len(found.unusable) + len(found.table), 'clip')}"
+        _report_unused(listed, {*table["dataset"], *(found.dataset for found in surveys)})
+    check_table(table)  # first, since making images may take minutes
+    parts: list[dict[str, NDArray[np.uint8]]] = []
+    cuts: list[prepare.Settings] = []
+    for found in surveys:
+        settings = prepare.Settings(
+            tuple(methods),
+            DEFAULTS.image_size if image_size is None else image_size,
+            not found.cropped if crop_face is None else crop_face,
         )
-        errors.print(f"{count} cannot be used: `originet check` says why", highlight=False)
-    warn_of("skipped:", found.skipped)
-    check_table(found.table)  # first, since making images may take minutes
-    settings = prepare.Settings(
-        tuple(methods),
-        DEFAULTS.image_size if image_size is None else image_size,
-        not found.cropped if crop_face is None else crop_face,
-    )
-    with progress_bars() as bars:
-        images = prepare.images_by_method(
-            found.table, settings, progress=progress_bar(bars, "active images")
-        )
-    flat = prepare.flat_images(found.table, images)
-    clips_made = counted(len(found.table), "clip")
-    warn_of(f"flat active images in {len(flat)} of {clips_made}:", flat)
-    cuts = [settings] * len(found.table)
-    return Clips(found.table, images, settings.image_size, settings.crop_face, cuts, listed)
+        with progress_bars() as bars:
+            images = prepare.images_by_method(
+                found.table, settings, progress=progress_bar(bars, "active images")
+            )
+        flat = prepare.flat_images(found.table, images)
+        clips_made = counted(len(found.table), "clip")
+        warn_of(f"flat active images in {len(flat)} of {clips_made}:", flat)
+        parts.append(images)
+        cuts += [settings] * len(found.table)
+    together = parts[0]
+    if len(parts) > 1:
+        together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    crops = any(settings.crop_face for settings in cuts)
+    return Clips(table, together, cuts[0].image_size, crops, cuts, listed)
 
 
 def _restrict(clips: Clips, listed: ClipList, stores: Sequence[store.Store]) -> Clips:

@@ -54,7 +54,7 @@ def loso_command(
 
 def print_loso(result: "LosoResult") -> None:
     """Prints the scores of a run, by class and by data set, and its confusion matrix."""
-    from originet.cli.by_dataset import print_datasets
+    from originet.cli.by_dataset import print_datasets, print_published
     from originet.evaluation import metrics
     from originet.training.protocol import LEAK
 
@@ -90,6 +90,7 @@ def print_loso(result: "LosoResult") -> None:
     console.print(table)
     network, majority = {result.model["class"]: result}, result.majority_accuracy
     print_datasets(network, result.classes, majority, several=several)
+    print_published(result.model["class"], result)
     classes = Table(title="By class" + (", all seeds together" if several else ""))
     classes.add_column("class")
     for heading in ("precision", "recall", "F1", "support"):

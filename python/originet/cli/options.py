@@ -103,7 +103,8 @@ Paths = Annotated[
     typer.Argument(
         metavar="PATH",
         help="Stores made by `originet prepare`, or a data set's root: "
-        "<emotion>/<subject>/<clip>, a CSV file, or the data set of --dataset.",
+        "<emotion>/<subject>/<clip>, a CSV file, or the data set of --dataset; or, for --task "
+        "megc2019, the roots of SMIC, CASME II and SAMM.",
     ),
 ]
 Results = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]

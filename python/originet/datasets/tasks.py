@@ -105,6 +105,9 @@ _MEGC_2019: Mapping[str, tuple[Mapping[str, int], int]] = {
     "smic": ({"negative": 70, "positive": 51, "surprise": 43}, 16),
 }
 
+MEGC_2019_SETS = tuple(_MEGC_2019)
+"""The data sets of the challenge's composite."""
+
 # Clips of CASME II that are not on the organisers' list, whatever emotion a copy of the workbook
 # gives them: two of disgust, and those labelled sadness in the copy of 2014, some of which later
 # copies label surprise.

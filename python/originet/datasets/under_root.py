@@ -41,8 +41,13 @@ class UnderRoot:
         return bool(self.found) and not incomplete
 
 
-def look_under(root: Path) -> UnderRoot:
-    """Looks for all published data sets below a folder, under their default tasks.
+def look_under(root: Path, names: Sequence[str] = PUBLISHED, task: str | None = None) -> UnderRoot:
+    """Looks for published data sets below a folder.
+
+    Args:
+        root: the folder.
+        names: the data sets to look for.
+        task: a task that all of them have; None means each set's default.
 
     Raises:
         InputError: if there is no such folder.
@@ -50,9 +55,9 @@ def look_under(root: Path) -> UnderRoot:
     if not root.is_dir():
         raise InputError(f"no such folder: {root}")
     found, unusable, absent = [], {}, []
-    for name in PUBLISHED:
+    for name in names:
         try:
-            survey = datasets.survey(name, root)
+            survey = datasets.survey(name, root, task=task)
             datasets.check_usable(survey)
         except NoBook:
             absent.append(name)

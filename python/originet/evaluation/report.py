@@ -18,7 +18,7 @@ import originet_ext
 from originet.datasets.titles import dataset_title
 from originet.drawing.figures import confusion_matrix
 from originet.drawing.page import Page, Thumbnail
-from originet.evaluation import by_dataset, figures, metrics
+from originet.evaluation import by_dataset, figures, megc2019, metrics
 from originet.evaluation.readings import FRAMES, READINGS
 from originet.evaluation.result import ClipImages, LosoResult
 from originet.system.environment import environment
@@ -293,6 +293,7 @@ def _summary(report: Page, result: LosoResult, subjects: int) -> None:
     network = {result.model["class"]: result}
     majority = result.majority_accuracy
     by_dataset.add_table(report, network, result.classes, majority, several=_several(result))
+    megc2019.add_table(report, result.model["class"], result)
 
 
 def _classes(report: Page, result: LosoResult) -> None:
