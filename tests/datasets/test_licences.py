@@ -1,11 +1,13 @@
 """The terms of data sets."""
 
 from originet.datasets.licences import LICENCES, licences_of
-from originet.datasets.tasks import PAPER_SETS
+from originet.datasets.titles import TITLES
+from originet.datasets.under_root import PUBLISHED
 
 
-def test_every_set_of_the_paper_has_its_terms():
-    assert set(PAPER_SETS) <= LICENCES.keys()
+def test_every_published_set_has_its_terms_and_its_title():
+    assert set(PUBLISHED) <= LICENCES.keys()
+    assert set(PUBLISHED) <= TITLES.keys()
 
 
 def test_a_composite_has_a_line_for_each_set():

@@ -1,17 +1,19 @@
 """The terms on which data sets are given out; they hold for what is trained on them."""
 
 _SIGNED = "non-commercial research, under the agreement that was signed for the data set"
+# What these allow is not known here.
+_AGREED = "as the agreement that was signed for the data set says"
 
 LICENCES = {
     "casme": _SIGNED,
     "casme2": _SIGNED,
     "cas_me2": _SIGNED,
     "samm": _SIGNED,
-    "smic": _SIGNED,
-    "casme3": _SIGNED,
-    "mmew": _SIGNED,
-    "dfme": _SIGNED,
-    "fourdme": _SIGNED,
+    "smic": _AGREED,
+    "casme3": _AGREED,
+    "mmew": _AGREED,
+    "dfme": _AGREED,
+    "fourdme": _AGREED,
     "semi-synthetic": "made by originet synth from pictures that scikit-image ships",
 }
 

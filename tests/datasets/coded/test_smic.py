@@ -115,7 +115,7 @@ def test_names_of_folders_do_without_a_workbook(tmp_path, layout):
         assert row.label == clip.emotion.strip().lower()
         assert (row.apex, row.notes) == ((row.onset + row.offset) // 2, "apex midway")
     assert not found.corrections and not found.unusable
-    assert found.remarks[0].startswith("no workbook, so emotions are those of the folders' names")
+    assert found.remarks[0].startswith("emotions are those of the folders' names, and clips are")
 
 
 def test_another_sets_workbook_does_not_stop_the_names_of_folders(tmp_path):

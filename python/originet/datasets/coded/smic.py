@@ -173,7 +173,7 @@ def _survey_folders(root: Path, task: str, reason: str) -> Survey:
             why = f"folders and name do not agree on an emotion among {', '.join(_EMOTIONS)}"
             unusable.append(Omission(str(paths[0]), subject, clip, "", why))
     remarks = [
-        f"no workbook, so emotions are those of the folders' names, and clips are whole: {reason}",
+        f"emotions are those of the folders' names, and clips are whole: {reason}",
         *remarks,
         *(
             f"frames not used: {other.root} (not cut to the clips, which needs the workbook)"
@@ -206,6 +206,9 @@ def _assemble(
 ) -> Survey:
     camera = _camera(tree)
     if camera != "HS":
+        if task == "megc2019":
+            raise InputError(f"task {task} is on the clips of HS, but {tree.root} has {camera}'s")
+        remarks = [*remarks, f"the clips are those of {camera}; MEGC 2019 counted those of HS"]
         coded = [
             clip._replace(notes="; ".join(filter(None, (camera, clip.notes)))) for clip in coded
         ]
