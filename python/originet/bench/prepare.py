@@ -203,7 +203,7 @@ def _decode(table: ClipTable, settings: Settings) -> None:
 def _reference(frames: Sequence[str], settings: Settings) -> torch.Tensor:
     """Return the reference images of one clip, [M, S, S], from all frames at once."""
     clip = open_clip(frames, crop_face=settings.crop_face, size=settings.image_size)
-    pixels = torch.from_numpy(np.stack([clip.cut(frame) for frame in clip.decode()]))
+    pixels = torch.from_numpy(np.stack([frame.pixels for frame in clip.cut_all(clip.timed())]))
     return torch.stack(
         [reference.active_image(pixels, None, method, "minmax") for method in settings.methods]
     )

@@ -15,7 +15,7 @@ from originet.cli.console import (
     warn,
     warn_of,
 )
-from originet.cli.options import DEFAULTS, MaxPixels
+from originet.cli.options import DEFAULTS, Face, MaxPixels, way_of
 from originet.system.choices import METHODS
 from originet.system.errors import InputError
 from originet.system.words import counted
@@ -75,6 +75,7 @@ def image_command(
     crop_face: Annotated[
         bool, typer.Option("--crop-face", help="Crop to the face first, one box for all frames.")
     ] = False,
+    face: Face = None,
     align_eyes: Annotated[
         bool, typer.Option("--align-eyes", help="Rotate all frames so that the eyes are level.")
     ] = False,
@@ -99,6 +100,7 @@ def image_command(
 ) -> None:
     """Make the active images of one or more clips."""
     from originet.clips import render
+    from originet.clips.face_models import check_models
 
     flags = {"all-methods": all_methods, "side-by-side": side_by_side, "gif": gif}
     kinds = [kind for kind, chosen in flags.items() if chosen]
@@ -106,6 +108,9 @@ def image_command(
         raise InputError(f"--{kinds[0]} and --{kinds[1]} make two files: choose one")
     if all_methods and method is not None:
         raise InputError(f"--all-methods includes every method: omit --method {method}")
+    crop, face_by = way_of(face, crop_face or None)
+    if face_by == "landmarks":
+        check_models()
     animated = out.suffix.lower() in render.KINDS["gif"]
     options = render.Options(
         kind=kinds[0] if kinds else "gif" if animated else "image",
@@ -117,9 +122,10 @@ def image_command(
         end=end,
         fps=fps,
         color=color,
-        crop_face=crop_face,
+        crop_face=bool(crop),
         align_eyes=align_eyes,
         size=size,
+        face_by=face_by,
     )
     paths = sources or []
     if bool(paths) == (camera is not None):

@@ -28,6 +28,7 @@ class Clips(NamedTuple):
         images: [N, S, S] uint8 by method, in the table's order.
         image_size: S, in pixels.
         crop_face: whether frames were cropped to faces.
+        face_by: how those were found, see `originet.datasets.prepare.Settings`.
         cuts: how each clip's frames were cropped and resized, [N].
         listed: the list that selected the clips; None for all clips.
     """
@@ -36,6 +37,7 @@ class Clips(NamedTuple):
     images: dict[str, NDArray[np.uint8]]
     image_size: int
     crop_face: bool
+    face_by: str
     cuts: list[prepare.Settings]
     listed: ClipList | None = None
 
@@ -45,6 +47,7 @@ class Clips(NamedTuple):
             config,
             image_size=self.image_size,
             crop_face=self.crop_face,
+            face_by=self.face_by,
             clips_file_sha256=None if self.listed is None else self.listed.sha256,
         )
 
@@ -115,7 +118,14 @@ def read_clips(
             for each in stores
             for _ in each.table.index
         ]
-        made = Clips(stored.table, stored.images, stored.image_size, stored.crop_face, cuts)
+        made = Clips(
+            stored.table,
+            stored.images,
+            stored.image_size,
+            stored.crop_face,
+            stored.face_by,
+            cuts,
+        )
         made = made if listed is None else _restrict(made, listed, stores)
         check_table(made.table)
         return made
@@ -212,7 +222,7 @@ def _make_images(
     if len(parts) > 1:
         together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     crops = any(settings.crop_face for settings in cuts)
-    return Clips(table, together, cuts[0].image_size, crops, cuts, listed)
+    return Clips(table, together, cuts[0].image_size, crops, cuts[0].face_by, cuts, listed)
 
 
 def _restrict(clips: Clips, listed: ClipList, stores: Sequence[store.Store]) -> Clips:

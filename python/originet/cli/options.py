@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from originet.system.choices import DATASETS, EXECUTORS, METHODS, TASKS
+from originet.system.choices import DATASETS, EXECUTORS, FACES, METHODS, TASKS
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE, MAX_PIXELS, frames_up_to
 from originet.system.lock import held
@@ -79,6 +79,37 @@ CropFace = Annotated[
         help="Crop to the face first; by default if a data set's frames show more than the face.",
     ),
 ]
+
+Face = Annotated[
+    str | None,
+    typer.Option(
+        help=f"How a face is found and cut out: {_words(FACES)}; landmarks follows it in every "
+        "frame and takes head motion out."
+    ),
+]
+
+
+def way_of(face: str | None, crop_face: bool | None) -> tuple[bool | None, str]:
+    """Reads how faces are cropped from --face and --crop-face.
+
+    Returns:
+        `crop_face` and `face_by` as `originet.clips.clip.open_clip` takes them; the former is None
+        if neither option is given.
+
+    Raises:
+        InputError: If both options are given, or there is no such way.
+    """
+    if face is None:
+        return crop_face, FACES[0]
+    if face not in FACES:
+        raise InputError(f"--face must be {_words(FACES)}, got {face!r}")
+    if crop_face is not None:
+        given = "--crop-face" if crop_face else "--no-crop-face"
+        raise InputError(
+            f"{given} is short for --face {FACES[0] if crop_face else FACES[2]}: "
+            f"leave it out with --face {face}"
+        )
+    return face != "none", FACES[0] if face == "none" else face
 
 
 def _limit_frames(context: typer.Context, pixels: int | None) -> int | None:

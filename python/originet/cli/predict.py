@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from originet.cli.console import Rate, complain_of, progress_bar, progress_bars, warn_of
-from originet.cli.options import Device, MaxPixels
+from originet.cli.options import Device, MaxPixels, way_of
+from originet.system.choices import FACES
 from originet.system.errors import InputError
 from originet.system.words import counted
 
@@ -47,6 +48,13 @@ def predict_command(
     seconds: Annotated[
         float | None, typer.Option(help="Stop a camera or pipe after this time.")
     ] = None,
+    face: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How faces are cut out: {', '.join(FACES)}; by default, and only, as the model's "
+            "training clips were."
+        ),
+    ] = None,
     device: Device = None,
     max_pixels: MaxPixels = None,
 ) -> None:
@@ -74,7 +82,9 @@ def predict_command(
     for name, value in (("jobs", jobs), ("fps", fps)):
         if live and value is not None:
             raise InputError(f"--{name} {value:g} is for files; a stream is one clip")
-    network = load_model(model).to(pick_device(device))
+    network = load_model(model)
+    _check_face(model, network, face)
+    network.to(pick_device(device))
     skipped: dict[str, str] = {}
     if live:
         found = [_of_stream(network, camera, seconds)]
@@ -98,6 +108,16 @@ def predict_command(
     if failed:
         complain_of(f"{len(failed)} of {counted(len(found), 'clip')} failed:", failed)
         raise typer.Exit(2)
+
+
+def _check_face(path: Path, network: "Model", face: str | None) -> None:
+    """Refuses faces that are cut out in another way than those of the training clips."""
+    crop, face_by = way_of(face, None)
+    wanted = network.settings
+    if crop is None or (crop, face_by) == (wanted.crop_face, wanted.face_by):
+        return
+    there = wanted.face_by if wanted.crop_face else "none"
+    raise InputError(f"{path} was trained with --face {there}: it cannot take --face {face}")
 
 
 def _of_stream(network: "Model", camera: int | None, seconds: float | None) -> "Answer":

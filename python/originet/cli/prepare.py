@@ -13,6 +13,7 @@ from originet.cli.options import (
     Annotations,
     ClipsFile,
     CropFace,
+    Face,
     Frames,
     Jobs,
     MaxPixels,
@@ -22,8 +23,10 @@ from originet.cli.options import (
     SetName,
     Sheet,
     Task,
+    way_of,
 )
 from originet.system.choices import METHODS
+from originet.system.errors import InputError
 from originet.system.words import counted
 
 
@@ -48,6 +51,7 @@ def prepare_command(
         int, typer.Option(help="Height and width in pixels.")
     ] = DEFAULTS.image_size,
     crop_face: CropFace = None,
+    face: Face = None,
     align_eyes: Annotated[
         bool, typer.Option("--align-eyes", help="Rotate each clip so that the eyes are level.")
     ] = False,
@@ -59,9 +63,15 @@ def prepare_command(
     An interrupted run resumes where it stopped.
     """
     from originet import datasets
+    from originet.clips.face_models import check_models
     from originet.datasets import check, store
     from originet.datasets.prepare import Settings, flat_images
 
+    crop, face_by = way_of(face, crop_face)
+    if align_eyes and face_by == "landmarks":
+        raise InputError("--align-eyes is implied by --face landmarks: leave it out")
+    if face_by == "landmarks":
+        check_models()
     found = datasets.survey(
         name,
         root,
@@ -76,8 +86,9 @@ def prepare_command(
     settings = Settings(
         methods=tuple(method or [DEFAULTS.method]),
         image_size=image_size,
-        crop_face=not found.cropped if crop_face is None else crop_face,
+        crop_face=not found.cropped if crop is None else crop,
         align_eyes=align_eyes,
+        face_by=face_by,
     )
     with progress_bars(Rate("clips")) as bars:
         made = store.write_store(

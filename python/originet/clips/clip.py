@@ -4,13 +4,15 @@ Frames are read during iteration, so only a few are in memory at a time.
 """
 
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from originet.clips import faces, video
+from originet.clips.face_models import check_models
+from originet.clips.follow import ClipFace, find_face_of, follow
 from originet.clips.frames import (
     clip_frames,
     frame_number,
@@ -25,6 +27,7 @@ from originet.clips.live import Stream, iter_stream
 from originet.clips.read_ahead import read_ahead
 from originet.clips.span import find_span
 from originet.clips.still import Image
+from originet.system.choices import FACES
 from originet.system.errors import InputError
 from originet.system.limits import check_frame
 
@@ -33,6 +36,9 @@ Progress = Callable[[int, int | None], None]
 
 # Frame rates that a clip may have: from one frame in twelve days to more than any camera reaches.
 RATES = (1e-6, 1e6)
+
+MARGIN = 0.1
+"""Around a face found by Viola-Jones, on each side, as a share of its size."""
 
 _SOON_COUNTED = 5  # frames
 _STREAM_SAMPLES = 16  # frames of a stream in which the face is detected
@@ -50,9 +56,10 @@ class Clip:
         origin: number of the source's first frame, at time 0.
         fps: frames per second, given by the caller; None if time stamps are used or times unknown.
         color: keeps three channels (blue, green, red) instead of grey.
-        box: the box to cut out of each frame, or None.
+        box: the box to cut out of each frame; None if there is none, or the face is followed.
         angle: tilt of the line between the eyes in degrees, which the cut removes; 0 for no turn.
         size: height and width that each frame is resized to, or None.
+        face: the face that is followed by landmarks, or None.
         people: number of faces in the picture if a face is cut out; else None.
         stream: the frames of a stream, which can be read only once; None reads files.
         samples: by image file, the frames used for face detection, kept to avoid reading them
@@ -69,6 +76,7 @@ class Clip:
     box: faces.Box | None
     angle: float
     size: int | None
+    face: ClipFace | None = None
     people: int | None = None
     stream: Generator[video.Timed, None, None] | None = field(
         default=None, compare=False, repr=False
@@ -98,12 +106,9 @@ class Clip:
         return read_ahead(self._shots())
 
     def _shots(self) -> Generator["Shot", None, None]:
-        with closing(self._timed()) as frames:
-            for index, (pixels, seconds) in enumerate(frames):
-                number = self.number(index)
-                if self.fps is not None:
-                    seconds = (number - self.origin) / self.fps
-                yield Shot(number, self.cut(pixels), seconds)
+        with closing(self.timed()) as frames:
+            for index, (pixels, seconds) in enumerate(self.cut_all(frames)):
+                yield Shot(self.number(index), pixels, seconds)
 
     def one(self, number: int) -> Iterator["Shot"]:
         """Reads one frame again, by its number.
@@ -116,6 +121,8 @@ class Clip:
                 f"frame {number} of {self.name} is the apex, but a stream cannot be read again: "
                 "give --apex"
             )
+        if self.face is not None:  # followed from the first frame on
+            return (shot for shot in self._shots() if shot.number == number)
         if is_video(self.frames):
             clip = replace(self, onset=number, offset=number)
         else:
@@ -124,22 +131,44 @@ class Clip:
 
     def decode(self) -> Generator[Image, None, None]:
         """Reads the frames without cropping or resizing."""
-        with closing(self._timed()) as frames:
+        with closing(self.timed()) as frames:
             for frame in frames:
                 yield frame.pixels
 
-    def _timed(self) -> Generator[video.Timed, None, None]:
+    def timed(self) -> Generator[video.Timed, None, None]:
+        """Reads likewise; each frame has its time after the source's first frame, if known."""
         if self.stream is not None:
-            return self.stream
-        return iter_timed(
+            yield from self.stream
+            return
+        frames = iter_timed(
             self.frames, self.onset, self.offset, color=self.color, known=self.samples
         )
+        with closing(frames):
+            for index, frame in enumerate(frames):
+                if self.fps is not None:
+                    frame = frame._replace(seconds=(self.number(index) - self.origin) / self.fps)
+                yield frame
 
-    def cut(self, frame: Image) -> Image:
-        """Crops a frame to the face and resizes it, as far as requested."""
-        if self.box is not None:
-            frame = faces.cut(frame, self.box, self.angle)
-        return frame if self.size is None else resize(frame, self.size)
+    def cut_all(self, frames: Iterable[video.Timed]) -> Iterator[video.Timed]:
+        """Crops frames to the face and resizes them, as far as requested.
+
+        Args:
+            frames: all frames of the clip in their order, as `timed` reads them. If the face is not
+                followed, each is treated alike, so they may also be some of them.
+
+        Yields:
+            Each frame cropped, before the next is taken.
+        """
+        if self.face is not None:
+            yield from follow(frames, self.face, self.size)
+            return
+        for frame in frames:
+            pixels = frame.pixels
+            if self.box is not None:
+                pixels = faces.cut(pixels, self.box, self.angle)
+            if self.size is not None:
+                pixels = resize(pixels, self.size)
+            yield frame._replace(pixels=pixels)
 
 
 def open_clip(
@@ -151,8 +180,9 @@ def open_clip(
     color: bool = False,
     crop_face: bool = False,
     align_eyes: bool = False,
-    margin: float = 0.1,
+    margin: float = MARGIN,
     size: int | None = None,
+    face_by: str = FACES[0],
 ) -> Clip:
     """Decides which frames will be read; reads only those needed for face detection.
 
@@ -165,12 +195,15 @@ def open_clip(
         end: the last frame, likewise; a time means the last frame at or before it.
         fps: frames per second: for videos with wrong time stamps, and for folders, which have none.
         color: keeps three channels.
-        crop_face: crops to the face, with one box for all frames: the median of the boxes found in
-            5 to 16 frames spread over the clip. If the frames are image files, these are kept with
-            the clip and not read again. In a video they are decoded again later.
-        align_eyes: with `crop_face`, rotates all frames by one angle, so that the eyes are level.
-        margin: added on each side of the face, as a share of its size.
+        crop_face: crops to the face, the largest of 5 to 16 frames spread over the clip. If the
+            frames are image files, these are kept with the clip and not read again. In a video they
+            are decoded again later.
+        align_eyes: with "viola-jones", rotates all frames by one angle, so that the eyes are level.
+        margin: with "viola-jones", added on each side of the face, as a share of its size.
         size: resizes each frame to this height and width in pixels, after the crop.
+        face_by: how a face is cropped to: "viola-jones" with one box for all frames, the median of
+            those found; "landmarks" warps every frame so that the eyes stay where they are, see
+            `originet.clips.follow`.
 
     Returns:
         The clip.
@@ -178,9 +211,10 @@ def open_clip(
     Raises:
         InputError: if there is no such clip, a value has the wrong form or is outside the clip, a
             time is given but the rate is unknown, frames are larger than the limit (see
-            `originet.system.limits`), or no face or no eyes are found. The message names the source
-            or the value.
+            `originet.system.limits`), no face or no eyes are found, or landmarks cannot be found
+            here. The message names the source or the value.
     """
+    _check_cut(crop_face, align_eyes, margin, face_by)
     if fps is not None and not RATES[0] <= fps <= RATES[1]:
         raise InputError(f"fps must be a number from {RATES[0]:g} to {RATES[1]:g}, got {fps:g}")
     _check_size(size)
@@ -203,7 +237,7 @@ def open_clip(
         frames = tuple(select_frames(frames, onset, offset))
         length, onset, offset = len(frames), None, None
     clip = Clip(frames, onset, offset, length, first, fps, color, None, 0.0, size)
-    return _with_face(clip, margin, align_eyes) if crop_face else clip
+    return _with_face(clip, margin, align_eyes, face_by) if crop_face else clip
 
 
 def open_stream(
@@ -212,8 +246,9 @@ def open_stream(
     color: bool = False,
     crop_face: bool = False,
     align_eyes: bool = False,
-    margin: float = 0.1,
+    margin: float = MARGIN,
     size: int | None = None,
+    face_by: str = FACES[0],
 ) -> Clip:
     """Opens a camera or a pipe; the options are those of `open_clip`.
 
@@ -222,14 +257,41 @@ def open_stream(
     Raises:
         InputError: if no frames arrive, or no face or no eyes are found.
     """
+    _check_cut(crop_face, align_eyes, margin, face_by)
     _check_size(size)
     frames = iter_stream(stream, color=color)
     clip = Clip((stream.name,), None, None, None, 1, None, color, None, 0.0, size, stream=frames)
     if not crop_face:
         return clip
     first = list(itertools.islice(frames, _STREAM_SAMPLES))
-    clip = _cut_to_face(clip, [frame.pixels for frame in first], margin, align_eyes)
+    clip = _cut_to_face(clip, [frame.pixels for frame in first], margin, align_eyes, face_by)
     return replace(clip, stream=_rejoined(first, frames))
+
+
+def check_face(crop_face: bool, align_eyes: bool, margin: float, face_by: str) -> None:
+    """Checks how a face shall be cropped to; see `open_clip`.
+
+    Raises:
+        InputError: if a value is unknown, or two values exclude each other.
+    """
+    if face_by not in FACES[:2]:
+        raise InputError(f"face_by must be {' or '.join(FACES[:2])}, got {face_by!r}")
+    if align_eyes and not crop_face:
+        raise InputError("align_eyes needs crop_face: eyes are searched for in the face")
+    if face_by == FACES[0]:
+        return
+    if not crop_face:
+        raise InputError(f"face_by {face_by!r} needs crop_face")
+    if align_eyes:
+        raise InputError("align_eyes is for viola-jones: landmarks level the eyes of every frame")
+    if margin != MARGIN:
+        raise InputError(f"margin {margin:g} is for viola-jones: landmarks place the eyes")
+
+
+def _check_cut(crop_face: bool, align_eyes: bool, margin: float, face_by: str) -> None:
+    check_face(crop_face, align_eyes, margin, face_by)
+    if face_by == "landmarks":
+        check_models()
 
 
 def _check_size(size: int | None) -> None:
@@ -262,7 +324,7 @@ class Shot(NamedTuple):
     seconds: float | None
 
 
-def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
+def _with_face(clip: Clip, margin: float, align_eyes: bool, face_by: str) -> Clip:
     """Returns the clip with the box to cut out of its frames."""
     length = clip.length or 0
     if is_video(clip.frames) and length < _SOON_COUNTED:  # the file may be wrong, as with .mpg
@@ -275,12 +337,17 @@ def _with_face(clip: Clip, margin: float, align_eyes: bool) -> Clip:
         paths = [clip.frames[index] for index in indices]
         frames = keep(iter_frames(paths, color=clip.color), clip.name)
         samples = dict(zip(paths, frames, strict=True))
-    return replace(_cut_to_face(clip, frames, margin, align_eyes), samples=samples)
+    return replace(_cut_to_face(clip, frames, margin, align_eyes, face_by), samples=samples)
 
 
-def _cut_to_face(clip: Clip, frames: Sequence[Image], margin: float, align_eyes: bool) -> Clip:
+def _cut_to_face(
+    clip: Clip, frames: Sequence[Image], margin: float, align_eyes: bool, face_by: str
+) -> Clip:
     """Finds the face to cut out in some of a clip's frames."""
     try:
+        if face_by == "landmarks":
+            face = find_face_of(frames)
+            return replace(clip, face=face, people=face.people)
         box = faces.stable_box(frames, margin=margin)
         angle = faces.eye_angle(frames, box) if align_eyes else 0.0
     except InputError as error:

@@ -247,10 +247,10 @@ def stable_box(frames: Iterable[NDArray[np.uint8]], *, margin: float = 0.1) -> B
             f"no face found in {counted(len(frames), 'sampled frame')} of {width}x{height}"
         )
     x, y, size = np.median(np.array(found), axis=0)
-    return _fit(x - margin * size, y - margin * size, (1 + 2 * margin) * size, (height, width))
+    return fitted(x - margin * size, y - margin * size, (1 + 2 * margin) * size, (height, width))
 
 
-def _fit(x: float, y: float, size: float, shape: tuple[int, ...]) -> Box:
+def fitted(x: float, y: float, size: float, shape: tuple[int, ...]) -> Box:
     """Rounds a square and moves it into a frame (height, width); shrinks it only if needed."""
     height, width = shape
     side = min(round(size), height, width)

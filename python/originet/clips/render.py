@@ -25,6 +25,7 @@ from originet.clips.still import Image
 from originet.clips.strays import MANIFEST, NO_CLIP, is_movie, is_picture, name_strays
 from originet.clips.video import VIDEO_SUFFIXES
 from originet.clips.watch import Watch
+from originet.system.choices import FACES
 from originet.system.errors import InputError
 from originet.system.files import write_atomically
 from originet.system.words import counted
@@ -55,7 +56,8 @@ class Options:
         normalize: one of `originet_ext.NORMALIZATIONS`; pictures need "minmax" or "clip".
         apex: number of the apex frame for "side-by-side"; None estimates it.
         speed: playing speed of an animation; 1 is the speed of the clip.
-        start, end, fps, color, crop_face, align_eyes, size: as in `originet.clips.clip.open_clip`.
+        start, end, fps, color, crop_face, align_eyes, size, face_by: as in
+            `originet.clips.clip.open_clip`.
 
     Raises:
         InputError: if a value is unknown, or two values exclude each other.
@@ -73,6 +75,7 @@ class Options:
     crop_face: bool = False
     align_eyes: bool = False
     size: int | None = None
+    face_by: str = FACES[0]
 
     def __post_init__(self) -> None:
         for option, value, known in (
@@ -96,6 +99,8 @@ class Options:
             raise InputError(f"--speed {self.speed:g} is for --gif only")
         if self.align_eyes and not self.crop_face:
             raise InputError("--align-eyes needs --crop-face: eyes are searched for in the face")
+        if self.align_eyes and self.face_by == "landmarks":
+            raise InputError("--align-eyes is implied by --face landmarks: leave it out")
 
 
 class Rendered(NamedTuple):
@@ -145,6 +150,7 @@ def render(
         crop_face=options.crop_face,
         align_eyes=options.align_eyes,
         size=options.size,
+        face_by=options.face_by,
     )
     return _draw(clip, suffix, options, progress)
 
@@ -343,6 +349,7 @@ def render_stream(
         crop_face=options.crop_face,
         align_eyes=options.align_eyes,
         size=options.size,
+        face_by=options.face_by,
     )
     with _named(out):
         return _write(out, _draw(clip, suffix, options, progress))

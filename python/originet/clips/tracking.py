@@ -18,6 +18,8 @@ EYES = ((0.32, 0.34), (0.68, 0.34))
 """Centres of the eyes in an aligned face: left in the picture, then right. The mouth is then near
 (0.5, 0.74), the chin near (0.5, 0.95)."""
 
+_MOST_TIMES = 4  # that a cut is larger than its result, before it is shrunk
+
 
 class TrackedFace(NamedTuple):
     """One face in one frame."""
@@ -63,10 +65,35 @@ def aligned(frame: Image, face: TrackedFace, size: int) -> Image:
     Returns:
         [size, size] or [size, size, 3] uint8.
     """
+    return warped(frame, face.warp, size)
+
+
+def warped(frame: Image, warp: NDArray[np.float64], size: int) -> Image:
+    """Cuts out of a frame what a warp, as of a `TrackedFace`, maps to the unit square.
+
+    A larger cut is shrunk by the mean of its pixels, so that fine texture does not flicker as it
+    moves.
+
+    Args:
+        frame: [H, W] or [H, W, 3] uint8; beyond its edges, the edge pixels are repeated.
+        warp: [2, 3], a similarity.
+        size: Height and width of the result, in pixels.
+
+    Returns:
+        [size, size] or [size, size, 3] uint8.
+    """
+    pixels = 1 / (size * np.hypot(*warp[:, 0]))  # of the frame, to one of the result
+    times = int(np.clip(round(pixels), 1, _MOST_TIMES))
     # Pixel centres: the unit square's (0, 0) is the corner of the first pixel, not its centre.
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    warp = size * (face.warp @ half) - np.array([[0, 0, 0.5], [0, 0, 0.5]])
+    matrix = times * size * (warp @ half) - np.array([[0, 0, 0.5], [0, 0, 0.5]])
     cut = cv2.warpAffine(
-        frame, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        frame,
+        matrix,
+        (times * size, times * size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
+    if times > 1:
+        cut = cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(cut, np.uint8)

@@ -6,16 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from originet.clips.active_images import check_room
-from originet.clips.clip import open_clip
-from originet.clips.still import Image
+from originet.clips.clip import MARGIN, check_face, open_clip
+from originet.clips.face_models import check_models
+from originet.clips.video import Timed
 from originet.datasets.table import ClipTable
+from originet.system.choices import FACES
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE
 from originet.system.opencv import one_thread, silence
@@ -38,13 +40,16 @@ class Settings:
         crop_face: crops each clip to its face first, with one box per clip.
         align_eyes: rotates each clip so that the eyes are level; requires `crop_face`.
         margin: added on each side of the face, as a share of its size, up to `LARGEST_MARGIN`.
+        face_by: how `crop_face` finds the face, "viola-jones" or "landmarks"; the latter aligns
+            every frame, see `originet.clips.clip.open_clip`.
     """
 
     methods: tuple[str, ...] = ("cumulative",)
     image_size: int = 128
     crop_face: bool = False
     align_eyes: bool = False
-    margin: float = 0.1
+    margin: float = MARGIN
+    face_by: str = FACES[0]
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -65,8 +70,13 @@ class Settings:
             raise InputError(f"image_size must be in 1..{LARGEST_IMAGE}, got {self.image_size}")
         if not 0 <= self.margin <= LARGEST_MARGIN:
             raise InputError(f"margin must be in 0..{LARGEST_MARGIN:g}, got {self.margin}")
-        if self.align_eyes and not self.crop_face:
-            raise InputError("align_eyes needs crop_face: eyes are searched for in the face")
+        check_face(self.crop_face, self.align_eyes, self.margin, self.face_by)
+
+    def cut(self) -> dict[str, Any]:
+        """Returns how `open_clip` and `open_stream` cut frames so: their arguments by name."""
+        cut = {name: value for name, value in asdict(self).items() if name != "methods"}
+        cut["size"] = cut.pop("image_size")
+        return cut
 
 
 class Prepared(NamedTuple):
@@ -89,6 +99,7 @@ def active_images(
     crop_face: bool = False,
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    face_by: str = FACES[0],
 ) -> NDArray[np.uint8]:
     """Makes the active image of every clip by one method; stops at the first clip that fails.
 
@@ -96,9 +107,10 @@ def active_images(
         table: the clips.
         method: the active-image method, one of `originet_ext.METHODS`.
         image_size: height and width of the result, in pixels.
-        crop_face: crops each clip to its face first (one box per clip).
+        crop_face: crops each clip to its face first.
         jobs: how many clips are prepared at a time; None means one per core.
         progress: called as progress(done, total) after each clip.
+        face_by: how `crop_face` finds the face, see `Settings`.
 
     Returns:
         [N, image_size, image_size] uint8, each image stretched to 0..255, in the table's order.
@@ -107,7 +119,7 @@ def active_images(
         InputError: if a clip cannot be read or, with `crop_face`, shows no face; the message names
             it.
     """
-    settings = Settings((method,), image_size, crop_face)
+    settings = Settings((method,), image_size, crop_face, face_by=face_by)
     return images_by_method(table, settings, jobs=jobs, progress=progress)[method]
 
 
@@ -169,10 +181,12 @@ def prepare_clips(
         The images, and which clips failed.
 
     Raises:
-        InputError: if jobs is below 1.
+        InputError: if jobs is below 1, or landmarks cannot be found here.
     """
     if jobs < 1:
         raise InputError(f"jobs must be at least 1, got {jobs}")
+    if settings.face_by == "landmarks":
+        check_models()  # else every clip would fail for this reason
     shape = (len(table), settings.image_size, settings.image_size)
     images = {method: np.zeros(shape, np.uint8) for method in settings.methods}
     failed: dict[int, str] = {}
@@ -261,34 +275,33 @@ def prepare_clip(
         frames,
         start=onset,
         end=offset,
-        crop_face=settings.crop_face,
-        align_eyes=settings.align_eyes,
-        margin=settings.margin,
-        size=settings.image_size,
+        **settings.cut(),
     )
     side = settings.image_size
     check_room(clip.name, (side, side), len(settings.methods))
     sums = [ActiveImageAccumulator(method, "minmax") for method in settings.methods]
-    with closing(clip.decode()) as decoded:
-        watched = _watched(decoded, stopped)
-        for frame in _ends(watched) if settings.methods == ("telescoped",) else watched:
-            pixels = clip.cut(frame)
+    with closing(clip.timed()) as decoded:
+        frames_read = _watched(decoded, stopped)
+        if settings.methods == ("telescoped",) and settings.face_by != "landmarks":
+            frames_read = _ends(frames_read)
+        for frame in clip.cut_all(frames_read):
             for accumulator in sums:
-                accumulator.update(pixels)
+                accumulator.update(frame.pixels)
     return np.stack([accumulator.result().round().astype(np.uint8) for accumulator in sums])
 
 
-def _watched(frames: Iterator[Image], stopped: threading.Event | None) -> Iterator[Image]:
+def _watched(frames: Iterator[Timed], stopped: threading.Event | None) -> Iterator[Timed]:
     for frame in frames:
         if stopped is not None and stopped.is_set():
             raise InterruptedError("stopped")
         yield frame
 
 
-def _ends(frames: Iterator[Image]) -> Iterator[Image]:
+def _ends(frames: Iterator[Timed]) -> Iterator[Timed]:
     """Yields the first frame and the last two, all that `telescoped` depends on.
 
-    The others are decoded, so that every method finds a damaged frame, but need not be resized.
+    The others are decoded, so that every method finds a damaged frame, but need not be resized. A
+    face that is followed has to be looked for in them, too.
     """
     yield next(frames)  # a clip without frames is an error
     yield from deque(frames, maxlen=2)

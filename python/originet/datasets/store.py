@@ -28,6 +28,7 @@ from originet.datasets.prepare import Settings, flat_images, prepare_clips
 from originet.datasets.store_files import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
 from originet.datasets.table import format_table, read_table, relative_frames
 from originet.system import renamed, tensor_files
+from originet.system.choices import FACES
 from originet.system.errors import InputError
 from originet.system.files import safe_name, sha256, writing
 from originet.system.lock import held
@@ -72,6 +73,18 @@ class Store:
         """Whether faces were cropped; for a composite, whether they were in any of its stores."""
         manifests = self.manifest.get("stores", [self.manifest])
         return any(manifest["settings"]["crop_face"] for manifest in manifests)
+
+    @property
+    def face_by(self) -> str:
+        """How the faces were found that were cropped; see `originet.datasets.prepare.Settings`."""
+        return next(iter(_ways([self])), FACES[0])
+
+
+def _ways(stores: Sequence[Store]) -> set[str]:
+    """Returns how faces were found, where they were cropped."""
+    parts = [part for each in stores for part in each.manifest.get("stores", [each.manifest])]
+    settings = [part["settings"] for part in parts]
+    return {each.get("face_by", FACES[0]) for each in settings if each["crop_face"]}
 
 
 def is_store(folder: str | Path) -> bool:
@@ -151,8 +164,9 @@ def combine_stores(stores: Sequence[Store]) -> Store:
         set.
 
     Raises:
-        InputError: if there is no store, their tasks or image sizes differ, they have no method in
-            common, or two contain a data set of the same name.
+        InputError: if there is no store, their tasks or image sizes differ, faces were found in
+            different ways, they have no method in common, or two contain a data set of the same
+            name.
     """
     table = combine(store.table for store in stores)
     if len(stores) == 1:
@@ -167,6 +181,11 @@ def combine_stores(stores: Sequence[Store]) -> Store:
     for what, values in (("tasks", tasks), ("image sizes", sizes)):
         if len(set(values)) > 1:
             raise InputError(f"stores with different {what} cannot be combined ({by_name(values)})")
+    if len(_ways(stores)) > 1:
+        ways = [each.face_by for each in stores]
+        raise InputError(
+            f"stores whose faces were found differently cannot be combined ({by_name(ways)})"
+        )
     common = [m for m in stores[0].images if all(m in store.images for store in stores)]
     if not common:
         methods = [" ".join(store.images) for store in stores]

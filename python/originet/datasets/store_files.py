@@ -15,7 +15,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Annotated, Any, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 import safetensors.numpy
@@ -80,6 +80,7 @@ class StoredSettings(TypedDict):
     crop_face: bool
     align_eyes: bool
     margin: Annotated[float, Meta(ge=0, le=LARGEST_MARGIN)]
+    face_by: NotRequired[Literal["viola-jones", "landmarks"]]  # not in those of early versions
 
 
 class _Correction(TypedDict):
@@ -203,6 +204,7 @@ def open_directory(folder: Path, identity: Identity) -> None:
             )
     else:
         there = _read(path, Identity)
+        there["settings"] = renamed.cut(there["settings"])
         if changed := list(differences(there, identity)):
             raise InputError(f"{folder} is a store made by another command: {'; '.join(changed)}")
     parts.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from originet.clips.clip import open_stream
+from originet.clips.face_models import check_models
 from originet.clips.faces import NoFaceError
 from originet.clips.live import Stream
 from originet.deploy.model import Model, Prediction
@@ -55,10 +56,12 @@ def answer_all(
         The answers, in the order of the clips.
 
     Raises:
-        InputError: If jobs is below 1.
+        InputError: If jobs is below 1, or the model needs landmarks, which cannot be found here.
     """
     if jobs < 1:
         raise InputError(f"--jobs must be at least 1, got {jobs}")
+    if model.settings.face_by == "landmarks":
+        check_models()  # else every clip would fail for this reason
     answers: dict[int, Answer] = {}
     with silence, one_thread, ThreadPoolExecutor(jobs) as threads:
         try:
@@ -82,7 +85,7 @@ def answer_stream(model: Model, stream: Stream) -> Answer:
         InputError: If no frames arrive.
     """
     try:
-        clip = open_stream(stream, **model.cut())
+        clip = open_stream(stream, **model.settings.cut())
         return Answer(stream.name, model.predict_image(model.image_of(clip)))
     except NoFaceError as error:
         return Answer(stream.name, note=one_line(error))

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from originet.clips import faces
 from originet.clips.clip import Clip, open_clip
+from originet.clips.follow import find_face_of, follow
 from originet.clips.frames import is_video, resize
 from originet.clips.still import Image
-from originet.clips.video import video_info
+from originet.clips.video import Timed, video_info
 from originet.datasets.prepare import Settings
 from originet.deploy.rate import at_rate, differ
 from originet.system.errors import InputError
@@ -95,22 +96,17 @@ class Model:
             [S, S] uint8, stretched to 0..255.
         """
         if isinstance(clip, str | Path):
-            opened = open_clip(clip, fps=fps, **self.cut())
+            opened = open_clip(clip, fps=fps, **self.settings.cut())
             if fps is None and is_video(opened.frames):
                 fps = video_info(opened.frames[0]).fps
             return self.image_of(opened, fps)
         frames = _check_frames(clip)
         times = (None if fps is None else index / fps for index in range(len(frames)))
-        return self._sum_up(zip(self._cut_all(frames), times, strict=True), fps)
-
-    def cut(self) -> dict[str, Any]:
-        """How `open_clip` and `open_stream` have to open a clip for this model."""
-        wanted = self.settings
-        cut = {"crop_face": wanted.crop_face, "align_eyes": wanted.align_eyes}
-        return cut | {"size": wanted.image_size, "margin": wanted.margin}
+        greys = map(Timed, map(_grey, frames), times)
+        return self._sum_up(self._cut_all(frames, greys), fps)
 
     def image_of(self, clip: Clip, fps: float | None = None) -> Image:
-        """Makes the active image of a clip that was opened as `cut` says.
+        """Makes the active image of a clip that was opened as `settings.cut` says.
 
         Args:
             clip: The clip.
@@ -149,17 +145,19 @@ class Model:
         each = [probabilities_of(network, views) for network in self.networks]
         return torch.stack(each).mean(dim=0).cpu().numpy()
 
-    def _cut_all(self, frames: NDArray[np.uint8]) -> Iterator[Image]:
-        """Crops and resizes frames in memory, as `Clip.cut` does those of files."""
+    def _cut_all(self, frames: NDArray[np.uint8], greys: Iterator[Timed]) -> Iterator[Timed]:
+        """Crops and resizes frames in memory, as `Clip.cut_all` does those of files."""
         wanted, box, angle = self.settings, None, 0.0
         if wanted.crop_face:
             samples = [_grey(frames[index]) for index in faces.sample_indices(len(frames))]
+            if wanted.face_by == "landmarks":
+                yield from follow(greys, find_face_of(samples), wanted.image_size)
+                return
             box = faces.stable_box(samples, margin=wanted.margin)
             angle = faces.eye_angle(samples, box) if wanted.align_eyes else 0.0
-        for frame in frames:
-            grey = _grey(frame)
-            grey = grey if box is None else faces.cut(grey, box, angle)
-            yield resize(grey, wanted.image_size)
+        for grey, time in greys:
+            pixels = grey if box is None else faces.cut(grey, box, angle)
+            yield Timed(resize(pixels, wanted.image_size), time)
 
     def _sum_up(self, frames: Iterable[tuple[Image, float | None]], fps: float | None) -> Image:
         (method,) = self.settings.methods

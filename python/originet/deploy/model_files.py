@@ -9,7 +9,7 @@ Reading takes model.json and the weights that it names.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import torch
@@ -48,6 +48,7 @@ class Cut(TypedDict):
     crop_face: bool
     align_eyes: bool
     margin: float
+    face_by: NotRequired[str]  # not in cards of early versions
 
 
 class Card(TypedDict):

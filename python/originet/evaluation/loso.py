@@ -91,6 +91,7 @@ def run_loso(
             method=config.method,
             image_size=config.image_size,
             crop_face=config.crop_face,
+            face_by=config.face_by,
         )
     clips = sort_clips(table, {config.method: images}, config.image_size)
     factory = originet_factory(config) if model is None else model

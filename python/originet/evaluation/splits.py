@@ -101,7 +101,9 @@ class SortedClips:
 
     def cuts_as(self, config: Config) -> Sequence[Settings]:
         """Returns how each clip's frames are cropped and resized [N], under a run's settings."""
-        cut = Settings(image_size=config.image_size, crop_face=config.crop_face)
+        cut = Settings(
+            image_size=config.image_size, crop_face=config.crop_face, face_by=config.face_by
+        )
         return [cut] * len(self.names) if self.cuts is None else self.cuts
 
     def check_images(self, config: Config) -> None:

@@ -394,8 +394,14 @@ def _write(
 
 
 def _cut(cut: Settings) -> dict[str, Any]:
-    """Returns the settings that affect frames: all but the active-image methods."""
-    return {name: value for name, value in asdict(cut).items() if name != "methods"}
+    """Returns the settings that affect frames: all but the active-image methods.
+
+    What early versions did not write is left out if it is as it was then.
+    """
+    values = {name: value for name, value in asdict(cut).items() if name != "methods"}
+    if values["face_by"] == "viola-jones":
+        del values["face_by"]
+    return values
 
 
 def _features(
@@ -406,13 +412,10 @@ def _features(
         frames,
         start=first,
         end=last,
-        crop_face=cut.crop_face,
-        align_eyes=cut.align_eyes,
-        margin=cut.margin,
-        size=cut.image_size,
+        **cut.cut(),
     )
-    with closing(clip.decode()) as decoded:
-        volume = np.stack([clip.cut(frame) for frame in decoded])
+    with closing(clip.timed()) as frames_read:
+        volume = np.stack([frame.pixels for frame in clip.cut_all(frames_read)])
     try:
         return lbp_top(volume).ravel()
     except InputError as error:

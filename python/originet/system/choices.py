@@ -39,6 +39,9 @@ RESIDUAL = (0.0, 0.1)
 """Share of the peak that remains in the last frames of generated clips, see
 `originet.datasets.synth`."""
 
+FACES = ("viola-jones", "landmarks", "none")
+"""How a face is found and cut out, see `originet.clips.clip.open_clip`; first the paper's way."""
+
 EXECUTORS = ("serial", "processes", "ray")
 """Where folds are computed: the keys of `originet.evaluation.executors.EXECUTORS`."""
 

@@ -1,7 +1,8 @@
-"""Translates names that earlier versions wrote to files; no other module knows the old names.
+"""Translates what earlier versions wrote to files; no other module knows the old names.
 
 The active image of three frames, `telescoped`, used to be called `paper`. The protocol and the
-variant named `paper` keep their names.
+variant named `paper` keep their names. Faces used to be found by Viola-Jones alone, and files did
+not say so.
 """
 
 from collections.abc import Mapping
@@ -17,12 +18,17 @@ def by_method(values: Mapping[str, _Value]) -> dict[str, _Value]:
     return {_METHODS.get(method, method): value for method, value in values.items()}
 
 
+def cut(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how frames were cropped, with what was the only way to find faces."""
+    return {"face_by": "viola-jones", **values}
+
+
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a `Config` with the method's current name."""
+    """Returns the settings of a `Config` with the method's current name, and how it found faces."""
     method = values.get("method")
     if not isinstance(method, str):  # from a damaged file: `Config` refuses it
         return dict(values)
-    return {**values, "method": _METHODS.get(method, method)}
+    return cut({**values, "method": _METHODS.get(method, method)})
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,6 +36,8 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     named = dict(values)
     if isinstance(values.get("config"), dict):
         named["config"] = settings(values["config"])
+    if isinstance(values.get("cut"), dict):  # from `originet train`
+        named["cut"] = cut(values["cut"])
     if isinstance(values.get("images_sha256"), dict):  # by method, from `originet reproduce`
         named["images_sha256"] = by_method(values["images_sha256"])
     return named

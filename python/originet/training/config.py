@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from originet.system import renamed
-from originet.system.choices import METHODS
+from originet.system.choices import FACES, METHODS
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE
 
@@ -69,6 +69,8 @@ class Config:
     """Height and width of the images in pixels, 16 to 4096."""
     crop_face: bool = False
     """Detect and crop the face before the active image is made."""
+    face_by: str = "viola-jones"
+    """How the face is found, if it is cropped: "viola-jones", or "landmarks" in every frame."""
     variant: str = "paper"
     """OrigiNet's variant, "paper" or "authors"; ignored if a model is given."""
     protocol: str = "strict"
@@ -150,6 +152,13 @@ class Config:
         _require(min(seeds) >= 0, "seeds", "at least 0", seeds)
         _require(max(seeds) <= LAST_SEED, "seeds", f"at most {LAST_SEED}", seeds)
         _require(self.method in METHODS, "method", _one_of(METHODS), self.method)
+        _require(self.face_by in FACES[:2], "face_by", _one_of(FACES[:2]), self.face_by)
+        _require(
+            self.crop_face or self.face_by == FACES[0],
+            "face_by",
+            f"{FACES[0]} unless crop_face is on",
+            self.face_by,
+        )
         _require(self.variant in VARIANTS, "variant", _one_of(VARIANTS), self.variant)
 
     @property

@@ -113,10 +113,7 @@ def phase_pictures(
         row["frames"],
         start=_number(row["onset"]),
         end=_number(row["offset"]),
-        crop_face=cut.crop_face,
-        align_eyes=cut.align_eyes,
-        margin=cut.margin,
-        size=cut.image_size,
+        **cut.cut(),
     )
     apex = _number(row["apex"])
     found = phases(clip, method, apex=apex)
