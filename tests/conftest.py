@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import films
 import pytest
 import torch
 
@@ -68,6 +69,11 @@ def _parameters(item: pytest.Item) -> dict[str, object]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--slow"):
         _deselect(config, items, [item for item in items if "slow" in item.keywords])
+    if not films.complete() and os.environ.get("FAIL_WITHOUT_LANDMARKS") != "1":
+        told = f"{films.INSTALL} (FAIL_WITHOUT_LANDMARKS=1 makes this a failure)"
+        for item in items:
+            if "needs_landmarks" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=told))
     reason = "no CUDA device (FAIL_WITHOUT_CUDA=1 makes this a failure)"
     without = items
     if config.getoption("--emulate-cuda"):

@@ -47,6 +47,7 @@ def test_prepare_writes_a_store_and_goes_on_with_it(run, tree, tmp_path):
         "crop_face": False,
         "align_eyes": False,
         "margin": 0.1,
+        "face_by": "viola-jones",
     }
     arguments = ("prepare", "folder", tree, "-o", out, "--image-size", 16, "--method", "rank")
     code, printed, _ = run(*arguments, "--method", "authors", "--jobs", 1)
@@ -99,6 +100,8 @@ def test_counts_stand_beside_the_papers(run, monkeypatch, tree, tmp_path):
         (True, ("--crop-face",), True),
         (False, (), True),
         (False, ("--no-crop-face",), False),
+        (True, ("--face", "viola-jones"), True),
+        (False, ("--face", "none"), False),
     ],
 )
 def test_faces_are_cut_out_where_the_frames_show_more(
@@ -129,6 +132,12 @@ def test_bad_input_of_prepare(refuse, tree, tmp_path):
     assert "crop_face" in refuse("prepare", "folder", tree, "-o", out, "--align-eyes")
     assert "jobs must be at least 1" in refuse("prepare", "folder", tree, "-o", out, "--jobs", 0)
     assert "is another command's" not in refuse("prepare", "folder", out, "-o", tree)
+    told = refuse("prepare", "folder", tree, "-o", out, "--face", "mtcnn")
+    assert "--face must be viola-jones, landmarks, none, got 'mtcnn'" in told
+    told = refuse("prepare", "folder", tree, "-o", out, "--face", "landmarks", "--no-crop-face")
+    assert "--no-crop-face is short for --face none: leave it out with --face landmarks" in told
+    told = refuse("prepare", "folder", tree, "-o", out, "--face", "landmarks", "--align-eyes")
+    assert "--align-eyes is implied by --face landmarks" in told
     run_size = ("prepare", "folder", tree, "-o", out, "--image-size")
     assert "image_size must be in 1..4096, got 0" in refuse(*run_size, 0)
 

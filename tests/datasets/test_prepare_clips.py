@@ -8,16 +8,20 @@ import cv2
 import numpy as np
 import pytest
 from clips import random_frames, write_folder, write_video
+from face_videos import close_up, moved, nod
 
+from originet import datasets
 from originet.bench.prepare import draw_face
 from originet.clips import faces
 from originet.clips.clip import open_clip
 from originet.clips.frames import clip_frames, list_frames
 from originet.clips.still import read_image
-from originet.datasets import load_dataset, prepare
+from originet.datasets import load_dataset, prepare, store
 from originet.datasets.prepare import Settings, prepare_clip, prepare_clips
 from originet.system.errors import InputError
 from originet_ext import METHODS
+
+LANDMARKS = {"crop_face": True, "face_by": "landmarks"}
 
 
 @pytest.fixture
@@ -260,3 +264,30 @@ def test_bad_settings_are_named(options, match):
 def test_jobs_below_one_are_refused(table):
     with pytest.raises(InputError, match="jobs must be at least 1, got 0"):
         prepare_clips(table, Settings(), jobs=0)
+
+
+@pytest.mark.needs_landmarks
+def test_landmarks_make_images_of_a_face_held_still(tmp_path):
+    for subject in ("s1", "s2"):
+        frames = [moved(close_up(), nod(k / 25, 134 + 122j, 120.0)) for k in range(6)]
+        write_folder(tmp_path / "tree" / "sad" / subject / "a", frames)
+    write_folder(tmp_path / "tree" / "sad" / "s3" / "a", np.zeros((3, 64, 64), np.uint8))
+    table = load_dataset("folder", tmp_path / "tree")
+    held, failed = prepare_clips(table, Settings(("telescoped", "absolute"), 48, **LANDMARKS))
+    boxed = prepare_clips(table, Settings(("absolute",), 48, crop_face=True)).images
+    assert held["absolute"].shape == (3, 48, 48) and list(failed) == [2]
+    assert "no face found" in failed[2]
+    np.testing.assert_array_equal(held["absolute"][0], held["absolute"][1])
+    assert not np.array_equal(held["absolute"][0], boxed["absolute"][0])
+    # Where only the ends are summed, the face is followed through the others all the same.
+    alone = prepare_clips(table, Settings(("telescoped",), 48, **LANDMARKS)).images
+    np.testing.assert_array_equal(alone["telescoped"], held["telescoped"])
+
+
+@pytest.mark.needs_landmarks
+def test_a_store_by_landmarks_says_so(tmp_path):
+    write_folder(tmp_path / "tree" / "sad" / "s1" / "a", [close_up()] * 3)
+    found = datasets.survey("folder", tmp_path / "tree")
+    made = store.write_store(found, tmp_path / "out", Settings(image_size=16, **LANDMARKS))
+    assert made.face_by == "landmarks" and made.manifest["settings"]["face_by"] == "landmarks"
+    assert Settings(**made.manifest["settings"]) == Settings(image_size=16, **LANDMARKS)

@@ -180,6 +180,11 @@ def test_frames_that_a_csv_names_lie_beside_the_store(tree, tmp_path):
     [
         ({}, {"image_size": 24}, "settings.image_size is 16 there, 24 here"),
         ({}, {"crop_face": True}, "settings.crop_face is False there, True here"),
+        (
+            {},
+            {"crop_face": True, "face_by": "landmarks"},
+            "settings.face_by is 'viola-jones' there, 'landmarks' here",
+        ),
         ({"task": "three"}, {}, "task is 'original' there, 'three' here"),
         ({"cropped": False}, {}, "cropped is True there, False here"),
         ({"dataset": "samm"}, {}, "dataset is 'folder' there, 'samm' here"),
@@ -316,3 +321,20 @@ def test_stores_that_do_not_fit_are_not_combined(tree, out, tmp_path):
         store.combine_stores([first, rank])
     with pytest.raises(InputError, match="at least one clip table"):
         store.combine_stores([])
+
+
+def test_stores_of_faces_found_in_different_ways_are_not_combined(tree, out):
+    made = make(tree, out)
+
+    def cut(dataset, crop_face, face_by):
+        settings = {**made.manifest["settings"], "crop_face": crop_face, "face_by": face_by}
+        return named(made, dataset, settings=settings)
+
+    by_landmarks = cut("samm", True, "landmarks")
+    with pytest.raises(
+        InputError, match=r"found differently .*casme: viola-jones, samm: landmarks"
+    ):
+        store.combine_stores([cut("casme", True, "viola-jones"), by_landmarks])
+    both = store.combine_stores([cut("casme", False, "viola-jones"), by_landmarks])
+    assert both.crop_face and both.face_by == by_landmarks.face_by == "landmarks"
+    assert made.face_by == "viola-jones"

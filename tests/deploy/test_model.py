@@ -7,8 +7,10 @@ import pytest
 import skimage.data
 import torch
 from clips import random_frames, write_folder, write_video
+from face_videos import close_up
 
 from originet.clips.faces import NoFaceError
+from originet.clips.still import read_image
 from originet.datasets.prepare import Settings, prepare_clip
 from originet.deploy.rate import at_rate
 from originet.system.errors import InputError
@@ -126,3 +128,20 @@ def test_clips_of_another_rate_are_brought_to_that_of_the_training(model, tmp_pa
 
 def test_a_model_moves_to_a_device(model):
     assert model.to("cpu") is model
+
+
+@pytest.mark.needs_landmarks
+def test_landmarks_are_followed_in_memory_as_in_files(model, tmp_path):
+    cut = Settings(("cumulative",), 16, crop_face=True, face_by="landmarks")
+    boxed = dataclasses.replace(cut, face_by="viola-jones")
+    model = dataclasses.replace(model, settings=cut)
+    frames = np.stack([np.roll(close_up(), k, 1) for k in range(5)])
+    folder = write_folder(tmp_path / "clip", frames)
+    greys = np.stack([read_image(path) for path in sorted(folder.iterdir())])
+    np.testing.assert_array_equal(model.image(folder), model.image(greys))
+    assert model.image(frames).std() > 0  # in colour
+    assert not np.array_equal(
+        model.image(folder), dataclasses.replace(model, settings=boxed).image(folder)
+    )
+    with pytest.raises(NoFaceError):
+        model.predict(random_frames(5, (64, 64)))

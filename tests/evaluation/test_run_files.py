@@ -65,9 +65,10 @@ def test_a_directory_of_an_earlier_version_tells_hashes_by_the_methods_names_of_
     old = {"config": {"method": "rank"}, "images_sha256": {"paper": "ab", "rank": "cd"}}
     (tmp_path / "config.json").write_text(json.dumps(old))
     hashes = {"rank": "cd", "telescoped": "ab"}
-    claim(tmp_path, {"config": {"method": "rank"}, "images_sha256": hashes})
+    config = {"method": "rank", "face_by": "viola-jones"}
+    claim(tmp_path, {"config": config, "images_sha256": hashes})
     with pytest.raises(InputError, match=r"images_sha256\.telescoped is 'ab' there, 'ef' here$"):
-        claim(tmp_path, old | {"images_sha256": hashes | {"telescoped": "ef"}})
+        claim(tmp_path, {"config": config, "images_sha256": hashes | {"telescoped": "ef"}})
 
 
 def test_damaged_or_exchanged_files_are_refused(tmp_path: Path) -> None:

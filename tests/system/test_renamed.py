@@ -1,4 +1,4 @@
-"""Names of earlier versions in files, of which `telescoped` was called `paper`."""
+"""Files of earlier versions: `telescoped` was called `paper`, faces were found in one way."""
 
 import json
 
@@ -8,6 +8,7 @@ import safetensors.numpy
 from stores import contents, count_clips, make, write_tree
 
 from originet.datasets import store
+from originet.datasets.prepare import Settings
 from originet.system import renamed
 
 
@@ -38,6 +39,37 @@ def names_in(folder):
     """Which of the two names of `telescoped` the files of a store tell, or their names."""
     words = b"".join(name.encode() + data for name, data in contents(folder).items() if data)
     return {name for name in ("paper", "telescoped") if name.encode() in words}
+
+
+def without_the_way_of_faces(path):
+    """Makes a manifest or arguments those of an earlier version; returns their settings."""
+    content = json.loads(path.read_text())
+    del content["settings"]["face_by"]
+    path.write_text(json.dumps(content))
+    return content["settings"]
+
+
+def test_a_store_that_does_not_say_how_faces_were_found_is_read_and_gone_on_with(tree, out):
+    made = make(tree, out, "rank")
+    settings = without_the_way_of_faces(out / "manifest.json")
+    old = store.read_store(out)
+    assert old.face_by == "viola-jones" and Settings(**settings).face_by == "viola-jones"
+    assert old.manifest["images_sha256"] == made.manifest["images_sha256"]
+    make(tree, out, "rank", "absolute")
+    assert store.read_store(out).manifest["settings"] == made.manifest["settings"]
+
+
+def test_an_unfinished_store_that_does_not_say_it_is_gone_on_with(monkeypatch, tree, out):
+    def interrupt(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(tree, out, "rank", progress=interrupt)
+    without_the_way_of_faces(out / ".parts" / "arguments.json")
+    made = count_clips(monkeypatch)
+    make(tree, out, "rank")
+    assert made == [("rank",)]
 
 
 @pytest.mark.parametrize("methods", [("telescoped",), ("telescoped", "rank")])
@@ -110,14 +142,17 @@ def test_an_interrupted_run_of_an_earlier_version_is_gone_on_with(monkeypatch, t
 def test_methods_have_the_name_of_today():
     assert renamed.by_method({"paper": 1, "rank": 2}) == {"telescoped": 1, "rank": 2}
     values = {"method": "paper", "variant": "paper", "protocol": "paper"}
-    assert renamed.settings(values) == values | {"method": "telescoped"}
+    today = {"method": "telescoped", "face_by": "viola-jones"}
+    assert renamed.settings(values) == values | today
+    assert renamed.settings(values | {"face_by": "landmarks"})["face_by"] == "landmarks"
     assert values["method"] == "paper"  # the file's own are left alone
 
 
-def test_an_identity_is_renamed_where_it_names_methods():
+def test_an_identity_is_renamed_where_it_names_methods_and_says_how_faces_were_found():
     values = {"config": {"method": "paper"}, "images_sha256": {"paper": "ab"}, "name": "paper"}
-    assert renamed.identity(values) == {
-        "config": {"method": "telescoped"},
+    assert renamed.identity(values | {"cut": {"margin": 0.1}}) == {
+        "config": {"method": "telescoped", "face_by": "viola-jones"},
+        "cut": {"margin": 0.1, "face_by": "viola-jones"},
         "images_sha256": {"telescoped": "ab"},
         "name": "paper",
     }

@@ -61,6 +61,8 @@ def test_config_takes_numpys_numbers() -> None:
         ("validation_fraction", None, "validation_fraction must be a number, got None"),
         ("equalize", 1, "equalize must be true or false, got 1"),
         ("crop_face", "no", "crop_face must be true or false, got 'no'"),
+        ("face_by", "mtcnn", "face_by must be one of"),
+        ("face_by", "landmarks", "face_by must be viola-jones unless crop_face is on"),
         ("clips_file_sha256", "../x", "clips_file_sha256 must be none or 64 hexadecimal digits"),
         ("precision", ["float32"], "precision must be one of"),
         ("learning_rate", 0.0, "learning_rate must be positive and finite, got 0.0"),

@@ -146,8 +146,8 @@ def detect(frame: Image) -> list[Detection]:
     shrunk = np.array([inner[0] / width, inner[1] / height])
     points, sizes = points / shrunk, pairs[:, 1] / shrunk
     found = [
-        Detection(float(scores[anchor]), (*(point[0] - size / 2), *size), point[2:4])
-        for anchor, point, size in zip(chosen, points, sizes, strict=True)
+        Detection(score, (*(point[0] - size / 2).tolist(), *size.tolist()), point[2:4])
+        for score, point, size in zip(scores[chosen].tolist(), points, sizes, strict=True)
     ]
     return sorted(_distinct(found), key=lambda each: (-each.box[2] * each.box[3], each.box))
 

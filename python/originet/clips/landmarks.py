@@ -31,6 +31,9 @@ _PRESENT = 0.5  # of the mesh's probability that there is a face
 _AROUND = 1.5  # side of the mesh's region, by the face's longer side; MediaPipe's
 _SAME = 0.4  # intersection over union above which two faces are one
 _LARGER = 1.5  # by which a face that is found again may have grown or shrunk
+# Refinements of a face that will be followed: its first landmarks must not differ from the next
+# ones because the network saw it in another region.
+_ROUNDS = 5
 _REGION_CUTOFF = 0.5  # Hz: a region that wavers makes the landmarks waver
 
 
@@ -68,7 +71,7 @@ class LandmarkTracker:
     ) -> list["_Followed"]:
         """Finds faces that are not followed yet: lost ones, or new ones."""
         found: list[_Followed] = []
-        for points, presence in find_points(frame):
+        for points, presence in find_points(frame, _ROUNDS):
             extent = _Extent.of(points)
             if any(extent.overlap(face.extent) > _SAME for face in (*there, *found)):
                 continue
@@ -83,11 +86,12 @@ class LandmarkTracker:
         return found
 
 
-def find_points(frame: Image) -> list[tuple[NDArray[np.float64], float]]:
+def find_points(frame: Image, rounds: int = 1) -> list[tuple[NDArray[np.float64], float]]:
     """Finds the faces of a single frame, and their landmarks.
 
     Args:
         frame: [H, W] grey or [H, W, 3] (blue, green, red) uint8.
+        rounds: how often the landmarks are refined: found in the region around those found before.
 
     Returns:
         For each face, the largest first: points [468, 2], (x, y) in pixels, and the probability
@@ -98,12 +102,11 @@ def find_points(frame: Image) -> list[tuple[NDArray[np.float64], float]]:
     """
     found: list[tuple[NDArray[np.float64], float]] = []
     for detection in detect(frame):
-        points, presence = mesh(frame, _region(detection))
-        if presence < _PRESENT:
-            continue
-        # Once more, since the network is at its best in a region that fits.
-        warp = level_eyes(to_complex(points))
-        points, presence = mesh(frame, _Extent.of(points).region(warp))
+        points, presence = mesh(frame, _region_of(detection))
+        for _ in range(rounds):
+            if presence >= _PRESENT:
+                warp = level_eyes(to_complex(points))
+                points, presence = mesh(frame, _region(warp, *_around(points, warp)))
         extent = _Extent.of(points)
         if presence >= _PRESENT and all(
             extent.overlap(_Extent.of(other)) <= _SAME for other, _ in found
@@ -112,11 +115,24 @@ def find_points(frame: Image) -> list[tuple[NDArray[np.float64], float]]:
     return sorted(found, key=lambda face: -_Extent.of(face[0]).size)
 
 
-def _region(detection: Detection) -> Region:
+def _region_of(detection: Detection) -> Region:
     x, y, width, height = detection.box
     across, down = detection.eyes[1] - detection.eyes[0]
     side = _AROUND * max(width, height)
     return Region(x + width / 2, y + height / 2, side, float(np.arctan2(down, across)))
+
+
+def _around(points: NDArray[np.float64], warp: Similarity) -> tuple[complex, float]:
+    """Returns the region that suits landmarks: its centre and its side, in the aligned face."""
+    extent = _Extent.of(to_real(warp(to_complex(points))))
+    return extent.centre, _AROUND * extent.size
+
+
+def _region(warp: Similarity, centre: complex, side: float) -> Region:
+    """Returns a region of the aligned face as one of the frame."""
+    back = warp.inverse()
+    place = back.a * centre + back.b
+    return Region(place.real, place.imag, side * abs(back.a), float(np.angle(back.a)))
 
 
 @dataclass(frozen=True)
@@ -140,10 +156,6 @@ class _Extent:
         """Its longer side."""
         sides = self.high - self.low
         return max(sides.real, sides.imag)
-
-    def region(self, warp: Similarity) -> Region:
-        centre = self.centre
-        return Region(centre.real, centre.imag, _AROUND * self.size, -float(np.angle(warp.a)))
 
     def overlap(self, other: "_Extent") -> float:
         """Intersection over union."""
@@ -179,12 +191,10 @@ class _Followed:
 
     def see(self, frame: Image, seconds: float) -> bool:
         """Looks for the face in the next frame, near where it was; returns whether it is there."""
-        back = self.warp.inverse()
-        centre, side = back.a * self.around[0] + back.b, self.around[1] * abs(back.a)
+        region = _region(self.warp, *self.around)
         height, width = frame.shape[:2]
-        if not (0 <= centre.real <= width and 0 <= centre.imag <= height):
+        if not (0 <= region.x <= width and 0 <= region.y <= height):
             return False
-        region = Region(centre.real, centre.imag, side, float(np.angle(back.a)))
         points, presence = mesh(frame, region)
         if presence < _PRESENT:
             return False
@@ -199,9 +209,7 @@ class _Followed:
         step = seconds - self.seconds
         self.warp, self.points = self.steady.see(frame, points, seconds)
         self.extent = _Extent.of(self.points)
-        turned = to_real(self.warp(to_complex(points)))
-        extent = _Extent.of(turned)
-        centre, side = extent.centre, _AROUND * extent.size
+        centre, side = _around(points, self.warp)
         if not first:
             new = float(share(_REGION_CUTOFF, step))
             centre = self.around[0] + new * (centre - self.around[0])
