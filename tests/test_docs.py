@@ -37,7 +37,12 @@ BLOCKS = [
     )
 ]
 PYTHON = [
-    pytest.param(path, code, id=f"{path.stem}-{index}")
+    pytest.param(
+        path,
+        code,
+        id=f"{path.stem}-{index}",
+        marks=[pytest.mark.needs_landmarks] if "LandmarkTracker" in code else [],
+    )
     for index, (path, language, code) in enumerate(BLOCKS)
     if language == "python" and path.parent == DOCS
 ]

@@ -183,6 +183,7 @@ def test_frames_that_a_csv_names_lie_beside_the_store(tree, tmp_path):
         (
             {},
             {"crop_face": True, "face_by": "landmarks"},
+            "settings.crop_face is False there, True here; "
             "settings.face_by is 'viola-jones' there, 'landmarks' here",
         ),
         ({"task": "three"}, {}, "task is 'original' there, 'three' here"),
