@@ -15,7 +15,6 @@ POINTS = to_complex(
         [
             *((102.5, 101.4), (124.0, 101.7), (146.5, 103.2), (168.2, 104.9)),
             *((135.0, 100.0), (134.5, 107.0), (133.5, 118.0), (133.2, 123.0)),
-            *((133.5, 137.5), (123.0, 136.0), (144.5, 137.5)),
         ]
     )
 )
@@ -63,9 +62,9 @@ def test_the_eyes_are_put_where_an_aligned_face_has_them():
 @pytest.mark.parametrize("color", [True, False])
 def test_wavering_landmarks_do_not_make_a_still_face_waver(color):
     motions = [Similarity(1, 0)] * 40
-    wavering = left_over(alone(motions, 0.4), motions, grid())
-    steady = left_over(held(motions, noise=0.4, color=color), motions, grid())
-    assert np.sqrt((wavering**2).mean()) > 0.5
+    wavering = left_over(alone(motions, 0.3), motions, grid())
+    steady = left_over(held(motions, noise=0.3, color=color), motions, grid())
+    assert np.sqrt((wavering**2).mean()) > 0.4
     assert np.sqrt((steady[5:] ** 2).mean()) < 0.2 and steady.max() < 0.5
 
 

@@ -23,8 +23,9 @@ from originet.clips.tracking import EYES, warped
 # Of the mesh's points, see MediaPipe's canonical face model (mediapipe/modules/face_geometry/data):
 # outer and inner corner of each eye, left in the picture first.
 EYE_CORNERS = ((33, 133), (362, 263))
-# Root and bridge of the nose, its base, and where its wings meet the cheeks.
-NOSE = (168, 6, 197, 195, 2, 98, 327)
+# Root and bridge of the nose: not its base and wings, which a raised lip pulls up, nor its tip, which
+# stands out and shifts when the head turns.
+NOSE = (168, 6, 197, 195)
 RIGID = (*EYE_CORNERS[0], *EYE_CORNERS[1], *NOSE)
 
 _EYES = to_complex(np.array(EYES))
