@@ -4,7 +4,7 @@ import pytest
 from originet.clips.one_euro import OneEuro, share
 
 
-def filtered(values, rate, cutoff=3.0, quicken=60.0):
+def filtered(values, rate, cutoff=3.0, quicken=120.0):
     euro = OneEuro(cutoff, quicken)
     return np.array([euro.see(np.atleast_1d(v), k / rate)[0] for k, v in enumerate(values)])
 
@@ -17,11 +17,13 @@ def test_noise_at_rest_is_smoothed(rate):
     assert smooth.std() < (0.75 if rate == 30 else 0.4) * noise.std()
 
 
-def test_a_movement_of_a_fifth_of_a_second_keeps_its_height():
-    times = np.arange(0, 1, 1 / 100)
-    bump = 0.015 * np.exp(-(((times - 0.5) / 0.06) ** 2)) + 0j  # two pixels of 128
-    smooth = filtered(bump, 100)
-    assert 0.8 * 0.015 < np.abs(smooth).max() <= 0.015
+@pytest.mark.parametrize(("rate", "least"), [(30, 0.86), (200, 0.94)])
+def test_a_movement_of_a_fifth_of_a_second_keeps_its_height(rate, least):
+    times = np.arange(0, 1, 1 / rate)
+    rising = 0.5 * (1 + np.cos(2 * np.pi * (times - 0.5) / 0.2))
+    bump = 2 / 128 * np.where(np.abs(times - 0.5) < 0.1, rising, 0) + 0j
+    smooth = filtered(bump, rate)
+    assert least * np.abs(bump).max() < np.abs(smooth).max() <= np.abs(bump).max()
     assert np.abs(smooth[-1]) < 0.001
 
 
