@@ -71,10 +71,8 @@ class LandmarkTracker:
     ) -> list["_Followed"]:
         """Finds faces that are not followed yet: lost ones, or new ones."""
         found: list[_Followed] = []
-        for points, presence in find_points(frame, _ROUNDS):
+        for points, presence in _find(frame, _ROUNDS, [face.extent for face in there]):
             extent = _Extent.of(points)
-            if any(extent.overlap(face.extent) > _SAME for face in (*there, *found)):
-                continue
             near = [face for face in lost if face.lost and face.extent.is_near(extent)]
             if near:
                 face = min(near, key=lambda face: abs(face.extent.centre - extent.centre))
@@ -86,12 +84,11 @@ class LandmarkTracker:
         return found
 
 
-def find_points(frame: Image, rounds: int = 1) -> list[tuple[NDArray[np.float64], float]]:
+def find_points(frame: Image) -> list[tuple[NDArray[np.float64], float]]:
     """Finds the faces of a single frame, and their landmarks.
 
     Args:
         frame: [H, W] grey or [H, W, 3] (blue, green, red) uint8.
-        rounds: how often the landmarks are refined: found in the region around those found before.
 
     Returns:
         For each face, the largest first: points [468, 2], (x, y) in pixels, and the probability
@@ -100,17 +97,31 @@ def find_points(frame: Image, rounds: int = 1) -> list[tuple[NDArray[np.float64]
     Raises:
         InputError: if the networks' files are missing.
     """
+    return _find(frame, 1, [])
+
+
+def _find(
+    frame: Image, rounds: int, known: list["_Extent"]
+) -> list[tuple[NDArray[np.float64], float]]:
+    """Finds faces that are not where others are known to be.
+
+    Args:
+        frame: the frame.
+        rounds: how often landmarks are refined: found in the region around those found before.
+        known: where faces are.
+    """
     found: list[tuple[NDArray[np.float64], float]] = []
     for detection in detect(frame):
+        if any(extent.holds(detection) for extent in known):
+            continue
         points, presence = mesh(frame, _region_of(detection))
         for _ in range(rounds):
             if presence >= _PRESENT:
                 warp = level_eyes(to_complex(points))
                 points, presence = mesh(frame, _region(warp, *_around(points, warp)))
         extent = _Extent.of(points)
-        if presence >= _PRESENT and all(
-            extent.overlap(_Extent.of(other)) <= _SAME for other, _ in found
-        ):
+        others = [*known, *(_Extent.of(other) for other, _ in found)]
+        if presence >= _PRESENT and all(extent.overlap(other) <= _SAME for other in others):
             found.append((points, presence))
     return sorted(found, key=lambda face: -_Extent.of(face[0]).size)
 
@@ -156,6 +167,12 @@ class _Extent:
         """Its longer side."""
         sides = self.high - self.low
         return max(sides.real, sides.imag)
+
+    def holds(self, detection: Detection) -> bool:
+        """Whether the middle of a detection lies within."""
+        x, y, width, height = detection.box
+        across = self.low.real <= x + width / 2 <= self.high.real
+        return across and self.low.imag <= y + height / 2 <= self.high.imag
 
     def overlap(self, other: "_Extent") -> float:
         """Intersection over union."""
