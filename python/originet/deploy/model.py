@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from originet.clips.frames import is_video, resize
 from originet.clips.still import Image
 from originet.clips.video import Timed, video_info
 from originet.datasets.prepare import Settings
+from originet.deploy.folded import Copies
 from originet.deploy.rate import at_rate, differ
 from originet.system.errors import InputError
 from originet.training.predict import as_array, check_images, probabilities_of
@@ -55,12 +56,22 @@ class Model:
     """In evaluation mode and channels_last, on the CPU until `to` moves them."""
     card: dict[str, Any]
     """All else that model.json says: settings of the training, clips, licences, scores."""
+    _copies: Copies = field(default_factory=Copies, init=False, repr=False, compare=False)
 
     def to(self, device: str | torch.device) -> "Model":
         """Moves the networks to a device, and returns the model."""
         for network in self.networks:
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
+
+    @property
+    def folded(self) -> tuple[bool, ...]:
+        """For each network, whether a faster copy of it answers (`originet.deploy.folded`).
+
+        So it is for OrigiNets on the CPU. On a GPU, in training mode, with hooks, or if it has
+        parts that are not OrigiNet's, a network answers itself. The answers are the same.
+        """
+        return tuple(self._copies.of(network) is not None for network in self.networks)
 
     def predict(self, clip: str | Path | Frames, *, fps: float | None = None) -> Prediction:
         """Recognises the expression in one clip.
@@ -142,7 +153,10 @@ class Model:
         device = next(self.networks[0].parameters()).device
         views = torch.tensor(pixels, device=device)
         # Not `predict`, which moves a network first: several threads may be here.
-        each = [probabilities_of(network, views) for network in self.networks]
+        each = [
+            probabilities_of(self._copies.of(network) or network, views)
+            for network in self.networks
+        ]
         return torch.stack(each).mean(dim=0).cpu().numpy()
 
     def _cut_all(self, frames: NDArray[np.uint8], greys: Iterator[Timed]) -> Iterator[Timed]:

@@ -1,6 +1,7 @@
 """Prediction: turns images into the network's input, and its logits into probabilities."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,12 @@ def predict(
 
 
 @torch.inference_mode()
-def probabilities_of(model: nn.Module, images: Tensor) -> Tensor:
+def probabilities_of(model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Computes class probabilities on the images' device; see `predict`.
 
     Args:
-        model: In evaluation mode, on the images' device.
+        model: Maps [B, 3, S, S] float to logits [B, classes]; in evaluation mode, on the images'
+            device.
         images: [N, S, S] uint8, N at least 1.
 
     Returns:
@@ -60,8 +62,7 @@ def probabilities_of(model: nn.Module, images: Tensor) -> Tensor:
 def to_input(images: Tensor) -> Tensor:
     """Turns uint8 images into the network's input.
 
-    Each image is standardised to mean 0 and deviation 1 by its own statistics, and its grey channel
-    is repeated to three.
+    Each image is standardised, and its grey channel is repeated to three.
 
     Args:
         images: [B, S, S] uint8.
@@ -70,13 +71,25 @@ def to_input(images: Tensor) -> Tensor:
         [B, 3, S, S] float32. On the CPU the three channels share memory (stride 0), which
         `OrigiNet` exploits; do not write to them. On other devices in channels_last.
     """
+    three = standardised(images).unsqueeze(1).expand(-1, 3, -1, -1)  # [B, 3, S, S]
+    return three if images.is_cpu else three.contiguous(memory_format=torch.channels_last)
+
+
+def standardised(images: Tensor) -> Tensor:
+    """Brings each image to mean 0 and deviation 1 by its own statistics; blank ones become zeros.
+
+    Args:
+        images: [B, S, S] uint8.
+
+    Returns:
+        [B, S, S] float32.
+    """
     _, height, width = images.shape
     x = images.float()
     x -= x.mean(dim=(1, 2), keepdim=True)
     deviation = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) / math.sqrt(height * width)
-    x /= deviation.clamp_min(1)  # one grey level; keeps blank images finite, as zeros
-    three = x.unsqueeze(1).expand(-1, 3, -1, -1)  # [B, 3, S, S]
-    return three if x.is_cpu else three.contiguous(memory_format=torch.channels_last)
+    x /= deviation.clamp_min(1)  # one grey level; keeps blank images finite
+    return x
 
 
 def check_images(images: NDArray[np.uint8] | Tensor) -> NDArray[np.uint8]:
