@@ -14,6 +14,7 @@ from originet.cli import (
     compare,
     demo,
     doctor,
+    export,
     image,
     loso,
     predict,
@@ -66,6 +67,7 @@ _command("prepare")(prepare.prepare_command)
 _command("loso")(loso.loso_command)
 _command("train")(train.train_command)
 _command("predict")(predict.predict_command)
+_command("export")(export.export_command)
 _command("score")(score.score_command)
 _command("ablation")(ablation.ablation_command)
 _command("report")(report.report_command)

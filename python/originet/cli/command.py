@@ -26,6 +26,7 @@ RESUMES = {
 STARTS_AGAIN = {
     "image": "Finished clips are kept in {out}, but the same command starts over.",
     "predict": "{out} is as it was: it is written when all clips are answered.",
+    "export": "Nothing was written: files are moved into place only when all of them are finished.",
     "synth": "Nothing was written: clips are moved into place only when all of them are finished.",
     "bench": "Rows measured so far are kept in {out}, but the same command starts over; choose the "
     "remaining subjects with --subject.",

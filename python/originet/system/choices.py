@@ -66,3 +66,6 @@ QUICK_ROWS = ("MobileNet", "OrigiNet", "LBP-TOP")
 
 SUBJECTS = ("rrelu", "join", "compiled", "active-image", "model", "prepare", "loso")
 """Subjects that `originet.bench` can time."""
+
+RUNTIMES = ("onnx", "openvino", "aoti")
+"""What `originet export` writes networks for: the keys of `originet.deploy.runtimes.FILES`."""
