@@ -78,6 +78,7 @@ WRITERS = {
     "weights": (20_000, ["loso", "TREE", "-o", "OUT", *TINY]),
     "train": (100, ["train", "TREE", "-o", "OUT", *TINY]),
     "predict": (20, ["predict", "MODEL", "CLIP", "-o", "OUT/answers.csv"]),
+    "export": (20, ["export", "MODEL", "--to", "onnx", "-o", "OUT"]),
     "score": (100, ["score", "TRUTH", "TRUTH", "--json", "OUT/a.json"]),
     "report": (100, ["report", "RUN"]),
     "logs": (100, ["report", "RUN", "--tensorboard", "OUT"]),
