@@ -124,6 +124,10 @@ def test_clips_of_another_rate_are_brought_to_that_of_the_training(model, tmp_pa
     # The same rate, or one that nobody knows, takes every frame.
     for clip, fps in ((frames, 25), (frames, None), (frames, 25.5)):
         np.testing.assert_array_equal(slow.image(clip, fps=fps), model.image(clip))
+    notes = [slow.predict(clip, fps=fps).note for clip, fps in ((video, None), (frames, 25))]
+    assert notes == ["frames picked at 25/s, for which the model was made, from 50/s", ""]
+    assert slow.predict(frames).note.startswith("frame rate unknown, every frame taken")
+    assert model.predict(frames).note == ""
 
 
 def test_a_model_moves_to_a_device(model):

@@ -30,7 +30,7 @@ class Answer:
     """Its path, or the name of a stream."""
     prediction: Prediction | None = None
     note: str = ""
-    """Why there is no prediction although the clip could be read."""
+    """Why there is no prediction although the clip could be read; or the prediction's note."""
     failed: str | None = None
     """Why the clip could not be read."""
 
@@ -86,14 +86,16 @@ def answer_stream(model: Model, stream: Stream) -> Answer:
     """
     try:
         clip = open_stream(stream, **model.settings.cut())
-        return Answer(stream.name, model.predict_image(model.image_of(clip)))
+        found = model.predict_image(model.image_of(clip))
+        return Answer(stream.name, found, note=model.rate_note(None))
     except NoFaceError as error:
         return Answer(stream.name, note=one_line(error))
 
 
 def _answer(model: Model, clip: Path, fps: float | None) -> Answer:
     try:
-        return Answer(str(clip), model.predict(clip, fps=fps))
+        found = model.predict(clip, fps=fps)
+        return Answer(str(clip), found, note=found.note)
     except NoFaceError as error:
         return Answer(str(clip), note=one_line(error))
     except Exception as error:

@@ -37,6 +37,8 @@ class Prediction(NamedTuple):
     """Its probability, 0..1."""
     probabilities: dict[str, float]
     """The probability of every class; they add up to 1."""
+    note: str = ""
+    """In what the clip differs from those that the model was made for; "" if in nothing known."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ class Model:
             >>> model.predict("clip.mp4").label
             'surprise'
         """
-        return self.predict_image(self.image(clip, fps=fps))
+        frames, rate = self._frames(clip, fps)
+        answer = self.predict_image(self._sum_up(frames, rate))
+        return answer._replace(note=self.rate_note(rate))
 
     def image(self, clip: str | Path | Frames, *, fps: float | None = None) -> Image:
         """Makes a clip's active image as the networks take it; arguments are those of `predict`.
@@ -106,15 +110,7 @@ class Model:
         Returns:
             [S, S] uint8, stretched to 0..255.
         """
-        if isinstance(clip, str | Path):
-            opened = open_clip(clip, fps=fps, **self.settings.cut())
-            if fps is None and is_video(opened.frames):
-                fps = video_info(opened.frames[0]).fps
-            return self.image_of(opened, fps)
-        frames = _check_frames(clip)
-        times = (None if fps is None else index / fps for index in range(len(frames)))
-        greys = map(Timed, map(_grey, frames), times)
-        return self._sum_up(self._cut_all(frames, greys), fps)
+        return self._sum_up(*self._frames(clip, fps))
 
     def image_of(self, clip: Clip, fps: float | None = None) -> Image:
         """Makes the active image of a clip that was opened as `settings.cut` says.
@@ -123,8 +119,21 @@ class Model:
             clip: The clip.
             fps: Its frames per second; None takes every frame.
         """
-        with closing(clip.shots()) as shots:
-            return self._sum_up(((shot.pixels, shot.seconds) for shot in shots), fps)
+        return self._sum_up(_timed(clip), fps)
+
+    def rate_note(self, fps: float | None) -> str:
+        """Says how a clip's frame rate was dealt with, if it is not that of the training clips.
+
+        Args:
+            fps: The clip's frames per second; None if unknown.
+        """
+        if self.fps is None:
+            return ""
+        if fps is None:
+            return f"frame rate unknown, every frame taken; the model was made for {self.fps:g}/s"
+        if differ(fps, self.fps):
+            return f"frames picked at {self.fps:g}/s, for which the model was made, from {fps:g}/s"
+        return ""
 
     def predict_image(self, image: Image) -> Prediction:
         """Recognises the expression in an active image [S, S] uint8, as `image` makes it."""
@@ -159,6 +168,19 @@ class Model:
         ]
         return torch.stack(each).mean(dim=0).cpu().numpy()
 
+    def _frames(
+        self, clip: str | Path | Frames, fps: float | None
+    ) -> tuple[Iterable[Timed], float | None]:
+        """Opens a clip; returns its frames, cropped and resized, and its rate if that is known."""
+        if not isinstance(clip, str | Path):
+            frames = _check_frames(clip)
+            times = (None if fps is None else index / fps for index in range(len(frames)))
+            return self._cut_all(frames, map(Timed, map(_grey, frames), times)), fps
+        opened = open_clip(clip, fps=fps, **self.settings.cut())
+        if fps is None and is_video(opened.frames):
+            fps = video_info(opened.frames[0]).fps
+        return _timed(opened), fps
+
     def _cut_all(self, frames: NDArray[np.uint8], greys: Iterator[Timed]) -> Iterator[Timed]:
         """Crops and resizes frames in memory, as `Clip.cut_all` does those of files."""
         wanted, box, angle = self.settings, None, 0.0
@@ -183,6 +205,11 @@ class Model:
         for pixels in picked:
             accumulator.update(pixels)
         return accumulator.result().round().astype(np.uint8)
+
+
+def _timed(clip: Clip) -> Iterator[Timed]:
+    with closing(clip.shots()) as shots:
+        yield from (Timed(shot.pixels, shot.seconds) for shot in shots)
 
 
 def _grey(frame: NDArray[np.uint8]) -> Image:
