@@ -227,7 +227,12 @@ def test_the_challenges_sets_may_lie_under_one_root_and_be_listed(challenge, tmp
 def test_a_composite_that_lacks_a_set_is_said_to(challenge, capsys):
     clips = read_challenge(challenge[0], challenge[2])
     assert set(clips.table["dataset"]) == {"smic", "samm"}
-    assert "the composite of megc2019 is incomplete: no casme2 was given" in capsys.readouterr().err
+    told = "the composite of megc2019 has no casme2: "
+    assert f"{told}none was given" in capsys.readouterr().err
+    for path in (challenge[1] / "Cropped").rglob("*.jpg"):
+        path.unlink()
+    read_challenge(challenge[0].parent)
+    assert f"{told}none of 7 clips of casme2 can be used" in capsys.readouterr().err
 
 
 def test_roots_that_are_not_those_of_the_challenge_are_refused(challenge, tmp_path):

@@ -158,21 +158,24 @@ def read_clips(
 def _survey_challenge(paths: Sequence[Path], listed: ClipList | None) -> list[datasets.Survey]:
     """Finds the sets of MEGC 2019 under some folders, each under one of them."""
     found: dict[str, datasets.Survey] = {}
+    reasons: dict[str, str] = {}
     for path in paths:
         here = under_root.look_under(path, MEGC_2019_SETS, "megc2019")
+        reasons |= here.unusable
         if not here.found:
-            reasons = "".join(f"; {reason}" for reason in here.unusable.values())
+            why = "".join(f"; {reason}" for reason in here.unusable.values())
             raise InputError(
-                f"none of {', '.join(MEGC_2019_SETS)} has usable clips under {path}{reasons}"
+                f"none of {', '.join(MEGC_2019_SETS)} has usable clips under {path}{why}"
             )
         for each in here.found:
             if each.dataset in found:
                 both = f"{found[each.dataset].frames} and {each.frames}"
                 raise InputError(f"{each.dataset} is given twice: {both}")
             found[each.dataset] = each if listed is None else restrict(each, listed)
-    if absent := [name for name in MEGC_2019_SETS if name not in found]:
-        note = f"the composite of megc2019 is incomplete: no {', '.join(absent)} was given"
-        errors.print(note, soft_wrap=True, highlight=False)
+    for name in MEGC_2019_SETS:
+        if name not in found:
+            note = f"the composite of megc2019 has no {name}: {reasons.get(name, 'none was given')}"
+            errors.print(note, soft_wrap=True, highlight=False)
     return list(found.values())
 
 
