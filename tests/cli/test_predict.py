@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 
 import pytest
 from clips import random_frames, write_folder
@@ -82,7 +83,7 @@ def test_a_model_of_an_earlier_version_finds_faces_as_it_did(model, run, tmp_pat
 def test_a_model_that_needs_missing_landmarks_says_so_once(model, run, monkeypatch, tmp_path):
     change_cut(model, crop_face=True, face_by="landmarks")
     monkeypatch.setattr("importlib.metadata.files", lambda _: [])
-    monkeypatch.setattr(face_models, "_thread", type("Empty", (), {})())
+    monkeypatch.setattr(face_models, "_thread", threading.local())
     clips = [write_folder(tmp_path / name, random_frames(5)) for name in "ab"]
     code, out, err = run("predict", model, *clips)
     assert (code, out) == (2, "") and err.count("\n") == 1

