@@ -49,8 +49,8 @@ def test_a_folder_of_spot_and_what_is_no_expression(files, tmp_path):
     truth = read_truth(files("t.csv", "video,onset,offset\nv,3,9\n"))
     head = "video,face,onset,offset,kind,score,note\n"
     rows = "v,0,3,9,micro,1,\nv,0,20,22,micro,1,blink\nv,0,20,22,gaze,1,\n"
-    files("spotted/v/intervals.csv", head + rows)
-    files("spotted/w/intervals.csv", head)
+    files("spotted/intervals.csv", head + rows)
+    files("spotted/v/intervals.csv", head + rows)  # the same, of one video
     found = read_predicted([tmp_path / "spotted"], truth)
     assert found.intervals == [Interval("", "v", 3, 9, kind="micro", score=1.0)]
     assert found.others == {"blink": 1, "gaze": 1}
@@ -85,5 +85,7 @@ def test_a_video_of_several_subjects(files):
 def test_a_folder_without_intervals(tmp_path, files):
     truth = read_truth(files("t.csv", "video,onset,offset\nv,3,9\n"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"has no intervals\.csv"):
+    with pytest.raises(InputError, match=r"empty/intervals\.csv"):
         read_predicted([tmp_path / "empty"], truth)
+    files("empty/intervals.csv", "video,onset,offset\n")
+    assert read_predicted([tmp_path / "empty"], truth).intervals == []

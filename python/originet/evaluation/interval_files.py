@@ -79,16 +79,16 @@ def read_predicted(paths: Sequence[Path], truth: Truth) -> Predicted:
     """Reads spotted intervals.
 
     Args:
-        paths: CSV files like those of `read_truth`, with a column score if it is known; or folders,
-            in which each `intervals.csv` at any depth is read. A file may have a header only. Rows
-            with another kind than those of `KINDS`, or with a note, as `originet spot` gives one to
-            blinks, are no expressions. A video has the name that it has in the truth, or is a path
-            or file name of which that is the stem.
+        paths: CSV files like those of `read_truth`, with a column score if it is known; or folders
+            with such an `intervals.csv`. A file may have a header only. Rows with another kind than
+            those of `KINDS`, or with a note, as `originet spot` gives one to blinks, are no
+            expressions. A video has the name that it has in the truth, or is a path or file name of
+            which that is the stem.
         truth: Gives the subject of each video where a file has none.
 
     Raises:
-        InputError: If a file is not such a file, a folder has none, or a video's name belongs to
-            several subjects of the truth.
+        InputError: If a file is not such a file, or a video's name belongs to several subjects of
+            the truth.
     """
     by_name: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for subject, video in truth.videos:
@@ -120,16 +120,7 @@ def read_predicted(paths: Sequence[Path], truth: Truth) -> Predicted:
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(path.rglob(NAME))
-            if not inside:
-                raise InputError(f"{path} has no {NAME}")
-            files += inside
-        else:
-            files.append(path)
-    return files
+    return [path / NAME if path.is_dir() else path for path in paths]
 
 
 def _read(path: Path) -> Rows:
