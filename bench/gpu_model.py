@@ -67,6 +67,8 @@ MUFU = 16
 ARRAYS = {"RReluBackward": 2, "RReluAddForward": 2, "RReluAddBackward": 3, "norm_apply": 2}
 ARRAYS |= {"norm_moments": 2, "norm_sums": 3, "norm_grad": 3}
 """Arrays that a kernel reads, by a part of its name; the others read one."""
+GATHERS = r"norm_(sums|grad)_kernel<.*, true>$"
+"""Kernels that read one of their arrays element by element, with narrower loads than the others."""
 
 MEASURED = {
     ("rrelu", "forward"): r"elementwise_kernel<{dtype}, (?!1,)\d+, RReluForward\b",
@@ -108,7 +110,8 @@ def work_of(kernel: Kernel) -> Work | None:
     """Reads a kernel's main loop; None if it has no loop that moves data.
 
     The element-wise kernels take one turn a block, so what comes before their loop counts as well.
-    Loads narrower than the widest are of tables, the same for all threads, and do not count.
+    Loads narrower than the widest are of tables, the same for all threads, and do not count, unless
+    the kernel gathers an array.
     """
 
     def moved(loop: Loop) -> tuple[bool, int]:
@@ -121,7 +124,7 @@ def work_of(kernel: Kernel) -> Work | None:
         return None
     name = kernel.short_name
     setup = sum(at < loop.start for at, _ in kernel.instructions) if "elementwise" in name else 0
-    read = loop.bytes_moved("LDG", widest=True)
+    read = loop.bytes_moved("LDG", widest=not re.search(GATHERS, name))
     written = loop.bytes_moved("STG")
     arrays = next((n for part, n in ARRAYS.items() if re.search(rf"\b{part}", name)), 1)
     return Work(

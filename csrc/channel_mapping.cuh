@@ -15,19 +15,65 @@
 
 namespace originet {
 
-constexpr int kWarp = 32;
-constexpr int kWarps = kThreadsPerBlock / kWarp;
 constexpr int kCacheLine = 128; // bytes
 
 // The most columns of a block.
 template <typename scalar_t, int kVec>
 constexpr int kMostCols = std::min<int>(kWarp, kCacheLine / (kVec * sizeof(scalar_t)));
 
+// Where the items of a column are in memory: item i of row o at o * outer + i * step, with `inner`
+// items a row. A thread moves on in its row and in memory by a constant distance and, where the row
+// ends, in memory by `wrap` as well.
+struct Walk {
+  int64_t inner, outer, step;
+  int64_t next_inner, next, wrap;
+
+  Walk() = default;
+  // `items`: from each item of a thread to its next
+  Walk(int64_t inner, int64_t outer, int64_t step, int64_t items)
+      : inner(inner),
+        outer(outer),
+        step(step),
+        next_inner(items % inner),
+        next(items / inner * outer + next_inner * step),
+        wrap(outer - inner * step) {}
+};
+
+// A thread on its walk. Without kRows, a row has one item.
+template <bool kRows>
+class Walker {
+ public:
+  // The first item is below kMostBlocks * kThreadsPerBlock, so it fits in 32 bits, which divide
+  // faster than 64. The walk carries its place along and divides no more.
+  __device__ __forceinline__ Walker(const Walk& walk, int64_t item, int64_t start) : walk_(walk) {
+    const auto first = static_cast<uint32_t>(item);
+    const auto inner = static_cast<uint32_t>(::min(walk.inner, int64_t(UINT32_MAX)));
+    i_ = kRows ? first % inner : 0;
+    place_ = start + (kRows ? first / inner : first) * walk.outer + i_ * walk.step;
+  }
+
+  // Returns the place of the item and moves on to the next.
+  __device__ __forceinline__ int64_t next() {
+    const int64_t place = place_;
+    place_ += walk_.next;
+    if constexpr (kRows) {
+      i_ += walk_.next_inner;
+      if (i_ >= walk_.inner) {
+        i_ -= walk_.inner;
+        place_ += walk_.wrap;
+      }
+    }
+    return place;
+  }
+
+ private:
+  const Walk& walk_;
+  int64_t i_, place_;
+};
+
 struct Mapping {
-  int64_t columns, inner, items; // items: vectors of a column
-  // From a thread's item to its next, all rows of the grid further on: how far i and the place in
-  // memory move, if i stays below inner.
-  int64_t step_inner, step_vector;
+  int64_t columns, items;  // items: vectors of a column
+  Walk vectors;            // in vectors; a row is a plane or, along channels, a pixel
   int64_t parts;           // blocks a column
   int cols, rows;          // of a block
   int64_t channels, count; // count: values of a channel
@@ -43,29 +89,53 @@ struct Place {
       : column(column_block * map.cols + threadIdx.x % map.cols),
         row(threadIdx.x / map.cols),
         active(row < map.rows && column < map.columns) {}
+
+  __device__ int64_t first_item(const Mapping& map) const {
+    return blockIdx.x * map.rows + row;
+  }
 };
+
+// Calls body(place, channel) for all columns of the thread's blocks, with the column's first channel.
+template <int kChannels, typename Body>
+__device__ __forceinline__ void for_each_column(const Mapping& map, const Body& body) {
+  for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
+    const Place place(map, block);
+    body(place, place.column * kChannels);
+  }
+}
+
+// Calls body(vectors) for the numbers of the thread's vectors, kMost at a time. In the end, they come
+// one by one.
+template <bool kAlong, int kMost, typename Body>
+__device__ __forceinline__ void for_each_vectors(
+    const Mapping& map, const Place& place, const Body& body) {
+  int64_t item = place.first_item(map);
+  const int64_t step = map.parts * map.rows;
+  Walker<!kAlong> walker(map.vectors, item, place.column * map.vectors.inner);
+  const auto next = [&] {
+    item += step;
+    return walker.next();
+  };
+  if constexpr (kMost > 1) {
+    while (item + (kMost - 1) * step < map.items) {
+      int64_t vectors[kMost];
+#pragma unroll
+      for (int64_t& each : vectors) {
+        each = next();
+      }
+      body(vectors);
+    }
+  }
+  while (item < map.items) {
+    const int64_t vectors[] = {next()};
+    body(vectors);
+  }
+}
 
 template <bool kAlong, typename Body>
 __device__ __forceinline__ void for_each_vector(
     const Mapping& map, const Place& place, const Body& body) {
-  // The first item is below kMostBlocks * kThreadsPerBlock, so it fits in 32 bits, which divide
-  // faster than 64. The loop carries its place along and divides no more.
-  const auto first = static_cast<uint32_t>(blockIdx.x * map.rows + place.row);
-  const auto inner = static_cast<uint32_t>(::min(map.inner, int64_t(UINT32_MAX)));
-  int64_t i = first % inner;
-  int64_t vector = (first / inner * map.columns + place.column) * map.inner + i;
-  const int64_t step = map.parts * map.rows;
-  for (int64_t item = first; item < map.items; item += step) {
-    body(vector);
-    vector += map.step_vector;
-    if constexpr (!kAlong) { // else inner is 1
-      i += map.step_inner;
-      if (i >= map.inner) {
-        i -= map.inner;
-        vector += (map.columns - 1) * map.inner;
-      }
-    }
-  }
+  for_each_vectors<kAlong, 1>(map, place, [&](const int64_t (&vectors)[1]) { body(vectors[0]); });
 }
 
 // Two sums of each of kChannels neighbouring channels. load() and store() are for a workspace in
@@ -178,6 +248,16 @@ value_or(const acc_t* values, int64_t channel, bool active, acc_t otherwise) {
   return values && active ? values[channel] : otherwise;
 }
 
+// Zeros if there are none.
+template <typename acc_t, int kChannels>
+__device__ __forceinline__ void load_channels(
+    acc_t (&to)[kChannels], const acc_t* values, int64_t channel, const Place& place) {
+#pragma unroll
+  for (int j = 0; j < kChannels; ++j) {
+    to[j] = value_or(values, channel + j, place.active, acc_t(0));
+  }
+}
+
 template <typename scalar_t, int kVec>
 __device__ __forceinline__ Vector<scalar_t, kVec> vector_at(const scalar_t* base, int64_t vector) {
   return reinterpret_cast<const Vector<scalar_t, kVec>*>(base)[vector];
@@ -194,8 +274,8 @@ Mapping make_mapping(const NormShape& shape) {
   map.channels = shape.channels;
   map.count = shape.count();
   map.columns = kAlong ? shape.channels / kVec : shape.channels;
-  map.inner = kAlong ? 1 : shape.inner / kVec;
-  map.items = shape.outer * map.inner;
+  const int64_t inner = kAlong ? 1 : shape.inner / kVec;
+  map.items = shape.outer * inner;
   const bool alternating = shape.inner == 1;
   map.cols = 1; // a power of two, so that every warp has whole rows
   while (alternating && map.cols < std::min<int64_t>(map.columns, kMostCols<scalar_t, kVec>)) {
@@ -206,9 +286,7 @@ Mapping make_mapping(const NormShape& shape) {
   const int64_t most =
       (alternating ? kMostBlocksAlong : kMostBlocks) / ceil_div(map.columns, map.cols);
   map.parts = std::max<int64_t>(1, std::min(wanted, most));
-  const int64_t step = map.parts * map.rows;
-  map.step_inner = step % map.inner;
-  map.step_vector = step / map.inner * map.columns * map.inner + map.step_inner;
+  map.vectors = Walk(inner, map.columns * inner, 1, map.parts * map.rows);
   return map;
 }
 

@@ -26,6 +26,8 @@ namespace originet {
 
 constexpr int kThreadsPerBlock = 256; // per block
 constexpr int kVectorBytes = 16;      // the widest single load or store
+constexpr int kWarp = 32;             // threads
+constexpr int kWarps = kThreadsPerBlock / kWarp;
 
 // 16-bit types compute in float.
 template <typename scalar_t>
@@ -42,6 +44,19 @@ template <typename scalar_t, int kCount>
 struct alignas(sizeof(scalar_t) * kCount) Vector {
   scalar_t values[kCount];
 };
+
+// Value j in the type in which it is computed with. Of two bfloat16 in a word, which are the upper
+// halves of floats, the compiler would move the upper one down and up again.
+template <typename acc_t, typename scalar_t, int kVec>
+__device__ __forceinline__ acc_t wide(const scalar_t (&values)[kVec], int j) {
+  if constexpr (std::is_same_v<scalar_t, c10::BFloat16> && kVec > 1) {
+    uint32_t two;
+    std::memcpy(&two, values + j / 2 * 2, sizeof two);
+    return static_cast<acc_t>(__uint_as_float(j % 2 == 0 ? two << 16 : two & 0xffff0000));
+  } else {
+    return static_cast<acc_t>(values[j]);
+  }
+}
 
 // Stores kVec values. More than one must start at a multiple of 16 bytes.
 template <typename T, int kVec>

@@ -26,7 +26,7 @@ __device__ __forceinline__ void apply_to_vector(
     acc_t results[Functor::kOutputs];
 #pragma unroll
     for (int i = 0; i < Functor::kInputs; ++i) {
-      arguments[i] = static_cast<acc_t>(in[i].values[j]);
+      arguments[i] = wide<acc_t>(in[i].values, j);
     }
     typename Functor::Z exponentials[Functor::kInputs - Functor::kFirst];
 #pragma unroll

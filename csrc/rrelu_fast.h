@@ -23,6 +23,10 @@ ORIGINET_HD float at_least(float x, float least) {
 #endif
 }
 
+ORIGINET_HD float at_most(float x, float most) {
+  return -at_least(-x, -most);
+}
+
 // 2^x. Like the reciprocal, it flushes subnormal results to 0.
 ORIGINET_HD float approximate_exp2(float x) {
 #ifdef __CUDA_ARCH__
@@ -97,5 +101,53 @@ ORIGINET_HD ValueAndDerivative<float> rrelu_value_and_derivative(
   const FastSigmoid sigmoid(x, alpha);
   return {sigmoid.value(), sigmoid.derivative()};
 }
+
+// psi(a + bias_a) + psi(b + bias_b) - center. Float is approximate, for what is averaged over many
+// elements: with 1 / ((1 + t_a) (1 + t_b)), one reciprocal serves both sigmoids. prepared() is what a
+// bias has to go through first.
+template <typename acc_t>
+struct CenteredJoin {
+  Slope<acc_t> alpha;
+
+  explicit CenteredJoin(double slope) : alpha(slope) {}
+
+  static ORIGINET_HD acc_t prepared(acc_t bias) {
+    return bias;
+  }
+
+  ORIGINET_HD acc_t operator()(acc_t a, acc_t bias_a, acc_t b, acc_t bias_b, acc_t center) const {
+    return rrelu_forward(a + bias_a, alpha) + rrelu_forward(b + bias_b, alpha) - center;
+  }
+};
+
+template <>
+struct CenteredJoin<float> {
+  static constexpr float kScale = -1.44269504f; // of t = 2^(kScale x)
+  float left, right;                            // alpha / kScale and 1 / kScale
+
+  explicit CenteredJoin(double alpha)
+      : left(static_cast<float>(alpha / kScale)), right(1 / kScale) {}
+
+  struct Branch {
+    float line, denominator; // 1 + a x and 1 + t
+  };
+
+  ORIGINET_HD Branch branch(float x, float bias) const {
+    // Beyond 63, psi is less than 2^-58. The product of two denominators has to stay finite.
+    const float exponent = at_most(x * kScale + bias, 63);
+    return {(exponent > 0 ? left : right) * exponent + 1, approximate_exp2(exponent) + 1};
+  }
+
+  static ORIGINET_HD float prepared(float bias) {
+    return bias * kScale;
+  }
+
+  ORIGINET_HD float operator()(float a, float bias_a, float b, float bias_b, float center) const {
+    const Branch of_a = branch(a, bias_a), of_b = branch(b, bias_b);
+    const float both = approximate_reciprocal(of_a.denominator * of_b.denominator);
+    const float rest = both * of_a.denominator * of_b.line - center;
+    return both * of_b.denominator * of_a.line + rest;
+  }
+};
 
 } // namespace originet

@@ -1,7 +1,8 @@
 // The normalised join on the host, shared by both backends: checks, allocation, layouts.
 //
 // A backend has two functions, forward(NormForward) and backward(NormBackward). They take
-// tensors of one dense layout and parameters in the arithmetic dtype.
+// tensors of one dense layout, apart from the gradient if they can read it in others, and parameters
+// in the arithmetic dtype.
 #pragma once
 
 #include <optional>
@@ -114,7 +115,10 @@ const acc_t* pointer_or_null(const OptionalTensor& x) {
   return x ? static_cast<const acc_t*>(x->const_data_ptr()) : nullptr;
 }
 
-template <typename Backend>
+// `readable` gives a backend the gradient in a layout that it can read beside a dense input.
+template <
+    typename Backend,
+    Tensor (*readable)(const Tensor& grad, const Tensor& dense) = in_layout_of>
 struct RReluNormOps {
   static std::tuple<Tensor, Tensor, Tensor, Tensor> forward(
       const Tensor& a,
@@ -182,7 +186,7 @@ struct RReluNormOps {
       return torch::stable::new_empty(a, {a.size(1)}, arithmetic_dtype(a));
     };
     NormBackward call{
-        in_layout_of(grad, dense),
+        readable(grad, dense),
         dense,
         in_layout_of(b, dense),
         per_channel(op, "bias_a", bias_a, a),

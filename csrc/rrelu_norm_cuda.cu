@@ -48,13 +48,22 @@ struct ForwardArguments {
   acc_t* partial; // [3, parts, channels]: count, mean, m2
   acc_t eps;
   Join<acc_t, sizeof(scalar_t) == 2> join; // 16 bits: approximate instructions
+  CenteredJoin<acc_t> centered;
   Mapping map;
+};
+
+// Where the gradient is if not in the layout of a and b, whose channels alternate: contiguous, say, or
+// expanded from the mean of an image.
+struct GradStrides {
+  int64_t channel; // elements
+  Walk pixels;     // over images and their pixels
 };
 
 template <typename scalar_t>
 struct BackwardArguments {
   using acc_t = typename AccType<scalar_t>::type;
   const scalar_t *grad, *a, *b;
+  GradStrides strides; // used by kernels with kStrided
   scalar_t *grad_a, *grad_b;
   const acc_t *bias_a, *bias_b, *weight, *mean, *rstd;
   acc_t *grad_bias_a, *grad_bias_b, *grad_weight, *grad_bias;
@@ -77,9 +86,9 @@ constexpr int kBlocksOf8 = 2;
 #endif
 
 // Blocks of a kernel that a multiprocessor holds. More would leave a thread too few registers.
-template <typename scalar_t, bool kAlong, int kFewer = 0>
+template <typename scalar_t, bool kAlong, int kMore = 0>
 constexpr int kBlocks =
-    sizeof(scalar_t) == 8 ? 2 : (kAlong && sizeof(scalar_t) == 2 ? kBlocksOf8 : 4) - kFewer;
+    sizeof(scalar_t) == 8 ? 2 : (kAlong && sizeof(scalar_t) == 2 ? kBlocksOf8 : 4) + kMore;
 
 // Merges the partial results of a column. Every block merges in the same order, so all blocks of a
 // channel get the same bits. All threads of a block must call it.
@@ -110,24 +119,33 @@ __device__ __forceinline__ void store_part(
   }
 }
 
-// What a loop needs to know of a thread's channels. For 8 of them it stays in shared memory,
-// where it costs few instructions; in registers it would cost a block of the multiprocessor.
+// What a loop needs to know of a thread's channels. If they are several, it stays in shared memory,
+// where it costs few instructions; in registers it would cost a block of the multiprocessor. Then only
+// the first thread of each column calls fill(parameters).
 template <typename Parameters, int kChannels>
 struct Keep {
-  static constexpr bool kShared = kChannels == 8;
+  static constexpr bool kShared = kChannels > 1;
+  // An odd number of 16 bytes, so that the loads of neighbouring columns are spread over the banks.
+  struct Padded : Parameters {
+    uint4 padding;
+  };
+  using Row = std::conditional_t<sizeof(Parameters) % 32 == 0, Padded, Parameters>;
 
   Parameters mine;
   const Parameters* shared;
 
   // All threads of a block must call it.
-  __device__ Keep(const Parameters& parameters, Parameters* table, const Mapping& map)
-      : mine(parameters), shared(table + threadIdx.x % map.cols) {
+  template <typename Fill>
+  __device__ Keep(Row* table, const Mapping& map, const Fill& fill)
+      : shared(&table[threadIdx.x % map.cols]) {
     if constexpr (kShared) {
       __syncthreads(); // before the writes, the reads for the last columns
       if (threadIdx.x < map.cols) {
-        table[threadIdx.x] = parameters;
+        fill(table[threadIdx.x]);
       }
       __syncthreads();
+    } else {
+      fill(mine);
     }
   }
   __device__ const Parameters& get() const {
@@ -146,10 +164,51 @@ struct alignas(16) ApplyParameters {
 };
 
 template <typename acc_t, int kChannels>
-struct alignas(16) GradParameters {
+struct alignas(16) SumsParameters {
   acc_t bias_a[kChannels], bias_b[kChannels], mean[kChannels];
+};
+
+template <typename acc_t, int kChannels>
+struct GradParameters : SumsParameters<acc_t, kChannels> {
   GradCoefficients<acc_t> coefficients[kChannels];
 };
+
+// The gradient at a thread's vectors, one after the other.
+template <typename scalar_t, int kVec, bool kStrided>
+class GradReader {
+ public:
+  __device__ __forceinline__
+  GradReader(const BackwardArguments<scalar_t>& args, const Place& place, int64_t channel)
+      : args_(args),
+        walker_(args.strides.pixels, place.first_item(args.map), channel * args.strides.channel) {}
+
+  __device__ __forceinline__ Vector<scalar_t, kVec> next(int64_t vector) {
+    if constexpr (kStrided) {
+      const scalar_t* first = args_.grad + walker_.next();
+      Vector<scalar_t, kVec> grad;
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) {
+        grad.values[j] = first[j * args_.strides.channel];
+      }
+      return grad;
+    } else {
+      return vector_at<scalar_t, kVec>(args_.grad, vector);
+    }
+  }
+
+ private:
+  const BackwardArguments<scalar_t>& args_;
+  Walker<true> walker_;
+};
+
+// Of a number of vectors. A mean of floats needs no exact one.
+__device__ __forceinline__ float reciprocal(float count) {
+  return approximate_reciprocal(count);
+}
+
+__device__ __forceinline__ double reciprocal(double count) {
+  return divide(1.0, count);
+}
 
 // Moments of each channel's part. The arguments are a __grid_constant__ here and below because a
 // reference to them, such as `map`, would otherwise make the compiler copy them to local memory.
@@ -159,33 +218,42 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1; // of a thread
   using State = ChannelMoments<acc_t, kChannels>;
+  constexpr int kInFlight = kVec == 1 ? 1 : 2;
   __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
-  for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
-    const Place place(map, block);
-    const int64_t channel = place.column * kChannels;
+  for_each_column<kChannels>(map, [&](const Place& place, int64_t channel) {
     acc_t bias_a[kChannels], bias_b[kChannels];
+    load_channels(bias_a, args.bias_a, channel, place);
+    load_channels(bias_b, args.bias_b, channel, place);
 #pragma unroll
     for (int j = 0; j < kChannels; ++j) {
-      bias_a[j] = value_or(args.bias_a, channel + j, place.active, acc_t(0));
-      bias_b[j] = value_or(args.bias_b, channel + j, place.active, acc_t(0));
+      bias_a[j] = args.centered.prepared(bias_a[j]);
+      bias_b[j] = args.centered.prepared(bias_b[j]);
     }
     // Welford's method for each lane.
     ChannelMoments<acc_t, kVec> lanes{};
     if (place.active) {
-      for_each_vector<kAlong>(map, place, [&](int64_t vector) {
-        const auto a = vector_at<scalar_t, kVec>(args.a, vector);
-        const auto b = vector_at<scalar_t, kVec>(args.b, vector);
-        lanes.count += acc_t(1);
-        const acc_t share = divide(acc_t(1), lanes.count);
+      for_each_vectors<kAlong, kInFlight>(map, place, [&]<int kCount>(const int64_t (&at)[kCount]) {
+        Vector<scalar_t, kVec> a[kCount], b[kCount];
 #pragma unroll
-        for (int j = 0; j < kVec; ++j) {
-          const acc_t value = args.join(
-              static_cast<acc_t>(a.values[j]) + bias_a[kAlong ? j : 0],
-              static_cast<acc_t>(b.values[j]) + bias_b[kAlong ? j : 0]);
-          const acc_t delta = value - lanes.mean[j];
-          lanes.mean[j] += delta * share;
-          lanes.m2[j] += delta * (value - lanes.mean[j]);
+        for (int k = 0; k < kCount; ++k) {
+          a[k] = vector_at<scalar_t, kVec>(args.a, at[k]);
+          b[k] = vector_at<scalar_t, kVec>(args.b, at[k]);
+        }
+#pragma unroll
+        for (int k = 0; k < kCount; ++k) {
+          lanes.count += acc_t(1);
+          const acc_t share = reciprocal(lanes.count);
+          const acc_t rest = acc_t(1) - share;
+#pragma unroll
+          for (int j = 0; j < kVec; ++j) {
+            const int c = kAlong ? j : 0;
+            const acc_t delta = args.centered(
+                wide<acc_t>(a[k].values, j), bias_a[c], wide<acc_t>(b[k].values, j), bias_b[c],
+                lanes.mean[j]);
+            lanes.mean[j] += delta * share;
+            lanes.m2[j] += delta * delta * rest;
+          }
         }
       });
     }
@@ -199,7 +267,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
       }
       store_part(mine, args.partial, channel, shared, map, place);
     }
-  }
+  });
 }
 
 // Writes y; the first block of a column also writes the column's statistics.
@@ -210,41 +278,40 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
   constexpr int kChannels = kAlong ? kVec : 1; // of a thread
   using State = ChannelMoments<acc_t, kChannels>;
   __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
-  __shared__ ApplyParameters<acc_t, kChannels> table[kMostCols<scalar_t, kVec>];
+  using Kept = Keep<ApplyParameters<acc_t, kChannels>, kChannels>;
+  __shared__ typename Kept::Row table[kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
-  for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
-    const Place place(map, block);
-    const int64_t channel = place.column * kChannels;
+  for_each_column<kChannels>(map, [&](const Place& place, int64_t channel) {
     State moments;
     if (!args.given_mean) {
       moments = merge_parts<State>(args.partial, channel, shared, map, place);
     }
-    ApplyParameters<acc_t, kChannels> p;
+    const Kept kept(table, map, [&](auto& p) {
+      load_channels(p.bias_a, args.bias_a, channel, place);
+      load_channels(p.bias_b, args.bias_b, channel, place);
+      load_channels(p.shift, args.bias, channel, place);
 #pragma unroll
-    for (int j = 0; j < kChannels; ++j) {
-      acc_t var, unbiased;
-      if (args.given_mean) {
-        p.mean[j] = value_or(args.given_mean, channel + j, place.active, acc_t(0));
-        var = unbiased = value_or(args.given_var, channel + j, place.active, acc_t(0));
-      } else {
-        p.mean[j] = moments.mean[j];
-        var = moments.m2[j] / static_cast<acc_t>(map.count);
-        unbiased = moments.m2[j] / static_cast<acc_t>(map.count - 1);
+      for (int j = 0; j < kChannels; ++j) {
+        acc_t var, unbiased;
+        if (args.given_mean) {
+          p.mean[j] = value_or(args.given_mean, channel + j, place.active, acc_t(0));
+          var = unbiased = value_or(args.given_var, channel + j, place.active, acc_t(0));
+        } else {
+          p.mean[j] = moments.mean[j];
+          var = moments.m2[j] / static_cast<acc_t>(map.count);
+          unbiased = moments.m2[j] / static_cast<acc_t>(map.count - 1);
+        }
+        const acc_t rstd = acc_t(1) / sqrt(var + args.eps);
+        p.scale[j] = rstd * value_or(args.weight, channel + j, place.active, acc_t(1));
+        if (place.active && place.row == 0 && blockIdx.x == 0) {
+          args.mean[channel + j] = p.mean[j];
+          args.rstd[channel + j] = rstd;
+          args.var[channel + j] = unbiased;
+        }
       }
-      const acc_t rstd = acc_t(1) / sqrt(var + args.eps);
-      p.bias_a[j] = value_or(args.bias_a, channel + j, place.active, acc_t(0));
-      p.bias_b[j] = value_or(args.bias_b, channel + j, place.active, acc_t(0));
-      p.scale[j] = rstd * value_or(args.weight, channel + j, place.active, acc_t(1));
-      p.shift[j] = value_or(args.bias, channel + j, place.active, acc_t(0));
-      if (place.active && place.row == 0 && blockIdx.x == 0) {
-        args.mean[channel + j] = p.mean[j];
-        args.rstd[channel + j] = rstd;
-        args.var[channel + j] = unbiased;
-      }
-    }
-    const Keep<ApplyParameters<acc_t, kChannels>, kChannels> kept(p, table, map);
+    });
     if (!place.active) { // not before: there were barriers for the whole block
-      continue;
+      return;
     }
     for_each_vector<kAlong>(map, place, [&](int64_t vector) {
       const auto a = vector_at<scalar_t, kVec>(args.a, vector);
@@ -255,94 +322,93 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
       for (int j = 0; j < kVec; ++j) {
         const int c = kAlong ? j : 0;
         const acc_t value = args.join(
-            static_cast<acc_t>(a.values[j]) + of.bias_a[c],
-            static_cast<acc_t>(b.values[j]) + of.bias_b[c]);
+            wide<acc_t>(a.values, j) + of.bias_a[c], wide<acc_t>(b.values, j) + of.bias_b[c]);
         y[j] = static_cast<scalar_t>((value - of.mean[c]) * of.scale[c] + of.shift[c]);
       }
       store_vector(args.y + vector * kVec, y);
     });
-  }
+  });
 }
 
 // Sums of g and g * d over each channel's part.
-template <typename scalar_t, int kVec, bool kAlong>
-__global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
+template <typename scalar_t, int kVec, bool kAlong, bool kStrided>
+__global__ void __launch_bounds__(
+    kThreadsPerBlock, kBlocks<scalar_t, kAlong, sizeof(scalar_t) == 2 && kAlong ? 1 : 0>)
     norm_sums_kernel(const __grid_constant__ BackwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1;
   using State = SumPairs<acc_t, kChannels>;
   __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
+  using Kept = Keep<SumsParameters<acc_t, kChannels>, kChannels>;
+  __shared__ typename Kept::Row table[kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
-  for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
-    const Place place(map, block);
-    const int64_t channel = place.column * kChannels;
-    acc_t bias_a[kChannels], bias_b[kChannels], mean[kChannels];
-#pragma unroll
-    for (int j = 0; j < kChannels; ++j) {
-      bias_a[j] = value_or(args.bias_a, channel + j, place.active, acc_t(0));
-      bias_b[j] = value_or(args.bias_b, channel + j, place.active, acc_t(0));
-      mean[j] = value_or(args.mean, channel + j, place.active, acc_t(0));
-    }
+  for_each_column<kChannels>(map, [&](const Place& place, int64_t channel) {
+    const Kept kept(table, map, [&](auto& p) {
+      load_channels(p.bias_a, args.bias_a, channel, place);
+      load_channels(p.bias_b, args.bias_b, channel, place);
+      load_channels(p.mean, args.mean, channel, place);
+    });
     State sums{};
     if (place.active) {
+      GradReader<scalar_t, kVec, kStrided> grads(args, place, channel);
       for_each_vector<kAlong>(map, place, [&](int64_t vector) {
-        const auto grad = vector_at<scalar_t, kVec>(args.grad, vector);
+        const auto grad = grads.next(vector);
         const auto a = vector_at<scalar_t, kVec>(args.a, vector);
         const auto b = vector_at<scalar_t, kVec>(args.b, vector);
+        const auto& of = kept.get();
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
           const int c = kAlong ? j : 0;
-          const auto g = static_cast<acc_t>(grad.values[j]);
+          const auto g = wide<acc_t>(grad.values, j);
           const acc_t value = args.join(
-              static_cast<acc_t>(a.values[j]) + bias_a[c],
-              static_cast<acc_t>(b.values[j]) + bias_b[c]);
+              wide<acc_t>(a.values, j) + of.bias_a[c], wide<acc_t>(b.values, j) + of.bias_b[c]);
           sums.first[c] += g;
-          sums.second[c] += g * (value - mean[c]);
+          sums.second[c] += g * (value - of.mean[c]);
         }
       });
     }
     store_part(sums, args.partial, channel, shared, map, place);
-  }
+  });
 }
 
 // Writes grad_a and grad_b, and their sums over each channel's part; the first block of a column
 // also writes the gradients of weight and bias.
-template <typename scalar_t, int kVec, bool kAlong>
+template <typename scalar_t, int kVec, bool kAlong, bool kStrided>
 __global__ void __launch_bounds__(
-    kThreadsPerBlock, kBlocks<scalar_t, kAlong, sizeof(scalar_t) == 4 ? 1 + kAlong : 0>)
+    kThreadsPerBlock, kBlocks<scalar_t, kAlong, sizeof(scalar_t) == 4 ? -1 : 0>)
     norm_grad_kernel(const __grid_constant__ BackwardArguments<scalar_t> args) {
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1;
   using State = SumPairs<acc_t, kChannels>;
   __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
-  __shared__ GradParameters<acc_t, kChannels> table[kMostCols<scalar_t, kVec>];
+  using Kept = Keep<GradParameters<acc_t, kChannels>, kChannels>;
+  __shared__ typename Kept::Row table[kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
-  for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
-    const Place place(map, block);
-    const int64_t channel = place.column * kChannels;
+  for_each_column<kChannels>(map, [&](const Place& place, int64_t channel) {
     const State total = merge_parts<State>(args.partial, channel, shared, map, place);
-    GradParameters<acc_t, kChannels> p;
+    const Kept kept(table, map, [&](auto& p) {
+      load_channels(p.bias_a, args.bias_a, channel, place);
+      load_channels(p.bias_b, args.bias_b, channel, place);
+      load_channels(p.mean, args.mean, channel, place);
 #pragma unroll
-    for (int j = 0; j < kChannels; ++j) {
-      const int64_t c = channel + j;
-      p.bias_a[j] = value_or(args.bias_a, c, place.active, acc_t(0));
-      p.bias_b[j] = value_or(args.bias_b, c, place.active, acc_t(0));
-      p.mean[j] = value_or(args.mean, c, place.active, acc_t(0));
-      const acc_t rstd = value_or(args.rstd, c, place.active, acc_t(0));
-      const acc_t weight = value_or(args.weight, c, place.active, acc_t(1));
-      p.coefficients[j] = GradCoefficients<acc_t>::of(
-          total.first[j], total.second[j], rstd, weight, static_cast<acc_t>(map.count),
-          args.batch_statistics);
-      if (place.active && place.row == 0 && blockIdx.x == 0) {
-        args.grad_bias[c] = total.first[j];
-        args.grad_weight[c] = total.second[j] * rstd;
+      for (int j = 0; j < kChannels; ++j) {
+        const int64_t c = channel + j;
+        const acc_t rstd = value_or(args.rstd, c, place.active, acc_t(0));
+        const acc_t weight = value_or(args.weight, c, place.active, acc_t(1));
+        p.coefficients[j] = GradCoefficients<acc_t>::of(
+            total.first[j], total.second[j], rstd, weight, static_cast<acc_t>(map.count),
+            args.batch_statistics);
+        if (place.active && place.row == 0 && blockIdx.x == 0) {
+          args.grad_bias[c] = total.first[j];
+          args.grad_weight[c] = total.second[j] * rstd;
+        }
       }
-    }
-    const Keep<GradParameters<acc_t, kChannels>, kChannels> kept(p, table, map);
+    });
     State sums{};
     if (place.active) {
+      GradReader<scalar_t, kVec, kStrided> grads(args, place, channel);
       for_each_vector<kAlong>(map, place, [&](int64_t vector) {
-        const auto grad = vector_at<scalar_t, kVec>(args.grad, vector);
+        const auto grad = grads.next(vector);
         const auto a = vector_at<scalar_t, kVec>(args.a, vector);
         const auto b = vector_at<scalar_t, kVec>(args.b, vector);
         const auto& of = kept.get();
@@ -350,10 +416,10 @@ __global__ void __launch_bounds__(
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
           const int c = kAlong ? j : 0;
-          const auto in_a = args.join.branch(static_cast<acc_t>(a.values[j]) + of.bias_a[c]);
-          const auto in_b = args.join.branch(static_cast<acc_t>(b.values[j]) + of.bias_b[c]);
+          const auto in_a = args.join.branch(wide<acc_t>(a.values, j) + of.bias_a[c]);
+          const auto in_b = args.join.branch(wide<acc_t>(b.values, j) + of.bias_b[c]);
           const acc_t d = in_a.value + in_b.value - of.mean[c];
-          const acc_t grad_z = of.coefficients[c].grad_z(static_cast<acc_t>(grad.values[j]), d);
+          const acc_t grad_z = of.coefficients[c].grad_z(wide<acc_t>(grad.values, j), d);
           grad_a[j] = static_cast<scalar_t>(grad_z * in_a.derivative);
           grad_b[j] = static_cast<scalar_t>(grad_z * in_b.derivative);
           sums.first[c] += grad_z * in_a.derivative;
@@ -364,7 +430,7 @@ __global__ void __launch_bounds__(
       });
     }
     store_part(sums, args.partial_biases(), channel, shared, map, place);
-  }
+  });
 }
 
 // Writes the gradients of the biases inside psi.
@@ -376,9 +442,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock)
   using State = SumPairs<acc_t, kChannels>;
   __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
-  for (int64_t block = blockIdx.y; block * map.cols < map.columns; block += gridDim.y) {
-    const Place place(map, block);
-    const int64_t channel = place.column * kChannels;
+  for_each_column<kChannels>(map, [&](const Place& place, int64_t channel) {
     const State total = merge_parts<State>(args.partial_biases(), channel, shared, map, place);
     if (place.active && place.row == 0) {
 #pragma unroll
@@ -387,7 +451,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock)
         args.grad_bias_b[channel + j] = total.second[j];
       }
     }
-  }
+  });
 }
 
 template <typename value_t>
@@ -426,6 +490,7 @@ void forward_typed(const NormForward& call) {
         data<acc_t>(workspace),
         static_cast<acc_t>(call.eps),
         Join<acc_t, sizeof(scalar_t) == 2>(call.alpha),
+        CenteredJoin<acc_t>(call.alpha),
         map};
     const int64_t blocks = ceil_div(map.columns, map.cols);
     if (!call.given_mean) {
@@ -439,6 +504,36 @@ void forward_typed(const NormForward& call) {
   });
 }
 
+// The distance between pixels of one image, if it is constant.
+std::optional<int64_t> pixel_stride(const Tensor& x) {
+  int64_t step = 0;
+  int64_t pixels = 1;
+  for (int64_t d = x.dim() - 1; d >= 2; --d) {
+    if (x.size(d) == 1) {
+      continue;
+    }
+    if (pixels == 1) {
+      step = x.stride(d);
+    } else if (x.stride(d) != step * pixels) {
+      return std::nullopt;
+    }
+    pixels *= x.size(d);
+  }
+  return step;
+}
+
+// Where channels alternate, a warp reads neighbouring pixels of the same channels, which makes good
+// use of cache lines in most layouts. A copy would read and write the gradient once more.
+Tensor readable_gradient(const Tensor& grad, const Tensor& dense) {
+  const bool strided = norm_shape(dense).inner == 1 && pixel_stride(grad);
+  return strided ? grad : in_layout_of(grad, dense);
+}
+
+GradStrides grad_strides(const Tensor& grad, const NormShape& shape, const Mapping& map) {
+  const int64_t pixels = shape.outer / grad.size(0);
+  return {grad.stride(1), Walk(pixels, grad.stride(0), *pixel_stride(grad), map.parts * map.rows)};
+}
+
 template <typename scalar_t>
 void backward_typed(const NormBackward& call) {
   using acc_t = typename AccType<scalar_t>::type;
@@ -447,13 +542,14 @@ void backward_typed(const NormBackward& call) {
   const auto* b = static_cast<const scalar_t*>(call.b.const_data_ptr());
   auto* grad_a = data<scalar_t>(call.grad_a);
   auto* grad_b = data<scalar_t>(call.grad_b);
-  with_vectors<scalar_t>(call.shape, {grad, a, b, grad_a, grad_b}, [&]<int kVec, bool kAlong>() {
+  const auto run = [&]<int kVec, bool kAlong, bool kStrided>() {
     const Mapping map = make_mapping<scalar_t, kVec, kAlong>(call.shape);
     const Tensor workspace = make_workspace(call.a, 4, map);
     const BackwardArguments<scalar_t> args{
         grad,
         a,
         b,
+        kStrided ? grad_strides(call.grad, call.shape, map) : GradStrides{},
         grad_a,
         grad_b,
         pointer_or_null<acc_t>(call.bias_a),
@@ -472,14 +568,25 @@ void backward_typed(const NormBackward& call) {
     const int64_t blocks = ceil_div(map.columns, map.cols);
     launch(
         "rrelu_add_norm_backward", call.a.get_device_index(), map.parts, blocks,
-        norm_sums_kernel<scalar_t, kVec, kAlong>, args);
+        norm_sums_kernel<scalar_t, kVec, kAlong, kStrided>, args);
     launch(
         "rrelu_add_norm_backward", call.a.get_device_index(), map.parts, blocks,
-        norm_grad_kernel<scalar_t, kVec, kAlong>, args);
+        norm_grad_kernel<scalar_t, kVec, kAlong, kStrided>, args);
     launch(
         "rrelu_add_norm_backward", call.a.get_device_index(), 1, blocks,
         norm_biases_kernel<scalar_t, kVec, kAlong>, args);
-  });
+  };
+  if (same_layout(call.grad, call.a)) {
+    with_vectors<scalar_t>(call.shape, {grad, a, b, grad_a, grad_b}, [&]<int kVec, bool kAlong>() {
+      run.template operator()<kVec, kAlong, false>();
+    });
+  } else {
+    with_vectors<scalar_t>(call.shape, {a, b, grad_a, grad_b}, [&]<int kVec, bool kAlong>() {
+      if constexpr (kAlong || kVec == 1) { // readable_gradient() sees to it
+        run.template operator()<kVec, kAlong, true>();
+      }
+    });
+  }
 }
 
 struct Cuda {
@@ -496,7 +603,7 @@ struct Cuda {
 } // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(originet, ORIGINET_CUDA_KEY, m) {
-  RReluNormOps<Cuda>::register_all(m);
+  RReluNormOps<Cuda, readable_gradient>::register_all(m);
 }
 
 } // namespace originet

@@ -115,6 +115,17 @@ def test_what_a_kernel_has_too_much_of_limits_it(values, limit):
     assert (row.share_of_copy == 1) == (limit == "memory")
 
 
+def test_a_gathered_array_counts_although_its_loads_are_narrow():
+    """Two of three arrays in 16 bytes, the third in four times 4."""
+    loads = [f"LDG.E.128 R{r}, desc[UR4][R2.64]" for r in (4, 8)]
+    loads += [f"LDG.E R{r}, desc[UR4][R2.64]" for r in (12, 13, 14, 15)]
+    body = "\n".join(f"/*{16 * i:04x}*/ {each} ;" for i, each in enumerate([*loads, "BRA 0x0"]))
+    sums = "_ZN8originet16norm_sums_kernelIfLi4ELb1ELb{}EEEvv"
+    gathers, reads = (work_of(kernel(sums.format(b), code=body)) for b in (1, 0))
+    assert (gathers.bytes_read, gathers.elements) == (48, 4)
+    assert reads.bytes_read == 32
+
+
 def test_memory_takes_the_time_of_a_copy():
     moved = 32 * 32 * 1e9  # bytes of 10^9 warps
     cycles = 1e9 * cycles_a_warp(work(), H200)["memory"] / H200.multiprocessors

@@ -39,13 +39,24 @@ def test_norm_waits_for_nothing():
     assert set(found) <= {"kernels", "torch_ops"} and found["kernels"] <= 3
 
 
+def test_norm_copies_no_contiguous_gradient_of_channels_last_inputs():
+    x, y, grad = torch.randn(3, 4, 8, 6, 6, device="cuda")
+    x, y = (each.contiguous(memory_format=torch.channels_last) for each in (x, y))
+    statistics = torch.randn(8, device="cuda"), torch.ones(8, device="cuda")
+    arguments = (x, y, None, None, None, *statistics, True, 1e-5, 0.1)
+    backward = torch.ops.originet.rrelu_add_norm_backward
+    assert cost(lambda: backward(grad, *arguments)) == {"kernels": 3}
+    expanded = grad[:, :, :1, :1].expand(grad.shape)
+    assert cost(lambda: backward(expanded, *arguments)) == {"kernels": 3}
+
+
 @pytest.mark.parametrize("normalize", NORMALIZATIONS)
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("form", ["single", "packed", "list"])
+@pytest.mark.parametrize("form", ["single", "packed", "list", "many"])
 def test_active_image_neither_copies_nor_waits(form, method, normalize):
-    frames = FRAMES.cuda()
+    frames = (MANY[: MANY_OFFSETS[-1]] if form == "many" else FRAMES).cuda()
     clips = [frames[:20], frames[20:]] if form == "list" else frames
-    offsets = OFFSETS if form == "packed" else None
+    offsets = {"packed": OFFSETS, "many": MANY_OFFSETS}.get(form)
     call = lambda: active_image(clips, offsets, method, normalize)  # noqa: E731
     found = cost(call)
     assert set(found) == {"kernels"}, found

@@ -224,12 +224,17 @@ def norm_outputs(
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_norms_of_every_mapping(device, dtype, training):
     of_channel = torch.float64 if dtype == torch.float64 else torch.float32
-    for shape, channels_last in itertools.product(NORM_SHAPES, (False, True)):
-        if channels_last and len(shape) != 4:
+    rows, last = torch.contiguous_format, torch.channels_last
+    # Of a and b, and of the gradient.
+    layouts = [(rows, rows), (last, last), (last, rows)]
+    for shape, (layout, grad_layout) in itertools.product(NORM_SHAPES, layouts):
+        if layout == last and len(shape) != 4:
             continue
-        layout = torch.channels_last if channels_last else torch.contiguous_format
         values = [2 * torch.randn(shape, dtype=torch.float64) + mean for mean in (3, 0, 0)]
-        a, b, grad = (x.to(dtype).to(device).contiguous(memory_format=layout) for x in values)
+        a, b, grad = (
+            x.to(dtype).to(device).contiguous(memory_format=memory_format)
+            for x, memory_format in zip(values, (layout, layout, grad_layout), strict=True)
+        )
         channels = shape[1]
         vectors = [torch.randn(channels, device=device, dtype=of_channel) for _ in range(4)]
         mean = torch.randn(channels, device=device, dtype=of_channel)

@@ -1,6 +1,7 @@
 """The normalised join against nn.BatchNorm2d over the reference, and as a citizen of PyTorch."""
 
 import functools
+import itertools
 
 import pytest
 import torch
@@ -142,6 +143,35 @@ def test_alpha_and_absent_parameters(device, alpha):
         torch.testing.assert_close(
             torch.autograd.grad(got, present, grad), torch.autograd.grad(want, present, grad)
         )
+
+
+def _of_means(grad: torch.Tensor) -> torch.Tensor:
+    return grad[:, :, :1, :1].expand(grad.shape)
+
+
+# How the gradient may lie in memory, by what makes it of a contiguous one.
+GRADIENTS = {
+    "contiguous": lambda grad: grad,
+    "of the means of images": _of_means,
+    "of a mean": lambda grad: grad[:1, :1, :1, :1].expand(grad.shape),
+    "every other channel": lambda grad: torch.stack([grad, grad], 2).flatten(1, 2)[:, ::2],
+    "columns first": lambda grad: grad.mT.contiguous().mT,
+}
+
+
+@pytest.mark.parametrize("kind", GRADIENTS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_gradients_in_other_layouts_than_the_input(device, dtype, kind):
+    backward = torch.ops.originet.rrelu_add_norm_backward
+    for shape, layout in itertools.product([(3, 16, 5, 7), (2, 5, 4, 6)], LAYOUTS):
+        inputs = in_layout(make(shape, device, dtype, requires_grad=False), layout)
+        grad = GRADIENTS[kind](torch.randn(shape, device=device).to(dtype))
+        rest = [inputs[name].detach() for name in ("a", "b", "bias_a", "bias_b", "weight")]
+        rest += [inputs["running_mean"], inputs["running_var"], True, 1e-5, 0.1]
+        got, want = backward(grad, *rest), backward(torch.empty_like(rest[0]).copy_(grad), *rest)
+        for ours, theirs in zip(got, want, strict=True):
+            assert ours.stride() == theirs.stride()
+            assert_near(ours, theirs.double(), dtype)
 
 
 def test_gradient_for_some_inputs_alone(device):
