@@ -20,7 +20,6 @@
 //
 // Frames of several runs are numbered as if they were dense; offset_of() finds their pixels.
 #include <cstdlib>
-#include <cstring>
 #include <optional>
 
 #include "frame_pool_cuda.cuh"
@@ -62,8 +61,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) t
   const int slice = static_cast<int>(threadIdx.x) * (kStagedTerms / kThreadsPerBlock) >> log_room;
   for_each_stretch<kVec>(
       clips, shape.pixels(), split, target,
-      [&](const WeightedClip& of, const Share& share, int64_t pixel, acc_t(&sum)[kVec]) {
-        const Clip& clip = of.clip;
+      [&](const WeightedClip& clip, const Share& share, int64_t pixel, acc_t(&sum)[kVec]) {
         const auto* frames =
             reinterpret_cast<const stored_t*>(clip.frames) + offset_of(shape, clip.strides, pixel);
         // What is subtracted from floating frames: 0, or the frame of the first term (see Clip),
@@ -71,13 +69,13 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kLeastBlocks<kVec, acc_t>) t
         acc_t pivot[kFloating ? kVec : 1] = {};
         if constexpr (kFloating) {
           if (clip.centered && share.begin < share.end) {
-            const int64_t first = terms.frame_of(of, clip.begin) * clip.strides.frame;
+            const int64_t first = terms.frame_of(clip, clip.begin) * clip.strides.frame;
             add_weighted_vector(pivot, acc_t(1), load_vector<Loaded>(frames + first), pivot);
           }
         }
         const bool skips = kFloating && clip.centered && share.begin == clip.begin;
         for (int64_t done = 0; done < share.most; done += room) {
-          stage_terms(staged, terms, clips.get(share.clip), share, log_room, done);
+          stage_terms(staged, terms, clip, share, log_room, done);
           const int64_t left = ::min(share.end - share.begin - done, int64_t(kStagedTerms));
           const int end = slice * room + ::min(static_cast<int>(left), room);
           int k = slice * room + (skips && done == 0 ? 1 : 0);
@@ -210,18 +208,6 @@ bool pool_fits_vectors(const PoolPlan& plan) {
          });
 }
 
-// Copies a table to the device of a tensor.
-template <typename T>
-Tensor to_device(const T* values, size_t count, const Tensor& like) {
-  static_assert(sizeof(T) % sizeof(int64_t) == 0);
-  const auto words = static_cast<int64_t>(count * sizeof(T) / sizeof(int64_t));
-  Tensor host = torch::stable::empty(
-      {words}, ScalarType::Long, std::nullopt,
-      torch::stable::Device(torch::headeronly::DeviceType::CPU));
-  std::memcpy(host.mutable_data_ptr(), values, count * sizeof(T));
-  return torch::stable::to(host, like.device());
-}
-
 template <typename T>
 const T* const_data(const Tensor& tensor) {
   return static_cast<const T*>(tensor.const_data_ptr());
@@ -231,29 +217,53 @@ Tensor new_bytes(const Tensor& like, int64_t bytes) {
   return torch::stable::new_empty(like, {bytes}, ScalarType::Byte);
 }
 
-// Clips as a parameter of a kernel, and what keeps them alive if they lie on the device.
-template <typename clip_t>
-struct PassedClips {
-  ClipTable<clip_t> table;
-  std::optional<Tensor> storage;
-};
-
-template <typename clip_t>
-PassedClips<clip_t> pass_clips(const std::vector<clip_t>& clips, const Tensor& like) {
-  PassedClips<clip_t> passed{{nullptr, static_cast<int64_t>(clips.size()), {}}, std::nullopt};
-  if (passed.table.batch <= kFewClips) {
-    std::copy(clips.begin(), clips.end(), passed.table.few);
-  } else {
-    passed.storage = to_device(clips.data(), clips.size(), like);
-    passed.table.stored = const_data<clip_t>(*passed.storage);
+// How many clips, from a number on, differ only in where they begin, by a constant distance.
+int64_t evenly_spaced(const std::vector<Clip>& clips, int64_t first) {
+  const auto address = [&](int64_t b) { return reinterpret_cast<intptr_t>(clips[b].frames); };
+  const auto batch = static_cast<int64_t>(clips.size());
+  int64_t b = first + 1;
+  for (; b < batch; ++b) {
+    const bool alike = clips[b].begin == clips[first].begin && clips[b].end == clips[first].end &&
+                       clips[b].strides == clips[first].strides &&
+                       clips[b].centered == clips[first].centered;
+    if (!alike || address(b) - address(b - 1) != address(first + 1) - address(first)) {
+      break;
+    }
   }
-  return passed;
+  return b - first;
 }
 
-// Runs a pool: run(vec_constant, blocks_x, rows, split, target) launches its kernel.
+// How many clips one launch takes from a number on, and how many of them its table lists.
+struct LaunchSize {
+  int64_t clips;
+  int64_t listed;
+};
+
+LaunchSize launch_size(const std::vector<Clip>& clips, int64_t first) {
+  const int64_t even = evenly_spaced(clips, first);
+  if (even > kFewClips) {
+    return {even, 1};
+  }
+  const int64_t few = std::min(kFewClips, static_cast<int64_t>(clips.size()) - first);
+  return {few, few};
+}
+
+template <typename clip_t>
+ClipTable<clip_t> make_table(
+    const PoolPlan& plan, int64_t first, int64_t batch, const std::vector<clip_t>& listed) {
+  ClipTable<clip_t> table{batch, 0, {}};
+  if (batch > kFewClips) {
+    table.step = plan.clips[first + 1].frames - plan.clips[first].frames;
+  }
+  std::copy(listed.begin(), listed.end(), table.few);
+  return table;
+}
+
+// Runs a pool for the `batch` clips from `first` on: run(vec_constant, blocks_x, rows, split, target)
+// launches its kernel.
 template <typename stored_t, typename acc_t, typename out_t, typename Run>
-void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
-  const auto batch = static_cast<int64_t>(plan.clips.size());
+void launch_pool(
+    const char* op, const PoolPlan& plan, int64_t first, int64_t batch, const Run& run) {
   const int64_t pixels = plan.pixels();
   if (pixels == 0) {
     return;
@@ -262,8 +272,8 @@ void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
   const bool vectors = pool_fits_vectors<stored_t>(plan);
   const int64_t vec = vectors ? kVectorBytes / sizeof(stored_t) : 1;
   int64_t terms = 0;
-  for (const Clip& clip : plan.clips) {
-    terms = std::max(terms, clip.end - clip.begin);
+  for (int64_t b = first; b < first + batch; ++b) {
+    terms = std::max(terms, plan.clips[b].end - plan.clips[b].begin);
   }
   // Slices cost less than splits, whose sums go through memory.
   int log_shares = 0;
@@ -285,7 +295,7 @@ void launch_pool(const char* op, const PoolPlan& plan, const Run& run) {
       new_bytes(plan.result, minmax ? batch * parts * int64_t(sizeof(Extremes<out_t>)) : 0);
   const PoolTarget<acc_t, out_t> target{
       splits > 1 ? static_cast<acc_t*>(partial.mutable_data_ptr()) : nullptr,
-      static_cast<out_t*>(plan.result.mutable_data_ptr()),
+      static_cast<out_t*>(plan.result.mutable_data_ptr()) + first * pixels,
       minmax ? static_cast<Extremes<out_t>*>(extremes.mutable_data_ptr()) : nullptr,
       plan.normalize};
   if (vectors) {
@@ -318,9 +328,10 @@ ScalarType weight_dtype(Accumulate accumulate) {
   return ScalarType::Undefined;
 }
 
-// Where the terms of each clip are, and those that travel with the launch.
-struct PlacedTerms {
-  std::vector<WeightedClip> clips;
+// The clips of one launch of temporal_pool, and the terms that travel with it.
+struct WeightedLaunch {
+  int64_t first; // clip of the batch
+  ClipTable<WeightedClip> clips;
   std::vector<int64_t> few_index;
   std::vector<int64_t> few_weights;
   bool stores_index = false;
@@ -345,52 +356,72 @@ std::optional<Ramp<int64_t>> find_integer_ramp(
   return moderate ? find_ramp(index, weights, terms) : std::nullopt;
 }
 
-// `index` and `weights` [K] are on the host; floating weights are not, and null here.
-PlacedTerms place_terms(const PoolPlan& plan, const int64_t* index, const int64_t* weights) {
-  PlacedTerms placed;
-  for (const Clip& clip : plan.clips) {
-    const size_t b = placed.clips.size();
+// Plans the launch that takes the clips from `first` on. `index` and `weights` [K] are on the host;
+// floating weights are not, and null here.
+WeightedLaunch plan_launch(
+    const PoolPlan& plan, int64_t first, const int64_t* index, const int64_t* weights) {
+  LaunchSize size = launch_size(plan.clips, first);
+  WeightedLaunch planned{};
+  std::vector<WeightedClip> listed;
+  for (int64_t b = first; b < first + size.listed; ++b) {
+    const Clip& clip = plan.clips[b];
     const int64_t terms = clip.end - clip.begin;
     WeightedClip of{clip, TermPlace::kStored, {}};
     // Windows share their terms.
-    if (b > 0 && clip.begin == plan.clips[b - 1].begin && clip.end == plan.clips[b - 1].end) {
-      const WeightedClip& before = placed.clips.back();
+    if (b > first && clip.begin == plan.clips[b - 1].begin && clip.end == plan.clips[b - 1].end) {
+      const WeightedClip& before = listed.back();
       of.place = before.place;
       of.ramp = before.ramp;
-      of.clip.begin = before.clip.begin;
-      of.clip.end = before.clip.end;
-      placed.clips.push_back(of);
+      of.begin = before.begin;
+      of.end = before.end;
+      listed.push_back(of);
       continue;
     }
-    const auto few = static_cast<int64_t>(placed.few_index.size());
+    const auto few = static_cast<int64_t>(planned.few_index.size());
     const auto ramp = weights == nullptr
                           ? std::nullopt
                           : find_integer_ramp(index + clip.begin, weights + clip.begin, terms);
     if (ramp) {
       of.place = TermPlace::kRamp;
       of.ramp = *ramp;
-    } else if (weights != nullptr && terms <= kFewTerms - few) {
+    } else if (weights != nullptr && terms <= kFewTerms) {
+      if (terms > kFewTerms - few) { // the next launch has room
+        size.clips = b - first;
+        break;
+      }
       of.place = TermPlace::kListed;
-      of.clip.begin = few;
-      of.clip.end = few + terms;
-      placed.few_index.insert(placed.few_index.end(), index + clip.begin, index + clip.end);
-      placed.few_weights.insert(placed.few_weights.end(), weights + clip.begin, weights + clip.end);
+      of.begin = few;
+      of.end = few + terms;
+      const int64_t begin = clip.begin, end = clip.end;
+      planned.few_index.insert(planned.few_index.end(), index + begin, index + end);
+      planned.few_weights.insert(planned.few_weights.end(), weights + begin, weights + end);
     } else {
-      placed.stores_weights = true;
-      placed.stores_index |= !reads_in_order(index + clip.begin, terms);
+      planned.stores_weights = true;
+      planned.stores_index |= !reads_in_order(index + clip.begin, terms);
     }
-    placed.clips.push_back(of);
+    listed.push_back(of);
   }
   // Clips whose frames are not listed begin with the frame of their first term.
   const auto item_size = plan.layout.sources.front().frames.element_size();
-  for (WeightedClip& of : placed.clips) {
-    const bool listed =
-        of.place == TermPlace::kListed || (of.place == TermPlace::kStored && placed.stores_index);
-    if (!listed && of.clip.begin < of.clip.end) {
-      of.clip.frames += index[of.clip.begin] * of.clip.strides.frame * item_size;
+  for (WeightedClip& of : listed) {
+    const bool in_list =
+        of.place == TermPlace::kListed || (of.place == TermPlace::kStored && planned.stores_index);
+    if (!in_list && of.begin < of.end) {
+      of.frames += index[of.begin] * of.strides.frame * item_size;
     }
   }
-  return placed;
+  planned.first = first;
+  planned.clips = make_table(plan, first, size.clips, listed);
+  return planned;
+}
+
+std::vector<WeightedLaunch> plan_launches(
+    const PoolPlan& plan, const int64_t* index, const int64_t* weights) {
+  std::vector<WeightedLaunch> launches;
+  for (size_t first = 0; first < plan.clips.size(); first += launches.back().clips.batch) {
+    launches.push_back(plan_launch(plan, static_cast<int64_t>(first), index, weights));
+  }
+  return launches;
 }
 
 Tensor temporal_pool_cuda(
@@ -403,51 +434,64 @@ Tensor temporal_pool_cuda(
   const char* op = "temporal_pool";
   const PoolPlan plan = plan_temporal_pool(frames, clips, index, weights, total, normalize);
   const bool integers = weights.scalar_type() == ScalarType::Long;
-  const PlacedTerms placed = place_terms(
+  const std::vector<WeightedLaunch> launches = plan_launches(
       plan, const_data<int64_t>(index), integers ? const_data<int64_t>(weights) : nullptr);
+  const auto any = [&](bool WeightedLaunch::* stores) {
+    return std::any_of(
+        launches.begin(), launches.end(), [&](const auto& each) { return each.*stores; });
+  };
   const auto device = plan.result.device();
-  const Tensor index_there = placed.stores_index ? torch::stable::to(index, device) : index;
+  const Tensor index_there =
+      any(&WeightedLaunch::stores_index) ? torch::stable::to(index, device) : index;
   const Tensor weights_there =
-      placed.stores_weights
+      any(&WeightedLaunch::stores_weights)
           ? torch::stable::contiguous(
                 torch::stable::to(
                     torch::stable::to(weights, weight_dtype(plan.accumulate)), device))
           : weights;
-  const PassedClips<WeightedClip> passed = pass_clips(placed.clips, plan.result);
   dispatch_plan<c10::Half, c10::BFloat16, true>(
       plan, op, [&]<typename stored_t, typename acc_t, typename out_t>() {
-        TermTable<acc_t> terms{
-            placed.stores_index ? const_data<int64_t>(index_there) : nullptr,
-            placed.stores_weights ? const_data<acc_t>(weights_there) : nullptr,
-            {},
-            {}};
-        std::copy(placed.few_index.begin(), placed.few_index.end(), terms.few_index);
-        std::copy(placed.few_weights.begin(), placed.few_weights.end(), terms.few_weights);
-        launch_pool<stored_t, acc_t, out_t>(
-            op, plan,
-            [&](auto vec, int64_t blocks, int64_t rows, const TimeSplit& split,
-                const PoolTarget<acc_t, out_t>& target) {
-              launch(
-                  op, plan.result.get_device_index(), blocks, rows,
-                  temporal_pool_kernel<stored_t, acc_t, out_t, vec.value>, passed.table, terms,
-                  plan.layout.shape, split, target);
-            });
+        for (const WeightedLaunch& each : launches) {
+          TermTable<acc_t> terms{
+              each.stores_index ? const_data<int64_t>(index_there) : nullptr,
+              each.stores_weights ? const_data<acc_t>(weights_there) : nullptr,
+              {},
+              {}};
+          std::copy(each.few_index.begin(), each.few_index.end(), terms.few_index);
+          std::copy(each.few_weights.begin(), each.few_weights.end(), terms.few_weights);
+          launch_pool<stored_t, acc_t, out_t>(
+              op, plan, each.first, each.clips.batch,
+              [&](auto vec, int64_t blocks, int64_t rows, const TimeSplit& split,
+                  const PoolTarget<acc_t, out_t>& target) {
+                launch(
+                    op, plan.result.get_device_index(), blocks, rows,
+                    temporal_pool_kernel<stored_t, acc_t, out_t, vec.value>, each.clips, terms,
+                    plan.layout.shape, split, target);
+              });
+        }
       });
   return plan.result;
 }
 
 template <typename stored_t, typename acc_t, typename out_t, bool kRectify>
 void launch_motion_pool(const char* op, const PoolPlan& plan) {
-  const PassedClips<Clip> passed = pass_clips(plan.clips, plan.result);
-  launch_pool<stored_t, acc_t, out_t>(
-      op, plan,
-      [&](auto vec, int64_t blocks, int64_t rows, const TimeSplit& split,
-          const PoolTarget<acc_t, out_t>& target) {
-        launch(
-            op, plan.result.get_device_index(), blocks, rows,
-            motion_pool_kernel<stored_t, acc_t, out_t, kRectify, vec.value>, passed.table,
-            plan.layout.shape, split, target);
-      });
+  const auto batch = static_cast<int64_t>(plan.clips.size());
+  LaunchSize size{};
+  for (int64_t first = 0; first < batch; first += size.clips) {
+    size = launch_size(plan.clips, first);
+    const auto begin = plan.clips.begin() + first;
+    const ClipTable<Clip> clips =
+        make_table(plan, first, size.clips, std::vector<Clip>(begin, begin + size.listed));
+    launch_pool<stored_t, acc_t, out_t>(
+        op, plan, first, size.clips,
+        [&](auto vec, int64_t blocks, int64_t rows, const TimeSplit& split,
+            const PoolTarget<acc_t, out_t>& target) {
+          launch(
+              op, plan.result.get_device_index(), blocks, rows,
+              motion_pool_kernel<stored_t, acc_t, out_t, kRectify, vec.value>, clips,
+              plan.layout.shape, split, target);
+        });
+  }
 }
 
 Tensor motion_pool_cuda(

@@ -8,19 +8,25 @@
 
 namespace originet {
 
-// Small tables travel with the launch, as parameters of the kernel: a copy to the device would wait
-// for the stream, and a graph could not record it. Larger tables are copied all the same.
+// The tables of clips and terms travel with a launch, as parameters of the kernel: a copy to the
+// device would wait for the stream, and a graph could not record it. More clips take more launches,
+// except those that are alike and evenly spaced in memory, such as sliding windows.
 constexpr int64_t kFewClips = 32;
 constexpr int64_t kFewTerms = 48;
 
 template <typename clip_t>
 struct ClipTable {
-  const clip_t* stored; // all clips, on the device; or null, if `few` holds them
   int64_t batch;
+  int64_t step; // bytes from each clip to the next, if there are more than `few` can list
   clip_t few[kFewClips];
 
   __device__ __forceinline__ clip_t get(int64_t b) const {
-    return stored != nullptr ? stored[b] : few[b];
+    if (batch <= kFewClips) {
+      return few[b];
+    }
+    clip_t clip = few[0];
+    clip.frames += b * step;
+    return clip;
   }
 };
 
@@ -29,8 +35,7 @@ struct ClipTable {
 enum class TermPlace : int32_t { kRamp, kListed, kStored };
 
 // A clip of temporal_pool.
-struct WeightedClip {
-  Clip clip;
+struct WeightedClip : Clip {
   TermPlace place;
   Ramp<int64_t> ramp;
 };
@@ -47,7 +52,7 @@ struct TermTable {
     if (of.place == TermPlace::kListed) {
       return few_index[k];
     }
-    return of.place == TermPlace::kRamp || index == nullptr ? k - of.clip.begin : index[k];
+    return of.place == TermPlace::kRamp || index == nullptr ? k - of.begin : index[k];
   }
 
   __device__ __forceinline__ acc_t weight_of(const WeightedClip& of, int64_t k) const {
@@ -57,10 +62,10 @@ struct TermTable {
     if (of.place == TermPlace::kListed) {
       return static_cast<acc_t>(few_weights[k]);
     }
-    const int64_t at = k - of.clip.begin;
+    const int64_t at = k - of.begin;
     int64_t weight = of.ramp.first + of.ramp.step * at;
     weight += at == 0 ? of.ramp.extra_first : 0;
-    weight += k == of.clip.end - 1 ? of.ramp.extra_last : 0;
+    weight += k == of.end - 1 ? of.ramp.extra_last : 0;
     return static_cast<acc_t>(weight);
   }
 };
@@ -95,19 +100,6 @@ struct Share {
   int64_t first;
   int64_t most;
 };
-
-struct TermRange {
-  int64_t begin;
-  int64_t end;
-};
-
-__device__ __forceinline__ TermRange terms_of(const Clip& clip) {
-  return {clip.begin, clip.end};
-}
-
-__device__ __forceinline__ TermRange terms_of(const WeightedClip& clip) {
-  return terms_of(clip.clip);
-}
 
 // Stores sums as pixels of an image, and adds them to the thread's extremes.
 template <int kVec, typename acc_t, typename out_t>
@@ -172,7 +164,7 @@ __device__ __forceinline__ void for_each_stretch(
   for (int64_t item = blockIdx.y; item < clips.batch << split.log_splits; item += gridDim.y) {
     const int64_t b = item >> split.log_splits;
     const clip_t clip = clips.get(b);
-    const auto [first, last] = terms_of(clip);
+    const int64_t first = clip.begin, last = clip.end;
     const int64_t part = item - (b << split.log_splits);
     const int64_t most = (last - first + (1LL << log_shares) - 1) >> log_shares;
     const int64_t block_first = first + (part << split.log_slices) * most;
@@ -238,8 +230,8 @@ __device__ __forceinline__ void stage_terms(
   for (int place = threadIdx.x; place < kStagedTerms; place += kThreadsPerBlock) {
     const int64_t within = done + (place & ((1 << log_room) - 1));
     const int64_t k = share.first + (place >> log_room) * share.most + within;
-    if (within < share.most && k < clip.clip.end) {
-      staged.offset[place] = terms.frame_of(clip, k) * clip.clip.strides.frame;
+    if (within < share.most && k < clip.end) {
+      staged.offset[place] = terms.frame_of(clip, k) * clip.strides.frame;
       staged.weight[place] = terms.weight_of(clip, k);
     }
   }
@@ -252,7 +244,7 @@ __device__ __forceinline__ void add_weighted_vector(
     acc_t (&sum)[kVec], acc_t weight, const Vector<stored_t, kVec>& frame) {
 #pragma unroll
   for (int j = 0; j < kVec; ++j) {
-    sum[j] += weight * static_cast<acc_t>(frame.values[j]);
+    sum[j] += weight * wide<acc_t>(frame.values, j);
   }
 }
 
@@ -265,7 +257,7 @@ __device__ __forceinline__ void add_weighted_vector(
     const acc_t (&pivot)[kVec]) {
 #pragma unroll
   for (int j = 0; j < kVec; ++j) {
-    sum[j] += weight * (static_cast<acc_t>(frame.values[j]) - pivot[j]);
+    sum[j] += weight * (wide<acc_t>(frame.values, j) - pivot[j]);
   }
 }
 
@@ -290,7 +282,7 @@ __device__ __forceinline__ void add_motion_vector(
 #pragma unroll
   for (int j = 0; j < kVec; ++j) {
     sum[j] += motion_step<acc_t, kRectify>(
-        static_cast<acc_t>(current.values[j]), static_cast<acc_t>(previous.values[j]));
+        wide<acc_t>(current.values, j), wide<acc_t>(previous.values, j));
   }
 }
 

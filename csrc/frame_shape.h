@@ -32,6 +32,8 @@ struct FrameStrides {
   int64_t frame;
   int64_t plane;
   int64_t row;
+
+  bool operator==(const FrameStrides&) const = default;
 };
 
 // The frames of one output, and the terms [begin, end) that it sums. In temporal_pool these

@@ -19,12 +19,13 @@ _recorded: dict[_Key, Tensor] = {}
 def put_weights(method: str, lengths: tuple[int, ...], weights: Tensor, frames: Tensor) -> Tensor:
     """Returns floating weights on the device of frames, in the dtype in which these are summed.
 
-    The last 256 results are kept. While torch traces or transforms the call, nothing is.
+    The last 256 results are kept. While torch traces or transforms the call, nothing is. Those of
+    several lengths are joined on the device, so a new combination of known lengths copies nothing.
 
     Args:
         method: one of `METHODS` with floating weights.
         lengths: those of the clips, each once, which with the method determine the weights.
-        weights: [K] float64 on the CPU.
+        weights: [K] float64 on the CPU, as many for each length as it has frames.
         frames: the frames to sum, on any other device.
 
     Returns:
@@ -57,7 +58,11 @@ def put_weights(method: str, lengths: tuple[int, ...], weights: Tensor, frames: 
         )
     # An inference tensor would be of no use outside of inference mode.
     with torch.inference_mode(False):
-        made = weights.to(frames.device, dtype)
+        if len(lengths) == 1:
+            made = weights.to(frames.device, dtype)
+        else:
+            parts = zip(lengths, weights.split(lengths), strict=True)
+            made = torch.cat([put_weights(method, (n,), part, frames) for n, part in parts])
     with _lock:
         _kept[key] = made
         if len(_kept) > _MOST:

@@ -15,6 +15,9 @@ from originet_ext import (
 
 FRAMES = torch.randint(0, 256, (60, 20, 24), dtype=torch.uint8)
 OFFSETS = torch.tensor([0, 20, 60])
+# More clips than one launch takes, of lengths that follow no order.
+MANY = torch.randint(0, 256, (400, 4, 16), dtype=torch.uint8)
+MANY_OFFSETS = torch.tensor([0, *(3 + 5 * b % 7 for b in range(66))]).cumsum(0)
 
 
 def cost(work) -> dict[str, int]:
@@ -72,8 +75,18 @@ def test_active_image_neither_copies_nor_waits(form, method, normalize):
     assert torch.equal(captured.cpu(), call().cpu())
 
 
+@pytest.mark.parametrize("stride", [5, 1])  # 11 and 51 windows
 @pytest.mark.parametrize("method", METHODS)
-def test_sliding_neither_copies_nor_waits(method):
+def test_sliding_neither_copies_nor_waits(method, stride):
     frames = FRAMES.cuda()
-    found = cost(lambda: sliding_active_images(frames, 10, 5, method))
+    found = cost(lambda: sliding_active_images(frames, 10, stride, method))
     assert set(found) == {"kernels"}, found
+    assert found["kernels"] == 1
+
+
+@pytest.mark.parametrize("method", ["rank", "learnet"])
+def test_a_new_combination_of_known_lengths_copies_nothing(method):
+    frames = FRAMES.cuda()
+    active_image([frames[:n] for n in (11, 12, 13)], method=method)
+    found = counted(lambda: active_image([frames[:n] for n in (13, 11)], method=method))
+    assert not {"to_device", "synchronisations"} & set(found), found

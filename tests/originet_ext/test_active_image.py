@@ -494,15 +494,15 @@ def test_temporal_pool_is_a_weighted_sum(module, device):
 @pytest.mark.parametrize("pixels", [(3, 5), (4, 16)])
 @pytest.mark.parametrize("terms", [0, 1, 3, 48, 49, 700])
 def test_listed_and_stored_terms_of_few_and_many_clips(device, pixels, terms):
-    """Clips that overlap and read frames in any order, some twice."""
-    frames = random_clip(90, pixels)
+    """Clips that overlap and read frames in any order, some twice; many take several launches."""
+    frames = random_clip(100, pixels)
     draw = torch.Generator().manual_seed(terms)
     index = torch.randint(0, 20, (3 * terms + 8,), generator=draw)
     weights = torch.randint(-9, 10, (3 * terms + 8,), generator=draw)
     index[3 * terms :] = torch.arange(8)  # in order, with the weights of a ramp
     weights[3 * terms :] = torch.tensor([4, -3, -2, -1, 0, 1, 2, 7])
     spans = [(0, terms), (terms, 2 * terms), (0, 3 * terms), (3 * terms, 3 * terms + 8)]
-    for batch in (4, 33):
+    for batch in (4, 33, 70):
         clips = torch.tensor([(b, *spans[b % 4]) for b in range(batch)])
         total = int((clips[:, 2] - clips[:, 1]).sum())
         wide = frames.long()
@@ -778,16 +778,17 @@ def test_a_first_call_in_inference_mode_leaves_later_gradients_alone(module, met
 
 @pytest.mark.parametrize("method", ["rank", "learnet"])
 def test_weights_are_copied_to_a_device_once(monkeypatch, method):
-    frames = torch.empty(81, 2, 2, device="meta")  # a length that no other test uses
-    clips = [frames, frames[:79]]
+    frames = torch.empty(83, 2, 2, device="meta")  # a length that no other test uses
+    clips = [frames[:n] for n in (81, 79, 83, 81)]
     copies = []
     to = torch.Tensor.to
     monkeypatch.setattr(torch.Tensor, "to", lambda *a, **k: copies.append(a[0]) or to(*a, **k))
     for _ in range(3):
         active_image(frames, method=method)
         active_image(clips, method=method)
+        active_image(clips[:2], method=method)
         originet_ext.sliding_active_images(frames, 80, 1, method)
-    assert [x.numel() for x in copies] == [81, 81 + 79, 80]
+    assert [x.numel() for x in copies] == [83, 79, 81, 80]
 
 
 def test_weights_made_while_torch_traces_or_transforms_are_not_kept(monkeypatch):
