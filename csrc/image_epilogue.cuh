@@ -9,17 +9,23 @@ namespace originet {
 // The extremes of all threads of a block. All threads of the block must call it.
 template <typename out_t>
 __device__ __forceinline__ Extremes<out_t> block_extremes(Extremes<out_t> mine) {
-  __shared__ Extremes<out_t> shared[kThreadsPerBlock];
-  shared[threadIdx.x] = mine;
-  __syncthreads();
+  __shared__ Extremes<out_t> shared[kWarps];
 #pragma unroll
-  for (int half = kThreadsPerBlock / 2; half > 0; half /= 2) {
-    if (threadIdx.x < half) {
-      shared[threadIdx.x].add(shared[threadIdx.x + half]);
-    }
-    __syncthreads();
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    Extremes<out_t> other;
+    other.low = __shfl_down_sync(0xffffffff, mine.low, distance);
+    other.high = __shfl_down_sync(0xffffffff, mine.high, distance);
+    mine.add(other);
   }
-  const Extremes<out_t> all = shared[0];
+  if (threadIdx.x % kWarp == 0) {
+    shared[threadIdx.x / kWarp] = mine;
+  }
+  __syncthreads();
+  Extremes<out_t> all;
+#pragma unroll
+  for (int warp = 0; warp < kWarps; ++warp) {
+    all.add(shared[warp]);
+  }
   __syncthreads(); // before the next call writes
   return all;
 }
@@ -29,7 +35,7 @@ __device__ __forceinline__ Extremes<out_t> block_extremes(Extremes<out_t> mine) 
 constexpr int64_t kStretchBlocks = 1024;
 
 template <typename out_t, int kVec>
-__global__ void __launch_bounds__(kThreadsPerBlock) stretch_kernel(
+__global__ void __launch_bounds__(kThreadsPerBlock, 4) stretch_kernel(
     const Extremes<out_t>* __restrict__ extremes, // [B, parts]
     int64_t parts,
     int64_t batch,

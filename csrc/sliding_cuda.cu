@@ -37,6 +37,11 @@ __device__ __forceinline__ part_t from_slot(slot_t slot) {
   return value;
 }
 
+// So many loads are in flight before the first is used. Sums of 16-bit frames leave registers for two
+// blocks only, whose threads have to keep memory busy.
+template <typename stored_t>
+constexpr int kLoads = sizeof(stored_t) == 2 ? 8 : 4;
+
 // Loads kVec values, 16 bytes at a time.
 template <typename T, int kVec>
 __device__ __forceinline__ void load_values(const T* from, T (&values)[kVec]) {
@@ -92,8 +97,8 @@ class LinearPixelWalk {
   __device__ __forceinline__ void walk(int64_t first, int64_t count) {
     const stored_t* frame = frames_ + first * frame_stride_;
     const int64_t step = kDirection * frame_stride_;
-    // Unrolled so that several loads are in flight before the first is used.
-#pragma unroll 4
+    constexpr int kUnroll = kLoads<stored_t>;
+#pragma unroll kUnroll
     for (int64_t k = 0; k < count; ++k) {
       stored_t values[kVec];
       load_values(frame + k * step, values);
@@ -108,7 +113,7 @@ class LinearPixelWalk {
       } else {
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
-          sum_[j] += value(values[j], j);
+          sum_[j] += value(values, j);
         }
       }
     }
@@ -120,7 +125,7 @@ class LinearPixelWalk {
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
       const auto sum = static_cast<acc_t>(sum_[j]);
-      total[j] = weights_.before(sum, moment_[j], value(first[j], j), window_);
+      total[j] = weights_.before(sum, moment_[j], value(first, j), window_);
     }
   }
 
@@ -130,7 +135,7 @@ class LinearPixelWalk {
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
       const auto sum = static_cast<acc_t>(sum_[j]);
-      total[j] += weights_.after(sum, moment_[j], value(last[j], j), window_);
+      total[j] += weights_.after(sum, moment_[j], value(last, j), window_);
     }
   }
 
@@ -143,8 +148,8 @@ class LinearPixelWalk {
     }
   }
 
-  __device__ __forceinline__ acc_t value(stored_t stored, int j) const {
-    return deviation(static_cast<acc_t>(stored), static_cast<acc_t>(pivot_[j]));
+  __device__ __forceinline__ acc_t value(const stored_t (&stored)[kVec], int j) const {
+    return deviation(wide<acc_t>(stored, j), wide<acc_t>(pivot_, j));
   }
 
   const stored_t* frames_; // the thread's pixels in frame 0
@@ -155,6 +160,17 @@ class LinearPixelWalk {
   std::conditional_t<kBytes, uint32_t, acc_t> sum_[kVec];
   acc_t moment_[kVec]; // takes no registers where the weights need none
 };
+
+// motion_step() of the difference of two frames. Of doubles, |x| costs no instruction, but a choice
+// between two of them several.
+template <bool kRectify, typename acc_t>
+__device__ __forceinline__ acc_t step_of(acc_t difference) {
+  if constexpr (kRectify || std::is_integral_v<acc_t>) {
+    return motion_step<acc_t, kRectify>(difference, acc_t(0));
+  } else {
+    return fabs(difference);
+  }
+}
 
 template <bool kRectify, typename stored_t, typename acc_t, int kVec>
 class MotionPixelWalk {
@@ -181,7 +197,8 @@ class MotionPixelWalk {
     // Walking backwards, a visit to frame t continues to frame t - 1.
     const stored_t* frame = frames_ + (kDirection > 0 ? first : first - 1) * frame_stride_;
     const int64_t step = kDirection * frame_stride_;
-#pragma unroll 4
+    constexpr int kUnroll = kLoads<stored_t>;
+#pragma unroll kUnroll
     for (int64_t k = 0; k < count; ++k) {
       stored_t values[kVec];
       load_values(frame + k * step, values);
@@ -191,11 +208,12 @@ class MotionPixelWalk {
 #pragma unroll
       for (int j = 0; j < kVec; ++j) {
         if constexpr (!kDistances) {
-          const auto reached = static_cast<acc_t>(reached_[j]);
-          const auto value = static_cast<acc_t>(values[j]);
-          sum_[j] += kDirection > 0 ? motion_step<acc_t, kRectify>(value, reached)
-                                    : motion_step<acc_t, kRectify>(reached, value);
+          const auto change = wide<acc_t>(values, j) - wide<acc_t>(reached_, j);
+          sum_[j] += step_of<kRectify>(kDirection > 0 ? change : -change);
         }
+      }
+#pragma unroll
+      for (int j = 0; j < kVec; ++j) {
         reached_[j] = values[j];
       }
     }
@@ -213,8 +231,8 @@ class MotionPixelWalk {
     load_values(frames_ + (end - 2) * frame_stride_, before_last);
 #pragma unroll
     for (int j = 0; j < kVec; ++j) {
-      const acc_t step = motion_step<acc_t, kRectify>(
-          static_cast<acc_t>(reached_[j]), static_cast<acc_t>(before_last[j]));
+      const acc_t step =
+          motion_step<acc_t, kRectify>(wide<acc_t>(reached_, j), wide<acc_t>(before_last, j));
       total[j] = motion_total(total[j] + steps(j, pivot_, reached_) - step, step);
     }
   }
@@ -225,7 +243,7 @@ class MotionPixelWalk {
   steps(int j, const stored_t (&first)[kVec], const stored_t (&last)[kVec]) const {
     const auto sum = static_cast<acc_t>(sum_[j]);
     if constexpr (kDistances && kRectify) {
-      return (sum + static_cast<acc_t>(last[j]) - static_cast<acc_t>(first[j])) / 2;
+      return (sum + wide<acc_t>(last, j) - wide<acc_t>(first, j)) / 2;
     } else {
       return sum;
     }
@@ -246,23 +264,28 @@ template <
     typename out_t,
     typename slot_t>
 __global__ void __launch_bounds__(kThreadsPerBlock, 2) sliding_pool_kernel(
-    const stored_t* frames, // [T, ...]
-    slot_t* slots,          // [windows, pixels]; the result itself, or int64
-    out_t* result,          // [windows, pixels]
+    const stored_t* frames,    // [T, ...]
+    slot_t* slots,             // [windows, pixels]; the result itself, or int64
+    out_t* result,             // [windows, pixels]
+    Extremes<out_t>* extremes, // [windows, parts] for stretches of an image; null if not needed
     Windows plan) {
   using part_t = partial_t<acc_t, out_t>;
+  constexpr int64_t kStretch = kThreadsPerBlock * kVec;
   const int64_t pixels = plan.shape.pixels();
-  const int64_t step = int64_t(gridDim.x) * kThreadsPerBlock * kVec;
+  const int64_t parts = (pixels + kStretch - 1) / kStretch;
   for (int64_t group = blockIdx.y; group < plan.groups; group += gridDim.y) {
     const int64_t first = group * plan.group; // window
     const int64_t left = plan.windows - first;
     const int64_t count = plan.group < left ? plan.group : left;
     const int64_t pivot = (first + count - 1) * plan.stride; // frame
-    for (int64_t p = (int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x) * kVec; p < pixels;
-         p += step) {
+    for (int64_t part = blockIdx.x; part < parts; part += gridDim.x) {
+      // Threads beyond the last pixel meet the others at barriers. They compute pixel 0.
+      const int64_t position = part * kStretch + threadIdx.x * kVec;
+      const bool inside = position < pixels;
+      const int64_t p = inside ? position : 0;
       Sums sums(frames + offset_of(plan.shape, plan.strides, p), plan, pivot);
       acc_t total[kVec];
-      slot_t waiting[kVec];
+      slot_t waiting[kVec] = {};
 
       sums.restart(pivot);
       for (int64_t k = count - 1; k >= 0; --k) {
@@ -275,7 +298,9 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 2) sliding_pool_kernel(
         for (int j = 0; j < kVec; ++j) {
           waiting[j] = to_slot<slot_t>(static_cast<part_t>(total[j]));
         }
-        store_vector(slots + (first + k) * pixels + p, waiting);
+        if (inside) {
+          store_vector(slots + (first + k) * pixels + p, waiting);
+        }
       }
 
       sums.restart(pivot);
@@ -284,82 +309,34 @@ __global__ void __launch_bounds__(kThreadsPerBlock, 2) sliding_pool_kernel(
         const int64_t end = (first + k) * plan.stride + plan.window;
         sums.template walk<1>(next, end - next);
         next = end;
-        load_values(slots + (first + k) * pixels + p, waiting);
+        if (inside) {
+          load_values(slots + (first + k) * pixels + p, waiting);
+        }
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
           total[j] = static_cast<acc_t>(from_slot<part_t>(waiting[j]));
         }
         sums.image(end, total);
         out_t image[kVec];
+        Extremes<out_t> mine;
 #pragma unroll
         for (int j = 0; j < kVec; ++j) {
           const auto value = static_cast<out_t>(total[j]);
           image[j] = plan.clip ? saturate(value) : value;
+          mine.add(image[j]);
         }
-        store_vector(result + (first + k) * pixels + p, image);
+        if (inside) {
+          store_vector(result + (first + k) * pixels + p, image);
+        }
+        if (extremes != nullptr) {
+          const Extremes<out_t> all = block_extremes(inside ? mine : Extremes<out_t>());
+          if (threadIdx.x == 0) {
+            extremes[(first + k) * parts + part] = all;
+          }
+        }
       }
     }
   }
-}
-
-// Maps each image linearly to 0..255. One block handles a whole image, and its second pass reads the
-// image from the cache. For few images, there are the two kernels below it.
-template <typename out_t>
-__global__ void __launch_bounds__(kThreadsPerBlock)
-    sliding_stretch_kernel(out_t* result, int64_t windows, int64_t pixels) {
-  for (int64_t k = blockIdx.x; k < windows; k += gridDim.x) {
-    out_t* image = result + k * pixels;
-    Extremes<out_t> mine;
-    for (int64_t p = threadIdx.x; p < pixels; p += kThreadsPerBlock) {
-      mine.add(image[p]);
-    }
-    const Extremes<out_t> all = block_extremes(mine);
-    for (int64_t p = threadIdx.x; p < pixels; p += kThreadsPerBlock) {
-      image[p] = stretch(image[p], all);
-    }
-  }
-}
-
-// Finds the extremes of parts of images.
-template <typename out_t>
-__global__ void __launch_bounds__(kThreadsPerBlock) extremes_kernel(
-    const out_t* __restrict__ images, // [windows, pixels]
-    int64_t windows,
-    int64_t pixels,
-    Extremes<out_t>* __restrict__ extremes) { // [windows, gridDim.x]
-  for (int64_t k = blockIdx.y; k < windows; k += gridDim.y) {
-    Extremes<out_t> mine;
-    for (int64_t p = int64_t(blockIdx.x) * kThreadsPerBlock + threadIdx.x; p < pixels;
-         p += int64_t(gridDim.x) * kThreadsPerBlock) {
-      mine.add(images[k * pixels + p]);
-    }
-    const Extremes<out_t> all = block_extremes(mine);
-    if (threadIdx.x == 0) {
-      extremes[k * gridDim.x + blockIdx.x] = all;
-    }
-  }
-}
-
-template <typename out_t>
-void stretch_windows(const SlidingPlan& plan) {
-  const char* op = "sliding_pool";
-  const int32_t device = plan.result.get_device_index();
-  const int64_t pixels = plan.shape.pixels();
-  auto* images = static_cast<out_t*>(plan.result.mutable_data_ptr());
-  const int64_t parts =
-      std::min(ceil_div(kStretchBlocks, plan.windows), ceil_div(pixels, kThreadsPerBlock));
-  if (parts == 1) {
-    launch(
-        op, device, plan.windows, 1, sliding_stretch_kernel<out_t>, images, plan.windows, pixels);
-    return;
-  }
-  const Tensor memory = torch::stable::new_empty(
-      plan.result, {plan.windows * parts * int64_t(sizeof(Extremes<out_t>))}, ScalarType::Byte);
-  auto* extremes = static_cast<Extremes<out_t>*>(memory.mutable_data_ptr());
-  launch(
-      op, device, parts, plan.windows, extremes_kernel<out_t>, images, plan.windows, pixels,
-      extremes);
-  launch_stretch(op, device, extremes, parts, plan.windows, pixels, images);
 }
 
 // Whether every row of every frame, and every image, is aligned to vectors.
@@ -389,14 +366,20 @@ void launch_sliding_pool(const SlidingPlan& plan) {
       plan.groups,
       plan.method == SlidingMethod::kAuthors,
       plan.normalize == Normalize::kClip};
+  const bool minmax = plan.normalize == Normalize::kMinmax;
+  const int32_t device = plan.result.get_device_index();
+  const int64_t parts = ceil_div(pixels, int64_t(kThreadsPerBlock) * kVec);
+  const Tensor memory = torch::stable::new_empty(
+      plan.result, {minmax ? plan.windows * parts * int64_t(sizeof(Extremes<out_t>)) : 0},
+      ScalarType::Byte);
+  auto* result = static_cast<out_t*>(plan.result.mutable_data_ptr());
+  auto* extremes = minmax ? static_cast<Extremes<out_t>*>(memory.mutable_data_ptr()) : nullptr;
   const auto run = [&]<typename Sums>() {
     launch(
-        "sliding_pool", plan.source.frames.get_device_index(),
-        ceil_div(pixels, int64_t(kThreadsPerBlock) * kVec), plan.groups,
+        "sliding_pool", device, parts, plan.groups,
         sliding_pool_kernel<Sums, kVec, stored_t, acc_t, out_t, slot_t>,
         static_cast<const stored_t*>(plan.source.frames.const_data_ptr()),
-        static_cast<slot_t*>(slots.mutable_data_ptr()),
-        static_cast<out_t*>(plan.result.mutable_data_ptr()), windows);
+        static_cast<slot_t*>(slots.mutable_data_ptr()), result, extremes, windows);
   };
   if (plan.method == SlidingMethod::kCumulative) {
     run.template operator()<LinearPixelWalk<CumulativeWeights, stored_t, acc_t, kVec>>();
@@ -407,8 +390,8 @@ void launch_sliding_pool(const SlidingPlan& plan) {
   } else {
     run.template operator()<MotionPixelWalk<true, stored_t, acc_t, kVec>>();
   }
-  if (plan.normalize == Normalize::kMinmax && pixels > 0) {
-    stretch_windows<out_t>(plan);
+  if (minmax && pixels > 0) {
+    launch_stretch("sliding_pool", device, extremes, parts, plan.windows, pixels, result);
   }
 }
 
