@@ -91,7 +91,7 @@ class Kernel:
 
     @property
     def short_name(self) -> str:
-        """Its name and template arguments, as in `sliding_stretch_kernel<float32>`."""
+        """Its name and template arguments, as in `finish_pool_kernel<int32, float32>`."""
         return _short(demangled(self.name))
 
     @cached_property

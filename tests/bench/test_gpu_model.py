@@ -135,7 +135,10 @@ def test_memory_takes_the_time_of_a_copy():
 def test_targets_are_of_kernels_with_vectors():
     assert target_of("elementwise_kernel<float16, 8, RReluForward<float32, true>>") == 0.95
     assert target_of("motion_pool_kernel<uint8, int32, float32, true, 16>") == 0.9
-    assert target_of("norm_grad_kernel<float32, 4, false>") == 0.85
+    assert target_of("norm_grad_kernel<float32, 4, true, false>") == 0.85
+    walk = "MotionPixelWalk<true, bfloat16, float64, 8>, 8, bfloat16, float64, float32, float32"
+    assert target_of(f"sliding_pool_kernel<{walk}>") == 0.9
+    assert target_of("norm_sums_kernel<float64, 2, false, false>") is None
     assert target_of("elementwise_kernel<float16, 1, RReluForward<float32, true>>") is None
     assert target_of("stretch_kernel<float32>") is None
     assert target_of("norm_biases_kernel<float32, 4, true>") is None
