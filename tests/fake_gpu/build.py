@@ -34,7 +34,7 @@ from flags import OPTIMISE  # noqa: E402
 ARCHITECTURE = "-gencode=arch=compute_90,code=compute_90"
 TRANSLATED = "-O1 -fno-strict-aliasing -ffp-contract=off -w"
 TRANSLATOR = [str(path) for path in sorted(PTX.glob("ptx_*.py"))]
-PTX_RUNTIME = ("runtime.cpp", "shadow.cpp", "fiber.cpp")
+PTX_RUNTIME = ("runtime.cpp", "shadow.cpp", "fiber.cpp", "registration.cpp")
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 

@@ -44,12 +44,12 @@ class Library:
         return wrong.decode()
 
 
-def compile_ptx(text: str, folder: Path, *flags: str) -> Library:
+def compile_ptx(text: str, folder: Path) -> Library:
     """Compiles kernels into a folder; `text` is PTX without its three lines of a header."""
     source, target = folder / "kernels.cpp", folder / "kernels.so"
     source.write_text(translate(HEADER + text))
     options = ["-std=c++20", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-w", "-fPIC"]
     runtime = [HERE / name for name in RUNTIME]
-    command = ["g++", *options, f"-I{HERE}", "-shared", *flags, source, *runtime, "-o", target]
+    command = ["g++", *options, f"-I{HERE}", "-shared", source, *runtime, "-o", target]
     subprocess.run(command, check=True)
     return Library(target)

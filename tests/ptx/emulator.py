@@ -7,7 +7,7 @@ in originet_ext works as on a GPU; derivatives are those in Python.
     python tests/ptx/emulator.py
 
 builds in build/emulated what is not up to date, and prints the folder to put into PYTHONPATH.
-CXXFLAGS are for the translated code and the runtime; by default, they fuse products and sums.
+CXXFLAGS are for the translated code; by default, they fuse products and sums.
 """
 
 import fcntl
@@ -36,7 +36,8 @@ from backend import find_torch, read_torch_version  # noqa: E402
 ARCHITECTURE = "-gencode=arch=compute_90,code=compute_90"
 # The sources that the kernels need, besides those in CUDA.
 HOST_SOURCES = ("ops.cpp", "module.cpp", "frame_accumulator.cpp")
-RUNTIME = ("runtime.cpp", "shadow.cpp", "fiber.cpp", "cudart.cpp")
+RUNTIME = ("runtime.cpp", "shadow.cpp", "fiber.cpp", "registration.cpp", "cudart.cpp")
+TRANSLATOR = [str(path) for path in sorted(HERE.glob("ptx_*.py"))]
 # What ptxas does by default.
 FUSED = "-ffp-contract=fast -mfma"
 OPTIMISE = "-O1 -fno-strict-aliasing -ffp-contract=off"
@@ -47,7 +48,7 @@ class EmulatorError(RuntimeError):
 
 
 def build(folder: Path = ROOT / "build" / "emulated") -> Path:
-    """Builds what is not up to date, with CXXFLAGS for the translated code and the runtime.
+    """Builds what is not up to date, with CXXFLAGS for the translated code.
 
     Returns:
         The folder to import `originet_ext` from. There is one for each compiler, Python, torch and
@@ -56,9 +57,7 @@ def build(folder: Path = ROOT / "build" / "emulated") -> Path:
     Raises:
         EmulatorError: there is no nvcc or no torch, or a compiler failed.
     """
-    nvcc, torch_dir = _find_nvcc(), find_torch()
-    if torch_dir is None:
-        raise EmulatorError("torch was not found")
+    nvcc, torch_dir = _find_nvcc(), _find_torch()
     torch_version = read_torch_version(torch_dir)["__version__"]
     nvcc_version = subprocess.check_output([nvcc, "--version"], text=True)
     flags = os.environ.get("CXXFLAGS", FUSED)
@@ -77,6 +76,19 @@ def build(folder: Path = ROOT / "build" / "emulated") -> Path:
         _run_ninja(file)
         _link_python(package)
     return package.parent
+
+
+def _run(command: list[str]) -> None:
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode != 0:
+        raise EmulatorError(result.stdout)
+
+
+def _find_torch() -> Path:
+    torch_dir = find_torch()
+    if torch_dir is None:
+        raise EmulatorError("torch was not found")
+    return torch_dir
 
 
 def _find_nvcc() -> str:
@@ -113,18 +125,18 @@ def _config_header(nvcc_version: str, torch_version: str) -> str:
     )
 
 
-def _write_rules(writer: ninja_syntax.Writer, nvcc: str, torch_dir: Path, flags: str) -> None:
+def _options(torch_dir: Path) -> list[str]:
+    """What the compilers need for csrc, besides build_config.h."""
     # pybind11 first: torch's include folder holds a copy that refuses the stable ABI.
     system = (pybind11.get_include(), torch_dir / "include", sysconfig.get_path("include"))
-    includes = " ".join(f"-isystem {shlex.quote(str(path))}" for path in system)
+    includes = [option for path in system for option in ("-isystem", str(path))]
+    return ["-std=c++20", "-DTORCH_TARGET_VERSION=0x020b000000000000", *includes]
+
+
+def _write_rules(writer: ninja_syntax.Writer, nvcc: str, torch_dir: Path, flags: str) -> None:
     writer.variable("cxx", os.environ.get("CXX", "g++"))
     writer.variable("flags", flags)
-    # The runtime checks the accesses of kernels; they themselves are not instrumented.
-    plain = (flag for flag in shlex.split(flags) if not flag.startswith("-fsanitize"))
-    writer.variable("kernel_flags", shlex.join(plain))
-    writer.variable(
-        "common", f"-std=c++20 -DTORCH_TARGET_VERSION=0x020b000000000000 {includes} -I."
-    )
+    writer.variable("common", f"{shlex.join(_options(torch_dir))} -I.")
     writer.rule(
         "nvcc",
         f"{shlex.quote(nvcc)} -MMD -MF $out.d --keep --keep-dir ptx -ccbin $cxx {ARCHITECTURE} "
@@ -134,44 +146,40 @@ def _write_rules(writer: ninja_syntax.Writer, nvcc: str, torch_dir: Path, flags:
     )
     writer.rule(
         "host",
-        f"$cxx -MMD -MF $out.d -O1 -fPIC -fvisibility=hidden -I{ROOT / 'csrc'} $common "
+        f"$cxx -MMD -MF $out.d -O0 -fPIC -fvisibility=hidden -I{ROOT / 'csrc'} $common "
         "-c $in -o $out",
         depfile="$out.d",
         deps="gcc",
     )
     writer.rule("translate", f"{sys.executable} {HERE / 'ptx_translate.py'} $in $out", restat=True)
-    for rule, own in (("emulated", "$kernel_flags"), ("runtime", "$flags")):
+    for rule, options in (("emulated", f"{OPTIMISE} -w $flags"), ("runtime", "-O2")):
         writer.rule(
             rule,
-            f"$cxx -MMD -MF $out.d -std=c++20 {OPTIMISE} -fPIC -w -I{HERE} {own} -c $in -o $out",
+            f"$cxx -MMD -MF $out.d -std=c++20 {options} -fPIC -I{HERE} -c $in -o $out",
             depfile="$out.d",
             deps="gcc",
         )
     # --no-as-needed -ltorch: as setup.py links. -Bsymbolic: a CUDA torch loads a true cudart.
     libraries = f"-L{torch_dir / 'lib'} -Wl,--no-as-needed,-ltorch,--as-needed -ltorch_cpu"
-    writer.rule("link", f"$cxx -shared -Wl,-Bsymbolic $flags $in {libraries} -o $out")
+    writer.rule("link", f"$cxx -shared -Wl,-Bsymbolic $in {libraries} -o $out")
 
 
 def _write_builds(writer: ninja_syntax.Writer, package: Path) -> None:
     own = package.parent.name
     objects = []
-    translator = [
-        str(HERE / f"ptx_{name}.py")
-        for name in ("translate", "instructions", "table", "operands", "text")
-    ]
     (package.parents[1] / "ptx").mkdir(exist_ok=True)
     for source in sorted((ROOT / "csrc").glob("*.cu")):
         name = source.stem
         objects += writer.build(
             f"host/{name}.o", "nvcc", str(source), implicit_outputs=f"ptx/{name}.ptx"
         )
-        writer.build(f"ptx/{name}.kernels.cpp", "translate", f"ptx/{name}.ptx", translator)
+        writer.build(f"ptx/{name}.kernels.cpp", "translate", f"ptx/{name}.ptx", TRANSLATOR)
         objects += writer.build(f"{own}/{name}.o", "emulated", f"ptx/{name}.kernels.cpp")
     for name in HOST_SOURCES:
         objects += writer.build(f"host/{name}.o", "host", str(ROOT / "csrc" / name))
     objects += writer.build("host/cpu_backend.o", "host", str(HERE / "cpu_backend.cpp"))
     for name in RUNTIME:
-        objects += writer.build(f"{own}/{name}.o", "runtime", str(HERE / name))
+        objects += writer.build(f"runtime/{name}.o", "runtime", str(HERE / name))
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     writer.build(f"{own}/originet_ext/_C{suffix}", "link", objects)
 
@@ -182,9 +190,7 @@ def _run_ninja(file: Path) -> None:
     if "no work to do" in subprocess.run([*command, "-n"], capture_output=True, text=True).stdout:
         return
     print(f"building the emulated kernels in {file.parent}", file=sys.stderr, flush=True)
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if result.returncode != 0:
-        raise EmulatorError(result.stdout)
+    _run(command)
 
 
 def _link_python(package: Path) -> None:

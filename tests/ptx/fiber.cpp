@@ -6,14 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#define ASAN(...) __VA_ARGS__
-#else
-#define ASAN(...)
-#endif
-
 #ifndef __x86_64__
 #error "only x86-64 has a switch of stacks here"
 #endif
@@ -73,9 +65,6 @@ void Fibers::start(int i, void (*function)()) {
   if (stacks_ == nullptr) {
     stacks_ = make_stacks(kMost);
   }
-  // What an abandoned fiber left on the stack is past.
-  ASAN(__asan_unpoison_memory_region(
-           stacks_ + i * kStack + sysconf(_SC_PAGESIZE), kStack - sysconf(_SC_PAGESIZE));)
   auto** top = reinterpret_cast<void**>(stacks_ + (i + 1) * kStack - 64);
   *--top = nullptr; // where run() would return to; it also aligns the stack
   *--top = reinterpret_cast<void*>(&run);
@@ -93,21 +82,15 @@ void Fibers::resume(int i) {
 
 void Fibers::enter(int i) {
   current_ = i;
-  ASAN(__sanitizer_start_switch_fiber(&outside_fake_, stacks_ + i * kStack, kStack);)
   ptx_switch_stack(&outside_, pointers_[i]);
-  ASAN(__sanitizer_finish_switch_fiber(outside_fake_, nullptr, nullptr);)
 }
 
 void Fibers::leave(int i) {
-  ASAN(void* fake; __sanitizer_start_switch_fiber(&fake, outside_bottom_, outside_bytes_);)
   ptx_switch_stack(&pointers_[i], outside_);
-  ASAN(__sanitizer_finish_switch_fiber(fake, &outside_bottom_, &outside_bytes_);)
 }
 
 void Fibers::run() {
-  ASAN(__sanitizer_finish_switch_fiber(nullptr, &fibers.outside_bottom_, &fibers.outside_bytes_);)
   fibers.function_();
-  ASAN(__sanitizer_start_switch_fiber(nullptr, fibers.outside_bottom_, fibers.outside_bytes_);)
   ptx_switch_stack(&fibers.pointers_[fibers.current_], fibers.outside_);
   __builtin_unreachable();
 }

@@ -25,10 +25,6 @@ class Fibers {
   void* outside_ = nullptr;    // that of who runs the fibers
   void (*function_)() = nullptr;
   int current_ = 0;
-  // For AddressSanitizer, which has to know on which stack it is.
-  void* outside_fake_ = nullptr;
-  const void* outside_bottom_ = nullptr;
-  size_t outside_bytes_ = 0;
 };
 
 extern Fibers fibers;

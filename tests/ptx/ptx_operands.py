@@ -26,7 +26,8 @@ class Names:
     """What the operands of a kernel's instructions may name."""
 
     kernel: str
-    registers: dict[str, str] = field(default_factory=dict)  # register -> its C++ name
+    # register -> its C++ name and type
+    registers: dict[str, tuple[str, str]] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)  # variable -> its address in C++
     spaces: dict[str, str] = field(default_factory=dict)  # variable -> its memory
     sizes: dict[str, int | None] = field(default_factory=dict)  # variable -> its bytes
@@ -59,13 +60,18 @@ class Writer:
     def register(self, text: str) -> str:
         if text not in self.names.registers:
             raise self.error(f"unknown register {text!r}")
-        return self.names.registers[text]
+        return self.names.registers[text][0]
 
     def value(self, text: str, kind: str) -> str:
         """The C++ of an operand that is read as a type."""
         to = self.cpp_type(kind)
         if text in self.names.registers:
-            return f"ptx::as<{to}>({self.names.registers[text]})"
+            name, own = self.names.registers[text]
+            # Shorter where C++ does the same, as the compiler takes long for templates.
+            if own == to:
+                return name
+            whole = own.endswith("_t") and to.endswith("_t")
+            return f"{to}({name})" if whole else f"ptx::as<{to}>({name})"
         if text in SPECIAL:
             return f"ptx::as<{to}>({SPECIAL[text]})"
         if text in self.names.addresses:

@@ -110,9 +110,10 @@ def _write_body(kernel: Kernel, names: Names) -> Iterator[str]:
             case Registers():
                 if statement.type not in REGISTER_TYPES:
                     raise PtxError(f"unknown registers {statement} in kernel {kernel.name}")
-                names.registers |= {name: _cpp_name(name) for name in statement.names}
+                kind = REGISTER_TYPES[statement.type]
+                names.registers |= {name: (_cpp_name(name), kind) for name in statement.names}
                 own = ", ".join(_cpp_name(name) for name in statement.names)
-                yield f"  {REGISTER_TYPES[statement.type]} {own};"
+                yield f"  {kind} {own};"
             case Label():
                 yield f" {label_name(statement.name)}:;"
             case Brace(text="{"):

@@ -15,12 +15,12 @@
 #include <random>
 #include <stdexcept>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
-
 #include "fiber.h"
 #include "shadow.h"
+
+// Of AddressSanitizer's run-time library, if it is loaded. Nothing here is compiled with the sanitizer:
+// of kernels, each of which is one long function, that takes hours.
+extern "C" __attribute__((weak)) void* __asan_region_is_poisoned(void* start, size_t bytes);
 
 namespace ptx {
 namespace {
@@ -40,22 +40,16 @@ struct Launched {
 // A window of memory, of which only some bytes belong to variables.
 struct Window {
   std::vector<uint8_t> bytes;
-  std::vector<bool> inside;
+  std::vector<Range> variables; // few
 
-  explicit Window(size_t size) : bytes(size), inside(size) {}
+  explicit Window(size_t size) : bytes(size) {}
 
-  void reset(const std::vector<Range>& ranges) {
-    std::fill(inside.begin(), inside.end(), false);
-    for (const Range& range : ranges) {
-      std::fill_n(inside.begin() + range.offset, range.bytes, true);
-    }
-  }
   bool holds(uint64_t offset, int count) const {
-    if (offset >= bytes.size() || offset + count > bytes.size()) {
-      return false;
-    }
-    return std::all_of(
-        inside.begin() + offset, inside.begin() + offset + count, [](bool in) { return in; });
+    return std::any_of(variables.begin(), variables.end(), [&](const Range& range) {
+      const uint64_t within = offset - range.offset;
+      const auto size = static_cast<uint64_t>(range.bytes);
+      return within < size && within + count <= size;
+    });
   }
 };
 
@@ -334,19 +328,14 @@ void fail(const Thread& thread, int line, const std::string& what) {
 
 uint8_t* global(Thread& thread, uint64_t address, int bytes, Access access, int line) {
   check_aligned(thread, "global", address, bytes, access, line);
-#ifdef __SANITIZE_ADDRESS__
-  // Asked here, so that only the runtime has to be compiled with the sanitizer: of kernels, each of
-  // which is one long function, that takes hours.
-  if (__asan_region_is_poisoned(reinterpret_cast<void*>(address), bytes) != nullptr) {
+  if (__asan_region_is_poisoned != nullptr &&
+      __asan_region_is_poisoned(reinterpret_cast<void*>(address), bytes) != nullptr) {
     fail(thread, line, "outside of any allocation, " + describe("global", address, bytes, access));
   }
-#endif
   if (check_races()) {
-    for (int i = 0; i < bytes; ++i) {
-      const char* wrong = touch(global_shadow.at(address + i), thread, access, moments.launch);
-      if (wrong != nullptr) {
-        fail(thread, line, wrong + (", " + describe("global", address, bytes, access)));
-      }
+    Cell* cells = global_shadow.at(address);
+    if (const char* wrong = touch(cells, bytes, thread, access, moments.launch)) {
+      fail(thread, line, wrong + (", " + describe("global", address, bytes, access)));
     }
   }
   return reinterpret_cast<uint8_t*>(address);
@@ -357,16 +346,16 @@ uint8_t* shared(Thread& thread, uint32_t address, int bytes, Access access, int 
   if (!shared_memory.holds(address, bytes)) {
     fail(thread, line, "outside of shared memory, " + describe("shared", address, bytes, access));
   }
-  for (int i = 0; i < bytes; ++i) {
-    Cell& cell = shared_shadow[address + i];
-    if (access != Access::kStore && cell.written.moment < moments.block) {
-      fail(
-          thread, line,
-          "shared memory that was never written, " + describe("shared", address, bytes, access));
-    }
-    if (const char* wrong = touch(cell, thread, access, moments.block)) {
-      fail(thread, line, wrong + (", " + describe("shared", address, bytes, access)));
-    }
+  Cell* cells = &shared_shadow[address];
+  const bool written = std::all_of(
+      cells, cells + bytes, [](const Cell& cell) { return cell.written.moment >= moments.block; });
+  if (access != Access::kStore && !written) {
+    fail(
+        thread, line,
+        "shared memory that was never written, " + describe("shared", address, bytes, access));
+  }
+  if (const char* wrong = touch(cells, bytes, thread, access, moments.block)) {
+    fail(thread, line, wrong + (", " + describe("shared", address, bytes, access)));
   }
   return shared_memory.bytes.data() + address;
 }
@@ -503,9 +492,8 @@ std::string launch(
   if (shared_end > kShared) {
     return "too much shared memory";
   }
-  shared_memory.reset(shared_ranges);
-  parameter_memory.reset(kernel->parameters);
-  std::fill(parameter_memory.bytes.begin(), parameter_memory.bytes.end(), 0xff);
+  shared_memory.variables = shared_ranges;
+  parameter_memory.variables = kernel->parameters;
   for (size_t i = 0; i < kernel->parameters.size(); ++i) {
     const Range& range = kernel->parameters[i];
     std::memcpy(parameter_memory.bytes.data() + range.offset, arguments[i], range.bytes);

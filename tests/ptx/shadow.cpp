@@ -1,5 +1,7 @@
 #include "shadow.h"
 
+#include <cstring>
+
 namespace ptx {
 
 Clock moments;
@@ -32,9 +34,7 @@ Stamp stamp_of(const Thread& thread) {
   return stamp;
 }
 
-} // namespace
-
-const char* touch(Cell& cell, const Thread& thread, Access access, uint32_t start) {
+const char* touch_byte(Cell& cell, const Thread& thread, Access access, uint32_t start) {
   const bool was_written = cell.written.moment >= start, was_read = cell.read.moment >= start;
   if (was_written && cell.written.pending) {
     return "access to what cp.async has not copied yet";
@@ -71,7 +71,30 @@ const char* touch(Cell& cell, const Thread& thread, Access access, uint32_t star
   return nullptr;
 }
 
-Cell& GlobalShadow::at(uint64_t address) {
+bool same(const Cell& one, const Cell& other) {
+  static_assert(sizeof(Cell) == 16); // no padding
+  return std::memcmp(&one, &other, sizeof(Cell)) == 0;
+}
+
+} // namespace
+
+const char* touch(Cell* cells, int bytes, const Thread& thread, Access access, uint32_t start) {
+  // Mostly, all bytes have been touched together before.
+  const Cell first = cells[0];
+  if (const char* wrong = touch_byte(cells[0], thread, access, start)) {
+    return wrong;
+  }
+  for (int i = 1; i < bytes; ++i) {
+    if (same(cells[i], first)) {
+      cells[i] = cells[0];
+    } else if (const char* wrong = touch_byte(cells[i], thread, access, start)) {
+      return wrong;
+    }
+  }
+  return nullptr;
+}
+
+Cell* GlobalShadow::at(uint64_t address) {
   const uint64_t number = address / kPage;
   Recent& recent = recent_[number % recent_.size()];
   if (recent.number != number) {
@@ -81,7 +104,7 @@ Cell& GlobalShadow::at(uint64_t address) {
     }
     recent = {number, page.get()};
   }
-  return recent.cells[address % kPage];
+  return recent.cells + address % kPage;
 }
 
 void GlobalShadow::trim() {

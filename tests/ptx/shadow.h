@@ -37,14 +37,15 @@ struct Cell {
   Stamp written, read;
 };
 
-// Returns what is wrong with an access to a byte, or null, and notes the access. What happened
+// Returns what is wrong with an access to so many bytes, or null, and notes the access. What happened
 // before moment `start` is past: that of the launch for global memory, of the block for shared.
-const char* touch(Cell& cell, const Thread& thread, Access access, uint32_t start);
+const char* touch(Cell* cells, int bytes, const Thread& thread, Access access, uint32_t start);
 
 // Cells of global memory, made where it is touched.
 class GlobalShadow {
  public:
-  Cell& at(uint64_t address);
+  // The cells from an address to the end of its page, which no aligned access crosses.
+  Cell* at(uint64_t address);
   // Forgets what earlier launches did, if that takes much memory.
   void trim();
 

@@ -3,25 +3,13 @@
 #include <cstring>
 #include <memory>
 
+#include "../../ptx/registration.h"
 #include "../../ptx/runtime.h"
 #include "state.h"
 
 using namespace fake_gpu;
 
 namespace {
-
-struct Configuration {
-  dim3 grid, block;
-  size_t shared = 0;
-  cudaStream_t stream = nullptr;
-};
-thread_local Configuration pushed;
-
-// The name in the PTX by the address of the function that stands for a kernel on the host.
-std::map<const void*, std::string>& names() {
-  static std::map<const void*, std::string> all;
-  return all;
-}
 
 // torch's only kernel that is let through: torch.cuda._sleep. Streams never wait for each other here.
 bool is_sleep(const std::string& name) {
@@ -57,39 +45,6 @@ ptx::Index index(dim3 size) {
 
 extern "C" {
 
-void** __cudaRegisterFatBinary(void*) {
-  static void* handle;
-  return &handle;
-}
-void __cudaRegisterFatBinaryEnd(void**) {}
-void __cudaUnregisterFatBinary(void**) {}
-char __cudaInitModule(void**) {
-  return 0;
-}
-void __cudaRegisterVar(void**, char*, char*, const char*, int, size_t, int, int) {}
-
-void __cudaRegisterFunction(
-    void**, const char* host, char*, const char* name, int, void*, void*, void*, void*, int*) {
-  const std::lock_guard lock(mutex);
-  names()[host] = name;
-}
-
-unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared, cudaStream_t stream) {
-  pushed = {grid, block, shared, stream};
-  return 0;
-}
-cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared, void* stream) {
-  *grid = pushed.grid;
-  *block = pushed.block;
-  *shared = pushed.shared;
-  *static_cast<cudaStream_t*>(stream) = pushed.stream;
-  return cudaSuccess;
-}
-
-cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* host) {
-  *kernel = reinterpret_cast<cudaKernel_t>(const_cast<void*>(host));
-  return cudaSuccess;
-}
 cudaError_t __cudaLaunchKernel(
     cudaKernel_t kernel, dim3 grid, dim3 block, void** values, size_t shared, cudaStream_t stream) {
   return cudaLaunchKernel(kernel, grid, block, values, shared, stream);
@@ -109,12 +64,11 @@ cudaError_t fake_gpu_enqueue(cudaStream_t stream, int (*function)(int64_t), int6
 
 cudaError_t cudaLaunchKernel(
     const void* host, dim3 grid, dim3 block, void** values, size_t shared, cudaStream_t stream) {
-  std::string name;
   {
     const std::lock_guard lock(mutex);
     ++counts.kernels;
-    name = names().at(host);
   }
+  const std::string name = ptx::kernel_name(host);
   if (is_sleep(name)) {
     return cudaSuccess;
   }
