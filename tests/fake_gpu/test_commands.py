@@ -1,9 +1,8 @@
-"""`originet doctor` and the benchmarks, as far as no time is measured."""
+"""`originet doctor` and `originet bench`, as far as no time is measured."""
 
 import dataclasses
 
 import pytest
-import torch
 
 from originet import bench
 
@@ -15,9 +14,15 @@ def test_doctor_finds_the_device(run):
 
 
 @pytest.mark.parametrize("subject", ["rrelu", "active-image"])
-def test_benchmarks_run_on_the_device(subject):
-    # The smallest case, once; others have megabytes, which take minutes here.
-    job = bench.jobs(subject, torch.device("cuda"), quick=True)[0]
-    rows = bench.run_jobs([dataclasses.replace(job, budget=0)])
+def test_bench_runs_on_the_device(run, tmp_path, monkeypatch, subject):
+    def smallest(*arguments, **options):
+        # The first case, once; others have megabytes, which take minutes here.
+        return [dataclasses.replace(all_jobs(*arguments, **options)[0], budget=0)]
+
+    all_jobs = bench.jobs
+    monkeypatch.setattr(bench, "jobs", smallest)
+    code, out, err = run("bench", "--quick", "--subject", subject, "--out", tmp_path)
+    assert code == 0, out + err
+    rows = bench.read_results(tmp_path)
     assert {row.provider for row in rows} >= {"fused"}
-    assert all(row.median_us > 0 for row in rows)
+    assert all(row.device == "cuda" and row.median_us > 0 for row in rows)
