@@ -43,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if "originet_ext" in sys.modules:
             raise pytest.UsageError("originet_ext was imported before the emulated one could be")
         sys.path.insert(0, folder)
+        # The library in C++ of an installed package would call the psi kernels past the dispatcher.
+        os.environ["ORIGINET_AUTOGRAD"] = "python"
         # Also for the processes that tests start.
         os.environ["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
         os.environ.setdefault("PTX_SEED", str(random.randrange(10**6)))
@@ -74,10 +76,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "needs_landmarks" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=told))
+    if not config.getoption("--emulate-cuda"):
+        _deselect(config, items, [item for item in items if "emulated" in item.keywords])
     reason = "no CUDA device (FAIL_WITHOUT_CUDA=1 makes this a failure)"
     without = items
     if config.getoption("--emulate-cuda"):
-        _deselect(config, items, [item for item in items if "needs_cuda" not in item.keywords])
+        emulated = ("needs_cuda", "emulated")
+        _deselect(config, items, [i for i in items if not any(m in i.keywords for m in emulated)])
         # What has no device as a parameter asks for streams, graphs or the memory of a GPU.
         reason = "needs a GPU: its streams, graphs and memory are not emulated"
         without = [item for item in items if "device" not in _parameters(item)]

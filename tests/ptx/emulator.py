@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from pathlib import Path
 import ninja
 import pybind11
 from ninja import ninja_syntax
+from ptx_translate import translate
 
 HERE = Path(__file__).parent.resolve()
 ROOT = HERE.parents[1]
@@ -76,6 +78,36 @@ def build(folder: Path = ROOT / "build" / "emulated") -> Path:
         _run_ninja(file)
         _link_python(package)
     return package.parent
+
+
+def build_changed(source: Path, place: Path) -> Path:
+    """Builds the kernels of a changed CUDA source, in the folder where it lies.
+
+    Where the library is loaded after the emulated originet_ext, whose symbols it must find, they
+    take the place of the kernels of their names.
+
+    Args:
+        source: A copy of a file of csrc, with all that it includes beside it.
+        place: What `build` returned.
+
+    Raises:
+        EmulatorError: as of `build`.
+    """
+    ptx, code, library = (source.with_suffix(end) for end in (".ptx", ".kernels.cpp", ".so"))
+    cxx = os.environ.get("CXX", "g++")
+    nvcc = [_find_nvcc(), "--ptx", "-ccbin", cxx, ARCHITECTURE, "-DORIGINET_EMULATED"]
+    _run([*nvcc, *_options(_find_torch()), "-o", str(ptx), str(source)])
+    text, right = ptx.read_text(), (place.parent / "ptx" / ptx.name).read_text()
+    code.write_text(translate(text.replace(_anonymous(text), _anonymous(right))))
+    options = f"-std=c++20 {OPTIMISE} -w -fPIC -shared -I{HERE}".split()
+    _run([cxx, *options, str(code), "-o", str(library)])
+    return library
+
+
+def _anonymous(ptx: str) -> str:
+    """The mangled name of originet's anonymous namespace; each call of nvcc makes another."""
+    match = re.search(r"_ZN8originet((\d+)_GLOBAL__N_)", ptx)
+    return ptx[match.start(1) :][: len(match[2]) + int(match[2])]
 
 
 def _run(command: list[str]) -> None:
