@@ -38,7 +38,7 @@ def samples(count: int, dtype: torch.dtype, device: str) -> Tensor:
 
 
 def derivative(x: Tensor) -> Tensor:
-    leaf = x.double().requires_grad_()
+    leaf = x.double().detach().requires_grad_()
     return torch.autograd.grad(reference.fused_rrelu(leaf).sum(), leaf)[0]
 
 
@@ -50,7 +50,8 @@ def test_psi_at_every_alignment_and_tail_writes_its_own_elements(device, dtype):
     for start, length in itertools.product(range(vector + 1), lengths):
         buffer = torch.full((start + length + 40,), GUARD, dtype=dtype, device=device)
         x = buffer[start : start + length].copy_(samples(length, dtype, device))
-        grad = torch.randn(length + 1, dtype=torch.float64).to(dtype).to(device)[1:]
+        grad = torch.randn(length + 1, dtype=torch.float64).to(dtype).to(device)
+        grad = grad[start % 2 :][:length]  # aligned as `finite` is, or not
         b = samples(length, dtype, device)
         finite = torch.where(x.isfinite(), x, 0.5)
         want = reference.fused_rrelu(x.double())
@@ -183,6 +184,22 @@ def test_windows_of_images_of_several_blocks_are_stretched(device, dtype):
             frames.double(), 10 - windows, 1, "cumulative", "minmax"
         )
         close(got, want, 1e-5, 1e-2)
+
+
+@pytest.mark.parametrize("method", ["absolute", "rectified", "cumulative"])
+def test_so_many_frames_that_sums_might_need_64_bits(device, method):
+    # From so many on, twice the most motion that a pixel can have is beyond 32 bits.
+    count = 2**31 // (2 * 255) + 3
+    flicker = torch.tensor([0, 255], dtype=torch.uint8, device=device).repeat(count // 2 + 3)
+    frames = flicker.as_strided((count, 1, 4), (1, 4, 1))
+    want = reference.active_image(frames.double(), method=method)
+    close(sliding_active_images(frames, count, 1, method)[0], want, 1e-6, 1)
+    if method == "cumulative":
+        return
+    close(active_image(frames, method=method), want, 1e-6, 0)
+    # Sixteen pixels a thread, which all of the time see the same frame.
+    still = torch.full((1, 1, 64), 7, dtype=torch.uint8, device=device).expand(count, 1, 64)
+    assert not active_image(still, method=method).any()
 
 
 @pytest.mark.parametrize("method", ["absolute", "rectified"])
