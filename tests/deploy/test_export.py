@@ -160,3 +160,11 @@ def test_the_steps_name_what_was_done_to_the_clips(model):
     for words in ("add 0.25 of its size", "between the eyes", "64 x 64", "200 frames per", "H_k"):
         assert words in text
     assert len(every) == 8
+
+
+def test_the_steps_of_landmarks_have_no_box(model):
+    cut = Settings(("rank",), 64, crop_face=True, face_by="landmarks")
+    steps = steps_of(dataclasses.replace(model, settings=cut, fps=None))
+    text = " ".join(steps)
+    assert "landmarks" in text and "(0.32, 0.34)" in text and "64 x 64" in text
+    assert "box" not in text and len(steps) == 4

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from originet.clips import faces
+from originet.clips.tracking import EYES
 from originet.datasets.prepare import Settings
 from originet.datasets.store import Store
 from originet.deploy import runtimes
@@ -318,7 +319,13 @@ def steps_of(model: Model) -> list[str]:
     wanted, (method,) = model.settings, model.settings.methods
     side = wanted.image_size
     steps = ["Decode each frame as 8-bit grey: 0.299 R + 0.587 G + 0.114 B, rounded."]
-    if wanted.crop_face:
+    if wanted.face_by == "landmarks":
+        steps.append(
+            "Follow the largest face of the clip by MediaPipe's landmarks, as originet.clips.follow "
+            f"does, and warp each frame to {side} x {side} by a similarity that keeps the centres "
+            f"of the eyes at {EYES[0]} and {EYES[1]} of its sides and takes head motion out."
+        )
+    elif wanted.crop_face:
         steps.append(
             "Find the largest face in 5 to 16 frames spread over the clip (OpenCV's "
             f"{faces.CASCADE}); take the median of their x, y and size as one box for all frames, "
@@ -330,9 +337,11 @@ def steps_of(model: Model) -> list[str]:
                 "frames back by its median about the centre of the box."
             )
         steps.append("Crop all frames to the box.")
-    steps.append(
-        f"Resize each frame to {side} x {side}: by area averaging where it shrinks, else bilinear."
-    )
+    if wanted.face_by != "landmarks":
+        steps.append(
+            f"Resize each frame to {side} x {side}: by area averaging where it shrinks, else "
+            "bilinear."
+        )
     if model.fps is not None:
         steps.append(
             f"If the clip's rate is known and differs from {model.fps:g} frames per second by more "
