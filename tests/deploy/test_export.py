@@ -67,7 +67,8 @@ def test_the_table_compares_all_with_the_model(exported, model, store, clips):
     recall = [np.mean(chosen[clips.labels == k] == k) for k in range(len(model.classes))]
     assert ours.uar == pytest.approx(np.mean(recall), abs=1e-4)
     assert (ours.max_difference, ours.agreement) == (0, 1)
-    assert plain.max_difference < 1e-5 < small.max_difference and plain.uar == ours.uar
+    assert plain.max_difference < 1e-5 and small.max_difference < 0.05
+    assert plain.uar == ours.uar and plain.agreement == 1
     assert all(row.images == 24 and 0 < row.batch_1_ms < row.batch_32_ms for row in compared)
     with (out / "comparison.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -135,14 +136,14 @@ def test_a_folder_with_files_is_left_alone(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), InputError("wrong")])
 def test_a_failure_leaves_nothing(model, tmp_path, monkeypatch, error):
     def fail(_):
         assert (tmp_path / "out").exists()  # held, so that no second run can write there
         raise error
 
     monkeypatch.setattr(runtimes, "to_onnx", fail)
-    with pytest.raises(error):
+    with pytest.raises(type(error)):
         export_model(model, "onnx", tmp_path / "out")
     assert not list(tmp_path.iterdir())
 

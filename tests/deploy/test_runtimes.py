@@ -118,7 +118,9 @@ def test_aoti_answers_the_same(mixed):
 
 
 @pytest.mark.slow
-def test_aoti_without_a_compiler_is_told(mixed):
+def test_aoti_without_a_compiler_is_told(mixed, monkeypatch):
+    small = torch.export.export(nn.Linear(2, 2), (torch.zeros(1, 2),))
+    monkeypatch.setattr(runtimes, "_program", lambda _: small)
     with (
         torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)}),
         torch._inductor.config.patch({"force_disable_caches": True}),

@@ -109,8 +109,11 @@ def to_aoti(model: Model) -> bytes:
         path = Path(folder) / FILES["aoti"][0]
         try:
             aoti_compile_and_package(_program(model), package_path=str(path))
-        except (exc.InvalidCxxCompiler, exc.CppCompileError) as error:
-            raise InputError(f"--to aoti needs a C++ compiler that works: {error}") from error
+        except exc.InductorError as error:
+            reason = error.inner_exception
+            if not isinstance(reason, exc.InvalidCxxCompiler | exc.CppCompileError):
+                raise
+            raise InputError(f"--to aoti needs a C++ compiler that works: {reason}") from error
         return path.read_bytes()
 
 
