@@ -282,20 +282,39 @@ def eye_angle(frames: Sequence[NDArray[np.uint8]], box: Box) -> float:
     """
     angles = []
     for frame in frames:
-        face = _grey(crop(frame[None], box)[0])
-        left, right = (
-            _eye(face[: round(_EYES_DOWN_TO * box.size), half], box.size)
-            for half in (slice(None, box.size // 2), slice(box.size // 2, None))
-        )
-        if left is None or right is None:
+        eyes = two_eyes(frame, box)
+        if eyes is None:
             continue
-        across, down = right[0] + box.size // 2 - left[0], right[1] - left[1]
+        (left_x, left_y), (right_x, right_y) = eyes
+        across, down = right_x - left_x, right_y - left_y
         angle = math.degrees(math.atan2(down, across))
         if abs(angle) <= _STEEPEST:
             angles.append(angle)
     if not angles:
         raise InputError(f"no two eyes found in {counted(len(frames), 'sampled frame')}")
     return float(np.median(angles))
+
+
+def two_eyes(
+    frame: NDArray[np.uint8], box: Box
+) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Finds the centres of both eyes of a face.
+
+    Args:
+        frame: [H, W] uint8 grey, or [H, W, 3] uint8.
+        box: The face.
+
+    Returns:
+        (x, y) in pixels of the frame, the eye on the left of the picture first; None unless both
+        are found.
+    """
+    face = _grey(crop(frame[None], box)[0])
+    middle = box.size // 2
+    upper = face[: round(_EYES_DOWN_TO * box.size)]
+    left, right = _eye(upper[:, :middle], box.size), _eye(upper[:, middle:], box.size)
+    if left is None or right is None:
+        return None
+    return (box.x + left[0], box.y + left[1]), (box.x + middle + right[0], box.y + right[1])
 
 
 def _eye(half: NDArray[np.uint8], size: int) -> tuple[float, float] | None:
