@@ -80,6 +80,7 @@ WRITERS = {
     "predict": (20, ["predict", "MODEL", "CLIP", "-o", "OUT/answers.csv"]),
     "export": (20, ["export", "MODEL", "--to", "onnx", "-o", "OUT"]),
     "score": (100, ["score", "TRUTH", "TRUTH", "--json", "OUT/a.json"]),
+    "spot": (100, ["spot", "CLIP", "-o", "OUT", "--fps", 25]),
     "report": (100, ["report", "RUN"]),
     "logs": (100, ["report", "RUN", "--tensorboard", "OUT"]),
     "ablation": (100, ["ablation", "TREE", "-o", "OUT", "--row", "LR", *TINY]),

@@ -21,7 +21,8 @@ BELOW["evaluation"] = {"system", "drawing", "training", "datasets", "originet_ex
 BELOW["paper"] = {*BELOW["evaluation"], "clips", "evaluation"}
 BELOW["bench"] = {*BELOW["paper"]}
 BELOW["deploy"] = {*BELOW["paper"]}
-BELOW["cli"] = {*BELOW["paper"], "paper", "bench", "deploy"}
+BELOW["spotting"] = {*BELOW["deploy"], "deploy"}
+BELOW["cli"] = {*BELOW["paper"], "paper", "bench", "deploy", "spotting"}
 
 # Heavy or optional, and what few modules may therefore import.
 ONLY_IN = {

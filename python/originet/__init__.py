@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from originet.datasets.prepare import active_images
     from originet.deploy.model_files import load_model
     from originet.evaluation.loso import LosoResult, run_loso
+    from originet.spotting.spot import spot
     from originet.system.errors import InputError
     from originet.training.config import Config
     from originet.training.model import OrigiNet
@@ -31,6 +32,7 @@ else:
         "load_model": "deploy.model_files",
         "predict": "training.predict",
         "run_loso": "evaluation.loso",
+        "spot": "spotting.spot",
         "synth": "datasets",
     }
 
@@ -66,5 +68,6 @@ __all__ = [
     "load_model",
     "predict",
     "run_loso",
+    "spot",
     "synth",
 ]

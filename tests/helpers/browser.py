@@ -104,6 +104,17 @@ class Browser:
         told = [_complaint(event) for event in events + more]
         return Seen(json.loads(answer["result"]["value"]), [text for text in told if text])
 
+    def evaluate(self, url: str, program: str) -> str:
+        """Opens a page and returns what a program in it, an async function's call, comes to."""
+        page = self._open()
+        for domain in ("Page", "Runtime"):
+            self._call(f"{domain}.enable", page)
+        self._visit(page, url)
+        options = {"expression": program, "awaitPromise": True}
+        answer, _ = self._call("Runtime.evaluate", page, **options)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"]["value"]
+
     def print_pdf(self, url: str) -> bytes:
         """Prints a page, on paper of its own choice."""
         page = self._open()

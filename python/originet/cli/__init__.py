@@ -22,6 +22,7 @@ from originet.cli import (
     report,
     reproduce,
     score,
+    spot,
     synth,
     train,
 )
@@ -69,6 +70,7 @@ _command("train")(train.train_command)
 _command("predict")(predict.predict_command)
 _command("export")(export.export_command)
 _command("score")(score.score_command)
+_command("spot")(spot.spot_command)
 _command("ablation")(ablation.ablation_command)
 _command("report")(report.report_command)
 _command("compare")(compare.compare_command)

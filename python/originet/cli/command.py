@@ -16,6 +16,7 @@ RESUMES = {
     "prepare": "Finished clips are kept in {out}.",
     "loso": "Finished folds are kept in {out}.",
     "train": "Finished networks are kept in {out}.",
+    "spot": "Finished videos and stretches of two minutes are kept in {out}.",
     "ablation": "Finished folds are kept in {out}.",
     "compare": "Finished folds, and LBP-TOP once it is finished, are kept in {out}.",
     "reproduce": "Generated clips, finished folds and trained networks are kept in {out}.",

@@ -148,15 +148,14 @@ def _search(
         [along_x * x + along_y * y, along_y * x - along_x * y, along_x, along_y, kept - kept.mean()]
     )
     slopes = np.concatenate([slopes, np.ones((1, len(index)), np.float32)])
-    light = contrast = 0.0
+    light = 0.0
     for _ in range(steps):
         error = _cut(frame, warp, size).ravel()[index] - kept
-        unlit = error - light - contrast * slopes[4]
-        weights = grid.weights / (1 + (unlit / _FIT) ** 2)
+        weights = grid.weights / (1 + ((error - light) / _FIT) ** 2)
         weighted = slopes * weights
         normal = (weighted @ slopes.T).astype(np.float64)
         normal[np.diag_indices(6)] += 1e-3 * np.trace(normal[2:4, 2:4]) / 2 + 1e-6
-        scale, turn, right, below, contrast, light = np.linalg.solve(
+        scale, turn, right, below, _, light = np.linalg.solve(
             normal, (weighted @ error).astype(np.float64)
         )
         step = np.array([[1 + scale, -turn], [turn, 1 + scale]])

@@ -1,9 +1,9 @@
 """A page of HTML with everything inside it, to be opened anywhere, without a network.
 
 Charts and pictures are embedded, the only style sheet of all reports is inline, and there is no
-script. The page opens with its main result, if it has one, and with links to its sections. It fits
-a phone (what is wide scrolls in a box of its own, with a shadow where there is more), a dark screen
-and paper.
+script but what `Page.markup` adds. The page opens with its main result, if it has one, and with
+links to its sections. It fits a phone (what is wide scrolls in a box of its own, with a shadow
+where there is more), a dark screen and paper.
 """
 
 import base64
@@ -142,10 +142,10 @@ class Page:
             interval: How sure it is, to stand beside it.
             lines: What it is, and what to compare it with.
         """
-        told = "".join(f"<p>{_escape(line)}</p>" for line in lines)
+        told = "".join(f"<p>{escape(line)}</p>" for line in lines)
         self._headline = (
-            f'<div class="headline"><p class="value"><strong>{_escape(value)}</strong> '
-            f"{_escape(interval)}</p>{told}</div>"
+            f'<div class="headline"><p class="value"><strong>{escape(value)}</strong> '
+            f"{escape(interval)}</p>{told}</div>"
         )
 
     def section(self, title: str) -> None:
@@ -156,11 +156,11 @@ class Page:
             number += 1
             name = f"{slug}-{number}"
         self._sections[name] = title
-        self._parts.append(f'<h2 id="{name}">{_escape(title)}</h2>')
+        self._parts.append(f'<h2 id="{name}">{escape(title)}</h2>')
 
     def text(self, *paragraphs: str) -> None:
         """Add paragraphs."""
-        self._parts += [f"<p>{_escape(paragraph)}</p>" for paragraph in paragraphs]
+        self._parts += [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
 
     def figure(self, figure: Figure, caption: str, alt: str) -> None:
         """Add a figure, as wide as the page and in its colours.
@@ -173,11 +173,11 @@ class Page:
         name = self._name()
         # Ids are unique in a page only with the figure's name before them.
         drawn = re.sub(r' id="|(?<= href=")#|(?<=url\()#', rf"\g<0>{name}_", figures.svg(figure))
-        drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{_escape(alt)}" ', 1)
+        drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
         self._parts.append(
             '<figure class="whole chart">'
             + _scrolling(drawn, f' aria-labelledby="{name}"')
-            + f'<figcaption id="{name}">{_escape(caption)}</figcaption></figure>'
+            + f'<figcaption id="{name}">{escape(caption)}</figcaption></figure>'
         )
 
     def gallery(self, thumbnails: Iterable[Thumbnail]) -> None:
@@ -189,7 +189,7 @@ class Page:
             self._parts.append(
                 '<figure class="whole">'
                 + _img(_png(picture), *picture.size, alt)
-                + f"<figcaption>{'<br>'.join(map(_escape, lines))}</figcaption></figure>"
+                + f"<figcaption>{'<br>'.join(map(escape, lines))}</figcaption></figure>"
             )
         self._parts.append("</div>")
 
@@ -222,7 +222,7 @@ class Page:
         kinds = [_kind(column) for column in columns]
 
         def cell(tag: str, kind: str, text: str) -> str:
-            return f"<{tag}{kind}>{_escape(text)}</{tag.split()[0]}>"
+            return f"<{tag}{kind}>{escape(text)}</{tag.split()[0]}>"
 
         head = "".join(map(cell, ['th scope="col"'] * len(header), kinds, header))
         tags = ['th scope="row"', *["td"] * (len(header) - 1)]
@@ -232,7 +232,7 @@ class Page:
         told = f' aria-labelledby="{name}"' if caption else ""
         whole = ' class="whole"' if len(body) <= _SHORT else ""
         tag = "summary" if folded else "figcaption"
-        shown = f'<{tag} id="{name}">{_escape(caption)}</{tag}>' if caption else ""
+        shown = f'<{tag} id="{name}">{escape(caption)}</{tag}>' if caption else ""
         box = _scrolling(
             f"<table{told}><thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody></table>",
             told or ' aria-label="table"',
@@ -243,6 +243,10 @@ class Page:
             else f"<figure{whole}>{shown}{box}</figure>"
         )
 
+    def markup(self, text: str) -> None:
+        """Add HTML of the caller's own, who has to escape what is in it; see `escape`."""
+        self._parts.append(text)
+
     def html(self) -> str:
         """Return the whole page."""
         return "\n".join(
@@ -251,9 +255,9 @@ class Page:
                 '<html lang="en">',
                 '<head><meta charset="utf-8">',
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
-                f"<title>{_escape(self.title)}</title>",
+                f"<title>{escape(self.title)}</title>",
                 f"<style>{_STYLE}</style></head>",
-                f"<body><main><h1>{_escape(self.title)}</h1>{self._headline}",
+                f"<body><main><h1>{escape(self.title)}</h1>{self._headline}",
                 self._contents(),
                 *self._parts,
                 "</main></body></html>\n",
@@ -276,7 +280,7 @@ class Page:
     def _contents(self) -> str:
         """Links to the sections, where there are several."""
         links = [
-            f'<li><a href="#{name}">{_escape(title)}</a></li>'
+            f'<li><a href="#{name}">{escape(title)}</a></li>'
             for name, title in self._sections.items()
         ]
         listed = f"<ul>{''.join(links)}</ul>"
@@ -288,7 +292,7 @@ def _scrolling(content: str, label: str) -> str:
     return f'<div class="scroll" tabindex="0" role="region"{label}>{content}</div>'
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Writes a text so that it is text wherever it stands, inside an attribute's quotes as well.
 
     What HTML may not hold or a browser would obey, as NUL and marks of direction, is shown.
@@ -312,4 +316,4 @@ def _kind(column: Sequence[str]) -> str:
 def _img(data: bytes, width: int, height: int, alt: str) -> str:
     """An embedded PNG, with the size that the page keeps free for it."""
     source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    return f'<img alt="{_escape(alt)}" width="{width}" height="{height}" src="{source}">'
+    return f'<img alt="{escape(alt)}" width="{width}" height="{height}" src="{source}">'

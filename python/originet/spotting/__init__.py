@@ -1,0 +1,1 @@
+"""Brief movements of faces, found in videos of any length."""

@@ -1,0 +1,110 @@
+"""How far each cell of an aligned face moved, from the difference of two pictures of it.
+
+Within a cell, and a little around it, all pixels are taken to move alike, so that the picture
+changes by its gradient times the movement: a small least-squares problem (Lucas and Kanade). What
+the rigid cells share, a shift, turn, scale or shear, is the head's, and is subtracted.
+
+Reference: Lucas and Kanade, An iterative image registration technique, IJCAI 1981.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from originet.spotting.regions import CELL_X, CELL_Y, CELLS, RIGID, SHARES
+
+Float = NDArray[np.float64]
+
+# Squared grey levels per pixel: below such a mean squared gradient a movement is not measurable,
+# and is taken for smaller than it is.
+_PLAIN = 12.0
+_LOCAL = 10.0  # pixels, standard deviation: changes of light are smoother than this
+_SHARED = 0.8  # cells, standard deviation: how far around a cell pixels count
+_ROUNDS = 3  # of the fit to the head's movement
+_OUTLIER = 0.15  # pixels: a rigid cell that is off by so much counts half, one by more less
+
+
+class Slopes(NamedTuple):
+    """What is known about a picture before it moves."""
+
+    across: NDArray[np.float32]
+    down: NDArray[np.float32]
+    """[SIDE, SIDE] grey levels per pixel."""
+    inverse: tuple[Float, Float, Float]
+    """[CELLS, CELLS] each: the inverse of the normal matrix, its elements xx, xy and yy."""
+    texture: Float
+    """[CELLS, CELLS], 0..1: how well a movement can be measured there."""
+
+
+def slopes_of(face: NDArray[np.float32]) -> Slopes:
+    """Prepares a picture of a face, [SIDE, SIDE] grey levels."""
+    smooth = cv2.GaussianBlur(face, (0, 0), 1.2)
+    across = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
+    down = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
+    xx, xy, yy = _pooled(across * across), _pooled(across * down), _pooled(down * down)
+    texture = (xx + yy) / (xx + yy + 2 * _PLAIN)
+    xx, yy = xx + _PLAIN, yy + _PLAIN
+    area = xx * yy - xy * xy
+    return Slopes(across, down, (yy / area, -xy / area, xx / area), texture)
+
+
+def movement(change: NDArray[np.float32], slopes: Slopes) -> Float:
+    """Measures movement.
+
+    Args:
+        change: [SIDE, SIDE], the moved picture minus the picture, grey levels.
+        slopes: Of the picture.
+
+    Returns:
+        [2, CELLS, CELLS], (x, y) in pixels, the head's movement subtracted.
+    """
+    change = change - cv2.GaussianBlur(change, (0, 0), _LOCAL)
+    x, y = _pooled(slopes.across * change), _pooled(slopes.down * change)
+    xx, xy, yy = slopes.inverse
+    moved = -np.array([xx * x + xy * y, xy * x + yy * y])
+    return moved - _of_head(moved, slopes.texture)
+
+
+_BASIS = np.stack([np.ones(CELLS**2), (CELL_X - 0.5).ravel(), (CELL_Y - 0.4).ravel()])
+
+
+def _of_head(moved: Float, texture: Float) -> Float:
+    """Fits an affine movement to the rigid cells, robustly; returns it for all cells."""
+    flat = moved.reshape(2, -1)
+    sure = (RIGID * texture).ravel()
+    weights = sure
+    fitted = np.zeros_like(flat)
+    for _ in range(_ROUNDS):
+        weighted = _BASIS * weights
+        normal = weighted @ _BASIS.T + 1e-3 * np.eye(3)
+        fitted = (np.linalg.solve(normal, weighted @ flat.T)).T @ _BASIS
+        off = ((flat - fitted) ** 2).sum(axis=0)
+        weights = sure / (1 + off / _OUTLIER**2)
+    return fitted.reshape(moved.shape)
+
+
+def energies(moved: Float, texture: Float) -> Float:
+    """Returns the root mean square movement by region, and that of the rigid parts.
+
+    Args:
+        moved: [2, CELLS, CELLS], pixels.
+        texture: [CELLS, CELLS], the weights.
+
+    Returns:
+        [R + 1], pixels; the last is of the rigid parts.
+    """
+    squared = (moved**2).sum(axis=0) * texture
+    return np.asarray(
+        np.sqrt((_POOL * squared).sum(axis=(1, 2)) / (_POOL * texture).sum(axis=(1, 2)))
+    )
+
+
+_POOL = np.concatenate([SHARES, (RIGID * (SHARES.sum(axis=0) < 0.3))[None]]) + 1e-6
+
+
+def _pooled(pixels: NDArray[np.float32]) -> Float:
+    """Averages pixels [SIDE, SIDE] by cell, and a little beyond it."""
+    cells = cv2.resize(pixels, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(cells, (0, 0), _SHARED), np.float64)

@@ -1,0 +1,74 @@
+"""One face, frame by frame: what was planted is spotted, soon after it ends."""
+
+import numpy as np
+import pytest
+from planted_faces import FPS, clip, face
+
+from originet.clips.tracking import TrackedFace
+from originet.spotting.baseline import Baseline
+from originet.spotting.face import FaceSpotter
+from originet.spotting.scene import face_of
+from originet.spotting.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+STILL = np.zeros(2)
+
+
+@pytest.fixture(scope="module")
+def cut():
+    """The face [T, 128, 128] where it was before it swayed."""
+    _, warp = face()
+    return [face_of(frame, TrackedFace(0, 1.0, None, warp)) for frame in clip()[0]]
+
+
+def spotter(settings=None):
+    settings = settings or Settings()
+    return FaceSpotter(7, settings, FPS, Baseline(settings.baseline, settings.ground))
+
+
+def push_all(each, faces):
+    found, energies = [], {}
+    for index, pixels in enumerate(faces):
+        known, spotted = each.push(pixels, index, index / FPS, STILL)
+        found += [(index, one) for one in spotted]
+        if known is not None:
+            energies[known.index] = known.values
+    return found, energies
+
+
+def test_planted_movements_are_spotted_within_half_a_second_of_their_end(cut):
+    found, energies = push_all(spotter(), cut)
+    planted = clip()[1]
+    assert len(found) == len(planted) == 2
+    for (when, spotted), truth in zip(found, planted, strict=True):
+        interval = spotted.interval
+        assert interval.face == 7 and interval.kind == "micro" and interval.note == ""
+        assert abs(interval.onset - 1 - truth.onset) <= 2
+        assert abs(interval.offset - 1 - truth.offset) <= 2
+        assert (when - (interval.offset - 1)) / FPS < 0.5
+        assert len(spotted.faces) == interval.offset - interval.onset + 1
+        assert np.array_equal(spotted.faces[spotted.apex], cut[interval.apex - 1])
+    # Known for every frame but those next to both ends.
+    delay = FaceSpotter.delay(Settings(), FPS)
+    assert list(energies) == list(range(delay, len(cut) - delay))
+
+
+def test_a_still_face_does_not_move(cut):
+    noise = np.random.default_rng(0)
+    faces = [
+        np.clip(cut[0] + noise.normal(0, 1.5, cut[0].shape), 0, 255).astype(np.uint8)
+        for _ in range(60)
+    ]
+    found, energies = push_all(spotter(), faces)
+    assert found == []
+    assert np.max(list(energies.values())) < Settings().least
+
+
+def test_memory_does_not_grow(cut):
+    each = spotter(Settings(longest=0.5))
+    push_all(each, cut)
+    size = len(each._stamps), len(each._moments), len(each._ring._faces)
+    push_all(each, cut[:60])
+    assert (len(each._stamps), len(each._moments), len(each._ring._faces)) == size
+    assert size[0] < 120
