@@ -6,7 +6,7 @@ from originet import cli
 from originet.cli import command
 from originet.system.errors import InputError
 
-RESUMES = ("prepare", "loso", "train", "ablation", "compare", "reproduce", "demo")
+RESUMES = ("prepare", "loso", "train", "spot", "ablation", "compare", "reproduce", "demo")
 
 
 def test_every_command_that_writes_says_what_it_keeps():

@@ -8,6 +8,7 @@ import typer
 
 from originet.cli.console import (
     Rate,
+    complain,
     complain_of,
     console,
     progress_bar,
@@ -67,6 +68,7 @@ def spot_command(
     from originet.clips import render
     from originet.deploy.model_files import load_model
     from originet.spotting.spot_files import Plan
+    from originet.spotting.trackers import open_tracker
     from originet.system.device import pick_device
 
     paths = sources or []
@@ -81,6 +83,7 @@ def spot_command(
         raise InputError(f"--fps {fps:g} is for files; a stream has its own times")
     if live and video:
         raise InputError("--video is for files; a stream is gone when it has been spotted")
+    open_tracker(face)  # refuses what is not there before anything is written
     network = None if model is None else load_model(model).to(pick_device(device))
     name = "" if model is None else str(model.resolve())
     plan = Plan(network, name, face, fps, video=video)
@@ -115,6 +118,9 @@ def _spot_each(clips: list[Path], out: Path, plan: "Plan") -> None:
                 failed[str(clip)] = f"{report.ended}; {folder} has what was found until there"
         if found:
             write_intervals(out / "intervals.csv", found)
+    if failed and len(clips) == 1:
+        complain(*failed.values())
+        raise typer.Exit(2)
     if failed:
         complain_of(f"{len(failed)} of {counted(len(clips), 'video')} failed:", failed)
         raise typer.Exit(2)
