@@ -80,7 +80,7 @@ def test_pages_with_code_have_some_to_run():
 @pytest.mark.slow
 def test_commands_run_one_after_the_other(tmp_path, monkeypatch):
     commands = [line for path, line in COMMANDS if path.name == "commands.md"]
-    assert len(commands) == 18
+    assert len(commands) == 19
     monkeypatch.chdir(tmp_path)
     shutil.copy(synth.carphone_path(), "clip.mp4")
     for command in commands:
