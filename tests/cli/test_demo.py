@@ -16,7 +16,8 @@ def test_every_method_has_a_line_and_the_baseline_the_last(run, tmp_path, monkey
     def run_demo(out, *, device, progress):
         progress(demonstration.STAGES[0], 1, 2)
         told.append((out, device))
-        return SimpleNamespace(loso=result, methods=methods, report=report)
+        spotted = report.parent / "spotted" / "report.html"
+        return SimpleNamespace(loso=result, methods=methods, report=report, spotted=spotted)
 
     monkeypatch.setattr(demonstration, "run_demo", run_demo)
     code, out, err = run("demo", "-o", tmp_path / "out", "--device", "cpu")

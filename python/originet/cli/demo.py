@@ -25,8 +25,8 @@ def demo_command(
 ) -> None:
     """Run the whole pipeline once and write one report.
 
-    It covers the active images of a video, LOSO on generated clips with every method, and kernel
-    timings.
+    It covers the active images of a video, LOSO on generated clips with every method, kernel
+    timings, and what the network, trained on these clips, finds in the video.
     """
     from originet.cli import demonstration
 
@@ -41,6 +41,7 @@ def demo_command(
     print_loso(result.loso)
     _print_methods(result.methods)
     seconds = time.perf_counter() - start
+    console.print(f"Movements in the video: {result.spotted}", soft_wrap=True)
     console.print(f"Report: {result.report} ({seconds:.0f} s)", soft_wrap=True)
 
 

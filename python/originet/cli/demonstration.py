@@ -1,4 +1,7 @@
-"""The demonstration: a real face video, every reading of the active image, the kernels' speed."""
+"""The demonstration: a real face video, every reading of the active image, the kernels' speed.
+
+It ends with what all of it is for: the network, trained on all clips, looks at the whole video.
+"""
 
 import dataclasses
 import functools
@@ -19,6 +22,7 @@ from originet.clips.clip import open_clip
 from originet.clips.frames import read_clip
 from originet.clips.still import Image
 from originet.datasets import ClipTable, load_dataset, prepare, synth
+from originet.deploy.train_model import train_model
 from originet.drawing import figures
 from originet.drawing.figures import Figure
 from originet.drawing.page import Page
@@ -31,11 +35,12 @@ from originet.evaluation.result import LosoResult, clip_images
 from originet.evaluation.run import Variant
 from originet.evaluation.splits import SortedClips, sort_clips
 from originet.evaluation.study import run_study
+from originet.spotting.spot_files import Plan, Report, spot_file
 from originet.system.device import pick_device
 from originet.system.errors import InputError
 from originet.system.lock import Held, held
 from originet.system.timings import Row, write_csv
-from originet.system.words import percent, percents
+from originet.system.words import counted, percent, percents
 from originet.training.config import Config
 from originet_ext import METHODS, active_image
 
@@ -51,7 +56,10 @@ SMILE = "positive"  # the class whose first clip is pictured
 CLIP = (1, 24)
 SIDE = 160  # of the pictures in the report, in pixels
 
-STAGES = ("active images", "semi-synthetic clips", "training", "kernel timings")
+STAGES = (
+    *("active images", "semi-synthetic clips", "training", "kernel timings"),
+    *("final network", "spotting"),
+)
 
 WHY_TELESCOPED_FAILS = (
     "Read as differences of neighbouring frames, the paper's equations telescope: only the last "
@@ -69,6 +77,8 @@ class DemoResult(NamedTuple):
     methods: dict[str, LosoResult]
     """By each of `originet_ext.METHODS`, on the same clips."""
     kernels: list[Row]
+    spotted: Path
+    """The page of movements in the face video."""
 
     @property
     def loso(self) -> LosoResult:
@@ -85,8 +95,8 @@ def run_demo(
     """Runs the package's main job once, on data that its dependencies bring.
 
     Args:
-        out: a folder for report.html, active_images.png, methods.png, kernels.csv, clips/ and
-            loso/. What an interrupted run has finished there is kept.
+        out: a folder for report.html, active_images.png, methods.png, kernels.csv, clips/, loso/,
+            model/ and spotted/. What an interrupted run has finished there is kept.
         device: where to compute; None takes the GPU if there is one.
         progress: called as progress(stage, done, total) with the stages of `STAGES`.
 
@@ -143,6 +153,22 @@ def _run(
     rows = bench.run_jobs(jobs, stage("kernel timings"))
     write_csv(out / "kernels.csv", rows)
 
+    with held(out / "model") as folder:
+        model = train_model(
+            clips,
+            CONFIG,
+            folder,
+            evaluated=methods[CONFIG.method],
+            device=where,
+            progress=stage("final network"),
+        )
+    spotted = spot_file(
+        synth.carphone_path(),
+        out / "spotted",
+        Plan(model, str(folder.folder)),
+        progress=lambda done, total: stage("spotting")(done, total or done),
+    )
+
     report = Page("OrigiNet demonstration")
     report.section("Active images of a real face video")
     report.text(
@@ -156,8 +182,10 @@ def _run(
         "Grid of face pictures, one for each active-image method",
     )
     methods_section(report, methods, smile)
-    result = DemoResult(out / "report.html", methods, rows)
+    page = spotted.folder / "report.html"
+    result = DemoResult(out / "report.html", methods, rows, page)
     loso_section(report, result.loso, clip_images(result.loso, clips))
+    spotted_section(report, spotted, page.relative_to(out))
     made_with_section(report, made_with(where))
     x = torch.randn(1 << 16, device=where, requires_grad=True)
     providers = bench.rrelu_providers(("fused", "eager", "silu"))
@@ -246,6 +274,31 @@ def methods_section(report: Page, methods: Mapping[str, LosoResult], pictures: F
         ["method", "reading"],
         [[method, READINGS[method]] for method in METHODS],
         f"The methods. {FRAMES}",
+    )
+
+
+def spotted_section(report: Page, spotted: Report, page: Path) -> None:
+    """Adds what was spotted in the whole face video, and where its own page is."""
+    report.section("Movements in the whole face video")
+    report.text(
+        f"The network, trained on all clips, was given the {spotted.frames} frames of the carphone "
+        "clip, in which a man talks. What moved and when is measured; the names are those of "
+        "the classes that it was trained on, and mean no more than that.",
+        f"{page} shows them with the frames and a timeline that can be clicked.",
+    )
+    report.table(
+        ["from", "to", "kind", "regions", "what it is"],
+        [
+            [
+                f"{each.onset_seconds:.2f} s",
+                f"{each.offset_seconds:.2f} s",
+                each.kind,
+                " ".join(each.regions),
+                each.note or f"{each.label}, {percent(each.confidence or 0)}",
+            ]
+            for each in spotted.intervals
+        ],
+        f"{counted(len(spotted.intervals), 'movement')} in {spotted.frames} frames.",
     )
 
 
