@@ -319,9 +319,9 @@ def steps_of(model: Model) -> list[str]:
     wanted, (method,) = model.settings, model.settings.methods
     side = wanted.image_size
     steps = ["Decode each frame as 8-bit grey: 0.299 R + 0.587 G + 0.114 B, rounded."]
-    if wanted.crop_face and wanted.face_by == "landmarks":
+    if wanted.face_by == "landmarks":
         steps.append(
-            "Follow the largest face of the clip by MediaPipe's landmarks, as originet.clips.follow "
+            "Follow the largest face by MediaPipe's landmarks, as originet.clips.follow "
             f"does, and warp each frame to {side} x {side} by a similarity that keeps the centres "
             f"of the eyes at {EYES[0]} and {EYES[1]} of its sides and takes head motion out."
         )
