@@ -1,9 +1,8 @@
 """Trackers of faces by name."""
 
-import importlib
-
 from originet.clips.cascade_tracker import CascadeTracker
 from originet.clips.faces import cascade_path
+from originet.clips.landmarks import LandmarkTracker
 from originet.clips.tracking import FaceTracker
 from originet.system.errors import InputError
 
@@ -24,10 +23,5 @@ def open_tracker(face: str) -> FaceTracker:
         cascade_path()
         return CascadeTracker()
     if face == "landmarks":
-        try:
-            landmarks = importlib.import_module("originet.clips.landmarks")
-        except ImportError as error:
-            raise InputError(f"--face landmarks cannot be used here: {error}") from error
-        tracker: FaceTracker = landmarks.LandmarkTracker()
-        return tracker
+        return LandmarkTracker()
     raise InputError(f"--face must be {' or '.join(BACKENDS)}, got {face!r}")
