@@ -25,5 +25,5 @@ def test_landmarks_are_a_tracker():
 def test_a_tracker_that_is_not_installed_is_told_in_one_line(monkeypatch):
     monkeypatch.setattr(face_models, "_thread", threading.local())
     monkeypatch.setattr(importlib.metadata, "files", lambda _: None)
-    with pytest.raises(InputError, match="landmarks need .*, which is not installed: pip install"):
+    with pytest.raises(InputError, match=r"landmarks need .*, which is not installed: pip install"):
         open_tracker("landmarks")
