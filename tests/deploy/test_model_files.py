@@ -1,5 +1,6 @@
 """originet.load_model: the folder of a model, which may come from anybody."""
 
+import dataclasses
 import json
 import shutil
 
@@ -29,7 +30,7 @@ def change(folder, *keys, value):
 
 def test_a_model_that_was_read_answers_as_the_one_that_was_trained(model, clips):
     images = clips.images["cumulative"]
-    each = [type(model)(**{**vars(model), "networks": (n,)}) for n in model.networks]
+    each = [dataclasses.replace(model, networks=(n,)) for n in model.networks]
     alone = [one.probabilities(images) for one in each]
     together = model.probabilities(images)
     np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-6)
