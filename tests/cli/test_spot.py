@@ -25,7 +25,7 @@ def test_a_folder_of_videos_of_which_some_cannot_be_read(videos, run, tmp_path):
     assert code == 2 and "2 of 4 videos failed" in err
     assert "none.mp4" in err and "truncated video" in err and "what was found until there" in err
     assert "noise: 12 frames, no face in any frame" in out
-    assert f"face: {len(clip()[0])} frames, {len(clip()[1])} micros" in out
+    assert f"face: {len(clip()[0])} frames, {len(clip()[1])} micro-movements" in out
     with open(tmp_path / "out" / "intervals.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["video"] for row in rows} <= {str(videos / f"{n}.avi") for n in ("face", "broken")}

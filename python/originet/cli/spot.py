@@ -154,7 +154,7 @@ def _tell(interval: "Interval") -> None:
 
 
 def _print(report: "Report") -> None:
-    kinds = Counter(each.note or each.kind for each in report.intervals)
+    kinds = Counter(each.note or f"{each.kind}-movement" for each in report.intervals)
     found = ", ".join(counted(number, kind) for kind, number in sorted(kinds.items()))
     if report.faces == 0:
         found = "no face in any frame"
