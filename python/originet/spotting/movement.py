@@ -60,14 +60,23 @@ def movement(change: NDArray[np.float32], slopes: Slopes) -> Float:
     Returns:
         [2, CELLS, CELLS], (x, y) in pixels, the head's movement subtracted.
     """
-    change = change - cv2.GaussianBlur(change, (0, 0), _LOCAL)
+    change = change - _light(change)
     x, y = _pooled(slopes.across * change), _pooled(slopes.down * change)
     xx, xy, yy = slopes.inverse
     moved = -np.array([xx * x + xy * y, xy * x + yy * y])
     return moved - _of_head(moved, slopes.texture)
 
 
+def _light(change: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns what is smooth in a change, at a quarter of the size: it has no detail to lose."""
+    small = cv2.resize(change, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(small, (0, 0), _LOCAL / 4)
+    return np.asarray(cv2.resize(smooth, change.shape[::-1], interpolation=cv2.INTER_LINEAR))
+
+
 _BASIS = np.stack([np.ones(CELLS**2), (CELL_X - 0.5).ravel(), (CELL_Y - 0.4).ravel()])
+_PAIRS = (_BASIS[:, None] * _BASIS).reshape(9, -1)  # products of two, for the normal matrix
+_RIDGE = 1e-3 * np.eye(3)
 
 
 def _of_head(moved: Float, texture: Float) -> Float:
@@ -77,11 +86,10 @@ def _of_head(moved: Float, texture: Float) -> Float:
     weights = sure
     fitted = np.zeros_like(flat)
     for _ in range(_ROUNDS):
-        weighted = _BASIS * weights
-        normal = weighted @ _BASIS.T + 1e-3 * np.eye(3)
-        fitted = (np.linalg.solve(normal, weighted @ flat.T)).T @ _BASIS
-        off = ((flat - fitted) ** 2).sum(axis=0)
-        weights = sure / (1 + off / _OUTLIER**2)
+        normal = (_PAIRS @ weights).reshape(3, 3) + _RIDGE
+        fitted = np.linalg.solve(normal, _BASIS @ (weights * flat).T).T @ _BASIS
+        across, down = flat - fitted
+        weights = sure / (1 + (across * across + down * down) / _OUTLIER**2)
     return fitted.reshape(moved.shape)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from originet.clips.frames import clip_frames, frame_number, is_video, iter_frames
+from originet.clips.read_ahead import read_ahead
 from originet.clips.still import Image
 from originet.clips.video import frame_times, iter_video, video_info
 from originet.spotting.intervals import Interval
@@ -63,7 +64,7 @@ class Source:
         return dataclasses.replace(interval, onset=first, apex=best, offset=last)
 
     def frames(self, start: int = 0) -> Generator[Frame, None, None]:
-        """Yields the frames.
+        """Yields the frames; a thread reads ahead.
 
         Args:
             start: Index of the first one.
@@ -71,6 +72,9 @@ class Source:
         Raises:
             InputError: If a frame cannot be read, or a video ends before its end.
         """
+        return read_ahead(self._read(start))
+
+    def _read(self, start: int) -> Generator[Frame, None, None]:
         if is_video(self._frames):
             timed = (item for _, item in iter_video(self._frames[0], start + 1, None, color=False))
             for index, (pixels, seconds) in enumerate(timed, start):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from originet.clips.faces import Box
 from originet.clips.tracking import FaceTracker
 from originet.deploy.model import Model
@@ -179,7 +181,8 @@ def spot(
 
 def spot_frames(spotter: Spotter, frames: Iterable[Frame]) -> Generator[Found, None, None]:
     """Gives frames to a spotter, and yields what it finds, at the end the rest."""
-    with silence, one_thread:  # threads within so small pictures only compete
+    # Threads within so small pictures only wait for each other.
+    with silence, one_thread, threadpool_limits(1):
         for frame in frames:
             yield spotter.push(frame)
         yield spotter.finish()
