@@ -102,10 +102,9 @@ ORIGINET_HD ValueAndDerivative<float> rrelu_value_and_derivative(
   return {sigmoid.value(), sigmoid.derivative()};
 }
 
-// psi(a + bias_a) + psi(b + bias_b) - center. Float is approximate, for what is averaged over many
-// elements: with 1 / ((1 + t_a) (1 + t_b)), one reciprocal serves both sigmoids. prepared() is what a
-// bias has to go through first.
-template <typename acc_t>
+// psi(a + bias_a) + psi(b + bias_b) - center. For 16-bit types, with 1 / ((1 + t_a) (1 + t_b)), one
+// reciprocal serves both sigmoids. prepared() is what a bias has to go through first.
+template <typename acc_t, bool kFast>
 struct CenteredJoin {
   Slope<acc_t> alpha;
 
@@ -121,7 +120,7 @@ struct CenteredJoin {
 };
 
 template <>
-struct CenteredJoin<float> {
+struct CenteredJoin<float, true> {
   static constexpr float kScale = -1.44269504f; // of t = 2^(kScale x)
   float left, right;                            // alpha / kScale and 1 / kScale
 

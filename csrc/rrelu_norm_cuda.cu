@@ -48,7 +48,7 @@ struct ForwardArguments {
   acc_t* partial; // [3, parts, channels]: count, mean, m2
   acc_t eps;
   Join<acc_t, sizeof(scalar_t) == 2> join; // 16 bits: approximate instructions
-  CenteredJoin<acc_t> centered;
+  CenteredJoin<acc_t, sizeof(scalar_t) == 2> centered;
   Mapping map;
 };
 
@@ -201,15 +201,6 @@ class GradReader {
   Walker<true> walker_;
 };
 
-// Of a number of vectors. A mean of floats needs no exact one.
-__device__ __forceinline__ float reciprocal(float count) {
-  return approximate_reciprocal(count);
-}
-
-__device__ __forceinline__ double reciprocal(double count) {
-  return divide(1.0, count);
-}
-
 // Moments of each channel's part. The arguments are a __grid_constant__ here and below because a
 // reference to them, such as `map`, would otherwise make the compiler copy them to local memory.
 template <typename scalar_t, int kVec, bool kAlong>
@@ -218,7 +209,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
   using acc_t = typename AccType<scalar_t>::type;
   constexpr int kChannels = kAlong ? kVec : 1; // of a thread
   using State = ChannelMoments<acc_t, kChannels>;
-  constexpr int kInFlight = kVec == 1 ? 1 : 2;
+  constexpr int kInFlight = kVec == 8 ? 2 : 1;
   __shared__ State shared[kWarps * kMostCols<scalar_t, kVec>];
   const Mapping& map = args.map;
   for_each_column<kChannels>(map, [&](const Place& place, int64_t channel) {
@@ -243,7 +234,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocks<scalar_t, kAlong>)
 #pragma unroll
         for (int k = 0; k < kCount; ++k) {
           lanes.count += acc_t(1);
-          const acc_t share = reciprocal(lanes.count);
+          const acc_t share =
+              sizeof(scalar_t) == 2 ? rough_reciprocal(lanes.count) : divide(acc_t(1), lanes.count);
           const acc_t rest = acc_t(1) - share;
 #pragma unroll
           for (int j = 0; j < kVec; ++j) {
@@ -490,7 +482,7 @@ void forward_typed(const NormForward& call) {
         data<acc_t>(workspace),
         static_cast<acc_t>(call.eps),
         Join<acc_t, sizeof(scalar_t) == 2>(call.alpha),
-        CenteredJoin<acc_t>(call.alpha),
+        CenteredJoin<acc_t, sizeof(scalar_t) == 2>(call.alpha),
         map};
     const int64_t blocks = ceil_div(map.columns, map.cols);
     if (!call.given_mean) {
