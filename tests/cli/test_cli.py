@@ -24,7 +24,8 @@ def test_paths_that_look_like_markup_are_printed_as_they_are(run, tmp_path, monk
     assert (code, out) == (0, f"{path}: 4 clips\n"), err
     result = make_result()
     methods = {"cumulative": result}
-    made = SimpleNamespace(loso=result, methods=methods, report=path / "report.html")
+    page = path / "report.html"
+    made = SimpleNamespace(loso=result, methods=methods, report=page, spotted=page)
     monkeypatch.setattr(demonstration, "run_demo", lambda *_, **__: made)
     code, out, err = run("demo", "-o", path)
     assert code == 0 and f"\nReport: {path}/report.html (" in out, err
