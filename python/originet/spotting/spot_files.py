@@ -23,7 +23,7 @@ from originet.spotting.subtitles import eaf, vtt
 from originet.spotting.tables import FRAME_COLUMNS, frame_lines, write_intervals
 from originet.spotting.trackers import BACKENDS, open_tracker
 from originet.system.errors import InputError, one_line
-from originet.system.files import safe_name, write_atomically
+from originet.system.files import safe_name, write_atomically, writing
 from originet.system.lock import held
 
 LONG = 600.0
@@ -96,7 +96,8 @@ def spot_file(
         }
         state = read_progress(folder, made_of)
         if not state.complete:
-            state = _Run(source, folder, plan, state).run(tell, progress)
+            with writing(folder):
+                state = _Run(source, folder, plan, state).run(tell, progress)
     return Report(folder, state.intervals, state.frames, state.faces, state.ended)
 
 
@@ -123,7 +124,8 @@ def spot_live(
     """
     with held(folder):
         run = _Run(_Live(frames, fps, name), folder, plan, Progress({"video": name}))
-        state = run.run(tell, progress)
+        with writing(folder):
+            state = run.run(tell, progress)
     return Report(folder, state.intervals, state.frames, state.faces)
 
 

@@ -205,6 +205,8 @@ def writing(folder: Path, kept: str = "") -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:  # of what is printed meanwhile
+        raise
     except OSError as error:
         note = f" ({kept})" if kept else ""
         raise InputError(
