@@ -5,11 +5,10 @@ The workbook has two columns for the apex; a row may fill either. Frames are nam
 """
 
 import re
-from pathlib import Path
+from functools import partial
 
 from originet.datasets.coded.assemble import KnownError
 from originet.datasets.coded.sheet import SheetFormat, survey_sheet
-from originet.datasets.survey import Survey
 
 
 def subject_of(text: str) -> str | None:
@@ -18,42 +17,33 @@ def subject_of(text: str) -> str | None:
     return f"sub{int(number[1]):02d}" if number else None
 
 
-_FORMAT = SheetFormat(
-    dataset="casme",
-    workbooks=("CASME-coded-20190721.xls", "casme.xlsx"),
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("OnsetF", "OnsetFrame"),
-        "apex": ("ApexF1", "ApexFrame"),
-        "apex2": ("ApexF2",),
-        "offset": ("OffsetF", "OffsetFrame"),
-        "action_units": ("AU", "Action Units"),
-        "emotion": ("Emotion",),
-    },
-    optional=("apex2",),
-    subject_of=subject_of,
-    layout="sub01/EP01_5/EP01_5-113.jpg",
-    frame=r"(reg_)?EP.*-[0-9]+",
-    fps=60.0,
-    # Corrections published by others, who compared the copy of 189 rows with the frames.
-    known=(
-        KnownError(40, onset=(100,), apex=(120,), offset=(149,)),
-        KnownError(42, onset=(101,), apex=(110,), offset=(119,)),
-        KnownError(43, onset=(57,), apex=(65,), offset=(74,)),
-        KnownError(54, offset=(40,)),
-        KnownError(140, offset=(142,)),
+survey_casme = partial(
+    survey_sheet,
+    SheetFormat(
+        dataset="casme",
+        workbooks=("CASME-coded-20190721.xls", "casme.xlsx"),
+        columns={
+            "subject": ("Subject",),
+            "clip": ("Filename",),
+            "onset": ("OnsetF", "OnsetFrame"),
+            "apex": ("ApexF1", "ApexFrame"),
+            "apex2": ("ApexF2",),
+            "offset": ("OffsetF", "OffsetFrame"),
+            "action_units": ("AU", "Action Units"),
+            "emotion": ("Emotion",),
+        },
+        optional=("apex2",),
+        subject_of=subject_of,
+        layout="sub01/EP01_5/EP01_5-113.jpg",
+        frame=r"(reg_)?EP.*-[0-9]+",
+        fps=60.0,
+        # Corrections published by others, who compared the copy of 189 rows with the frames.
+        known=(
+            KnownError(40, onset=(100,), apex=(120,), offset=(149,)),
+            KnownError(42, onset=(101,), apex=(110,), offset=(119,)),
+            KnownError(43, onset=(57,), apex=(65,), offset=(74,)),
+            KnownError(54, offset=(40,)),
+            KnownError(140, offset=(142,)),
+        ),
     ),
 )
-
-
-def survey_casme(
-    root: Path,
-    *,
-    annotations: Path | None = None,
-    sheet: str | None = None,
-    frames: Path | None = None,
-    task: str = "paper",
-) -> Survey:
-    """Surveys CASME as its users unpack it; arguments and errors are those of `survey_sheet`."""
-    return survey_sheet(_FORMAT, root, annotations, sheet, frames, task)

@@ -4,47 +4,37 @@ Frames are named `sub01/EP02_01f/img46.jpg` or, if cropped, `reg_img46.jpg`; in 
 the subject's folder is a bare number.
 """
 
-from pathlib import Path
+from functools import partial
 
 from originet.datasets.coded.assemble import KnownError
 from originet.datasets.coded.casme import subject_of
 from originet.datasets.coded.sheet import SheetFormat, survey_sheet
-from originet.datasets.survey import Survey
 
-_FORMAT = SheetFormat(
-    dataset="casme2",
-    # Versions differ in a few emotions; most published results are based on the first.
-    workbooks=(
-        "CASME2-coding-20140508.xlsx",
-        "CASME2-coding-20190701.xlsx",
-        "CASME2-coding-updated.xlsx",
-        "CASME2_label_Ver_2.xls",
+survey_casme2 = partial(
+    survey_sheet,
+    SheetFormat(
+        dataset="casme2",
+        # Versions differ in a few emotions; most published results are based on the first.
+        workbooks=(
+            "CASME2-coding-20140508.xlsx",
+            "CASME2-coding-20190701.xlsx",
+            "CASME2-coding-updated.xlsx",
+            "CASME2_label_Ver_2.xls",
+        ),
+        columns={
+            "subject": ("Subject",),
+            "clip": ("Filename",),
+            "onset": ("OnsetFrame",),
+            "apex": ("ApexFrame",),
+            "offset": ("OffsetFrame",),
+            "action_units": ("Action Units", "AU"),
+            "emotion": ("Estimated Emotion", "Emotion"),
+        },
+        optional=(),
+        subject_of=subject_of,
+        layout="sub01/EP02_01f/img46.jpg or 1/EP02_01f/reg_img46.jpg",
+        frame=r"(reg_)?img[0-9]+",
+        fps=200.0,
+        known=(KnownError(60, offset=(91,)),),
     ),
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("OnsetFrame",),
-        "apex": ("ApexFrame",),
-        "offset": ("OffsetFrame",),
-        "action_units": ("Action Units", "AU"),
-        "emotion": ("Estimated Emotion", "Emotion"),
-    },
-    optional=(),
-    subject_of=subject_of,
-    layout="sub01/EP02_01f/img46.jpg or 1/EP02_01f/reg_img46.jpg",
-    frame=r"(reg_)?img[0-9]+",
-    fps=200.0,
-    known=(KnownError(60, offset=(91,)),),
 )
-
-
-def survey_casme2(
-    root: Path,
-    *,
-    annotations: Path | None = None,
-    sheet: str | None = None,
-    frames: Path | None = None,
-    task: str = "paper",
-) -> Survey:
-    """Surveys CASME II as its users unpack it; arguments and errors are those of `survey_sheet`."""
-    return survey_sheet(_FORMAT, root, annotations, sheet, frames, task)

@@ -8,12 +8,11 @@ range: a_355_366. Part C counts the clips of a subject instead, and has no apex.
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 
 from originet.datasets.bounds import quoted
 from originet.datasets.coded.assemble import CodedClip
 from originet.datasets.coded.sheet import SheetFormat, survey_sheet
-from originet.datasets.survey import Survey
 from originet.system.errors import InputError
 
 
@@ -38,39 +37,27 @@ def _adapt(clip: CodedClip, cells: Mapping[str, str]) -> CodedClip:
     )
 
 
-_FORMAT = SheetFormat(
-    dataset="casme3",
-    workbooks=("cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",),
-    columns={
-        "subject": ("Subject", "sub"),
-        "clip": ("Filename", "count"),
-        "onset": ("Onset",),
-        "apex": ("Apex",),
-        "offset": ("Offset",),
-        "action_units": ("AU",),
-        "emotion": ("emotion",),
-        "objective": ("Objective class",),
-    },
-    optional=("apex", "objective"),
-    subject_of=_subject,
-    layout="spNO.1/a/color/355.jpg",
-    frame=r"[0-9]+\.",
-    fps=math.nan,  # `_adapt` has that of part A
-    adapt=_adapt,
-    published="part A: 860 rows, 94 subjects",
+survey_casme3 = partial(
+    survey_sheet,
+    SheetFormat(
+        dataset="casme3",
+        workbooks=("cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",),
+        columns={
+            "subject": ("Subject", "sub"),
+            "clip": ("Filename", "count"),
+            "onset": ("Onset",),
+            "apex": ("Apex",),
+            "offset": ("Offset",),
+            "action_units": ("AU",),
+            "emotion": ("emotion",),
+            "objective": ("Objective class",),
+        },
+        optional=("apex", "objective"),
+        subject_of=_subject,
+        layout="spNO.1/a/color/355.jpg",
+        frame=r"[0-9]+\.",
+        fps=math.nan,  # `_adapt` has that of part A
+        adapt=_adapt,
+        published="part A: 860 rows, 94 subjects",
+    ),
 )
-
-
-def survey_casme3(
-    root: Path,
-    *,
-    annotations: Path | None = None,
-    sheet: str | None = None,
-    frames: Path | None = None,
-    task: str = "original",
-) -> Survey:
-    """Surveys a part of CAS(ME)^3; arguments and errors are those of `survey_sheet`.
-
-    If the workbooks of both parts are there, `annotations` chooses.
-    """
-    return survey_sheet(_FORMAT, root, annotations, sheet, frames, task)

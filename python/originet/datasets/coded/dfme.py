@@ -7,13 +7,13 @@ each: 200, 300 or 500 per second.
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from originet.datasets.bounds import quoted
 from originet.datasets.coded.assemble import CodedClip
 from originet.datasets.coded.frame_tree import Place
 from originet.datasets.coded.sheet import SheetFormat, survey_sheet
-from originet.datasets.survey import Survey
 from originet.system.errors import InputError
 
 _CLIP = re.compile(r"sub([0-9]{1,6})_[0-9]+", re.IGNORECASE)
@@ -46,41 +46,28 @@ def _adapt(clip: CodedClip, cells: Mapping[str, str]) -> CodedClip:
     raise InputError(f"{quoted(rate)} is not a number of frames per second")
 
 
-_FORMAT = SheetFormat(
-    dataset="dfme",
-    workbooks=(),  # our sources do not state its name
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("OnsetFrame",),
-        "apex": ("ApexFrame",),
-        "offset": ("OffsetFrame",),
-        "action_units": ("AU",),
-        "emotion": ("Emotion",),
-        "fps": ("Fps",),
-    },
-    optional=(),
-    subject_of=_subject,
-    layout="DFME_train/sub0003_01/00109.png",
-    frame=r"[0-9]+\.",
-    fps=math.nan,  # `_adapt` has that of each clip
-    place_of=_place,
-    adapt=_adapt,
-    published="1,856, 474 and 299 rows in its three parts",
+survey_dfme = partial(
+    survey_sheet,
+    SheetFormat(
+        dataset="dfme",
+        workbooks=(),  # our sources do not state its name
+        columns={
+            "subject": ("Subject",),
+            "clip": ("Filename",),
+            "onset": ("OnsetFrame",),
+            "apex": ("ApexFrame",),
+            "offset": ("OffsetFrame",),
+            "action_units": ("AU",),
+            "emotion": ("Emotion",),
+            "fps": ("Fps",),
+        },
+        optional=(),
+        subject_of=_subject,
+        layout="DFME_train/sub0003_01/00109.png",
+        frame=r"[0-9]+\.",
+        fps=math.nan,  # `_adapt` has that of each clip
+        place_of=_place,
+        adapt=_adapt,
+        published="1,856, 474 and 299 rows in its three parts",
+    ),
 )
-
-
-def survey_dfme(
-    root: Path,
-    *,
-    annotations: Path | None = None,
-    sheet: str | None = None,
-    frames: Path | None = None,
-    task: str = "original",
-) -> Survey:
-    """Surveys a part of DFME as its users unpack it.
-
-    Arguments and errors are those of `survey_sheet`. If the workbooks of several parts are there,
-    `annotations` chooses.
-    """
-    return survey_sheet(_FORMAT, root, annotations, sheet, frames, task)

@@ -7,12 +7,12 @@ these names is not known here: any are taken, and numbers are compared without l
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from originet.datasets.coded.assemble import CodedClip
 from originet.datasets.coded.frame_tree import Place
 from originet.datasets.coded.sheet import SheetFormat, survey_sheet
-from originet.datasets.survey import Survey
 from originet.datasets.table import normalize_label
 
 _HOME = "gray_micro"
@@ -36,35 +36,26 @@ def _adapt(clip: CodedClip, cells: Mapping[str, str]) -> CodedClip:
     return clip._replace(clip=_name(clip.clip), emotion="+".join(sorted(emotions)))
 
 
-_FORMAT = SheetFormat(
-    dataset="fourdme",
-    workbooks=("4DME_Labelling_Micro_release v1.xlsx",),
-    columns={
-        "subject": ("sub_ID",),
-        "clip": ("fold_name",),
-        "onset": ("Onset",),
-        "apex": ("Apex",),
-        "offset": ("Offset",),
-        "action_units": ("AUs", "AU"),
-        "emotion": ("Emotion",),
-    },
-    optional=(),
-    subject_of=lambda text: _name(text) or None,
-    layout=f"{_HOME}/<sub_ID>/<fold_name>/<frames>",
-    frame="",
-    fps=math.nan,
-    place_of=_place,
-    adapt=_adapt,
+survey_fourdme = partial(
+    survey_sheet,
+    SheetFormat(
+        dataset="fourdme",
+        workbooks=("4DME_Labelling_Micro_release v1.xlsx",),
+        columns={
+            "subject": ("sub_ID",),
+            "clip": ("fold_name",),
+            "onset": ("Onset",),
+            "apex": ("Apex",),
+            "offset": ("Offset",),
+            "action_units": ("AUs", "AU"),
+            "emotion": ("Emotion",),
+        },
+        optional=(),
+        subject_of=lambda text: _name(text) or None,
+        layout=f"{_HOME}/<sub_ID>/<fold_name>/<frames>",
+        frame="",
+        fps=math.nan,
+        place_of=_place,
+        adapt=_adapt,
+    ),
 )
-
-
-def survey_fourdme(
-    root: Path,
-    *,
-    annotations: Path | None = None,
-    sheet: str | None = None,
-    frames: Path | None = None,
-    task: str = "original",
-) -> Survey:
-    """Surveys 4DME as its users unpack it; arguments and errors are those of `survey_sheet`."""
-    return survey_sheet(_FORMAT, root, annotations, sheet, frames, task)

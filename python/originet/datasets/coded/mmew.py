@@ -7,13 +7,13 @@ clip's name alone.
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from originet.datasets.bounds import quoted
 from originet.datasets.coded.assemble import CodedClip
 from originet.datasets.coded.frame_tree import Place
 from originet.datasets.coded.sheet import SheetFormat, survey_sheet
-from originet.datasets.survey import Survey
 from originet.system.errors import InputError
 
 _CLIP = re.compile(r"S([0-9]{1,3})-[0-9]+-[0-9]+", re.IGNORECASE)
@@ -41,37 +41,28 @@ def _adapt(clip: CodedClip, cells: Mapping[str, str]) -> CodedClip:
     return clip
 
 
-_FORMAT = SheetFormat(
-    dataset="mmew",
-    workbooks=("MMEW_Micro_Exp.xlsx",),
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("OnsetFrame",),
-        "apex": ("ApexFrame",),
-        "offset": ("OffsetFrame",),
-        "action_units": ("Action Units", "AU"),
-        "emotion": ("Estimated Emotion", "Emotion"),
-        "notes": ("remarks",),
-    },
-    optional=("notes",),
-    subject_of=_subject,
-    layout="Micro_Expression/happiness/S01-01-001/15.jpg",
-    frame=r"[0-9]+\.",
-    fps=math.nan,
-    place_of=_place,
-    adapt=_adapt,
-    published="300 clips, 30 subjects, 7 emotions",
+survey_mmew = partial(
+    survey_sheet,
+    SheetFormat(
+        dataset="mmew",
+        workbooks=("MMEW_Micro_Exp.xlsx",),
+        columns={
+            "subject": ("Subject",),
+            "clip": ("Filename",),
+            "onset": ("OnsetFrame",),
+            "apex": ("ApexFrame",),
+            "offset": ("OffsetFrame",),
+            "action_units": ("Action Units", "AU"),
+            "emotion": ("Estimated Emotion", "Emotion"),
+            "notes": ("remarks",),
+        },
+        optional=("notes",),
+        subject_of=_subject,
+        layout="Micro_Expression/happiness/S01-01-001/15.jpg",
+        frame=r"[0-9]+\.",
+        fps=math.nan,
+        place_of=_place,
+        adapt=_adapt,
+        published="300 clips, 30 subjects, 7 emotions",
+    ),
 )
-
-
-def survey_mmew(
-    root: Path,
-    *,
-    annotations: Path | None = None,
-    sheet: str | None = None,
-    frames: Path | None = None,
-    task: str = "original",
-) -> Survey:
-    """Surveys MMEW as its users unpack it; arguments and errors are those of `survey_sheet`."""
-    return survey_sheet(_FORMAT, root, annotations, sheet, frames, task)

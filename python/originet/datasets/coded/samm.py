@@ -7,11 +7,10 @@ its own number, not after the clip. Frames show more than the face, except in cr
 """
 
 import re
-from pathlib import Path
+from functools import partial
 
 from originet.datasets.coded.assemble import KnownError
 from originet.datasets.coded.sheet import SheetFormat, survey_sheet
-from originet.datasets.survey import Survey
 
 
 def _subject(name: str) -> str | None:
@@ -19,37 +18,28 @@ def _subject(name: str) -> str | None:
     return name.zfill(3) if re.fullmatch(r"[0-9]{1,3}", name) else None
 
 
-_FORMAT = SheetFormat(
-    dataset="samm",
-    workbooks=("SAMM_Micro_FACS_Codes_v2.xlsx",),
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("Onset Frame",),
-        "apex": ("Apex Frame",),
-        "offset": ("Offset Frame",),
-        "action_units": ("Action Units",),
-        "emotion": ("Estimated Emotion",),
-        "notes": ("Notes",),
-    },
-    optional=("notes",),
-    subject_of=_subject,
-    layout="006/006_1_2/006_05562.jpg",
-    frame=r"[0-9]{3}_[0-9]+",
-    fps=200.0,
-    # One row's offset is mistyped. Published loaders replace it by 5793 or 5739; the frames on disk
-    # decide. The larger comes first: where its frame exists, the smaller's exists too.
-    known=(KnownError(56, offset=(5793, 5739)),),
+survey_samm = partial(
+    survey_sheet,
+    SheetFormat(
+        dataset="samm",
+        workbooks=("SAMM_Micro_FACS_Codes_v2.xlsx",),
+        columns={
+            "subject": ("Subject",),
+            "clip": ("Filename",),
+            "onset": ("Onset Frame",),
+            "apex": ("Apex Frame",),
+            "offset": ("Offset Frame",),
+            "action_units": ("Action Units",),
+            "emotion": ("Estimated Emotion",),
+            "notes": ("Notes",),
+        },
+        optional=("notes",),
+        subject_of=_subject,
+        layout="006/006_1_2/006_05562.jpg",
+        frame=r"[0-9]{3}_[0-9]+",
+        fps=200.0,
+        # One row's offset is mistyped. Published loaders replace it by 5793 or 5739; the frames on
+        # disk decide. The larger comes first: where its frame exists, the smaller's exists too.
+        known=(KnownError(56, offset=(5793, 5739)),),
+    ),
 )
-
-
-def survey_samm(
-    root: Path,
-    *,
-    annotations: Path | None = None,
-    sheet: str | None = None,
-    frames: Path | None = None,
-    task: str = "paper",
-) -> Survey:
-    """Surveys SAMM as its users unpack it; arguments and errors are those of `survey_sheet`."""
-    return survey_sheet(_FORMAT, root, annotations, sheet, frames, task)

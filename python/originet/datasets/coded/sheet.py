@@ -19,6 +19,7 @@ from originet.datasets.coded.frame_tree import (
 from originet.datasets.coded.workbook import Coding, Sheet, find_codings, frame_cell, unread
 from originet.datasets.survey import Omission, Survey
 from originet.datasets.table import normalize_label
+from originet.datasets.tasks import default_task
 from originet.system.errors import InputError
 from originet.system.words import counted
 
@@ -69,12 +70,15 @@ class SheetFormat:
 def survey_sheet(
     form: SheetFormat,
     root: Path,
-    annotations: Path | None,
-    sheet: str | None,
-    frames: Path | None,
-    task: str,
+    *,
+    annotations: Path | None = None,
+    sheet: str | None = None,
+    frames: Path | None = None,
+    task: str | None = None,
 ) -> Survey:
     """Surveys a data set as its users unpack it.
+
+    If the workbooks of several parts of a set are there, `annotations` chooses.
 
     Args:
         form: the set's layout on disk.
@@ -82,7 +86,7 @@ def survey_sheet(
         annotations: the workbook; None searches for it.
         sheet: the sheet to read, if several sheets of the workbook have coded clips.
         frames: the folder to search for frames instead of the root.
-        task: one of `originet.datasets.tasks.TASKS`.
+        task: one of `originet.datasets.tasks.TASKS`; by default that of the set.
 
     Raises:
         InputError: if there is no such folder or task, no workbook or sheet of the data set, no
@@ -92,7 +96,7 @@ def survey_sheet(
     book, tree = choice.book, choice.tree
     return assemble(
         form.dataset,
-        task,
+        task or default_task(form.dataset),
         book.coded,
         lambda clip: tree.find(*clip.on_disk),
         fps=form.fps,
