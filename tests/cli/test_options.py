@@ -91,3 +91,24 @@ def test_a_command_has_the_options_of_a_run_beside_its_own(tmp_path):
     out = tmp_path / "out"
     command(**values | {"epochs": 2, "out": out, "more": 5})
     assert seen == [(2, out, 5, True)] and not out.exists()  # since nothing was written
+
+
+@pytest.mark.parametrize(
+    ("paths", "camera", "seconds", "live"),
+    [
+        (["a.mp4", "b"], None, None, False),
+        (["-"], None, 3.0, True),
+        ([], 0, 3.0, True),
+        ([], None, None, "give videos or folders, or - for a pipe, or --camera N"),
+        (["a.mp4"], 0, None, "give videos or folders"),
+        (["-", "a.mp4"], None, None, "- reads one video from a pipe: give no other path"),
+        (["a.mp4"], None, 2.5, "--seconds 2.5 is for - and --camera"),
+    ],
+)
+def test_a_stream_or_files_not_both(paths, camera, seconds, live):
+    paths = [Path(path) for path in paths]
+    if isinstance(live, str):
+        with pytest.raises(InputError, match=live):
+            options.is_live(paths, camera, seconds)
+    else:
+        assert options.is_live(paths, camera, seconds) is live

@@ -15,7 +15,7 @@ from originet.cli.console import (
     warn,
     warn_of,
 )
-from originet.cli.options import DEFAULTS, Face, MaxPixels, way_of
+from originet.cli.options import DEFAULTS, Camera, Face, MaxPixels, Seconds, is_live, way_of
 from originet.system.choices import METHODS
 from originet.system.errors import InputError
 from originet.system.words import counted
@@ -90,13 +90,8 @@ def image_command(
         int | None,
         typer.Option(help="Clips of a folder made in parallel; by default one per core."),
     ] = None,
-    camera: Annotated[
-        int | None, typer.Option(help="Read this camera, 0 is the first, until Ctrl-C.")
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(help="Stop a camera or pipe after this time; Ctrl-C stops it earlier."),
-    ] = None,
+    camera: Camera = None,
+    seconds: Seconds = None,
 ) -> None:
     """Make the active images of one or more clips."""
     from originet.clips import render
@@ -128,17 +123,11 @@ def image_command(
         face_by=face_by,
     )
     paths = sources or []
-    if bool(paths) == (camera is not None):
-        raise InputError("give videos or folders, or - for a pipe, or --camera N")
-    if camera is not None or paths == [Path("-")]:
+    if is_live(paths, camera, seconds):
         if jobs is not None:
             raise InputError(f"--jobs {jobs} is for several clips; a stream is one clip")
         _image_of_stream(camera, seconds, out, options)
         return
-    if Path("-") in paths:
-        raise InputError("- reads one video from a pipe: give no other path")
-    if seconds is not None:
-        raise InputError(f"--seconds {seconds:g} is for - and --camera: use --end for files")
     found = render.find_all(paths)
     if found.clips != paths or len(paths) > 1:
         _image_of_each(paths, found, out, options, os.cpu_count() or 1 if jobs is None else jobs)

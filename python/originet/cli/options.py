@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -110,6 +110,31 @@ def way_of(face: str | None, crop_face: bool | None) -> tuple[bool | None, str]:
             f"leave it out with --face {face}"
         )
     return face != "none", FACES[0] if face == "none" else face
+
+
+# For commands that read videos, a pipe or a camera.
+Camera = Annotated[int | None, typer.Option(help="Read this camera, 0 is the first, until Ctrl-C.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option(help="Stop a camera or pipe after this time; Ctrl-C stops it earlier."),
+]
+
+
+def is_live(paths: Sequence[Path], camera: int | None, seconds: float | None) -> bool:
+    """Tells whether a camera or a pipe is to be read, from VIDEO..., --camera and --seconds.
+
+    Raises:
+        InputError: If there is nothing to read, or several kinds of it, or --seconds is given for
+            files.
+    """
+    if bool(paths) == (camera is not None):
+        raise InputError("give videos or folders, or - for a pipe, or --camera N")
+    live = camera is not None or list(paths) == [Path("-")]
+    if Path("-") in paths and not live:
+        raise InputError("- reads one video from a pipe: give no other path")
+    if seconds is not None and not live:
+        raise InputError(f"--seconds {seconds:g} is for - and --camera")
+    return live
 
 
 def _limit_frames(context: typer.Context, pixels: int | None) -> int | None:

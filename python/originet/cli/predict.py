@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from originet.cli.console import Rate, complain_of, progress_bar, progress_bars, warn_of
-from originet.cli.options import Device, MaxPixels, way_of
+from originet.cli.options import Camera, Device, MaxPixels, Seconds, is_live, way_of
 from originet.system.choices import FACES
 from originet.system.errors import InputError
 from originet.system.words import counted
@@ -42,12 +42,8 @@ def predict_command(
         float | None,
         typer.Option(help="Frames per second of folders, and of videos with wrong time stamps."),
     ] = None,
-    camera: Annotated[
-        int | None, typer.Option(help="Read this camera, 0 is the first, until Ctrl-C.")
-    ] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Stop a camera or pipe after this time.")
-    ] = None,
+    camera: Camera = None,
+    seconds: Seconds = None,
     face: Annotated[
         str | None,
         typer.Option(
@@ -68,17 +64,11 @@ def predict_command(
     from originet.system.device import pick_device
 
     paths = sources or []
-    if bool(paths) == (camera is not None):
-        raise InputError("give videos or folders, or - for a pipe, or --camera N")
+    live = is_live(paths, camera, seconds)
     if out is not None and out.suffix.lower() not in answers.SUFFIXES:
         raise InputError(f"{out} must end in {' or '.join(answers.SUFFIXES)}")
     if out is not None and as_json:
         raise InputError(f"--json is for what is printed; {out} names its format")
-    live = camera is not None or paths == [Path("-")]
-    if Path("-") in paths and not live:
-        raise InputError("- reads one video from a pipe: give no other path")
-    if seconds is not None and not live:
-        raise InputError(f"--seconds {seconds:g} is for - and --camera")
     for name, value in (("jobs", jobs), ("fps", fps)):
         if live and value is not None:
             raise InputError(f"--{name} {value:g} is for files; a stream is one clip")

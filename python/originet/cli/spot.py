@@ -15,7 +15,7 @@ from originet.cli.console import (
     progress_bars,
     warn_of,
 )
-from originet.cli.options import Device, MaxPixels
+from originet.cli.options import Camera, Device, MaxPixels, Seconds, is_live
 from originet.system.errors import InputError, is_foreseen, one_line
 from originet.system.words import counted
 
@@ -52,12 +52,8 @@ def spot_command(
             help="Write an annotated video; by default of videos up to 10 minutes.",
         ),
     ] = None,
-    camera: Annotated[
-        int | None, typer.Option(help="Read this camera, 0 is the first, until Ctrl-C.")
-    ] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Stop a camera or pipe after this time.")
-    ] = None,
+    camera: Camera = None,
+    seconds: Seconds = None,
     device: Device = None,
     max_pixels: MaxPixels = None,
 ) -> None:
@@ -72,13 +68,7 @@ def spot_command(
     from originet.system.device import pick_device
 
     paths = sources or []
-    if bool(paths) == (camera is not None):
-        raise InputError("give videos or folders, or - for a pipe, or --camera N")
-    live = camera is not None or paths == [Path("-")]
-    if Path("-") in paths and not live:
-        raise InputError("- reads one video from a pipe: give no other path")
-    if seconds is not None and not live:
-        raise InputError(f"--seconds {seconds:g} is for - and --camera")
+    live = is_live(paths, camera, seconds)
     if live and fps is not None:
         raise InputError(f"--fps {fps:g} is for files; a stream has its own times")
     if live and video:
