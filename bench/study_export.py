@@ -8,13 +8,10 @@ In each fold of leave-one-subject-out, the network is trained on the other subje
 exported network's ranges are set by the same clips. Both answer for the clips of the test subject.
 """
 
-import csv
 import dataclasses
-import io
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +19,8 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 
-from originet.bench import summary
 from originet.datasets import load_dataset, synth
 from originet.datasets.prepare import Settings, images_by_method
 from originet.deploy import runtimes
@@ -33,14 +30,13 @@ from originet.evaluation.metrics import uar
 from originet.evaluation.splits import SortedClips, sort_clips, subject_splits
 from originet.system.device import set_seed
 from originet.system.environment import environment
-from originet.system.files import write_atomically
 from originet.training.augment import augmented_views
 from originet.training.config import Config
 from originet.training.protocol import Parts, all_copies
 from originet.training.train import Training, fit_together
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results" / "studies" / "export.csv"
+RESULTS = STUDIES / "export.csv"
+COMMAND = "python bench/study_export.py"
 DOCS = ROOT / "docs" / "models.md"
 
 SEEDS = 3
@@ -81,22 +77,16 @@ def main(
     draw: Annotated[bool, typer.Option("--draw", help="Evaluate nothing.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Write nothing.")] = False,
 ) -> None:
-    runs = read(RESULTS)
+    runs = read_rows(RESULTS, Run)
     if not (draw or check):
         torch.set_num_threads(1)
         for seed in range(SEEDS):
             if seed not in {run.seed for run in runs}:
                 start = time.perf_counter()
                 runs += evaluate(seed)
-                write(RESULTS, runs)
+                write_rows(RESULTS, sorted(runs, key=lambda run: (run.runtime, run.seed)))
                 print(f"seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
-    text = DOCS.read_text(encoding="utf-8")
-    wanted = summary.replace_block(text, table_of(runs), "int8")
-    if not check:
-        write_atomically(DOCS, wanted.encode())
-    elif text != wanted:
-        print(f"{DOCS} is not what {RESULTS} gives: python bench/study_export.py --draw")
-        raise typer.Exit(1)
+    put_table(DOCS, "int8", table_of(runs), check=check, command=f"{COMMAND} --draw")
 
 
 def evaluate(seed: int) -> list[Run]:
@@ -192,25 +182,6 @@ def table_of(runs: list[Run]) -> str:
         f"{', '.join(made[0])}, commit {', '.join(made[1])}, {', '.join(made[2])}."
     )
     return "\n".join(lines) + f"\n\n{note}"
-
-
-def read(path: Path) -> list[Run]:
-    """Reads the CSV; there are no runs where there is none."""
-    if not path.exists():
-        return []
-    kinds = {field.name: field.type for field in dataclasses.fields(Run)}
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Run(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(file)]
-
-
-def write(path: Path, runs: Iterable[Run]) -> None:
-    """Writes the CSV, sorted."""
-    text = io.StringIO()
-    names = [field.name for field in dataclasses.fields(Run)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(dataclasses.asdict, sorted(runs, key=lambda r: (r.runtime, r.seed))))
-    write_atomically(path, text.getvalue().encode())
 
 
 if __name__ == "__main__":

@@ -9,30 +9,25 @@ The exported network has what the copy has: the fully connected layers as one ma
 processor time of one thread: unlike wall-clock time, they leave out other programs' work.
 """
 
-import csv
-import dataclasses
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 import typer
+from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 
-from originet.bench import summary
 from originet.datasets.prepare import Settings
 from originet.deploy import runtimes
 from originet.deploy.model import Model
 from originet.system.environment import environment
-from originet.system.files import write_atomically
 from originet.training.model import OrigiNet
 from originet.training.predict import probabilities_of
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results" / "studies" / "inference.csv"
+RESULTS = STUDIES / "inference.csv"
+COMMAND = "python bench/study_inference.py"
 DOCS = ROOT / "docs" / "models.md"
 
 SIZE = 128
@@ -65,14 +60,9 @@ def main(
 ) -> None:
     if not (draw or check):
         torch.set_num_threads(1)
-        write(RESULTS, [row for variant in VARIANTS for row in measure(variant)])
-    text = DOCS.read_text(encoding="utf-8")
-    wanted = summary.replace_block(text, table_of(read(RESULTS)), "inference")
-    if not check:
-        write_atomically(DOCS, wanted.encode())
-    elif text != wanted:
-        print(f"{DOCS} is not what {RESULTS} gives: python bench/study_inference.py --draw")
-        raise typer.Exit(1)
+        write_rows(RESULTS, [row for variant in VARIANTS for row in measure(variant)])
+    table = table_of(read_rows(RESULTS, Row))
+    put_table(DOCS, "inference", table, check=check, command=f"{COMMAND} --draw")
 
 
 def measure(variant: str) -> list[Row]:
@@ -159,23 +149,6 @@ def table_of(rows: Sequence[Row]) -> str:
         "\n\nProcessor time of one thread, medians of interleaved rounds on a busy machine. "
         f"{first.device_name}, torch {first.torch}, commit {first.commit}, {first.date}."
     )
-
-
-def read(path: Path) -> list[Row]:
-    """Reads the CSV."""
-    kinds = {field.name: field.type for field in dataclasses.fields(Row)}
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Row(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(file)]
-
-
-def write(path: Path, rows: Sequence[Row]) -> None:
-    """Writes the CSV."""
-    text = io.StringIO()
-    names = [field.name for field in dataclasses.fields(Row)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(dataclasses.asdict, rows))
-    write_atomically(path, text.getvalue().encode())
 
 
 if __name__ == "__main__":

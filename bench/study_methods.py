@@ -10,9 +10,7 @@ light drifts. Sets of one seed show the same faces, movements and noise under ev
 method is evaluated by strict leave-one-subject-out, with OrigiNet and the same settings.
 """
 
-import csv
 import dataclasses
-import io
 import statistics
 import tempfile
 import time
@@ -26,8 +24,8 @@ import torch
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 
-from originet.bench import summary
 from originet.datasets import load_dataset, synth
 from originet.datasets.prepare import Settings, images_by_method
 from originet.drawing import figures
@@ -39,12 +37,11 @@ from originet.evaluation.run import Variant
 from originet.evaluation.splits import sort_clips
 from originet.evaluation.study import run_study
 from originet.system.environment import environment
-from originet.system.files import write_atomically
 from originet.training.config import Config
 from originet_ext import METHODS
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results" / "studies" / "methods.csv"
+RESULTS = STUDIES / "methods.csv"
+COMMAND = "python bench/study_methods.py"
 DOCS = ROOT / "docs" / "active-images.md"
 
 SEEDS = 5
@@ -108,17 +105,12 @@ def main(
     check: Annotated[bool, typer.Option("--check", help="Write nothing.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that train folds.")] = 2,
 ) -> None:
-    runs = read(RESULTS)
+    runs = read_rows(RESULTS, Run)
     if not (draw or check):
         runs = evaluate(runs, workers)
-    text = DOCS.read_text(encoding="utf-8")
-    wanted = summary.replace_block(text, tables_of(runs), "study")
+    put_table(DOCS, "study", tables_of(runs), check=check, command=f"{COMMAND} --draw")
     if not check:
         figures.save(figure_of(runs), RESULTS.with_suffix(".png"))
-        write_atomically(DOCS, wanted.encode())
-    elif text != wanted:
-        print(f"{DOCS} is not what {RESULTS} gives: python bench/study_methods.py --draw")
-        raise typer.Exit(1)
 
 
 def conditions() -> Iterator[tuple[str, float]]:
@@ -140,7 +132,7 @@ def evaluate(runs: list[Run], workers: int) -> list[Run]:
             start = time.perf_counter()
             runs = [run for run in runs if (*run.condition, run.seed) != (axis, value, seed)]
             runs += evaluate_set(axis, value, seed, workers)
-            write(RESULTS, runs)
+            write_rows(RESULTS, sorted(runs, key=place))
             print(f"{axis} {value:g}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
     return runs
 
@@ -300,25 +292,9 @@ def tables_of(runs: Sequence[Run]) -> str:
     return "\n\n".join(parts)
 
 
-def read(path: Path) -> list[Run]:
-    """Reads the CSV; there are no runs where there is none."""
-    if not path.exists():
-        return []
-    kinds = {field.name: field.type for field in dataclasses.fields(Run)}
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Run(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(file)]
-
-
-def write(path: Path, runs: Iterable[Run]) -> None:
-    """Writes the CSV, sorted, so that a run more changes its own lines alone."""
-    order = list(conditions())
-    rows = sorted(runs, key=lambda r: (order.index(r.condition), METHODS.index(r.method), r.seed))
-    text = io.StringIO()
-    names = [field.name for field in dataclasses.fields(Run)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(dataclasses.asdict, rows))
-    write_atomically(path, text.getvalue().encode())
+def place(run: Run) -> tuple[int, int, int]:
+    """Returns where a row stands in the CSV, so that a run more changes its own lines alone."""
+    return list(conditions()).index(run.condition), METHODS.index(run.method), run.seed
 
 
 if __name__ == "__main__":

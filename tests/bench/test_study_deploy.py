@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from originet.bench.summary import replace_block
+from study_rows import read_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,14 +32,12 @@ def inference():
 
 
 def test_the_docs_are_what_the_committed_results_give(export, inference):
-    text = export.DOCS.read_text()
-    assert replace_block(text, export.table_of(export.read(export.RESULTS)), "int8") == text
-    rows = inference.read(inference.RESULTS)
-    assert replace_block(text, inference.table_of(rows), "inference") == text
+    export.main(check=True)
+    inference.main(check=True)
 
 
 def test_eight_bits_cost_at_most_half_a_point(export):
-    runs = export.read(export.RESULTS)
+    runs = read_rows(export.RESULTS, export.Run)
     seeds = {run.seed for run in runs}
     assert seeds == set(range(export.SEEDS))
     assert {(run.runtime, run.seed) for run in runs} == {
@@ -53,7 +50,7 @@ def test_eight_bits_cost_at_most_half_a_point(export):
 
 
 def test_copies_save_a_quarter_for_one_image_and_cost_nothing_for_many(inference):
-    rows = inference.read(inference.RESULTS)
+    rows = read_rows(inference.RESULTS, inference.Row)
     times = {(row.variant, row.images, row.provider): row.median_ms for row in rows}
     for variant in inference.VARIANTS:
         for images in inference.ROUNDS:
@@ -68,16 +65,3 @@ def test_processor_times_count_work_and_not_waiting(inference):
     times = inference.processor_times({"wait": lambda: time.sleep(0.02), "work": work}, 3, 2)
     assert max(times["wait"]) < 0.01 and min(times["work"]) > 1e-5
     assert [len(each) for each in times.values()] == [3, 3]
-
-
-def test_runs_survive_their_table(export, tmp_path):
-    runs = export.read(export.RESULTS)
-    export.write(tmp_path / "a.csv", runs)
-    assert export.read(tmp_path / "a.csv") == runs
-    assert export.read(tmp_path / "none.csv") == []
-
-
-def test_rows_survive_their_table(inference, tmp_path):
-    rows = inference.read(inference.RESULTS)
-    inference.write(tmp_path / "a.csv", rows)
-    assert inference.read(tmp_path / "a.csv") == rows

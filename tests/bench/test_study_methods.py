@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from study_rows import read_rows, write_rows
 
 from originet_ext import METHODS
 
@@ -38,7 +39,7 @@ def make_run(study):
 
 
 def test_the_docs_are_what_the_committed_results_give(study):
-    runs = study.read(study.RESULTS)
+    runs = read_rows(study.RESULTS, study.Run)
     wanted = {
         (axis, value, seed, method)
         for axis, value in study.conditions()
@@ -58,7 +59,7 @@ def test_the_committed_results_tell_the_readings_apart(study):
     mean = {}
     for method in METHODS:
         for axis in study.AXES:
-            for value, runs in study.series(study.read(study.RESULTS), axis, method):
+            for value, runs in study.series(read_rows(study.RESULTS, study.Run), axis, method):
                 mean[method, axis, value] = study.interval(runs)
     neutral = {method: mean[method, "residual", 0.0] for method in METHODS}
     assert neutral["cumulative"][1] > 0.7 and neutral["telescoped"][2] < 0.5
@@ -101,11 +102,11 @@ def test_results_survive_writing_and_only_what_is_missing_is_evaluated(
     ]
     path = tmp_path / "runs.csv"
     shuffled = [every[i] for i in np.random.default_rng(0).permutation(len(every))]
-    study.write(path, shuffled)
-    kept = study.read(path)
+    write_rows(path, sorted(shuffled, key=study.place))
+    kept = read_rows(path, study.Run)
     assert sorted(map(str, kept)) == sorted(map(str, every))
     once = path.read_bytes()
-    study.write(path, kept)
+    write_rows(path, sorted(kept, key=study.place))
     assert path.read_bytes() == once
 
     asked = []
