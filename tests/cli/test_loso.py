@@ -154,3 +154,36 @@ def test_loso_without_clips_or_with_too_few_subjects(refuse, tmp_path):
 @pytest.mark.slow
 def test_unknown_device(refuse, tmp_path, clips):
     refuse("device 'cuda:99'", "loso", clips, "-o", tmp_path / "out", "--device", "cuda:99")
+
+
+@pytest.mark.slow
+def test_a_flow_goes_from_clips_to_a_prediction(run, clips, tmp_path):
+    store, results = tmp_path / "store", tmp_path / "results"
+    prepare = ("prepare", "synthetic", clips, "-o", store, "--image-size", 32)
+    code, out, err = run(*prepare, "--method", "rank,dis")
+    assert code == 0, err
+    assert "12 of 12 clips, rank, dis" in out and "estimated" not in out  # synth knows the apex
+    code, _, err = run("loso", store, "-o", results, "--method", "rank,dis", *QUICKLY)
+    assert code == 0, err
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "A flow is drawn as colours" in page
+    again = ("report", results, store)
+    assert run(*again)[0] == 0
+    code, _, err = run("train", store, "-o", tmp_path / "model", "--evaluated", results)
+    assert code == 0, err
+    clip = next(path for path in sorted(clips.rglob("*")) if path.is_file()).parent
+    code, out, err = run("predict", tmp_path / "model", clip)
+    assert code == 0 and len(out.splitlines()) == 2, err
+    code, _, err = run("export", tmp_path / "model", "--to", "aoti", "-o", tmp_path / "exported")
+    assert code == 2 and "export takes one grey image a clip" in err
+    for method, told in (
+        ("tvl1", "has no images by tvl1, only by rank, dis"),
+        ("rank,flow", "each of method 'rank,flow' must be one of"),
+        ("own:u,v", "names arrays of your own"),
+    ):
+        code, _, err = run("loso", store, "-o", tmp_path / "no", "--method", method, *QUICKLY)
+        assert code == 2 and told in err and err.count("\n") == 1, err
+    code, _, err = run("compare", store, "-o", tmp_path / "no", "--method", "dis", *QUICKLY)
+    assert code == 2 and "compare takes one grey image a clip" in err
+    code, _, err = run("ablation", store, "-o", tmp_path / "no", "--method", "dis", *QUICKLY)
+    assert code == 2 and "the ablation takes one grey image a clip" in err

@@ -114,7 +114,7 @@ def test_clips_are_told_in_the_calling_thread_as_they_are_finished(table):
     assert calls == [(number, 6) for number in range(1, 7)] and not failed
     assert sorted(results) == list(range(6))
     for place, result in results.items():
-        assert result.shape == (2, 16, 16) and result.dtype == np.uint8
+        assert [(each.shape, each.dtype) for each in result] == [((16, 16), np.uint8)] * 2
         np.testing.assert_array_equal(result[1], images["absolute"][place])
 
 

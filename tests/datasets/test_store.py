@@ -13,6 +13,7 @@ from clips import random_frames, write_folder
 from stores import SIZE, contents, count_clips, frame_of, make, write_tree
 
 from originet import datasets
+from originet.clips.frames import resize
 from originet.datasets import Correction, Gap, Omission, clip_list_hash, store
 from originet.datasets.prepare import Settings, prepare_clips
 from originet.system.errors import InputError
@@ -339,3 +340,61 @@ def test_stores_of_faces_found_in_different_ways_are_not_combined(tree, out):
     both = store.combine_stores([cut("casme", False, "viola-jones"), by_landmarks])
     assert both.crop_face and both.face_by == by_landmarks.face_by == "landmarks"
     assert made.face_by == "viola-jones"
+
+
+def test_a_flow_is_stored_beside_images_and_later_ones_join_it(tree, out, monkeypatch):
+    plain = make(tree, out, "cumulative")
+    assert not {"channels", "estimated_apexes"} & plain.manifest.keys()
+    made = count_clips(monkeypatch)
+    both = make(tree, out, "dis", "apex")
+    assert made == [("apex", "dis")] * 4  # the images were there
+    table = datasets.survey("folder", tree).table
+    want = prepare_clips(table, Settings(("cumulative", "apex", "dis"), SIZE)).images
+    assert list(both.images) == ["cumulative", "apex", "dis"]
+    for method, images in want.items():
+        assert both.images[method].dtype == images.dtype
+        np.testing.assert_array_equal(both.images[method], images)
+    assert both.images["dis"].shape == (4, SIZE, SIZE, 3)
+    assert both.image_size == SIZE and not both.images["dis"].flags.writeable
+    assert both.manifest["channels"] == {"dis": ["u", "v", "strain"]}
+    assert len(both.manifest["estimated_apexes"]) == 4  # folders have no annotations
+    assert {"happiness-dis.png", "sadness-apex.png"} <= contents(out).keys()
+    again = contents(out)
+    make(tree, out, "dis", "apex")
+    assert contents(out) == again and len(made) == 4
+    at_once = out.with_name("at-once")
+    make(tree, at_once, "cumulative", "apex", "dis", jobs=2)
+    assert contents(at_once) == again
+
+
+def test_an_annotated_apex_is_taken(tree, out):
+    rows = ["path,subject,emotion,apex"]
+    rows += [
+        f"{clip.relative_to(tree)},{clip.parent.name},{clip.parent.parent.name},4"
+        for clip in sorted(tree.glob("*/*/*"))
+    ]
+    rows[-1] = rows[-1][:-1]  # the last one has none
+    (tree / "clips.csv").write_text("\n".join(rows) + "\n")
+    found = datasets.survey("folder", tree / "clips.csv")
+    made = store.write_store(found, out, Settings(("onset", "apex"), SIZE))
+    last = found.table.iloc[-1]
+    assert made.manifest["estimated_apexes"] == [f"{last['subject']}/{last['clip']}"]
+    for row, image in zip(found.table.to_dict("records")[:-1], made.images["apex"], strict=False):
+        frame = cv2.imread(row["frames"][3], cv2.IMREAD_GRAYSCALE)
+        np.testing.assert_array_equal(image, resize(frame, SIZE))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda flow: flow[:, :, :, :2].copy(), r"dis must be \[4, 16, 16, 3\] pixels"),
+        (lambda flow: np.where(flow == flow.max(), np.nan, flow), "dis holds values that are not"),
+        (lambda flow: flow.astype(np.uint8), "dis must be float32, got uint8"),
+    ],
+)
+def test_a_damaged_flow_is_refused(tree, out, change, told):
+    made = make(tree, out, "cumulative", "dis")
+    tensors = {**made.images, "dis": change(made.images["dis"])}
+    (out / "images.safetensors").write_bytes(safetensors.numpy.save(tensors))
+    with pytest.raises(InputError, match=told):
+        store.read_store(out)

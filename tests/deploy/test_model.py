@@ -8,12 +8,22 @@ import skimage.data
 import torch
 from clips import random_frames, write_folder, write_video
 from face_videos import close_up
+from folds import QUICK
+from moving import grid, texture
 
+from originet import load_model
 from originet.clips.faces import NoFaceError
+from originet.clips.flow import flow
 from originet.clips.still import read_image
 from originet.datasets.prepare import Settings, prepare_clip
+from originet.deploy.export import export_model
 from originet.deploy.rate import at_rate
+from originet.deploy.train_model import train_model
+from originet.evaluation.splits import sort_clips
 from originet.system.errors import InputError
+from originet.system.lock import held
+from originet.training import scaling
+from originet.training.predict import predict
 from originet_ext import active_image
 
 
@@ -149,3 +159,49 @@ def test_landmarks_are_followed_in_memory_as_in_files(model, tmp_path):
     )
     with pytest.raises(NoFaceError):
         model.predict(random_frames(5, (64, 64)))
+
+
+@pytest.fixture(scope="module")
+def flow_model(clips, tmp_path_factory):
+    """A model of an active image and a flow, of random numbers."""
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 256, (24, 16, 16, 1)).astype(np.float32)
+    flow = rng.normal(0, 2, (24, 16, 16, 3)).astype(np.float32)
+    images = {"rank,dis": np.concatenate([grey, flow], axis=-1)}
+    table = clips.table.assign(frames=[("a.avi",)] * 24, apex=None)
+    out = tmp_path_factory.mktemp("models") / "flow"
+    config = dataclasses.replace(QUICK, method="rank,dis", epochs=1)
+    with held(out) as place:
+        train_model(sort_clips(table, images, 16), config, place, device=torch.device("cpu"))
+    return load_model(out)
+
+
+def test_a_model_of_channels_makes_them_of_a_clip(flow_model, tmp_path):
+    assert flow_model.method == "rank,dis" and flow_model.folded == (False,)
+    assert "u and v by one deviation" in flow_model.card["normalisation"]
+    x, y = grid(16)
+    frames = np.stack([texture(x - np.sin(np.pi * t / 6), y) for t in range(7)])
+    made = flow_model.image(frames)
+    assert made.shape == (16, 16, 4) and made.dtype == np.float32
+    rank = active_image(torch.from_numpy(frames), None, "rank", "minmax").round()
+    np.testing.assert_array_equal(made[..., 0], rank)
+    np.testing.assert_array_equal(made[..., 1:], flow(frames[0], frames[3]))
+    folder = write_folder(tmp_path / "clip", frames)
+    np.testing.assert_array_equal(flow_model.image(folder), made)
+    expected = predict(flow_model.networks[0], made[None], device="cpu")
+    assert scaling.is_attached(flow_model.networks[0])
+    answer = flow_model.predict(folder)
+    np.testing.assert_allclose([*answer.probabilities.values()], expected[0], atol=1e-6)
+
+
+def test_a_model_of_channels_refuses_other_images(flow_model, model, tmp_path):
+    grey = np.zeros((1, 16, 16), np.uint8)
+    with pytest.raises(InputError, match=r"takes images by rank,dis, got \[1, 16, 16\] uint8"):
+        flow_model.probabilities(grey)
+    with pytest.raises(InputError, match="must have the 4 channels rank, dis-u"):
+        flow_model.probabilities(np.zeros((1, 16, 16, 3), np.float32))
+    with pytest.raises(InputError, match=r"takes images by cumulative, got \[1, 16, 16, 3\]"):
+        model.probabilities(np.zeros((1, 16, 16, 3), np.uint8))
+    with pytest.raises(InputError, match="export takes one grey image a clip, not the channels of"):
+        export_model(flow_model, "aoti", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,11 +1,14 @@
 """Planted leaks: what a network must not know, it does not know."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from originet.evaluation.fold import FoldJob, FoldOutcome, run_folds
@@ -183,3 +186,20 @@ def test_shuffled_labels_show_which_protocol_validates_on_what_it_has_seen() -> 
     assert 0.35 < validation["strict"] < 0.65
     assert validation["paper"] > 0.95
     assert all(0.35 < accuracy < 0.65 for accuracy in tested.values())
+
+
+def test_the_scale_of_a_flow_does_not_depend_on_the_test_subject() -> None:
+    flow = np.random.default_rng(0).normal(0, 1, (24, 16, 16, 3)).astype(np.float32)
+    table = clip_table(4, 6)
+    config = Config(**QUICK | {"epochs": 1}, method="dis")
+    scales = []
+    for stretched in (1.0, 1000.0):
+        images = flow.copy()
+        images[(table["subject"] == table["subject"][0]).to_numpy()] *= stretched
+        with tempfile.TemporaryDirectory() as out:
+            run_loso(table, linear, config, images=images, device="cpu", out=out)
+            weights = sorted(Path(out, "folds").glob("*.safetensors"))
+            scales.append([load_file(path)["input_scale"] for path in weights])
+    (left_out, *others), (still_left_out, *other) = scales
+    np.testing.assert_array_equal(left_out, still_left_out)
+    assert all((b > 10 * a).all() for a, b in zip(others, other, strict=True))

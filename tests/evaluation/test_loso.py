@@ -6,10 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from folds import CLASSES, QUICK, SIZE, run, small_set, without_time
+from torch import nn
 
 from originet.evaluation.loso import run_loso
 from originet.evaluation.result import read_results
+from originet.system.errors import InputError
 from originet.training.config import Config
+from originet.training.model import OrigiNet, parameter_count
+from originet.training.predict import predict
+from originet.training.weights import load_fold_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -95,3 +100,55 @@ def test_originet_is_the_default_network() -> None:
     result = run_loso(table, config=config, images=images, device="cpu")
     assert result.model["class"] == "OrigiNet"
     assert result.y_pred.shape == (1, 8)
+
+
+def several(table: pd.DataFrame, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Images of several channels by method; one channel shows the class, the others are noise."""
+    rng = np.random.default_rng(5)
+    noise = rng.integers(0, 256, images.shape).astype(np.uint8)
+    left = (table["label"] == "left").to_numpy()
+    right = rng.normal(0, 1, (*images.shape, 2)).astype(np.float32)
+    right[..., 0] += np.where(left, -0.5, 0.5)[:, None, None]
+    strain = np.abs(rng.normal(0, 1, (*images.shape, 1))).astype(np.float32)
+    return {
+        "rank,onset": np.stack([noise, images], axis=-1),
+        "own:a,b,c": np.stack([noise, images, noise], axis=-1),
+        "dis": np.concatenate([right, strain], axis=-1),
+        "rank,dis": np.concatenate([noise[..., None], right, strain], axis=-1),
+        "own:heat": right[..., :1] * 1e-3 + 300,
+    }
+
+
+@pytest.mark.parametrize("method", ["rank,onset", "own:a,b,c", "dis", "rank,dis", "own:heat"])
+def test_channels_are_learned_and_read_again(method: str, tmp_path: Path) -> None:
+    table, images = small_set()
+    channels = several(table, images)[method]
+    config = Config.from_dict(QUICK.to_dict() | {"method": method})
+
+    def network(classes: int) -> nn.Module:
+        count = channels.shape[-1]
+        return nn.Sequential(
+            nn.Conv2d(count, 8, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(72, classes)
+        )
+
+    result = run(table, channels, config=config, model=network, out=tmp_path)
+    # Standardising each image would have taken away the heat and where the flow goes.
+    assert result.metrics["pooled_accuracy"] > 0.8
+    assert read_results(tmp_path).to_json() == result.to_json()
+    fold = result.folds[0]
+    fresh = network(2)
+    load_fold_weights(tmp_path / "folds" / "seed0_000_s00.safetensors", fresh)
+    test = channels[(table["subject"] == "s00").to_numpy()]
+    np.testing.assert_allclose(predict(fresh, test, device="cpu"), fold["probabilities"], atol=1e-6)
+
+
+def test_originet_takes_as_many_channels_as_there_are() -> None:
+    table, images = small_set(subjects=2, clips=4)
+    channels = np.stack([images] * 5, axis=-1)
+    config = Config.from_dict(QUICK.to_dict() | {"epochs": 1, "method": "own:a,b,c,d,e"})
+    result = run_loso(table, config=config, images=channels, device="cpu")
+    assert result.estimated_apexes is None
+    plain = parameter_count(OrigiNet(2, image_size=16))
+    assert result.model["parameters"] == plain + 2 * 16 * (9 + 25)
+    with pytest.raises(InputError, match="the 1 channels cumulative, got 5: method names them"):
+        run_loso(table, config=QUICK, images=channels, device="cpu")

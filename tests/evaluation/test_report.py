@@ -366,3 +366,26 @@ def test_made_with_section_names_the_versions(full_page):
     assert ["torch", torch.__version__] in rows
     assert any(row[0] == "python" for row in rows)
     assert any(row[0].startswith("extension: ") for row in rows)
+
+
+def test_channels_are_drawn_and_explained_and_estimates_told():
+    result = dataclasses.replace(
+        make_result(), config=Config(seeds=(0, 1), method="rank,dis"), estimated_apexes=4
+    )
+    flow = np.zeros((8, 8, 4), np.float32)
+    flow[..., 1] = 1  # all goes to the right
+    page = Page("t")
+    report.loso_section(page, result, dict.fromkeys(make_images(), flow))
+    told = Parsed(page.html()).text
+    assert f"row by row: rank: {READINGS['rank']} dis: {READINGS['dis']}" in told
+    assert "A flow is drawn as colours beside its strain" in told
+    assert "The apex of 4 of 6 clips is an estimate" in told
+    assert "is an estimate" not in Parsed(plain_page().html()).text
+    encoded = re.findall(r'<img src="data:image/png;base64,([^"]+)"[^>]*alt="Active', page.html())
+    pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in encoded]
+    assert pictures and {picture.shape for picture in pictures} == {(16, 16, 3)}
+    assert (pictures[0][:8, 8:] == (255, 0, 0)).all()
+    own = dataclasses.replace(result, config=Config(method="own:a,b"), estimated_apexes=None)
+    page = Page("t")
+    report.loso_section(page, own, dict.fromkeys(make_images(), flow[..., :2]))
+    assert "the channels a, b of the images" in Parsed(page.html()).text

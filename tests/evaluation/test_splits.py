@@ -124,6 +124,27 @@ def test_images_must_be_as_the_table_and_the_settings_say():
             clips.check_images(dataclasses.replace(QUICK, **change))
 
 
+def test_channels_must_be_as_their_method_says():
+    table, images = small_set(2)
+    two = np.stack([images, images], axis=-1)
+    flow = np.zeros((*images.shape, 3), np.float32)
+    clips = sort_clips(table, {"rank,onset": two, "dis": flow, "own:a,b": two}, 16)
+    assert clips.images["dis"].shape == (12, 16, 16, 3)
+    bad = flow.copy()
+    bad[3, 1, 1, 0] = np.inf
+    for method, given, message in (
+        ("rank,onset", two[..., :1], "must have the 2 channels rank, onset, got 1"),
+        ("rank,onset", images, r"must be \[12, 16, 16, 2\] uint8 or float32, got \[12, 16, 16\]"),
+        ("cumulative", two, "must have the 1 channels cumulative, got 2: method names them"),
+        ("own:a,b,c", two, "must have the 3 channels a, b, c, got 2"),
+        ("dis", flow.astype(np.float64), "uint8 or float32, got .* float64"),
+        ("dis", flow.astype(np.uint8), "a vector, u and v, must be float32"),
+        ("dis", bad, "must be finite"),
+    ):
+        with pytest.raises(InputError, match=message):
+            sort_clips(table, {method: given}, 16)
+
+
 def test_frames_are_cut_as_the_settings_say_unless_the_clips_do():
     table, images = small_set(2, clips=2)
     config = dataclasses.replace(QUICK, crop_face=True)

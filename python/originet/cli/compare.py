@@ -9,6 +9,7 @@ from rich.text import Text
 
 from originet.cli import options
 from originet.cli.console import complain_of, console, progress_bar, progress_bars
+from originet.system.channels import check_one_image
 from originet.system.choices import COMPARED
 from originet.system.words import counted
 
@@ -39,8 +40,9 @@ def compare_command(
     from originet.paper import comparison, comparison_report
 
     config = run.config
+    check_one_image(config.method, "compare")  # first, since making images may take minutes
     rows = comparison.rows_named(network)
-    comparison.check_packages(rows)  # first, since making images may take minutes
+    comparison.check_packages(rows)
     clips = read_clips(
         paths,
         [config.method],

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from originet import datasets
 from originet.cli.console import errors, progress_bar, progress_bars, warn_of
 from originet.cli.options import DEFAULTS
+from originet.clips.channels import joined
 from originet.datasets import prepare, store, under_root
 from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list, restrict
 from originet.datasets.tasks import MEGC_2019_SETS
 from originet.evaluation.splits import SortedClips, check_table, sort_clips
+from originet.system.channels import sources_of
 from originet.system.errors import InputError
 from originet.system.words import counted
 from originet.training.config import Config
@@ -25,7 +27,8 @@ class Clips(NamedTuple):
 
     Attributes:
         table: the clips [N].
-        images: [N, S, S] uint8 by method, in the table's order.
+        images: [N, S, S] uint8 by method, or with channels [N, S, S, C] uint8 or float32, in the
+            table's order.
         image_size: S, in pixels.
         crop_face: whether frames were cropped to faces.
         face_by: how those were found, see `originet.datasets.prepare.Settings`.
@@ -34,7 +37,7 @@ class Clips(NamedTuple):
     """
 
     table: datasets.ClipTable
-    images: dict[str, NDArray[np.uint8]]
+    images: dict[str, NDArray[Any]]
     image_size: int
     crop_face: bool
     face_by: str
@@ -79,7 +82,8 @@ def read_clips(
 
     Args:
         paths: stores; or one root; or, for `megc2019`, one or several.
-        methods: the active-image methods that are needed.
+        methods: the active-image methods that are needed, or channels, see
+            `originet.system.channels`.
         dataset: the data set in a root; None means a folder of clips.
         annotations: a root's annotations.
         frames: a root's frames.
@@ -104,11 +108,12 @@ def read_clips(
     of_a_root = {"dataset": dataset, "annotations": annotations, "frames": frames, "task": task}
     of_a_root |= {"sheet": sheet, "name": set_name}
     listed = None if clips is None else read_clip_list(clips)
+    sources = tuple(dict.fromkeys(source for method in methods for source in sources_of(method)))
     if any(map(store.is_store, paths)):
         given = [f"--{name} {value}" for name, value in of_a_root.items() if value is not None]
         for option in (*given, *(["--micro-only"] if micro_only else [])):
             raise InputError(f"{option} is for a data set's root, not for a store")
-        stores = _read_stores(paths, methods, image_size, crop_face)
+        stores = _read_stores(paths, sources, image_size, crop_face)
         if opens_frames:
             for each in stores:
                 store.check_frames(each)
@@ -120,7 +125,7 @@ def read_clips(
         ]
         made = Clips(
             stored.table,
-            stored.images,
+            _with_joined(stored.images, methods),
             stored.image_size,
             stored.crop_face,
             stored.face_by,
@@ -152,7 +157,16 @@ def read_clips(
             set_name=set_name,
         )
         surveys = [found]
-    return _make_images(surveys, methods, image_size, crop_face, listed)
+    made = _make_images(surveys, sources, image_size, crop_face, listed)
+    return made._replace(images=_with_joined(made.images, methods))
+
+
+def _with_joined(
+    images: dict[str, NDArray[Any]], methods: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Adds those of methods that name several sources."""
+    several = [method for method in methods if method not in images]
+    return images | {method: joined(images, sources_of(method)) for method in several}
 
 
 def _survey_challenge(paths: Sequence[Path], listed: ClipList | None) -> list[datasets.Survey]:
@@ -204,7 +218,7 @@ def _make_images(
     if listed is not None:
         _report_unused(listed, {*table["dataset"], *(found.dataset for found in surveys)})
     check_table(table)  # first, since making images may take minutes
-    parts: list[dict[str, NDArray[np.uint8]]] = []
+    parts: list[dict[str, NDArray[Any]]] = []
     cuts: list[prepare.Settings] = []
     for found in surveys:
         settings = prepare.Settings(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from originet.system.choices import DATASETS, EXECUTORS, FACES, METHODS, TASKS
+from originet.system.choices import DATASETS, EXECUTORS, FACES, FLOWS, METHODS, STILLS, TASKS
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE, MAX_PIXELS, frames_up_to
 from originet.system.lock import held
@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 DEFAULTS = Config()
 _words = ", ".join
 
-Method = Annotated[str, typer.Option(help=f"Active-image method: {_words(METHODS)}.")]
+Method = Annotated[
+    str,
+    typer.Option(
+        help=f"Active-image method: {_words(METHODS)}; a frame: {_words(STILLS)}; a flow: "
+        f"{_words(FLOWS)}; or several, separated by commas, as channels."
+    ),
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda or cuda:N; by default the GPU if there is one.")
 ]

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,9 +25,12 @@ from originet.cli.options import (
     Task,
     way_of,
 )
-from originet.system.choices import METHODS
+from originet.system.choices import SOURCES
 from originet.system.errors import InputError
 from originet.system.words import counted
+
+if TYPE_CHECKING:
+    from originet.datasets.store import Store
 
 
 def prepare_command(
@@ -45,7 +48,10 @@ def prepare_command(
     set_name: SetName = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(METHODS)}; repeatable, {DEFAULTS.method} by default."),
+        typer.Option(
+            help=f"{', '.join(SOURCES)}; repeatable, {DEFAULTS.method} by default. Flows need the "
+            "apex, which is estimated where it is not annotated."
+        ),
     ] = None,
     image_size: Annotated[
         int, typer.Option(help="Height and width in pixels.")
@@ -84,7 +90,7 @@ def prepare_command(
         set_name=set_name,
     )
     settings = Settings(
-        methods=tuple(method or [DEFAULTS.method]),
+        methods=tuple(each for given in method or [DEFAULTS.method] for each in given.split(",")),
         image_size=image_size,
         crop_face=not found.cropped if crop is None else crop,
         align_eyes=align_eyes,
@@ -107,6 +113,7 @@ def prepare_command(
         f"left out by the task: {len(found.left_out)} (see {out / store.MANIFEST})",
         *(f"  {e.where} ({e.subject}/{e.clip}): {e.reason}" for e in found.unusable),
         *(f"skipped: {name}: {reason}" for name, reason in found.skipped.items()),
+        *_estimates(made),
         f"{out}: {len(made.table)} of {counted(len(found.table), 'clip')}, "
         + ", ".join(m if m in settings.methods else f"{m} (kept)" for m in made.images),
     ]
@@ -120,6 +127,13 @@ def prepare_command(
         reasons = {"/".join(clip[name] for name in names): clip["reason"] for clip in failed}
         complain_of(f"{len(failed)} of {counted(len(found.table), 'clip')} failed:", reasons)
         raise typer.Exit(2)
+
+
+def _estimates(made: "Store") -> list[str]:
+    """Says how many apexes were estimated, if the images depend on them."""
+    count = len(made.manifest.get("estimated_apexes", ()))
+    of = counted(len(made.table), "clip")
+    return [f"apex not annotated, estimated: {count} of {of}"] if count else []
 
 
 _COUNTED = ("total", "paper", "MEGC 2019", "difference")

@@ -1,4 +1,4 @@
-"""Makes active images of clips: read, crop, resize, pool; several clips in parallel."""
+"""Makes active images and flows of clips: read, crop, resize, pool; several clips in parallel."""
 
 import os
 import threading
@@ -13,18 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet.clips.active_images import check_room
+from originet.clips.channels import ChannelMaker, check_sources, joined
 from originet.clips.clip import MARGIN, check_face, open_clip
 from originet.clips.face_models import check_models
+from originet.clips.frames import frame_number, is_video
 from originet.clips.video import Timed
 from originet.datasets.table import ClipTable
-from originet.system.choices import FACES
+from originet.system.channels import FLOW, sources_of
+from originet.system.choices import FACES, FLOWS, SOURCES
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE
 from originet.system.opencv import one_thread, silence
-from originet_ext import METHODS, ActiveImageAccumulator
 
-# Called as done(position in the table, [M, S, S] uint8 or the error) when a clip is finished.
-Done = Callable[[int, NDArray[np.uint8] | InputError], None]
+Made = tuple[NDArray[Any], ...]
+"""What a clip was made into, an image per method: [S, S] uint8; of flows [S, S, 3] float32."""
+
+# Called as done(position in the table, the images or the error) when a clip is finished.
+Done = Callable[[int, Made | InputError], None]
 
 LARGEST_MARGIN = 10.0
 """As a share of the face's size; for the smallest detectable face this covers the whole frame."""
@@ -35,7 +40,8 @@ class Settings:
     """How each clip is prepared.
 
     Attributes:
-        methods: active-image methods, from `originet_ext.METHODS`.
+        methods: what a clip is made into, from `originet.system.choices.SOURCES`: active images by
+            method, frames, flows.
         image_size: height and width of an image, in pixels, up to `LARGEST_IMAGE`.
         crop_face: crops each clip to its face first, with one box per clip.
         align_eyes: rotates each clip so that the eyes are level; requires `crop_face`.
@@ -58,9 +64,9 @@ class Settings:
             InputError: if one is wrong; the message names it.
         """
         object.__setattr__(self, "methods", tuple(self.methods))
-        unknown = [method for method in self.methods if method not in METHODS]
+        unknown = [method for method in self.methods if method not in SOURCES]
         if unknown:
-            raise InputError(f"method must be one of {', '.join(METHODS)}, got {unknown[0]!r}")
+            raise InputError(f"method must be one of {', '.join(SOURCES)}, got {unknown[0]!r}")
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise InputError(
                 "methods must be at least one and all different, got "
@@ -71,6 +77,7 @@ class Settings:
         if not 0 <= self.margin <= LARGEST_MARGIN:
             raise InputError(f"margin must be in 0..{LARGEST_MARGIN:g}, got {self.margin}")
         check_face(self.crop_face, self.align_eyes, self.margin, self.face_by)
+        check_sources(self.methods, self.image_size)
 
     def cut(self) -> dict[str, Any]:
         """Returns how `open_clip` and `open_stream` cut frames so: their arguments by name."""
@@ -83,11 +90,12 @@ class Prepared(NamedTuple):
     """The active images of a table.
 
     Attributes:
-        images: [N, S, S] uint8 by method, in the table's order; 0 where the clip failed.
+        images: [N, S, S] uint8 by method, in the table's order, for flows [N, S, S, 3] float32; 0
+            where the clip failed.
         failed: index in the table -> reason, one line that names the clip.
     """
 
-    images: dict[str, NDArray[np.uint8]]
+    images: dict[str, NDArray[Any]]
     failed: dict[int, str]
 
 
@@ -100,12 +108,13 @@ def active_images(
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     face_by: str = FACES[0],
-) -> NDArray[np.uint8]:
+) -> NDArray[Any]:
     """Makes the active image of every clip by one method; stops at the first clip that fails.
 
     Args:
         table: the clips.
-        method: the active-image method, one of `originet_ext.METHODS`.
+        method: the active-image method, one of `originet_ext.METHODS`; or what else a clip can be
+            made into, or several of these by comma, see `originet.system.channels`.
         image_size: height and width of the result, in pixels.
         crop_face: crops each clip to its face first.
         jobs: how many clips are prepared at a time; None means one per core.
@@ -113,14 +122,16 @@ def active_images(
         face_by: how `crop_face` finds the face, see `Settings`.
 
     Returns:
-        [N, image_size, image_size] uint8, each image stretched to 0..255, in the table's order.
+        [N, image_size, image_size] uint8, each image stretched to 0..255, in the table's order;
+        for several or a flow [N, image_size, image_size, C], float32 if there is a flow.
 
     Raises:
         InputError: if a clip cannot be read or, with `crop_face`, shows no face; the message names
             it.
     """
-    settings = Settings((method,), image_size, crop_face, face_by=face_by)
-    return images_by_method(table, settings, jobs=jobs, progress=progress)[method]
+    sources = sources_of(method)
+    settings = Settings(sources, image_size, crop_face, face_by=face_by)
+    return joined(images_by_method(table, settings, jobs=jobs, progress=progress), sources)
 
 
 def images_by_method(
@@ -129,7 +140,7 @@ def images_by_method(
     *,
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, NDArray[np.uint8]]:
+) -> dict[str, NDArray[Any]]:
     """Makes active images of every clip by several methods; stops at the first clip that fails.
 
     Args:
@@ -139,13 +150,13 @@ def images_by_method(
         progress: called as progress(done, total) after each clip.
 
     Returns:
-        [N, S, S] uint8 by method, as `active_images` returns them.
+        [N, S, S] uint8 by method, as `active_images` returns them; for flows [N, S, S, 3] float32.
 
     Raises:
         InputError: if a clip cannot be used, as in `active_images`.
     """
 
-    def refuse(position: int, result: NDArray[np.uint8] | InputError) -> None:
+    def refuse(position: int, result: Made | InputError) -> None:
         if isinstance(result, InputError):
             raise result
 
@@ -187,23 +198,26 @@ def prepare_clips(
         raise InputError(f"jobs must be at least 1, got {jobs}")
     if settings.face_by == "landmarks":
         check_models()  # else every clip would fail for this reason
-    shape = (len(table), settings.image_size, settings.image_size)
-    images = {method: np.zeros(shape, np.uint8) for method in settings.methods}
+    images = {
+        method: np.zeros((len(table), *image_shape(method, settings.image_size)), dtype_of(method))
+        for method in settings.methods
+    }
     failed: dict[int, str] = {}
     stopped = threading.Event()
 
-    def work(span: tuple[tuple[str, ...], object, object]) -> NDArray[np.uint8]:
-        frames, onset, offset = span
-        return prepare_clip(frames, _optional(onset), _optional(offset), settings, stopped)
+    def work(span: tuple[tuple[str, ...], object, object, object]) -> Made:
+        frames, *numbers = span
+        onset, offset, apex = map(_optional, numbers)
+        return prepare_clip(frames, onset, offset, settings, stopped, apex=apex)
 
-    spans = table[["frames", "onset", "offset"]].itertuples(index=False, name=None)
+    spans = table[["frames", "onset", "offset", "apex"]].itertuples(index=False, name=None)
     # `silence` covers the whole run, so that threads do not wait for each other at every frame.
     with silence, one_thread, ThreadPoolExecutor(jobs) as threads:
         try:
             running = {threads.submit(work, span): place for place, span in enumerate(spans)}
             for finished, future in enumerate(as_completed(running), start=1):
                 place = running.pop(future)
-                result: NDArray[np.uint8] | InputError
+                result: Made | InputError
                 try:
                     result = future.result()
                 except InputError as error:
@@ -222,19 +236,45 @@ def prepare_clips(
     return Prepared(images, dict(sorted(failed.items())))
 
 
-def flat_images(table: ClipTable, images: Mapping[str, NDArray[np.uint8]]) -> dict[str, str]:
+def image_shape(method: str, side: int) -> tuple[int, ...]:
+    """Returns the shape of what a clip is made into by one method."""
+    return (side, side, len(FLOW)) if method in FLOWS else (side, side)
+
+
+def dtype_of(method: str) -> np.dtype[Any]:
+    """Returns the dtype of what a clip is made into by one method."""
+    return np.dtype(np.float32 if method in FLOWS else np.uint8)
+
+
+def has_annotated_apex(frames: tuple[str, ...], apex: object) -> bool:
+    """Returns whether a clip's apex is annotated, and its frame is there as far as names say."""
+    number = _optional(apex)
+    if number is None or is_video(frames):  # a video's frames have no names
+        return number is not None
+    return number in map(frame_number, frames)
+
+
+def estimated_apexes(table: ClipTable) -> list[int]:
+    """Returns the places of the clips whose apex, where it is needed, is estimated."""
+    apexes = table[["frames", "apex"]].itertuples(index=False, name=None)
+    return [place for place, each in enumerate(apexes) if not has_annotated_apex(*each)]
+
+
+def flat_images(table: ClipTable, images: Mapping[str, NDArray[Any]]) -> dict[str, str]:
     """Finds clips whose active image is one flat grey, like that of a single frame.
 
     Args:
         table: the clips.
-        images: [N, S, S] uint8 by method, in the table's order.
+        images: [N, S, S] uint8 by method, in the table's order; for flows [N, S, S, 3] float32, of
+            which those without any motion count.
 
     Returns:
         A line per such clip; the keys are "subject/clip".
     """
     flat: dict[str, list[str]] = {}
     for method, pictures in images.items():
-        spread = pictures.max((1, 2)) == pictures.min((1, 2))
+        flat_values = pictures.max((1, 2)) == pictures.min((1, 2))
+        spread = flat_values.reshape(len(pictures), -1).all(axis=1)
         for subject, clip in table.loc[spread, ["subject", "clip"]].itertuples(index=False):
             flat.setdefault(f"{subject}/{clip}", []).append(method)
     return {
@@ -249,7 +289,9 @@ def prepare_clip(
     offset: int | None,
     settings: Settings,
     stopped: threading.Event | None = None,
-) -> NDArray[np.uint8]:
+    *,
+    apex: int | None = None,
+) -> Made:
     """Makes the active images of one clip; its frames are decoded once for all methods.
 
     Frames are read in grey and resized before they are pooled, so that one pixel of motion means
@@ -262,13 +304,16 @@ def prepare_clip(
         offset: number of the last frame, inclusive; None means the clip's last.
         settings: how the clip is prepared.
         stopped: once set, the work stops at the next frame.
+        apex: number of the apex frame. None, or a folder without that frame, estimates it, see
+            `originet.clips.channels`.
 
     Returns:
-        [M, S, S] uint8, one image per method, each stretched to 0..255.
+        One image per method: [S, S] uint8, active images stretched to 0..255; or of flows
+        [S, S, 3] float32.
 
     Raises:
         InputError: if the clip cannot be read, shows no face with `crop_face` or no eyes with
-            `align_eyes`; the message names the clip or file.
+            `align_eyes`, or a video lacks the apex; the message names the clip or file.
         InterruptedError: if `stopped` was set.
     """
     clip = open_clip(
@@ -279,15 +324,15 @@ def prepare_clip(
     )
     side = settings.image_size
     check_room(clip.name, (side, side), len(settings.methods))
-    sums = [ActiveImageAccumulator(method, "minmax") for method in settings.methods]
+    annotated = apex if has_annotated_apex(frames, apex) else None
+    made = ChannelMaker(clip.name, settings.methods, annotated)
     with closing(clip.timed()) as decoded:
         frames_read = _watched(decoded, stopped)
         if settings.methods == ("telescoped",) and settings.face_by != "landmarks":
             frames_read = _ends(frames_read)
-        for frame in clip.cut_all(frames_read):
-            for accumulator in sums:
-                accumulator.update(frame.pixels)
-    return np.stack([accumulator.result().round().astype(np.uint8) for accumulator in sums])
+        for index, frame in enumerate(clip.cut_all(frames_read)):
+            made.see(frame.pixels, clip.number(index))
+    return made.result()
 
 
 def _watched(frames: Iterator[Timed], stopped: threading.Event | None) -> Iterator[Timed]:

@@ -1,4 +1,4 @@
-"""Stores: a data set's active images, made once, with a record of how they were made.
+"""Stores: a data set's active images and flows, made once, with a record of how they were made.
 
 A store is a folder; `originet.datasets.store_files` describes its content. A run that ends early,
 for whatever reason, leaves the clips that it finished; the same command resumes there. The same
@@ -24,19 +24,30 @@ from numpy.typing import NDArray
 
 from originet.clips import pictures
 from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine, store_files
-from originet.datasets.prepare import Settings, flat_images, prepare_clips
+from originet.datasets.channel_pictures import picture_of
+from originet.datasets.prepare import (
+    Made,
+    Settings,
+    dtype_of,
+    estimated_apexes,
+    flat_images,
+    image_shape,
+    prepare_clips,
+)
 from originet.datasets.store_files import FORMAT, GENERATOR, IMAGES, MANIFEST, TABLE
 from originet.datasets.table import format_table, read_table, relative_frames
 from originet.system import renamed, tensor_files
-from originet.system.choices import FACES
+from originet.system.channels import FLOW, MADE_BY_APEX
+from originet.system.choices import FACES, FLOWS, SOURCES
 from originet.system.errors import InputError
 from originet.system.files import safe_name, sha256, writing
 from originet.system.lock import held
 from originet.system.tensor_files import read_arrays
 from originet.system.words import counted
-from originet_ext import METHODS, build_info
+from originet_ext import build_info
 
-Image = NDArray[np.uint8]
+Image = NDArray[Any]
+"""[S, S] uint8 or, of a flow, [S, S, 3] float32, for one clip or several."""
 Progress = Callable[[int, int], None]
 
 
@@ -49,7 +60,8 @@ class Store:
 
     Attributes:
         table: the clips [N]; their frames may no longer exist.
-        images: [N, S, S] uint8 by method, in the table's order, read-only.
+        images: [N, S, S] uint8 by method, or for flows [N, S, S, 3] float32, in the table's order,
+            read-only.
         manifest: the content of `manifest.json`; a composite has one for each of its parts, under
             `stores`.
     """
@@ -66,7 +78,7 @@ class Store:
     @property
     def image_size(self) -> int:
         """Height and width of the images, in pixels."""
-        return int(next(iter(self.images.values())).shape[-1])
+        return int(next(iter(self.images.values())).shape[1])
 
     @property
     def crop_face(self) -> bool:
@@ -121,14 +133,20 @@ def read_store(folder: str | Path) -> Store:
 
 
 def _read_images(path: Path, manifest: store_files.Manifest, clips: int) -> dict[str, Image]:
-    """Reads [clips, S, S] for each method, where S is the manifest's image size."""
+    """Reads the clips' images by each method, of the manifest's size."""
     size, methods = manifest["settings"]["image_size"], manifest["methods"]
-    expected = len(methods) * clips * size**2
-    tensors = read_arrays(path, np.uint8, most=min(expected, tensor_files.MOST))
+    expected = clips * store_files.byte_count(methods, size)
+    dtypes = {dtype_of(method) for method in methods}
+    tensors = read_arrays(path, *dtypes, most=min(expected, tensor_files.MOST))
     for method in methods:
+        wanted, dtype = (clips, *image_shape(method, size)), dtype_of(method)
         found = tensors[method].shape if method in tensors else "none"
-        if found != (clips, size, size):
-            raise InputError(f"{path}: {method} must be {[clips, size, size]} pixels, got {found}")
+        if found != wanted:
+            raise InputError(f"{path}: {method} must be {[*wanted]} pixels, got {found}")
+        if tensors[method].dtype != dtype:
+            raise InputError(f"{path}: {method} must be {dtype}, got {tensors[method].dtype}")
+        if dtype == np.float32 and not np.isfinite(tensors[method]).all():
+            raise InputError(f"{path}: {method} holds values that are not finite")
     return {method: tensors[method] for method in methods}
 
 
@@ -250,7 +268,7 @@ def _write(
         store_files.open_directory(out, identity)
     fingerprints = _fingerprints(found.table, root)
     made, there = _take_over(out, fingerprints, settings.image_size)
-    methods = tuple(m for m in METHODS if m in there or m in settings.methods)
+    methods = tuple(m for m in SOURCES if m in there or m in settings.methods)
     _check_size(len(found.table), methods, settings.image_size)
 
     def keep(place: int) -> None:
@@ -290,9 +308,13 @@ def _lay_out(
     root = found.frames.absolute()
     table = found.table.drop(index=found.table.index[list(failed)]).reset_index(drop=True)
     sheets = _draw_sheets(table, images)
+    flows = {method: list(FLOW) for method in images if method in FLOWS}
+    by_apex = any(method in MADE_BY_APEX for method in images)
     manifest = {
         **identity,
         "methods": list(images),
+        **({"channels": flows} if flows else {}),
+        **({"estimated_apexes": _names(table, estimated_apexes(table))} if by_apex else {}),
         "root": str(root),
         "annotations_sha256": found.annotations and sha256(found.annotations),
         "clips_file_sha256": found.clips_file_sha256,
@@ -317,9 +339,15 @@ def _lay_out(
     }
 
 
+def _names(table: ClipTable, places: list[int]) -> list[str]:
+    """Returns "subject/clip" of some clips."""
+    rows = table.iloc[places][["subject", "clip"]].itertuples(index=False, name=None)
+    return ["/".join(map(str, row)) for row in rows]
+
+
 def _check_size(clips: int, methods: Sequence[str], size: int) -> None:
     """Refuses, before the work starts, a store that would be too large to read back."""
-    expected = clips * len(methods) * size**2
+    expected = clips * store_files.byte_count(methods, size)
     if expected > tensor_files.MOST:
         raise InputError(
             f"{counted(len(methods), 'image')} of {counted(clips, 'clip')}, {size} pixels a side, "
@@ -404,7 +432,7 @@ def _make(
     failed: dict[int, str] = {}
 
     def done(
-        methods: tuple[str, ...], places: list[int], position: int, result: Image | InputError
+        methods: tuple[str, ...], places: list[int], position: int, result: Made | InputError
     ) -> None:
         place = places[position]
         if isinstance(result, InputError):
@@ -437,7 +465,10 @@ def _draw_sheets(table: ClipTable, images: dict[str, Image]) -> dict[str, bytes]
             while name in sheets:  # two classes may have the same safe name
                 copies += 1
                 name = f"{stem}-{copies}.png"
-            panels = list(map(pictures.Panel, subjects, clips, pixels[rows]))
+            shown = [picture_of(image, method) for image in pixels[rows]]
+            if method in FLOWS:
+                shown = [image[..., ::-1] for image in shown]  # to blue, green, red
+            panels = list(map(pictures.Panel, subjects, clips, shown))
             sheets[name] = pictures.png(pictures.contact_sheet(panels))
     return sheets
 

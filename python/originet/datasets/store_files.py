@@ -1,6 +1,6 @@
 """The folder of a store: which run owns it, which clips are finished, and how it is replaced.
 
-    images.safetensors      one tensor per method, [N, S, S] uint8
+    images.safetensors      one tensor per method, [N, S, S] uint8; of flows [N, S, S, 3] float32
     clips.csv               the N clips, in the same order; see `originet.datasets.table`
     <class>.png             a contact sheet per class (and per method, if there are several)
     manifest.json           how the store was made, from what, and what was left out; written last
@@ -11,9 +11,11 @@ A part holds the images of one clip. Its name is the clip's fingerprint, so a pa
 changed since is not reused.
 """
 
+import math
 import os
 import re
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
 
@@ -23,9 +25,9 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from originet.clips.frames import is_junk
-from originet.datasets.prepare import LARGEST_MARGIN
+from originet.datasets.prepare import LARGEST_MARGIN, dtype_of, image_shape
 from originet.system import renamed
-from originet.system.choices import METHODS
+from originet.system.choices import SOURCES
 from originet.system.errors import InputError
 from originet.system.files import write_atomically
 from originet.system.json_files import differences, read_json, write_json
@@ -116,11 +118,13 @@ class _Failure(TypedDict):
 
 
 class _Later(TypedDict, total=False):
-    """Fields that manifests of early versions do not have."""
+    """Fields that manifests of early versions do not have, or of stores without flows."""
 
     clips_file_sha256: _Hash | None
     flat: dict[str, str]
     skipped: dict[str, str]
+    channels: dict[_Method, list[str]]
+    estimated_apexes: list[str]
 
 
 class Manifest(_Made, _Later):
@@ -211,17 +215,28 @@ def open_directory(folder: Path, identity: Identity) -> None:
     write_json(parts / ARGUMENTS, dict(identity))
 
 
-def read_part(folder: Path, fingerprint: str, size: int) -> dict[str, NDArray[np.uint8]]:
-    """Reads a clip's images, [size, size] by method, that an interrupted run left; may be empty."""
+def read_part(folder: Path, fingerprint: str, size: int) -> dict[str, NDArray[Any]]:
+    """Reads a clip's images, by method, that an interrupted run left; may be empty."""
     path = folder / PARTS / f"{fingerprint}.safetensors"
     if not path.is_file():
         return {}
     try:
-        images = renamed.by_method(read_arrays(path, np.uint8, most=len(METHODS) * size**2))
+        images = renamed.by_method(
+            read_arrays(path, np.uint8, np.float32, most=byte_count(SOURCES, size))
+        )
     except InputError:  # such as after a power cut: the clip is prepared again
         return {}
-    sound = all(pixels.shape == (size, size) for pixels in images.values())
-    return images if sound and images.keys() <= set(METHODS) else {}
+    sound = images.keys() <= set(SOURCES) and all(
+        pixels.shape == image_shape(method, size) and pixels.dtype == dtype_of(method)
+        for method, pixels in images.items()
+    )
+    return images if sound else {}
+
+
+def byte_count(methods: Iterable[str], size: int) -> int:
+    """Returns the bytes that the images of a clip take, of a height and width in pixels."""
+    shapes = ((image_shape(method, size), dtype_of(method)) for method in methods)
+    return sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes)
 
 
 def write_part(folder: Path, fingerprint: str, images: dict[str, NDArray[Any]]) -> None:

@@ -30,6 +30,7 @@ from originet.deploy import runtimes
 from originet.deploy.model import Model
 from originet.deploy.rate import SAME
 from originet.evaluation.metrics import uar
+from originet.system.channels import check_one_image
 from originet.system.clock import Case, time_case
 from originet.system.csv_cells import guarded
 from originet.system.environment import environment, originet_version
@@ -123,6 +124,7 @@ def export_model(
             are not of the model's kind, or `out` is not empty or cannot be written.
     """
     runtimes.check_runtime(runtime, int8)
+    check_one_image(model.method, "export")
     if int8 and store is None:
         raise InputError("--int8 needs --store: its clips set the ranges of the activations")
     out = Path(out)

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from originet.clips import faces
+from originet.clips.channels import ChannelMaker, joined
 from originet.clips.clip import Clip, open_clip
 from originet.clips.follow import find_face_of, follow
 from originet.clips.frames import is_video, resize
 from originet.clips.still import Image
 from originet.clips.video import Timed, video_info
 from originet.datasets.prepare import Settings
-from originet.deploy.folded import Copies
+from originet.deploy.folded import Copies, Folded
 from originet.deploy.rate import at_rate, differ
+from originet.system.channels import channels_of, is_one_image
 from originet.system.errors import InputError
-from originet.training.predict import as_array, check_images, probabilities_of
-from originet_ext import ActiveImageAccumulator
+from originet.training.predict import as_array, check_channels, check_images, probabilities_of
 
 Frames = NDArray[np.uint8] | Tensor
 
@@ -51,7 +52,8 @@ class Model:
     classes: tuple[str, ...]
     """Class names [C], sorted."""
     settings: Settings
-    """How a clip becomes the image that the networks take: one method, size, crop, alignment."""
+    """How a clip becomes the image that the networks take: method or, for an image of several
+    channels, methods; size, crop, alignment."""
     fps: float | None
     """Frames per second at which the training clips were recorded; None if that is not known."""
     networks: tuple[nn.Module, ...]
@@ -70,10 +72,20 @@ class Model:
     def folded(self) -> tuple[bool, ...]:
         """For each network, whether a faster copy of it answers (`originet.deploy.folded`).
 
-        So it is for OrigiNets on the CPU. On a GPU, in training mode, with hooks, or if it has
-        parts that are not OrigiNet's, a network answers itself. The answers are the same.
+        So it is for OrigiNets of one grey image on the CPU. On a GPU, in training mode, with hooks,
+        or if it has parts that are not OrigiNet's, a network answers itself. The answers are the
+        same.
         """
-        return tuple(self._copies.of(network) is not None for network in self.networks)
+        return tuple(self._copy_of(network) is not None for network in self.networks)
+
+    @property
+    def method(self) -> str:
+        """What the networks take of a clip, see `originet.system.channels`."""
+        return ",".join(self.settings.methods)
+
+    def _copy_of(self, network: nn.Module) -> Folded | None:
+        # A copy reads one channel, that of a grey image.
+        return self._copies.of(network) if is_one_image(self.method) else None
 
     def predict(self, clip: str | Path | Frames, *, fps: float | None = None) -> Prediction:
         """Recognises the expression in one clip.
@@ -104,16 +116,18 @@ class Model:
         answer = self.predict_image(self._sum_up(frames, rate))
         return answer._replace(note=self.rate_note(rate))
 
-    def image(self, clip: str | Path | Frames, *, fps: float | None = None) -> Image:
+    def image(self, clip: str | Path | Frames, *, fps: float | None = None) -> NDArray[Any]:
         """Makes a clip's active image as the networks take it; arguments are those of `predict`.
 
+        An apex that is needed is estimated, see `originet.clips.channels`.
+
         Returns:
-            [S, S] uint8, stretched to 0..255.
+            [S, S] uint8, stretched to 0..255; or [S, S, C], float32 if there is a flow in it.
         """
         return self._sum_up(*self._frames(clip, fps))
 
-    def image_of(self, clip: Clip, fps: float | None = None) -> Image:
-        """Makes the active image of a clip that was opened as `settings.cut` says.
+    def image_of(self, clip: Clip, fps: float | None = None) -> NDArray[Any]:
+        """Makes the active image of a clip that was opened as `settings.cut` says, as `image` does.
 
         Args:
             clip: The clip.
@@ -135,36 +149,41 @@ class Model:
             return f"frames picked at {self.fps:g}/s, for which the model was made, from {fps:g}/s"
         return ""
 
-    def predict_image(self, image: Image) -> Prediction:
-        """Recognises the expression in an active image [S, S] uint8, as `image` makes it."""
+    def predict_image(self, image: NDArray[Any]) -> Prediction:
+        """Recognises the expression in an active image, as `image` makes it."""
         (probabilities,) = self.probabilities(image[None])
         best = int(probabilities.argmax())
         by_class = dict(zip(self.classes, map(float, probabilities), strict=True))
         return Prediction(self.classes[best], by_class[self.classes[best]], by_class)
 
-    def probabilities(self, images: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
+    def probabilities(self, images: NDArray[Any] | Tensor) -> NDArray[np.float32]:
         """Computes class probabilities, the means over the networks.
 
         Args:
-            images: [N, S, S] uint8.
+            images: [N, S, S] uint8, or as `image` makes them.
 
         Returns:
-            [N, C] float32.
+            [N, classes] float32.
 
         Raises:
             InputError: If the images have another shape or dtype.
         """
         pixels, side = check_images(images), self.settings.image_size
-        if pixels.shape[1:] != (side, side):
+        if pixels.shape[1:3] != (side, side):
             raise InputError(
-                f"the model takes images of {side} x {side} pixels, got {list(pixels.shape[1:])}"
+                f"the model takes images of {side} x {side} pixels, got {list(pixels.shape[1:3])}"
             )
+        if (pixels.ndim == 3) != is_one_image(self.method):
+            raise InputError(
+                f"the model takes images by {self.method}, got {list(pixels.shape)} {pixels.dtype}"
+            )
+        if pixels.ndim == 4:
+            check_channels(pixels, channels_of(self.method))
         device = next(self.networks[0].parameters()).device
         views = torch.tensor(pixels, device=device)
         # Not `predict`, which moves a network first: several threads may be here.
         each = [
-            probabilities_of(self._copies.of(network) or network, views)
-            for network in self.networks
+            probabilities_of(self._copy_of(network) or network, views) for network in self.networks
         ]
         return torch.stack(each).mean(dim=0).cpu().numpy()
 
@@ -195,16 +214,18 @@ class Model:
             pixels = grey if box is None else faces.cut(grey, box, angle)
             yield Timed(resize(pixels, wanted.image_size), time)
 
-    def _sum_up(self, frames: Iterable[tuple[Image, float | None]], fps: float | None) -> Image:
-        (method,) = self.settings.methods
-        accumulator = ActiveImageAccumulator(method, "minmax")
+    def _sum_up(
+        self, frames: Iterable[tuple[Image, float | None]], fps: float | None
+    ) -> NDArray[Any]:
+        sources = self.settings.methods
+        made = ChannelMaker("the clip", sources)
         if self.fps is not None and differ(fps, self.fps):
             picked = at_rate(frames, self.fps)
         else:
             picked = (pixels for pixels, _ in frames)
-        for pixels in picked:
-            accumulator.update(pixels)
-        return accumulator.result().round().astype(np.uint8)
+        for number, pixels in enumerate(picked):
+            made.see(pixels, number)
+        return joined(dict(zip(sources, made.result(), strict=True)), sources)
 
 
 def _timed(clip: Clip) -> Iterator[Timed]:

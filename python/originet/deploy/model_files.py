@@ -18,6 +18,7 @@ from torch import nn
 
 from originet.datasets.prepare import Settings
 from originet.deploy.model import Model
+from originet.system.channels import sources_of
 from originet.system.errors import InputError
 from originet.system.files import inside, sha256
 from originet.system.json_files import read_json
@@ -99,12 +100,14 @@ def load_model(folder: str | Path) -> Model:
     try:
         card = msgspec.convert(everything, Card)
         cut: dict[str, Any] = {**card["cut"]}
-        settings = Settings(methods=(cut.pop("method"),), **cut)
+        settings = Settings(methods=sources_of(cut.pop("method")), **cut)
         config = Config.from_dict(card["config"])
     except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
     if config.image_size != settings.image_size:
         raise InputError(f"{path} is damaged: it names two image sizes")
+    if config.method != ",".join(settings.methods):
+        raise InputError(f"{path} is damaged: it names two methods")
     networks = [_network(folder, each, len(card["classes"]), config) for each in card["weights"]]
     model = Model(tuple(card["classes"]), settings, card["fps"], tuple(networks), everything)
     return model.to("cpu")
@@ -113,7 +116,9 @@ def load_model(folder: str | Path) -> Model:
 def _network(folder: Path, weights: Weights, classes: int, config: Config) -> nn.Module:
     path = inside(folder, weights["file"])
     with torch.random.fork_rng(devices=[]):  # weights are drawn, and replaced below
-        network = OrigiNet(classes, image_size=config.image_size, variant=config.variant)
+        network = OrigiNet(
+            classes, config.in_channels, image_size=config.image_size, variant=config.variant
+        )
     if sha256(path) != weights["sha256"]:
         raise InputError(f"{path} is not the file that {NAME} describes")
     load_fold_weights(path, network)

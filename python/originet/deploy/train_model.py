@@ -28,6 +28,7 @@ from originet.evaluation.loso import originet_factory
 from originet.evaluation.result import LosoResult
 from originet.evaluation.run_files import claim
 from originet.evaluation.splits import SortedClips
+from originet.system.channels import GREY, is_one_image, sources_of
 from originet.system.device import set_seed
 from originet.system.environment import originet_version
 from originet.system.errors import InputError
@@ -129,7 +130,7 @@ def train_model(
     claim(out.folder, identity)
     network = originet_factory(final)
     views = torch.from_numpy(
-        augmented_views(clips.images[final.method], final.rotations, final.equalize)
+        augmented_views(clips.images[final.method], final.rotations, final.equalize, final.channels)
     ).to(device)
     records = []
     for number, seed in enumerate(final.seeds):
@@ -215,7 +216,8 @@ def _parts(clips: SortedClips, config: Config, seed: int) -> Parts:
 
 def _settings(clips: SortedClips, config: Config) -> Settings:
     """How all of the clips became images; raises InputError if they did so in different ways."""
-    cuts = {dataclasses.replace(cut, methods=(config.method,)) for cut in clips.cuts_as(config)}
+    sources = sources_of(config.method)
+    cuts = {dataclasses.replace(cut, methods=sources) for cut in clips.cuts_as(config)}
     if len(cuts) > 1:
         raise InputError("faces were cut out of the clips in different ways: a model follows one")
     return cuts.pop()
@@ -286,7 +288,7 @@ def _card(
         "images_sha256": clips.images_sha256[final.method],
         "cut": _cut(settings, final),
         "color": False,
-        "normalisation": "each image by its own mean and deviation",
+        "normalisation": _normalisation(final),
         "fps": _common_rate(clips),
         "network": {
             "class": "OrigiNet",
@@ -300,6 +302,17 @@ def _card(
         "compute": dict(compute),
         "weights": list(records),
     }
+
+
+def _normalisation(config: Config) -> str:
+    if is_one_image(config.method):
+        return "each image by its own mean and deviation"
+    if all(channel.kind == GREY for channel in config.channels):
+        return "each channel of each image by its own mean and deviation"
+    return (
+        "grey channels of each image by their own mean and deviation; of a flow, u and v by one "
+        "deviation from 0, the strain by its mean and deviation, all over the training clips"
+    )
 
 
 def _common_rate(clips: SortedClips) -> float | None:

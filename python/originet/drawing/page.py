@@ -100,7 +100,8 @@ class Thumbnail(NamedTuple):
     """A small picture of a gallery.
 
     Attributes:
-        pixels: [H, W] uint8; drawn with at most `THUMBNAIL` pixels on the longer side.
+        pixels: [H, W] or [H, W, 3] (red, green, blue) uint8; drawn with at most `THUMBNAIL` pixels
+            on the longer side.
         lines: What stands below it.
         alt: What it shows, for those who do not see it.
     """

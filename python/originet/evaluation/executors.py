@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import joblib
-import numpy as np
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
@@ -184,7 +183,7 @@ EXECUTORS: Mapping[str, type[Serial] | type[Processes] | type[Ray]] = {
 
 
 def _with_key(
-    key: int, job: FoldJob, views: NDArray[np.uint8], threads: int, cuda_graph: bool
+    key: int, job: FoldJob, views: NDArray[Any], threads: int, cuda_graph: bool
 ) -> tuple[int, FoldOutcome | FoldFailure]:
     return key, try_in_worker(job, views, threads, cuda_graph)
 

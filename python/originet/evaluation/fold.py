@@ -96,7 +96,7 @@ class Task(NamedTuple):
     """Identifies the fold to the caller."""
     job: FoldJob
     """The fold."""
-    views: NDArray[np.uint8]
+    views: NDArray[Any]
     """All clips' views, see `originet.evaluation.fold.run_folds`; many tasks share one array."""
 
 
@@ -109,7 +109,7 @@ Progress = Callable[[int, int, int], None]
 
 def run_folds(
     jobs: Sequence[FoldJob],
-    views: NDArray[np.uint8],
+    views: NDArray[Any],
     *,
     cuda_graph: bool = True,
     progress: Callable[[int, int], None] | None = None,
@@ -120,7 +120,7 @@ def run_folds(
 
     Args:
         jobs: The folds, on one device, with the same number of epochs.
-        views: All clips' views [N, 1 + copies, S, S] uint8, see
+        views: All clips' views [N, 1 + copies, S, S] uint8 or [N, 1 + copies, S, S, C], see
             `originet.training.augment.augmented_views`.
         cuda_graph: On a GPU, launch training steps as CUDA graphs.
         progress: Called as progress(epochs done, epochs).
@@ -188,7 +188,7 @@ def _record(job: FoldJob, history: History, probabilities: NDArray[np.float32]) 
 
 def try_folds(
     jobs: Sequence[FoldJob],
-    views: NDArray[np.uint8],
+    views: NDArray[Any],
     threads: int | None = None,
     *,
     cuda_graph: bool = True,
@@ -215,7 +215,7 @@ def try_folds(
 
 
 def try_in_worker(
-    job: FoldJob, views: NDArray[np.uint8], threads: int, cuda_graph: bool
+    job: FoldJob, views: NDArray[Any], threads: int, cuda_graph: bool
 ) -> FoldOutcome | FoldFailure:
     """Runs one fold in a worker process, see `try_folds`."""
     keep_freed_memory()

@@ -12,8 +12,8 @@ subject. So neither the order of the table's rows nor the other folds change a f
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -35,7 +35,7 @@ def run_loso(
     model: ModelFactory | None = None,
     config: Config | None = None,
     *,
-    images: NDArray[np.uint8] | None = None,
+    images: NDArray[Any] | None = None,
     out: str | Path | None = None,
     keep_weights: bool = True,
     device: str | torch.device | None = None,
@@ -55,7 +55,9 @@ def run_loso(
             there.
         config: Settings; None is `Config()`.
         images: Active images of the clips in table order, [N, S, S] uint8 with S the configured
-            image_size; None makes them by `originet.datasets.prepare.active_images`.
+            image_size; or [N, S, S, C] uint8 or float32, whose channels `config.method` names (one
+            of `own:` names your own, see `originet.system.channels`). None makes them by
+            `originet.datasets.prepare.active_images`.
         out: Directory for config.json, folds/*.json and *.safetensors (written when a fold ends),
             results.json and predictions.csv. A run that was interrupted goes on from its finished
             folds when it is started again with the same arguments.
@@ -100,4 +102,6 @@ def run_loso(
 
 def originet_factory(config: Config) -> ModelFactory:
     """Gives what makes the OrigiNet that the settings name."""
-    return lambda n: OrigiNet(n, image_size=config.image_size, variant=config.variant)
+    return lambda n: OrigiNet(
+        n, config.in_channels, image_size=config.image_size, variant=config.variant
+    )

@@ -20,7 +20,14 @@ READINGS = {
     "rank-simple": "The weight grows evenly from the first frame to the last: Σ (2t − n − 1) Fₜ.",
     "learnet": "The authors' LEARNet program, whose weights sum to n, so that the face stays "
     "visible: Σ wₜ Fₜ, where wₜ = Σ (2s − n)/s over s = t … n.",
+    "onset": "The first frame of the clip.",
+    "apex": "The apex frame of the clip.",
+    "dis": "Where each pixel of the onset is at the apex: the optical flow by dense inverse "
+    "search, u to the right and v down in pixels, and its strain.",
+    "tvl1": "Where each pixel of the onset is at the apex: the optical flow by TV-L1, u to the "
+    "right and v down in pixels, and its strain.",
 }
-"""By each of `originet_ext.METHODS`. F₁ … Fₙ are the frames; sums without bounds run over all."""
+"""By each of `originet.system.choices.SOURCES`. F₁ … Fₙ are the frames; sums without bounds
+run over all."""
 
 FRAMES = "F₁ … Fₙ are the frames of a clip."

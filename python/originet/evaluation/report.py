@@ -15,12 +15,15 @@ import numpy as np
 import torch
 
 import originet_ext
+from originet.datasets.channel_pictures import LEGEND, picture_of
 from originet.datasets.titles import dataset_title
 from originet.drawing.figures import confusion_matrix
 from originet.drawing.page import Page, Thumbnail
 from originet.evaluation import by_dataset, figures, megc2019, metrics
 from originet.evaluation.readings import FRAMES, READINGS
 from originet.evaluation.result import ClipImages, LosoResult
+from originet.system.channels import OWN, channels_of, sources_of
+from originet.system.choices import FLOWS, METHODS
 from originet.system.environment import environment
 from originet.system.words import counted, percent, percents
 from originet.training.config import Config
@@ -108,6 +111,7 @@ def loso_section(report: Page, result: LosoResult, images: ClipImages | None = N
         f"{result.config.describe()}. Each clip was predicted by a network that had never seen its "
         "subject" + (f", once for each of {len(result.seeds)} seeds." if _several(result) else "."),
         *cautions(result.config, semi_synthetic=result.semi_synthetic),
+        *_estimates(result),
     )
     _summary(report, result, subjects)
     _classes(report, result)
@@ -163,6 +167,16 @@ def cautions(config: Config, *, semi_synthetic: bool) -> list[str]:
     return [
         *([LEAK] if config.leaky else []),
         *([GENERATED] if semi_synthetic else []),
+    ]
+
+
+def _estimates(result: LosoResult) -> list[str]:
+    """Says how many apexes are not annotated, if the images depend on them."""
+    if not result.estimated_apexes:
+        return []
+    return [
+        f"The apex of {result.estimated_apexes} of {counted(len(result.clips), 'clip')} is an "
+        "estimate: the frame that adds most to the active image, the one least like the onset."
     ]
 
 
@@ -423,8 +437,21 @@ def _mistakes(report: Page, result: LosoResult, images: ClipImages | None) -> No
     if best:
         report.text("For comparison, the most confident right prediction of each class:")
         report.gallery(_thumbnail(each, images, result) for each in best)
-    method = result.config.method
-    report.text(f"Active images by method {method}. {READINGS[method]} {FRAMES}")
+    report.text(_how_made(result.config.method))
+
+
+def _how_made(method: str) -> str:
+    """Says what the pictures of clips show."""
+    if method.startswith(OWN):
+        names = ", ".join(channel.name for channel in channels_of(method))
+        return f"Side by side, the channels {names} of the images that the run was given. {LEGEND}"
+    sources = sources_of(method)
+    if len(sources) == 1 and method in METHODS:
+        return f"Active images by method {method}. {READINGS[method]} {FRAMES}"
+    told = " ".join(f"{source}: {READINGS[source]}" for source in sources)
+    frames = f" {FRAMES}" if set(METHODS).intersection(sources) else ""
+    legend = f" {LEGEND}" if set(FLOWS).intersection(sources) else ""
+    return f"Side by side, row by row: {told}{frames}{legend}"
 
 
 def _once(told: list[Prediction], key: Any) -> list[Prediction]:
@@ -444,7 +471,8 @@ def _thumbnail(each: Prediction, images: ClipImages, result: LosoResult) -> Thum
     lines += [each.subject, each.clip]
     lines += [f"seed {each.seed}"] if _several(result) else []
     alt = f"Active image of a clip of {each.true}, predicted as {said}"
-    return Thumbnail(images[each.subject, each.clip], lines, alt)
+    picture = picture_of(images[each.subject, each.clip], result.config.method)
+    return Thumbnail(picture, lines, alt)
 
 
 def _share(share: float | None) -> str:

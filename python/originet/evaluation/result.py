@@ -68,6 +68,9 @@ class LosoResult:
     """Time spent in the folds, including interrupted runs."""
     by_dataset: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Scores of each data set of a composite: `by_dataset.dataset_scores`."""
+    estimated_apexes: int | None = None
+    """How many clips have no annotated apex, so it was estimated; None if the images do not depend
+    on it, or nobody knows."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -123,11 +126,15 @@ class LosoResult:
             "images_sha256": self.images_sha256,
             "seconds": self.seconds,
             "folds": self.folds,
+            **(
+                {} if self.estimated_apexes is None else {"estimated_apexes": self.estimated_apexes}
+            ),
         }
 
 
-ClipImages = Mapping[tuple[str, str], NDArray[np.uint8]]
-"""The active image [S, S] of each clip, by (subject, clip) as in the folds."""
+ClipImages = Mapping[tuple[str, str], NDArray[Any]]
+"""The active image [S, S], or channels [S, S, C], of each clip, by (subject, clip) as in the
+folds."""
 
 
 def read_results(directory: str | Path) -> LosoResult:
@@ -236,6 +243,7 @@ def _from_json(values: Results, config: Config) -> LosoResult:
         by_dataset=cast(dict[str, dict[str, Any]], values["by_dataset"])
         if "by_dataset" in values
         else _by_dataset(values, config.seeds),
+        estimated_apexes=values.get("estimated_apexes"),
     )
 
 

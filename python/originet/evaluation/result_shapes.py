@@ -124,7 +124,13 @@ class Evaluation(_Evaluation, total=False):
     by_dataset: dict[Name, Part]
 
 
-class Results(Evaluation):
+class _LaterResults(TypedDict, total=False):
+    """Fields of a network's results where the images depend on the apex."""
+
+    estimated_apexes: Count
+
+
+class Results(Evaluation, _LaterResults):
     """The results of a network, see `originet.evaluation.result.LosoResult.to_json`."""
 
     model: Network

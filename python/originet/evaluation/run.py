@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from originet.datasets.prepare import estimated_apexes
 from originet.evaluation import metrics
 from originet.evaluation.by_dataset import dataset_scores
 from originet.evaluation.compute import Compute
@@ -28,6 +29,7 @@ from originet.evaluation.run_files import (
     write_fold,
 )
 from originet.evaluation.splits import SortedClips, subject_splits
+from originet.system.channels import MADE_BY_APEX, OWN, sources_of
 from originet.system.errors import InputError
 from originet.system.files import writing
 from originet.system.json_files import write_json
@@ -214,6 +216,7 @@ class LosoRun:
             ),
             clip_list_sha256=clips.clip_list_sha256,
             images_sha256=clips.images_sha256[self.config.method],
+            estimated_apexes=_estimated_apexes(clips, self.config),
             compute=self._compute,
             seconds=float(sum(record["seconds"] for record in records)),
             by_dataset=dataset_scores(
@@ -249,10 +252,10 @@ def execute(
     folds = [(name, number) for name, run in runs.items() for number in run.missing()]
     failed: set[str] = set()
     underway: dict[int, int] = {}  # epochs done of the folds that are being computed
-    views: dict[tuple[object, ...], NDArray[np.uint8]] = {}  # shared by runs of the same images
+    views: dict[tuple[object, ...], NDArray[Any]] = {}  # shared by runs of the same images
 
-    def views_of(run: LosoRun) -> NDArray[np.uint8]:
-        how = run.config.rotations, run.config.equalize
+    def views_of(run: LosoRun) -> NDArray[Any]:
+        how = run.config.rotations, run.config.equalize, run.config.channels
         method = run.config.method
         key = (run.clips.images_sha256[method], *how)
         if key not in views:
@@ -295,6 +298,16 @@ def execute(
             else:
                 if not runs[name].missing():
                     yield name, end(name)
+
+
+def _estimated_apexes(clips: SortedClips, config: Config) -> int | None:
+    """Counts the clips whose apex is estimated; None if that is unknown or does not matter."""
+    own = config.method.startswith(OWN)
+    if own or not set(MADE_BY_APEX).intersection(sources_of(config.method)):
+        return None
+    if not {"frames", "apex"}.issubset(clips.table.columns):  # of images that a caller brought
+        return None
+    return len(estimated_apexes(clips.table))
 
 
 def _specimen(model: ModelFactory, classes: int) -> nn.Module:

@@ -13,9 +13,10 @@ from originet.datasets import ClipTable, clip_list_hash
 from originet.datasets.faults import evaluation_faults, too_few_subjects
 from originet.datasets.prepare import Settings
 from originet.datasets.table import people
+from originet.system.channels import channels_of, is_one_image
 from originet.system.errors import InputError
 from originet.training.config import Config
-from originet.training.predict import as_array
+from originet.training.predict import as_array, check_channels, check_images
 
 
 def subject_splits(
@@ -83,8 +84,8 @@ class SortedClips:
     """Class indices [N]."""
     image_size: int
     """S, in pixels."""
-    images: Mapping[str, NDArray[np.uint8]]
-    """[N, S, S] by method."""
+    images: Mapping[str, NDArray[Any]]
+    """[N, S, S] uint8 by method; where a method names channels, [N, S, S, C] uint8 or float32."""
     dataset: str
     """Name of the data set; several names are joined by "+"."""
     clip_list_sha256: str
@@ -122,7 +123,7 @@ class SortedClips:
 
 def sort_clips(
     table: ClipTable,
-    images: Mapping[str, NDArray[np.uint8] | Tensor],
+    images: Mapping[str, NDArray[Any] | Tensor],
     image_size: int,
     cuts: Sequence[Settings] | None = None,
 ) -> SortedClips:
@@ -131,7 +132,8 @@ def sort_clips(
     Args:
         table: The clips.
         images: Active images of the clips by method, [N, S, S] uint8 in table order, arrays or
-            tensors.
+            tensors; of a method that names channels [N, S, S, C] uint8 or float32, see
+            `originet.system.channels`.
         image_size: What S must be.
         cuts: How each clip's frames were cropped and resized, [N] in table order; None means as
             the settings of a run say.
@@ -144,12 +146,8 @@ def sort_clips(
     """
     subjects, classes, labels = check_table(table)
     given = {method: as_array(pixels) for method, pixels in images.items()}
-    expected = (len(table), image_size, image_size)
-    for pixels in given.values():
-        if pixels.shape != expected or pixels.dtype != np.uint8:
-            raise InputError(
-                f"images must be {list(expected)} uint8, got {list(pixels.shape)} {pixels.dtype}"
-            )
+    for method, pixels in given.items():
+        _check_fit(method, pixels, (len(table), image_size, image_size))
     names = table["clip"].astype(str).to_numpy()
     datasets = table["dataset"].astype(str).to_numpy()
     order = np.lexsort((names, subjects))
@@ -169,3 +167,20 @@ def sort_clips(
         {method: hashlib.sha256(pixels.data).hexdigest() for method, pixels in ordered.items()},
         None if cuts is None else [cuts[row] for row in order],
     )
+
+
+def _check_fit(method: str, pixels: NDArray[Any], expected: tuple[int, ...]) -> None:
+    """Checks that images are of as many clips, as large, and of the kind that a method names."""
+    got = f"{list(pixels.shape)} {pixels.dtype}"
+    if is_one_image(method):
+        if pixels.ndim == 4 and pixels.shape[:3] == expected:
+            check_channels(pixels, channels_of(method))
+        if pixels.shape != expected or pixels.dtype != np.uint8:
+            raise InputError(f"images must be {list(expected)} uint8, got {got}")
+        return
+    channels = channels_of(method)
+    sound = pixels.ndim == 4 and pixels.shape[:3] == expected
+    if not sound or pixels.dtype not in (np.uint8, np.float32):
+        wanted = f"[{', '.join(map(str, expected))}, {len(channels)}]"
+        raise InputError(f"images must be {wanted} uint8 or float32, got {got}")
+    check_channels(check_images(pixels), channels)

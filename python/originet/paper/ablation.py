@@ -27,6 +27,7 @@ from originet.evaluation.result_shapes import Name, Reason
 from originet.evaluation.run import Variant
 from originet.evaluation.splits import SortedClips
 from originet.evaluation.study import NothingEvaluated, open_study
+from originet.system.channels import check_one_image
 from originet.system.errors import InputError
 from originet.system.json_files import read_json
 from originet.training.config import Config
@@ -295,8 +296,10 @@ def methods_of(rows: Sequence[Row], config: Config) -> list[str]:
         The methods, in the order of the rows that need them.
 
     Raises:
-        InputError: If the method of the settings is the one that WDy takes in its place.
+        InputError: If the method of the settings is the one that WDy takes in its place, or names
+            channels.
     """
+    check_one_image(config.method, "the ablation")
     if config.method == DYNAMIC:
         raise InputError(
             f"method {DYNAMIC!r} is what row WDy takes in place of the active image, which must be "

@@ -38,6 +38,7 @@ from originet.paper.baselines import (
     check_installed,
 )
 from originet.paper.lbp_top import LbpTopResult, pattern_function, read_lbp_top, run_lbp_top
+from originet.system.channels import check_one_image
 from originet.system.clock import Case, time_case
 from originet.system.device import arithmetic
 from originet.system.errors import InputError, one_line
@@ -325,6 +326,7 @@ def run_comparison(
     """
     names = rows_named(rows)
     check_packages(names)
+    check_one_image(config.method, "the comparison")
     clips.check_images(config)
     networks = [network for network in NETWORKS if network.name in names]
     variants = [Variant(network.name, network.model(config), config) for network in networks]

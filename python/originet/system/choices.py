@@ -17,6 +17,15 @@ METHODS = (
 )
 """Readings of the active image: `originet_ext.METHODS`."""
 
+STILLS = ("onset", "apex")
+"""Frames of a clip that stand for themselves, as channels beside active images."""
+
+FLOWS = ("dis", "tvl1")
+"""Optical flows from the onset to the apex, see `originet.clips.flow`."""
+
+SOURCES = (*METHODS, *STILLS, *FLOWS)
+"""What a clip can be made into; several become channels, see `originet.system.channels`."""
+
 DATASETS = (
     "casme",
     "casme2",

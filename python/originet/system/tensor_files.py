@@ -66,12 +66,12 @@ def open_tensors(path: str | Path, framework: str, *, most: int = MOST) -> Itera
         raise InputError(f"{path} is damaged or not a safetensors file: {reason}") from error
 
 
-def read_arrays(path: str | Path, dtype: DTypeLike, *, most: int = MOST) -> dict[str, NDArray[Any]]:
+def read_arrays(path: str | Path, *dtypes: DTypeLike, most: int = MOST) -> dict[str, NDArray[Any]]:
     """Reads all arrays of a safetensors file.
 
     Args:
         path: The file.
-        dtype: The dtype that every array must have, uint8 or float32.
+        dtypes: The dtypes that an array may have, of uint8 and float32.
         most: Largest total size of the arrays, in bytes.
 
     Returns:
@@ -80,10 +80,10 @@ def read_arrays(path: str | Path, dtype: DTypeLike, *, most: int = MOST) -> dict
     Raises:
         InputError: As for `open_tensors`, or if an array has another dtype.
     """
-    wanted = _KINDS[np.dtype(dtype)]
+    wanted = [_KINDS[np.dtype(dtype)] for dtype in dtypes]
     with open_tensors(path, "numpy", most=most) as file:
         for name in file.keys():
             kind = file.get_slice(name).get_dtype()
-            if kind != wanted:
-                raise InputError(f"{path} holds {name!r} as {kind}, not as {wanted}")
+            if kind not in wanted:
+                raise InputError(f"{path} holds {name!r} as {kind}, not as {' or '.join(wanted)}")
         return {name: file.get_tensor(name) for name in file.keys()}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from originet.system import renamed
-from originet.system.choices import FACES, METHODS
+from originet.system.channels import GREY, Channel, channels_of, is_one_image
+from originet.system.choices import FACES
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE
 
@@ -51,7 +52,7 @@ class Config:
     """Rotation angles of the augmentation in whole degrees, -180 to 180, all different; (0,) for
     none."""
     equalize: bool = True
-    """Add a histogram-equalised copy of every training image."""
+    """Add a histogram-equalised copy of every training image, if it has a grey channel."""
     validation_fraction: float = 0.2
     """Share of the training clips (under "paper", of their augmented images) held out for
     validation, below 1; 0 needs select="last" and protocol="strict"."""
@@ -64,7 +65,9 @@ class Config:
     """Arithmetic of the training steps: "float32"; "tf32", in which a GPU multiplies with 10 bits
     of mantissa; or "bfloat16" by autocast. Weights and predictions are always float32."""
     method: str = "cumulative"
-    """How clips become active images, one of `originet_ext.METHODS`."""
+    """What clips become: an active image by one of `originet_ext.METHODS`, the onset or apex frame,
+    an optical flow, or several of these as channels, such as "cumulative,dis"; see
+    `originet.system.channels`."""
     image_size: int = 128
     """Height and width of the images in pixels, 16 to 4096."""
     crop_face: bool = False
@@ -137,11 +140,13 @@ class Config:
             'shuffled with class_weights="balanced"',
             sampling,
         )
+        _require(isinstance(self.method, str), "method", "text", self.method)
+        channels_of(self.method)  # refuses what is unknown
         angles = self.rotations
         _require(len(angles) > 0, "rotations", "at least one angle", angles)
         _require(all(-180 <= a <= 180 for a in angles), "rotations", "in -180..180", angles)
         if self.protocol == "paper":  # else the run would be labelled leaky without being leaky
-            several = len(angles) > 1 or self.equalize
+            several = len(angles) > 1 or self.equalizes
             _require(several, "rotations", 'several, or equalize on, with protocol="paper"', angles)
             _require(fraction > 0, "validation_fraction", 'above 0 with protocol="paper"', fraction)
         precision = self.precision
@@ -151,7 +156,6 @@ class Config:
         _require(len(seeds) <= MOST_SEEDS, "seeds", f"at most {MOST_SEEDS:,}", len(seeds))
         _require(min(seeds) >= 0, "seeds", "at least 0", seeds)
         _require(max(seeds) <= LAST_SEED, "seeds", f"at most {LAST_SEED}", seeds)
-        _require(self.method in METHODS, "method", _one_of(METHODS), self.method)
         _require(self.face_by in FACES[:2], "face_by", _one_of(FACES[:2]), self.face_by)
         _require(
             self.crop_face or self.face_by == FACES[0],
@@ -162,9 +166,24 @@ class Config:
         _require(self.variant in VARIANTS, "variant", _one_of(VARIANTS), self.variant)
 
     @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels of an image, as `method` names them."""
+        return channels_of(self.method)
+
+    @property
+    def in_channels(self) -> int:
+        """Number of channels that a network gets: one grey image is repeated to three."""
+        return 3 if is_one_image(self.method) else len(self.channels)
+
+    @property
+    def equalizes(self) -> bool:
+        """Whether there are histogram-equalised copies; flows and other numbers have none."""
+        return self.equalize and any(channel.kind == GREY for channel in self.channels)
+
+    @property
     def copies(self) -> int:
         """Number of augmented copies of an image."""
-        return len(self.rotations) * (2 if self.equalize else 1)
+        return len(self.rotations) * (2 if self.equalizes else 1)
 
     @property
     def leaky(self) -> bool:

@@ -1,7 +1,8 @@
 """The training loop, for one network or for several that take turns.
 
 Images stay in memory as uint8 and become floating point batch by batch. Each image is normalised
-only by its own statistics, so no clip influences how another one is seen.
+only by its own statistics, so no clip influences how another one is seen. Flows are scaled by the
+training clips, see `originet.training.scaling`.
 """
 
 import copy
@@ -16,13 +17,21 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from originet.system.channels import is_one_image
 from originet.system.device import arithmetic, own_stream, pick_device, set_seed
 from originet.system.errors import InputError
+from originet.training import scaling
 from originet.training.augment import augmented_views
 from originet.training.balance import balanced_weights, epoch_order
 from originet.training.config import Config
 from originet.training.cuda_graph import Graphs
-from originet.training.predict import as_array, check_images, probabilities_of, to_input
+from originet.training.predict import (
+    as_array,
+    check_channels,
+    check_images,
+    probabilities_of,
+    to_input,
+)
 from originet.training.protocol import Parts, fold_parts
 
 
@@ -66,9 +75,11 @@ class Training:
         """Prepares the training of a model on the parts that `config.protocol` chooses.
 
         Args:
-            model: Maps [B, 3, S, S] float to logits [B, classes]; moved to the device of `views`.
-            views: The views of all clips of a run, [all, 1 + copies, S, S] uint8, see
-                `originet.training.augment.augmented_views`.
+            model: Maps [B, 3, S, S] float to logits [B, classes], or [B, C, S, S] if the views have
+                C channels; moved to the device of `views`. If these are floating point, it will
+                scale its input, see `originet.training.scaling`.
+            views: The views of all clips of a run, [all, 1 + copies, S, S] uint8 or
+                [all, 1 + copies, S, S, C], see `originet.training.augment.augmented_views`.
             clips: Indices of the clips to train and validate on, [N].
             labels: Their class indices [N].
             config: Settings; those of seeds and active images are not used here.
@@ -107,8 +118,13 @@ class Training:
     def _prepare(self, views: Tensor) -> None:
         """Copies the data of the steps to the device."""
         config, where, parts = self.config, self.device, self._parts
+        if views.is_floating_point():
+            scaling.attach(self.model, views.shape[-1])
         self.model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._pixels = views.flatten(0, 1)  # [all * (1 + copies), S, S]
+        if views.is_floating_point():
+            training = torch.from_numpy(self._clips[np.unique(parts.training_clips)]).to(where)
+            scaling.calibrate(self.model, views[training, 0], config.channels)
+        self._pixels = views.flatten(0, 1)  # [all * (1 + copies), S, S] or [..., S, S, C]
 
         def rows(chosen: NDArray[np.int64], view: NDArray[np.int64]) -> Tensor:
             return torch.from_numpy(self._clips[chosen] * views.shape[1] + view).to(where)
@@ -267,7 +283,7 @@ class Training:
 
 def fit(
     model: nn.Module,
-    images: NDArray[np.uint8] | Tensor,
+    images: NDArray[Any] | Tensor,
     labels: NDArray[np.int64] | Tensor,
     config: Config,
     *,
@@ -284,11 +300,13 @@ def fit(
     the same.
 
     Args:
-        model: Maps [B, 3, S, S] float to logits [B, classes]; moved to `device` and left there, in
-            evaluation mode.
-        images: One active image per clip, [N, S, S] uint8, an array or a tensor on any device.
+        model: Maps [B, 3, S, S] float to logits [B, classes], or [B, C, S, S] if images have C
+            channels; moved to `device` and left there, in evaluation mode. If they are floating
+            point, it scales its input from now on, see `originet.training.scaling`.
+        images: One active image per clip, [N, S, S] uint8; or [N, S, S, C] uint8 or float32, of
+            which `config.method` names the channels. An array or a tensor on any device.
         labels: Class indices [N], from 0, an array or a tensor on any device.
-        config: Settings; those of seeds and active images are not used here.
+        config: Settings; those of seeds and active images are not used here, but for the channels.
         seed: Seed of the split, of the order of the batches and of dropout.
         device: Where to train; None takes the GPU if there is one.
         cuda_graph: On a GPU, launch steps as CUDA graphs. Use False for a network that cannot be
@@ -305,7 +323,13 @@ def fit(
     """
     pixels = check_images(images)
     classes = _class_indices(labels, len(pixels))
-    views = torch.from_numpy(augmented_views(pixels, config.rotations, config.equalize))
+    if pixels.ndim == 4:
+        check_channels(pixels, config.channels)
+    elif not is_one_image(config.method):
+        raise InputError(f"images must be [N, S, S, C] for method {config.method!r}, got [N, S, S]")
+    views = torch.from_numpy(
+        augmented_views(pixels, config.rotations, config.equalize, config.channels)
+    )
     training = Training(
         model,
         views.to(pick_device(device)),

@@ -9,6 +9,7 @@ from torch import nn
 from originet.system.errors import InputError
 from originet.system.json_files import differences
 from originet.system.tensor_files import open_tensors
+from originet.training import scaling
 
 
 def to_safetensors(model: nn.Module) -> bytes:
@@ -44,7 +45,8 @@ def load_fold_weights(path: str | Path, model: nn.Module) -> None:
     Args:
         path: A file `folds/<name>.safetensors` in a run's directory.
         model: A network as made by the run's factory. It is filled in place, on its own device, and
-            left unchanged if the weights are refused.
+            left unchanged if the weights are refused. If it was trained on flows or other floating
+            point channels, it scales its input from now on as it did then.
 
     Raises:
         InputError: If the file cannot be read, is damaged or holds another network's weights.
@@ -56,8 +58,14 @@ def load_fold_weights(path: str | Path, model: nn.Module) -> None:
     with open_tensors(path, "pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}
     # Check first, since `load_state_dict` raises only after it has loaded whatever fits.
-    if found := list(differences(_shapes(state), _shapes(model.state_dict()))):
+    expected = _shapes(model.state_dict())
+    scales = scaling.SCALE in state and not scaling.is_attached(model)
+    if scales:
+        expected |= _shapes(scaling.buffers(state[scaling.SCALE].numel()))
+    if found := list(differences(_shapes(state), expected)):
         raise InputError(f"{path} does not fit the model: {'; '.join(found)}")
+    if scales:
+        scaling.attach(model, state[scaling.SCALE].numel())
     model.load_state_dict(state)
 
 
