@@ -381,7 +381,7 @@ def test_channels_are_drawn_and_explained_and_estimates_told():
     assert "A flow is drawn as colours beside its strain" in told
     assert "The apex of 4 of 6 clips is an estimate" in told
     assert "is an estimate" not in Parsed(plain_page().html()).text
-    encoded = re.findall(r'<img src="data:image/png;base64,([^"]+)"[^>]*alt="Active', page.html())
+    encoded = re.findall(r'<img alt="Active[^>]*src="data:image/png;base64,([^"]+)"', page.html())
     pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in encoded]
     assert pictures and {picture.shape for picture in pictures} == {(16, 16, 3)}
     assert (pictures[0][:8, 8:] == (255, 0, 0)).all()
