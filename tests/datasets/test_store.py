@@ -398,3 +398,10 @@ def test_a_damaged_flow_is_refused(tree, out, change, told):
     (out / "images.safetensors").write_bytes(safetensors.numpy.save(tensors))
     with pytest.raises(InputError, match=told):
         store.read_store(out)
+
+
+def test_a_flow_that_cannot_be_computed_is_refused_before_anything_is_written(tree, out):
+    found = datasets.survey("folder", tree)
+    with pytest.raises(InputError, match="'dis' needs frames of 16 pixels, got 15"):
+        store.write_store(found, out, Settings(("dis",), 15))
+    assert not out.exists()

@@ -77,7 +77,6 @@ class Settings:
         if not 0 <= self.margin <= LARGEST_MARGIN:
             raise InputError(f"margin must be in 0..{LARGEST_MARGIN:g}, got {self.margin}")
         check_face(self.crop_face, self.align_eyes, self.margin, self.face_by)
-        check_sources(self.methods, self.image_size)
 
     def cut(self) -> dict[str, Any]:
         """Returns how `open_clip` and `open_stream` cut frames so: their arguments by name."""
@@ -192,12 +191,13 @@ def prepare_clips(
         The images, and which clips failed.
 
     Raises:
-        InputError: if jobs is below 1, or landmarks cannot be found here.
+        InputError: if jobs is below 1, or landmarks or flows cannot be found here.
     """
     if jobs < 1:
         raise InputError(f"jobs must be at least 1, got {jobs}")
     if settings.face_by == "landmarks":
         check_models()  # else every clip would fail for this reason
+    check_sources(settings.methods, settings.image_size)  # likewise
     images = {
         method: np.zeros((len(table), *image_shape(method, settings.image_size)), dtype_of(method))
         for method in settings.methods

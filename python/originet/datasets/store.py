@@ -23,6 +23,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from originet.clips import pictures
+from originet.clips.channels import check_sources
 from originet.datasets import ClipTable, Survey, check_usable, clip_list_hash, combine, store_files
 from originet.datasets.channel_pictures import picture_of
 from originet.datasets.prepare import (
@@ -245,12 +246,14 @@ def write_store(
         The store, as it was written.
 
     Raises:
-        InputError: if no clip can be used, the images would exceed the size limit of a store, or
-            the folder is not empty, lies among the frames, is another command's store, is in use by
-            another run, cannot be written, or is deleted during the run.
+        InputError: if no clip can be used, a flow cannot be computed here, the images would exceed
+            the size limit of a store, or the folder is not empty, lies among the frames, is another
+            command's store, is in use by another run, cannot be written, or is deleted during the
+            run.
     """
     out, root = Path(out), found.frames.absolute()
     check_usable(found)
+    check_sources(settings.methods, settings.image_size)
     # Where folders name the classes, a store among them would look like a class.
     if found.annotations is None and out.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{out} is inside {found.frames}, among the clips: write elsewhere")

@@ -9,7 +9,7 @@ from typing import Any
 
 from originet.system import renamed
 from originet.system.channels import GREY, Channel, channels_of, is_one_image
-from originet.system.choices import FACES
+from originet.system.choices import FACES, SOURCES
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE
 
@@ -140,7 +140,7 @@ class Config:
             'shuffled with class_weights="balanced"',
             sampling,
         )
-        _require(isinstance(self.method, str), "method", "text", self.method)
+        _require(isinstance(self.method, str), "method", _one_of(SOURCES), self.method)
         channels_of(self.method)  # refuses what is unknown
         angles = self.rotations
         _require(len(angles) > 0, "rotations", "at least one angle", angles)
