@@ -148,10 +148,18 @@ def test_methods_have_the_name_of_today():
     assert values["method"] == "paper"  # the file's own are left alone
 
 
+EXPECTED = {"config": {"network": "STSTNet", "pretrained": False}}
+
+
 def test_an_identity_is_renamed_where_it_names_methods_and_says_how_faces_were_found():
     values = {"config": {"method": "paper"}, "images_sha256": {"paper": "ab"}, "name": "paper"}
-    assert renamed.identity(values | {"cut": {"margin": 0.1}}) == {
-        "config": {"method": "telescoped", "face_by": "viola-jones"},
+    assert renamed.identity(values | {"cut": {"margin": 0.1}}, EXPECTED) == {
+        "config": {
+            "method": "telescoped",
+            "face_by": "viola-jones",
+            "network": "STSTNet",
+            "pretrained": False,
+        },
         "cut": {"margin": 0.1, "face_by": "viola-jones"},
         "images_sha256": {"telescoped": "ab"},
         "name": "paper",
@@ -162,4 +170,10 @@ def test_an_identity_is_renamed_where_it_names_methods_and_says_how_faces_were_f
     "values", [{}, {"config": None, "images_sha256": "ab"}, {"config": {"method": ["paper"]}}]
 )
 def test_a_damaged_identity_is_left_to_those_who_check_it(values):
-    assert renamed.identity(values) == values
+    assert renamed.identity(values, EXPECTED) == values
+
+
+def test_an_identity_that_names_the_network_keeps_the_name():
+    values = {"config": {"method": "rank", "network": "RCN-A", "pretrained": True}}
+    found = renamed.identity(values, EXPECTED)["config"]
+    assert found["network"] == "RCN-A" and found["pretrained"] is True

@@ -65,7 +65,9 @@ def claim(directory: Path, identity: dict[str, Any]) -> None:
     with writing(directory):
         if not path.exists():
             return write_json(path, identity)
-        told = list(differences(renamed.identity(read_json(path, dict[str, Any])), identity))
+        told = list(
+            differences(renamed.identity(read_json(path, dict[str, Any]), identity), identity)
+        )
     if told:
         raise InputError(f"{directory} holds results of another run: {'; '.join(told)}")
 

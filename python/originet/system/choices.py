@@ -70,6 +70,16 @@ COMPARED = (
 )
 """Rows of Tables III and IV that are measured: `originet.paper.comparison.ROWS`."""
 
+NETWORKS = (
+    *(name for name in COMPARED if name != "LBP-TOP"),
+    "LEARNet",
+    "STSTNet",
+    "OFF-ApexNet",
+    "Dual-Inception",
+    "RCN-A",
+)
+"""Networks by name: those of `originet.training.networks.table`."""
+
 QUICK_ROWS = ("MobileNet", "OrigiNet", "LBP-TOP")
 """Default rows of `originet reproduce --quick`."""
 

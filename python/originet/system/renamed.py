@@ -2,7 +2,7 @@
 
 The active image of three frames, `telescoped`, used to be called `paper`. The protocol and the
 variant named `paper` keep their names. Faces used to be found by Viola-Jones alone, and files did
-not say so.
+not say so. Settings did not name the network.
 """
 
 from collections.abc import Mapping
@@ -31,11 +31,20 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return cut({**values, "method": _METHODS.get(method, method)})
 
 
-def identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the content of a run's config.json with the methods' current names."""
+def identity(values: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the content of a run's config.json with the methods' current names.
+
+    Args:
+        values: The content.
+        expected: What it is compared with. Settings that do not name the network are taken to name
+            the expected one: beside them stands the hash of the network's architecture.
+    """
     named = dict(values)
     if isinstance(values.get("config"), dict):
         named["config"] = settings(values["config"])
+        if isinstance(values["config"].get("method"), str):
+            network = {"network": expected["config"]["network"], "pretrained": False}
+            named["config"] = network | named["config"]
     if isinstance(values.get("cut"), dict):  # from `originet train`
         named["cut"] = cut(values["cut"])
     if isinstance(values.get("images_sha256"), dict):  # by method, from `originet reproduce`

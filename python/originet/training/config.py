@@ -9,7 +9,7 @@ from typing import Any
 
 from originet.system import renamed
 from originet.system.channels import GREY, Channel, channels_of, is_one_image
-from originet.system.choices import FACES, SOURCES
+from originet.system.choices import FACES, NETWORKS, SOURCES
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE
 
@@ -20,6 +20,8 @@ CLASS_WEIGHTS = ("none", "balanced")
 SAMPLINGS = ("shuffled", "balanced")
 SELECTIONS = ("validation", "last")
 PRECISIONS = ("float32", "tf32", "bfloat16")
+OWN = "OrigiNet"
+"""The paper's network, with which the others are compared."""
 
 # Larger numbers come from typos or damaged files, and would exhaust memory.
 MOST_EPOCHS = 1_000_000
@@ -74,8 +76,13 @@ class Config:
     """Detect and crop the face before the active image is made."""
     face_by: str = "viola-jones"
     """How the face is found, if it is cropped: "viola-jones", or "landmarks" in every frame."""
+    network: str = OWN
+    """The network: one of `originet.training.networks.table`, `timm:NAME`, or the user's own
+    `module:function`; ignored if a model is given."""
+    pretrained: bool = False
+    """Start from pretrained weights; for `timm:NAME` only."""
     variant: str = "paper"
-    """OrigiNet's variant, "paper" or "authors"; ignored if a model is given."""
+    """OrigiNet's variant, "paper" or "authors"; ignored for other networks."""
     protocol: str = "strict"
     """How training and validation images are made, "strict" or "paper" (leaky); see
     `originet.training.protocol`."""
@@ -108,7 +115,7 @@ class Config:
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             _require(number, name, "a number", value)
-        for name in ("equalize", "crop_face"):
+        for name in ("equalize", "crop_face", "pretrained"):
             value = getattr(self, name)
             _require(isinstance(value, bool), name, "true or false", value)
         for name in ("rotations", "seeds"):
@@ -163,6 +170,17 @@ class Config:
             f"{FACES[0]} unless crop_face is on",
             self.face_by,
         )
+        network, named = self.network, (*NETWORKS, "timm:NAME", "module:function")
+        known = network in NETWORKS or (
+            isinstance(network, str) and re.fullmatch(r"[\w.]{1,99}:[\w.]{1,99}", network)
+        )
+        _require(bool(known), "network", _one_of(named), network)
+        _require(
+            network.startswith("timm:") or not self.pretrained,
+            "network",
+            "timm:NAME with pretrained weights",
+            network,
+        )
         _require(self.variant in VARIANTS, "variant", _one_of(VARIANTS), self.variant)
 
     @property
@@ -204,6 +222,7 @@ class Config:
         words = [f"protocol {self.protocol_label}"]
         words += ["balanced class weights"] if self.class_weights == "balanced" else []
         words += ["balanced sampling"] if self.sampling == "balanced" else []
+        words += ["pretrained weights"] if self.pretrained else []
         return ", ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -228,6 +247,11 @@ class Config:
         if unknown:
             raise InputError(f"unknown settings: {', '.join(unknown)}")
         return cls(**renamed.settings(values))
+
+
+def is_own_code(network: str) -> bool:
+    """Returns whether a network is the user's own `module:function`, so that it runs their code."""
+    return ":" in network and not network.startswith("timm:")
 
 
 def _require(condition: bool, name: str, expectation: str, value: object) -> None:

@@ -1,0 +1,1 @@
+"""Networks by name, from which `loso`, `compare` and `train` take theirs; see `table`."""
