@@ -25,13 +25,13 @@ from originet.datasets import load_dataset, synth
 from originet.datasets.prepare import Settings, images_by_method
 from originet.deploy import runtimes
 from originet.deploy.model import Model
-from originet.evaluation.loso import originet_factory
 from originet.evaluation.metrics import uar
 from originet.evaluation.splits import SortedClips, sort_clips, subject_splits
 from originet.system.device import set_seed
 from originet.system.environment import environment
 from originet.training.augment import augmented_views
 from originet.training.config import Config
+from originet.training.networks.table import factory_of
 from originet.training.protocol import Parts, all_copies
 from originet.training.train import Training, fit_together
 
@@ -148,7 +148,7 @@ def trained(
     set_seed(seed)
     nothing = np.zeros(0, dtype=np.int64)
     training = Training(
-        originet_factory(config)(len(clips.classes)),
+        factory_of(config)(len(clips.classes)),
         views,
         np.arange(len(clips.labels)),
         clips.labels,

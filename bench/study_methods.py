@@ -32,12 +32,12 @@ from originet.drawing import figures
 from originet.drawing.figures import new_figure
 from originet.evaluation.compute import Compute
 from originet.evaluation.executors import Processes
-from originet.evaluation.loso import originet_factory
 from originet.evaluation.run import Variant
 from originet.evaluation.splits import sort_clips
 from originet.evaluation.study import run_study
 from originet.system.environment import environment
 from originet.training.config import Config
+from originet.training.networks.table import factory_of
 from originet_ext import METHODS
 
 RESULTS = STUDIES / "methods.csv"
@@ -155,7 +155,7 @@ def evaluate_set(axis: str, value: float, seed: int, workers: int) -> list[Run]:
     clips = sort_clips(table, images, CONFIG.image_size)
     config = dataclasses.replace(CONFIG, seeds=(seed,))
     variants = [
-        Variant(method, originet_factory(config), dataclasses.replace(config, method=method))
+        Variant(method, factory_of(config), dataclasses.replace(config, method=method))
         for method in METHODS
     ]
     study = run_study(clips, variants, Compute("cpu", Processes(workers, threads=1)))

@@ -1,7 +1,9 @@
 """`originet loso`: results, protocols, what goes wrong in one line, where folds are computed."""
 
+import hashlib
 import json
 import re
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from folds import HELP, OUT_OF_MEMORY, contents
 from stores import make, write_tree
 
 from originet.datasets import synth
+from originet.evaluation.result import read_results
 from originet.training.model import OrigiNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -188,3 +191,103 @@ def test_a_flow_goes_from_clips_to_a_prediction(run, clips, tmp_path):
     assert code == 2 and "compare takes one grey image a clip" in err
     code, _, err = run("ablation", store, "-o", tmp_path / "no", "--method", "dis", *QUICKLY)
     assert code == 2 and "the ablation takes one grey image a clip" in err
+
+
+NETWORK = """
+from torch import nn
+
+def factory(in_channels, classes, image_size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, classes))
+
+def wide(in_channels, classes, image_size):
+    return factory(in_channels, classes + 1, image_size)
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Runs the test where mymodule.py is."""
+    (tmp_path / "mymodule.py").write_text(NETWORK)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    sys.modules.pop("mymodule", None)
+
+
+@pytest.mark.slow
+def test_own_network_is_evaluated_trained_and_answers(run, store, mine):
+    named = ("--network", "mymodule:factory")
+    code, printed, err = run("loso", store, "-o", "out", *QUICKLY, *named)
+    assert code == 0, err
+    assert "mymodule:factory, leave-one-subject-out on folder" in " ".join(printed.split())
+    result = json.loads((mine / "out" / "results.json").read_text())
+    digest = hashlib.sha256(NETWORK.encode()).hexdigest()
+    assert result["config"]["network"] == "mymodule:factory"
+    assert result["model"] == {
+        "class": "Sequential",
+        "parameters": 2 * (3 * 16**2 + 1),
+        "architecture_sha256": result["model"]["architecture_sha256"],
+        "source_sha256": digest,
+    }
+    assert read_results("out").model == result["model"]
+    page = (mine / "out" / "report.html").read_text()
+    assert "mymodule:factory on" in page and digest in page
+    assert len(list((mine / "out" / "folds").glob("*.safetensors"))) == 4
+
+    # Settings that come from a file alone run nobody's code.
+    made = ("train", store, "-o", "model", "--evaluated", "out")
+    code, _, err = run(*made)
+    assert code == 2 and err.endswith("the package's: give --network mymodule:factory\n"), err
+    code, _, err = run(*made, *named)
+    assert code == 0, err
+    card = json.loads((mine / "model" / "model.json").read_text())
+    assert card["network"]["name"] == "mymodule:factory"
+    assert card["network"]["source_sha256"] == digest
+    clip = next((mine / "tree" / "sadness" / "s0").iterdir())
+    code, _, err = run("predict", "model", clip)
+    assert code == 2 and "give --network mymodule:factory" in err
+    code, _, err = run("predict", "model", clip, "--network", "mymodule:wide")
+    assert code == 2 and "give --network mymodule:factory" in err
+    code, printed, err = run("predict", "model", clip, *named)
+    assert code == 0 and printed.splitlines()[1].startswith(f"{clip},"), err
+
+    # Another source is another network.
+    (mine / "mymodule.py").write_text(NETWORK + "# changed\n")
+    code, _, err = run("loso", store, "-o", "out", *QUICKLY, *named)
+    assert code == 2 and "out holds results of another run: model.source_sha256 is" in err
+
+
+def test_networks_of_the_table_are_found_in_any_case(run, store, tmp_path):
+    def command(*more):
+        return run("loso", store, "-o", tmp_path / "out", *QUICKLY, *more)
+
+    code, _, err = command("--network", "rcn-a", "--no-weights")
+    assert code == 0, err
+    result = read_results(tmp_path / "out")
+    assert result.network == result.config.network == "RCN-A" and result.model["class"] == "RCNA"
+    code, _, err = command()
+    assert code == 2 and "config.network is 'RCN-A' there, 'OrigiNet' here" in err
+
+
+@pytest.mark.slow
+def test_a_roots_images_are_made_in_the_size_of_the_network(run, store, tmp_path):
+    tree, out = tmp_path / "tree", tmp_path / "out"
+    code, _, err = run("loso", tree, "-o", out, *QUICKLY, "--network", "STSTNet")
+    assert code == 0, err
+    assert read_results(out).config.image_size == 28
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--network", "STSTNet"), "STSTNet takes images of 28 pixels a side, got image_size 16"),
+        (("--network", "VGG"), "network must be one of AlexNet, VGG-16, "),
+        (("--network", "mymodule:gone"), "has no gone"),
+        (("--network", "nowhere:gone"), "nowhere:gone: cannot import nowhere in "),
+        (("--network", "mymodule:wide"), "must return logits [2, 2] for 2 images, got [2, 3]"),
+        (("--pretrained",), "network must be timm:NAME with pretrained weights, got 'OrigiNet'"),
+    ],
+)
+def test_networks_that_will_not_do_are_refused_in_one_line(refuse, store, mine, options, message):
+    refuse(message, "loso", store, "-o", mine / "out", *QUICKLY, *options)

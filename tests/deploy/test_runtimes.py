@@ -14,6 +14,8 @@ from originet.datasets.prepare import Settings
 from originet.deploy import runtimes
 from originet.deploy.model import Model
 from originet.system.errors import InputError
+from originet.training.config import Config
+from originet.training.networks.table import factory_of
 
 SIDE = 16
 
@@ -156,8 +158,27 @@ def test_missing_packages_are_named_with_the_command(monkeypatch):
     runtimes.check_runtime("aoti")
 
 
-def test_other_networks_are_refused():
-    other = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 2)).eval()
-    model = Model(("a", "b"), Settings(("cumulative",), SIDE), None, (other,), {})
-    with pytest.raises(InputError, match="only a model of OrigiNets"):
-        runtimes.Ensemble(model)
+def of(*networks: nn.Module) -> Model:
+    return Model(("a", "b"), Settings(("cumulative",), SIDE), None, networks, {})
+
+
+def test_networks_that_are_trained_or_changed_are_refused():
+    hooked = OrigiNet(2, image_size=SIDE).eval()
+    hooked.stage1.register_forward_hook(lambda *_: None)
+    trained = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(3 * SIDE**2, 2)).train()
+    for network in (hooked, trained):
+        with pytest.raises(InputError, match="only a model on the CPU, in evaluation mode"):
+            runtimes.Ensemble(of(network))
+
+
+@pytest.mark.slow
+def test_other_networks_are_written_as_they_are():
+    other = factory_of(Config(network="LEARNet", image_size=SIDE))(2)
+    with torch.no_grad():
+        other.train()(torch.randn(8, 3, SIDE, SIDE))
+    model = of(other.eval(), OrigiNet(2, image_size=SIDE).eval())
+    assert model.folded == (False, True)
+    answer = runtimes.load("onnx", (runtimes.to_onnx(model),), threads=1)
+    for count in (1, 5):
+        expected = model.probabilities(images(count))
+        np.testing.assert_allclose(answer(images(count)), expected, atol=1e-5)

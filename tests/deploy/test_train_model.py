@@ -10,11 +10,11 @@ from folds import CLASSES, QUICK, run, tiny
 
 from originet.datasets.prepare import Settings
 from originet.deploy.train_model import subject_parts, train_model
-from originet.evaluation.loso import originet_factory
 from originet.evaluation.splits import sort_clips
 from originet.system.errors import InputError
 from originet.system.lock import held
 from originet.training.config import Config
+from originet.training.networks.table import factory_of
 from originet.training.predict import predict
 from originet.training.train import fit
 
@@ -58,7 +58,7 @@ def test_a_network_is_what_fit_makes_of_all_clips(clips, tmp_path):
     config = dataclasses.replace(QUICK, select="last", validation_fraction=0.0)
     model = train(clips, tmp_path / "model", config)
     torch.manual_seed(0)
-    network = originet_factory(config)(len(CLASSES))
+    network = factory_of(config)(len(CLASSES))
     fit(network, clips.images["cumulative"], clips.labels, config, seed=0, device="cpu")
     expected = predict(network, clips.images["cumulative"], device="cpu")
     (trained,) = model.networks

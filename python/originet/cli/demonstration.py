@@ -28,7 +28,6 @@ from originet.drawing.figures import Figure
 from originet.drawing.page import Page
 from originet.evaluation.compute import Compute
 from originet.evaluation.executors import Processes, Serial
-from originet.evaluation.loso import originet_factory
 from originet.evaluation.readings import FRAMES, READINGS
 from originet.evaluation.report import INTERVAL, loso_section, made_with, made_with_section
 from originet.evaluation.result import LosoResult, clip_images
@@ -42,6 +41,7 @@ from originet.system.lock import Held, held
 from originet.system.timings import Row, write_csv
 from originet.system.words import counted, percent, percents
 from originet.training.config import Config
+from originet.training.networks.table import factory_of
 from originet_ext import METHODS, active_image
 
 # Small enough for eight evaluations on two CPU cores within three minutes; `originet loso` has the
@@ -229,7 +229,7 @@ def evaluate_methods(
         progress(sum(done.values()), total * len(METHODS))
 
     variants = [
-        Variant(method, originet_factory(CONFIG), dataclasses.replace(CONFIG, method=method))
+        Variant(method, factory_of(CONFIG), dataclasses.replace(CONFIG, method=method))
         for method in METHODS
     ]
     executor = Processes() if device.type == "cpu" else Serial()

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from originet.cli.console import console, progress_bar, progress_bars
+from originet.cli.options import OwnNetwork
 from originet.system.choices import RUNTIMES
 from originet.system.words import counted
 
@@ -28,6 +29,7 @@ def export_command(
         Path | None,
         typer.Option(help="Store of clips, to compare answers on and to quantise by."),
     ] = None,
+    own_network: OwnNetwork = None,
 ) -> None:
     """Write a trained model's network for another runtime.
 
@@ -39,7 +41,7 @@ def export_command(
     from originet.deploy.runtimes import check_runtime
 
     check_runtime(to, int8)
-    network = load_model(model)
+    network = load_model(model, network=own_network)
     clips = None if store is None else read_store(store)
     with progress_bars() as bars:
         compared = export_model(

@@ -16,10 +16,11 @@ from originet.datasets import prepare, store, under_root
 from originet.datasets.clip_list import Clip, ClipList, clips_of, read_clip_list, restrict
 from originet.datasets.tasks import MEGC_2019_SETS
 from originet.evaluation.splits import SortedClips, check_table, sort_clips
-from originet.system.channels import sources_of
+from originet.system.channels import input_channels, sources_of
 from originet.system.errors import InputError
 from originet.system.words import counted
 from originet.training.config import Config
+from originet.training.networks.entry import Network
 
 
 class Clips(NamedTuple):
@@ -167,6 +168,32 @@ def _with_joined(
     """Adds those of methods that name several sources."""
     several = [method for method in methods if method not in images]
     return images | {method: joined(images, sources_of(method)) for method in several}
+
+
+def read_clips_for(
+    network: Network, paths: Sequence[Path], methods: Sequence[str], **asked: Any
+) -> Clips:
+    """Reads clips as `read_clips` does, for a network.
+
+    Args:
+        network: the network; if it takes one image size only, a root's images are made in it unless
+            another is asked for.
+        paths: as of `read_clips`.
+        methods: as of `read_clips`.
+        asked: the other arguments of `read_clips`.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: as `read_clips`, or if the network does not take the size that is asked for.
+    """
+    if asked["image_size"] is None and not any(map(store.is_store, paths)):
+        asked["image_size"] = network.image_size
+    if asked["image_size"] is not None:
+        for method in methods:
+            network.check(input_channels(method), asked["image_size"])
+    return read_clips(paths, methods, **asked)
 
 
 def _survey_challenge(paths: Sequence[Path], listed: ClipList | None) -> list[datasets.Survey]:

@@ -1,5 +1,6 @@
 """`originet loso`."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -17,35 +18,34 @@ def loso_command(
     run: options.Run,
     paths: options.Paths,
     out: options.Results,
+    network: options.Network = options.DEFAULTS.network,
+    pretrained: options.Pretrained = False,
     weights: options.Weights = True,
 ) -> None:
-    """Evaluate OrigiNet with leave-one-subject-out cross-validation.
+    """Evaluate a network with leave-one-subject-out cross-validation.
 
     An interrupted run resumes where it stopped.
     """
-    from originet.cli.inputs import read_clips
+    from originet.cli.inputs import read_clips_for
     from originet.evaluation import report
     from originet.evaluation.compute import Compute
-    from originet.evaluation.loso import originet_factory
+    from originet.evaluation.loso import variant_of
     from originet.evaluation.result import clip_images
-    from originet.evaluation.run import Variant
     from originet.evaluation.study import evaluate
+    from originet.training.networks.table import network_of
 
-    config = run.config
-    clips = read_clips(
-        paths,
-        [config.method],
-        **run.clips,
-    )
+    config = dataclasses.replace(run.config, network=network, pretrained=pretrained)
+    found = network_of(config)  # first, since making images may take minutes
+    clips = read_clips_for(found, paths, [config.method], **run.clips)
     config = clips.configure(config)
     ordered = clips.sort()
-    originet = Variant("OrigiNet", originet_factory(config), config)
+    variant = variant_of(config, found)
     with progress_bars() as bars:
         bar = progress_bar(bars, "epochs")
         compute = Compute(
             run.device, run.executor, weights, lambda _, done, total: bar(done, total)
         )
-        result = evaluate(ordered, originet, compute, out=out)
+        result = evaluate(ordered, variant, compute, out=out)
     images = clip_images(result, ordered)
     report.write_loso_report(out / report.NAME, result, report.made_with(run.device), images)
     print_loso(result)
@@ -66,8 +66,8 @@ def print_loso(result: "LosoResult") -> None:
         *([LEAK] if result.config.leaky else []),
     ]
     table = Table(
-        title=f"Leave-one-subject-out on {result.dataset}: {counted(len(result.clips), 'clip')}, "
-        f"{result.config.describe()}",
+        title=f"{result.network}, leave-one-subject-out on {result.dataset}: "
+        f"{counted(len(result.clips), 'clip')}, {result.config.describe()}",
         caption="; ".join(notes),
     )
     headings = ("value", f"{level} interval", "majority baseline")
@@ -88,9 +88,9 @@ def print_loso(result: "LosoResult") -> None:
             *(f"{low:.3f} to {high:.3f}", f"{result.baseline[key]:.3f}"),
         )
     console.print(table)
-    network, majority = {result.model["class"]: result}, result.majority_accuracy
+    network, majority = {result.network: result}, result.majority_accuracy
     print_datasets(network, result.classes, majority, several=several)
-    print_published(result.model["class"], result)
+    print_published(result.network, result)
     classes = Table(title="By class" + (", all seeds together" if several else ""))
     classes.add_column("class")
     for heading in ("precision", "recall", "F1", "support"):

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from originet.system.choices import DATASETS, EXECUTORS, FACES, FLOWS, METHODS, STILLS, TASKS
+from originet.system.choices import (
+    DATASETS,
+    EXECUTORS,
+    FACES,
+    FLOWS,
+    METHODS,
+    NETWORKS,
+    STILLS,
+    TASKS,
+)
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE, MAX_PIXELS, frames_up_to
 from originet.system.lock import held
@@ -217,6 +226,34 @@ ImageSize = Annotated[
     ),
 ]
 Variant = Annotated[str, typer.Option(help=f"OrigiNet's variant: {_words(VARIANTS)}.")]
+
+
+def _network(name: str) -> str:
+    """Finds a network in any case; raises InputError if its name cannot be one."""
+    by_case = {each.lower(): each for each in NETWORKS}
+    return Config(network=by_case.get(name.lower(), name)).network
+
+
+# For commands that train one network.
+Network = Annotated[
+    str,
+    typer.Option(
+        callback=_network,
+        help=f"The network: {_words(NETWORKS)}; timm:NAME; or your own module:function, called "
+        "with in_channels, classes and image_size.",
+    ),
+]
+OwnNetwork = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        help="The module:function that a model's network comes from, if it is your own.",
+    ),
+]
+Pretrained = Annotated[
+    bool,
+    typer.Option("--pretrained", help="Start from timm's weights, if they are on this machine."),
+]
 
 # For the same commands, how to compute: named like the fields of the executors.
 Executor = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from originet.cli.console import Rate, complain_of, progress_bar, progress_bars, warn_of
-from originet.cli.options import Camera, Device, MaxPixels, Seconds, is_live, way_of
+from originet.cli.options import Camera, Device, MaxPixels, OwnNetwork, Seconds, is_live, way_of
 from originet.system.choices import FACES
 from originet.system.errors import InputError
 from originet.system.words import counted
@@ -51,6 +51,7 @@ def predict_command(
             "training clips were."
         ),
     ] = None,
+    own_network: OwnNetwork = None,
     device: Device = None,
     max_pixels: MaxPixels = None,
 ) -> None:
@@ -72,7 +73,7 @@ def predict_command(
     for name, value in (("jobs", jobs), ("fps", fps)):
         if live and value is not None:
             raise InputError(f"--{name} {value:g} is for files; a stream is one clip")
-    network = load_model(model)
+    network = load_model(model, network=own_network)
     _check_face(model, network, face)
     network.to(pick_device(device))
     skipped: dict[str, str] = {}

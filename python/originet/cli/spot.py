@@ -15,7 +15,7 @@ from originet.cli.console import (
     progress_bars,
     warn_of,
 )
-from originet.cli.options import Camera, Device, MaxPixels, Seconds, is_live
+from originet.cli.options import Camera, Device, MaxPixels, OwnNetwork, Seconds, is_live
 from originet.system.errors import InputError, is_foreseen, one_line
 from originet.system.words import counted
 
@@ -54,6 +54,7 @@ def spot_command(
     ] = None,
     camera: Camera = None,
     seconds: Seconds = None,
+    own_network: OwnNetwork = None,
     device: Device = None,
     max_pixels: MaxPixels = None,
 ) -> None:
@@ -74,7 +75,9 @@ def spot_command(
     if live and video:
         raise InputError("--video is for files; a stream is gone when it has been spotted")
     open_tracker(face)  # refuses what is not there before anything is written
-    network = None if model is None else load_model(model).to(pick_device(device))
+    network = None
+    if model is not None:
+        network = load_model(model, network=own_network).to(pick_device(device))
     name = "" if model is None else str(model.resolve())
     plan = Plan(network, name, face, fps, video=video)
     if live:

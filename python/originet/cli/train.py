@@ -10,7 +10,7 @@ from originet.cli import options
 from originet.cli.console import console, progress_bar, progress_bars
 from originet.system.errors import InputError
 from originet.system.words import counted
-from originet.training.config import MOST_SEEDS
+from originet.training.config import MOST_SEEDS, is_own_code
 
 if TYPE_CHECKING:
     from originet.evaluation.result import LosoResult
@@ -22,6 +22,8 @@ def train_command(
     run: options.Run,
     paths: options.Paths,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.")],
+    network: options.Network = options.DEFAULTS.network,
+    pretrained: options.Pretrained = False,
     seeds: Annotated[
         int | None,
         typer.Option(help="Networks that answer together, of seeds 0, 1, ...; by default one."),
@@ -40,19 +42,22 @@ def train_command(
     """
     import torch
 
-    from originet.cli.inputs import read_clips
+    from originet.cli.inputs import read_clips_for
     from originet.deploy.train_model import train_model
     from originet.evaluation.executors import Serial
     from originet.evaluation.result import read_results
     from originet.system.lock import held
+    from originet.training.networks.table import network_of
 
     if not isinstance(run.executor, Serial) or run.executor.folds_at_once is not None:
         raise InputError("--executor and --folds-at-once are for folds: a model has none")
     if run.executor.threads is not None:
         torch.set_num_threads(run.executor.threads)
     result = None if evaluated is None else read_results(evaluated)
-    config = _settings(run.config, result, seeds)
-    clips = read_clips(paths, [config.method], **run.clips)
+    given = dataclasses.replace(run.config, network=network, pretrained=pretrained)
+    config = _settings(given, result, seeds)
+    found = network_of(config)  # first, since making images may take minutes
+    clips = read_clips_for(found, paths, [config.method], **run.clips)
     config = clips.configure(config)
     with held(out) as place, progress_bars() as bars:
         model = train_model(
@@ -75,9 +80,20 @@ def _settings(config: "Config", result: "LosoResult | None", seeds: int | None) 
         if not 1 <= seeds <= MOST_SEEDS:
             raise InputError(f"--seeds must be 1 to {MOST_SEEDS:,}, got {seeds}")
         config = dataclasses.replace(config, seeds=tuple(range(seeds)))
-    if result is not None and dataclasses.replace(config, seeds=(0,)) == options.DEFAULTS:
-        return dataclasses.replace(result.config, seeds=config.seeds)
-    return config
+    if result is None:
+        return config
+    theirs = result.config
+    if is_own_code(theirs.network) and config.network != theirs.network:
+        raise InputError(
+            f"the evaluated run is of {theirs.network}, code that is not the package's: give "
+            f"--network {theirs.network}"
+        )
+    network = {name: getattr(options.DEFAULTS, name) for name in ("network", "pretrained")}
+    if dataclasses.replace(config, seeds=(0,), **network) != options.DEFAULTS:
+        return config
+    if config.network not in (options.DEFAULTS.network, theirs.network):
+        raise InputError(f"the evaluated run is of {theirs.network}, not of {config.network}")
+    return dataclasses.replace(theirs, seeds=config.seeds)
 
 
 def _print(out: Path, card: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ from originet.system.errors import InputError
 from originet.system.json_files import differences
 from originet.system.lock import held
 from originet.system.new_folder import check_free, written_beside
+from originet.training.model import OrigiNet
 
 GENERATOR = "originet.export"
 FORMAT = 1
@@ -108,10 +109,10 @@ def export_model(
     """Writes a model's network for another runtime, and compares both.
 
     Args:
-        model: A model of OrigiNets, on the CPU.
+        model: A model on the CPU.
         runtime: One of `originet.system.choices.RUNTIMES`.
         out: A folder that does not exist yet, or an empty one.
-        int8: Quantise to 8 bits; not for "aoti". Needs a store.
+        int8: Quantise to 8 bits; not for "aoti". Needs a store, and a model of OrigiNets.
         store: Clips with images as the model takes them: their activations set the ranges of the
             quantisation, and answers are compared on them. None compares on made-up images.
         progress: Called as progress(done, total).
@@ -127,6 +128,9 @@ def export_model(
     check_one_image(model.method, "export")
     if int8 and store is None:
         raise InputError("--int8 needs --store: its clips set the ranges of the activations")
+    if int8 and not all(isinstance(network, OrigiNet) for network in model.networks):
+        name = type(model.networks[0]).__name__
+        raise InputError(f"--int8 is for models of OrigiNet, this one is of {name}")
     out = Path(out)
     check_free(out)
     clips = _made_up(model) if store is None else _of_store(model, store)

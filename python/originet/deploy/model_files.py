@@ -8,6 +8,7 @@
 Reading takes model.json and the weights that it names.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -22,8 +23,8 @@ from originet.system.channels import sources_of
 from originet.system.errors import InputError
 from originet.system.files import inside, sha256
 from originet.system.json_files import read_json
-from originet.training.config import Config
-from originet.training.model import OrigiNet
+from originet.training.config import Config, is_own_code
+from originet.training.networks.table import factory_of
 from originet.training.weights import load_fold_weights
 
 NAME = "model.json"
@@ -67,18 +68,20 @@ class Card(TypedDict):
     weights: Annotated[list[Weights], Meta(min_length=1, max_length=1000)]
 
 
-def load_model(folder: str | Path) -> Model:
+def load_model(folder: str | Path, *, network: str | None = None) -> Model:
     """Reads a model that `originet train` wrote; none of its files is trusted.
 
     Args:
         folder: The model's folder.
+        network: The `module:function` with which the model was trained, if its network is not the
+            package's or timm's. A file alone must not name code to run.
 
     Returns:
         The model, on the CPU.
 
     Raises:
-        InputError: If there is no model, it is unfinished, of a newer format or damaged, or its
-            weights are not those that it names.
+        InputError: If there is no model, it is unfinished, of a newer format or damaged, its
+            weights are not those that it names, or its network is another than `network`.
 
     Example:
         >>> model = originet.load_model("model")
@@ -108,6 +111,13 @@ def load_model(folder: str | Path) -> Model:
         raise InputError(f"{path} is damaged: it names two image sizes")
     if config.method != ",".join(settings.methods):
         raise InputError(f"{path} is damaged: it names two methods")
+    if is_own_code(config.network) and network != config.network:
+        raise InputError(
+            f"{folder} needs code that is not the package's: give --network {config.network}, in "
+            f"Python network={config.network!r}"
+        )
+    if network not in (None, config.network):
+        raise InputError(f"{folder} is a model of {config.network}, not of {network}")
     networks = [_network(folder, each, len(card["classes"]), config) for each in card["weights"]]
     model = Model(tuple(card["classes"]), settings, card["fps"], tuple(networks), everything)
     return model.to("cpu")
@@ -116,9 +126,7 @@ def load_model(folder: str | Path) -> Model:
 def _network(folder: Path, weights: Weights, classes: int, config: Config) -> nn.Module:
     path = inside(folder, weights["file"])
     with torch.random.fork_rng(devices=[]):  # weights are drawn, and replaced below
-        network = OrigiNet(
-            classes, config.in_channels, image_size=config.image_size, variant=config.variant
-        )
+        network = factory_of(dataclasses.replace(config, pretrained=False))(classes)
     if sha256(path) != weights["sha256"]:
         raise InputError(f"{path} is not the file that {NAME} describes")
     load_fold_weights(path, network)

@@ -1,8 +1,9 @@
 """A model as one network for ONNX Runtime, OpenVINO or AOTInductor: written, quantised and run.
 
 The network takes active images, uint8 [batch, S, S], standardises each, and returns the mean of the
-ensemble's probabilities. It consists of `originet.deploy.folded` copies, so its files are smaller
-than the model's. Packages of the extra `export` are imported where they are used.
+ensemble's probabilities. OrigiNets are written as `originet.deploy.folded` copies, so their files
+are smaller than the model's; other networks are written as they are. Packages of the extra `export`
+are imported where they are used.
 """
 
 import contextlib
@@ -47,20 +48,36 @@ class Ensemble(nn.Module):
     """The networks of a model and what stands before and after them.
 
     Raises:
-        InputError: If one of the networks is no OrigiNet on the CPU in evaluation mode.
+        InputError: If one of the networks is not on the CPU in evaluation mode, or an OrigiNet that
+            cannot be folded.
     """
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        if not all(map(can_fold, model.networks)):
-            raise InputError("only a model of OrigiNets, on the CPU, can be exported")
-        self._networks = [Folded(cast(OrigiNet, each), packed=False) for each in model.networks]
+        self._folded: list[Folded] = []
+        self.others = nn.ModuleList()
+        for network in model.networks:
+            if can_fold(network):
+                self._folded.append(Folded(cast(OrigiNet, network), packed=False))
+            elif _is_plain(network):
+                self.others.append(network)
+            else:
+                raise InputError("only a model on the CPU, in evaluation mode, can be exported")
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, S, S] uint8 to [N, C] float32."""
         x = standardised(images).unsqueeze(1)
-        each = [network(x).softmax(dim=1) for network in self._networks]
-        return torch.stack(each).mean(dim=0)
+        three = x.expand(-1, 3, -1, -1)
+        logits = [folded(x) for folded in self._folded]
+        logits += [other(three) for other in self.others]
+        return torch.stack([each.softmax(dim=1) for each in logits]).mean(dim=0)
+
+
+def _is_plain(network: nn.Module) -> bool:
+    """Returns whether a network that is no OrigiNet is on the CPU and in evaluation mode."""
+    training = any(module.training for module in network.modules())
+    on_cpu = all(value.is_cpu for value in network.state_dict().values())
+    return not isinstance(network, OrigiNet) and on_cpu and not training
 
 
 def check_runtime(runtime: str, int8: bool = False) -> None:

@@ -17,6 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from originet.datasets.licences import licences_of
 from originet.datasets.prepare import Settings
@@ -24,7 +25,6 @@ from originet.deploy.model import Model
 from originet.deploy.model_files import FORMAT, GENERATOR, NAME, load_model
 from originet.evaluation.compute import Compute
 from originet.evaluation.identity import run_identity
-from originet.evaluation.loso import originet_factory
 from originet.evaluation.result import LosoResult
 from originet.evaluation.run_files import claim
 from originet.evaluation.splits import SortedClips
@@ -36,8 +36,9 @@ from originet.system.files import sha256, write_atomically, writing
 from originet.system.json_files import differences, read_json, write_json
 from originet.system.lock import Held
 from originet.training.augment import augmented_views
-from originet.training.config import Config
+from originet.training.config import OWN, Config
 from originet.training.model import parameter_count
+from originet.training.networks.table import network_of
 from originet.training.protocol import Parts, all_copies
 from originet.training.train import History, Training, fit_together
 from originet.training.weights import to_safetensors
@@ -49,8 +50,8 @@ class Evaluated:
 
     result: LosoResult
 
-    def check(self, clips: SortedClips, config: Config) -> None:
-        """Checks that the run was of these clips, with these settings.
+    def check(self, clips: SortedClips, config: Config, facts: Mapping[str, str]) -> None:
+        """Checks that the run was of these clips, with these settings and this network.
 
         Raises:
             InputError: If it was not; the message names what differs.
@@ -62,9 +63,12 @@ class Evaluated:
         theirs = self.result.config.to_dict() | {"seeds": list(config.seeds)}
         if told := list(differences(theirs, config.to_dict())):
             raise InputError(f"the evaluated run has other settings: {'; '.join(told)}")
-        if self.result.model["class"] != "OrigiNet":
-            name = self.result.model["class"]
-            raise InputError(f"the evaluated run is of {name}; a model is made of OrigiNet")
+        if self.result.network != config.network:  # Python code made it
+            name = self.result.network
+            raise InputError(f"the evaluated run is of {name}; a model is made of {config.network}")
+        known = {name: self.result.model.get(name) for name in facts}
+        if told := list(differences(known, dict(facts))):
+            raise InputError(f"the evaluated run is of another network: {'; '.join(told)}")
 
     @property
     def epochs(self) -> int:
@@ -119,16 +123,20 @@ def train_model(
             `originet.training.train.fit`).
     """
     settings = _settings(clips, config)
+    network = network_of(config)
     found = None if evaluated is None else Evaluated(evaluated)
     if found is not None:
-        found.check(clips, config)
+        found.check(clips, config, network.facts)
     # On all clips, there is nothing to choose an epoch by.
     epochs, select = (config.epochs, config.select) if found is None else (found.epochs, "last")
     final = dataclasses.replace(config, epochs=epochs, select=select, protocol="strict")
     compute = Compute(device).identity
-    identity = run_identity(final, clips, compute=compute, cut=_cut(settings, final))
+    make = network.factory(final.in_channels, final.image_size)
+    with torch.random.fork_rng(devices=[]):  # its weights are of no use
+        described = _described(final, make(len(clips.classes)), network.facts)
+    facts = {"network": dict(network.facts)} if network.facts else {}
+    identity = run_identity(final, clips, compute=compute, cut=_cut(settings, final), **facts)
     claim(out.folder, identity)
-    network = originet_factory(final)
     views = torch.from_numpy(
         augmented_views(clips.images[final.method], final.rotations, final.equalize, final.channels)
     ).to(device)
@@ -139,7 +147,7 @@ def train_model(
         if record is None:
             set_seed(seed)
             training = Training(
-                network(len(clips.classes)),
+                make(len(clips.classes)),
                 views,
                 np.arange(len(clips.labels)),
                 clips.labels,
@@ -163,9 +171,9 @@ def train_model(
         records.append(record)
     out.check()
     with writing(out.folder):
-        card = _card(clips, config, final, settings, compute, records, found)
+        card = _card(clips, described, final, settings, compute, records, found)
         write_json(out.folder / NAME, card)
-    return load_model(out.folder).to(device)
+    return load_model(out.folder, network=final.network).to(device)
 
 
 def subject_parts(
@@ -264,16 +272,29 @@ def _cut(settings: Settings, config: Config) -> dict[str, Any]:
     return {"method": config.method, **values}
 
 
+def _described(config: Config, network: nn.Module, facts: Mapping[str, str]) -> dict[str, Any]:
+    """What model.json says about the kind of network."""
+    variant = {"variant": config.variant} if config.network == OWN else {}
+    return {
+        "name": config.network,
+        "class": type(network).__name__,
+        **variant,
+        "pretrained": config.pretrained,
+        "parameters": parameter_count(network),
+        "architecture_sha256": hashlib.sha256(repr(network).encode()).hexdigest(),
+        **facts,
+    }
+
+
 def _card(
     clips: SortedClips,
-    config: Config,
+    described: Mapping[str, Any],
     final: Config,
     settings: Settings,
     compute: Mapping[str, Any],
     records: Sequence[_Network],
     found: Evaluated | None,
 ) -> dict[str, Any]:
-    specimen = originet_factory(final)(len(clips.classes))
     return {
         "generator": GENERATOR,
         "format": FORMAT,
@@ -290,12 +311,7 @@ def _card(
         "color": False,
         "normalisation": _normalisation(final),
         "fps": _common_rate(clips),
-        "network": {
-            "class": "OrigiNet",
-            "variant": final.variant,
-            "parameters": parameter_count(specimen),
-            "architecture_sha256": hashlib.sha256(repr(specimen).encode()).hexdigest(),
-        },
+        "network": dict(described),
         "config": final.to_dict(),
         "epochs_from": "evaluation" if found else "subjects" if final.select != "last" else "given",
         "evaluated": None if found is None else found.summary(),

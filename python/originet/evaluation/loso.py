@@ -27,7 +27,8 @@ from originet.evaluation.run import Variant
 from originet.evaluation.splits import check_table, sort_clips
 from originet.evaluation.study import evaluate
 from originet.training.config import Config
-from originet.training.model import OrigiNet
+from originet.training.networks.entry import Network
+from originet.training.networks.table import network_of
 
 
 def run_loso(
@@ -49,10 +50,10 @@ def run_loso(
 
     Args:
         table: The clips.
-        model: Makes a network for a number of classes; None is OrigiNet as `config` says. It is
-            called with what `originet.training.predict.to_input` gives, which it must not write to,
-            and its weights are brought to channels_last: `view` must be `reshape` or `flatten`
-            there.
+        model: Makes a network for a number of classes; None is the network that `config` names,
+            see `originet.training.networks.table`. It is called with what
+            `originet.training.predict.to_input` gives, which it must not write to, and its weights
+            are brought to channels_last: `view` must be `reshape` or `flatten` there.
         config: Settings; None is `Config()`.
         images: Active images of the clips in table order, [N, S, S] uint8 with S the configured
             image_size; or [N, S, S, C] uint8 or float32, whose channels `config.method` names (one
@@ -80,7 +81,9 @@ def run_loso(
             worker that was killed. Finished folds stay in `out`.
     """
     config = Config() if config is None else config
-    check_table(table)  # before the minutes that the images may take
+    # Both before the minutes that the images may take.
+    check_table(table)
+    variant = variant_of(config) if model is None else Variant("network", model, config)
     compute = Compute(
         device,
         executor,
@@ -96,12 +99,21 @@ def run_loso(
             face_by=config.face_by,
         )
     clips = sort_clips(table, {config.method: images}, config.image_size)
-    factory = originet_factory(config) if model is None else model
-    return evaluate(clips, Variant("network", factory, config), compute, out=out)
+    return evaluate(clips, variant, compute, out=out)
 
 
-def originet_factory(config: Config) -> ModelFactory:
-    """Gives what makes the OrigiNet that the settings name."""
-    return lambda n: OrigiNet(
-        n, config.in_channels, image_size=config.image_size, variant=config.variant
-    )
+def variant_of(config: Config, network: Network | None = None) -> Variant:
+    """Gives the network that the settings name, to be evaluated.
+
+    Args:
+        config: Settings.
+        network: The network, if `network_of` has found it already.
+
+    Raises:
+        InputError: As `originet.training.networks.table.network_of`, or if the network does not
+            take images of the configured size.
+    """
+    found = network or network_of(config)
+    found.check(config.in_channels, config.image_size)
+    factory = found.factory(config.in_channels, config.image_size)
+    return Variant(found.name, factory, config, facts=found.facts)

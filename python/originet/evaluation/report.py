@@ -85,7 +85,7 @@ def write_loso_report(
     Raises:
         OSError: The file cannot be written there.
     """
-    title = f"{result.model['class']} on {dataset_title(result.dataset)}"
+    title = f"{result.network} on {dataset_title(result.dataset)}"
     report = Page(f"{title}, {result.config.describe()}")
     loso_section(report, result, images)
     made_with_section(report, made_with)
@@ -104,7 +104,7 @@ def loso_section(report: Page, result: LosoResult, images: ClipImages | None = N
     headline(
         report,
         result,
-        f"{result.model['class']}: accuracy over all clips",
+        f"{result.network}: accuracy over all clips",
         result.majority_accuracy,
         f"{counted(len(result.clips), 'clip')} of {counted(subjects, 'subject')} in "
         f"{counted(len(result.classes), 'class')}, {dataset_title(result.dataset)}, "
@@ -304,10 +304,10 @@ def _summary(report: Page, result: LosoResult, subjects: int) -> None:
             " Results are means and standard deviations over the seeds." if _several(result) else ""
         ),
     )
-    network = {result.model["class"]: result}
+    network = {result.network: result}
     majority = result.majority_accuracy
     by_dataset.add_table(report, network, result.classes, majority, several=_several(result))
-    megc2019.add_table(report, result.model["class"], result)
+    megc2019.add_table(report, result.network, result)
 
 
 def _classes(report: Page, result: LosoResult) -> None:

@@ -18,7 +18,7 @@ from originet.evaluation.splits import SortedClips
 from originet.system.errors import InputError
 from originet.system.json_files import read_json
 from originet.system.words import counted
-from originet.training.config import Config
+from originet.training.config import OWN, Config
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class LosoResult:
     config: Config
     """The settings."""
     model: dict[str, Any]
-    """The network: class, parameters, architecture_sha256."""
+    """The network: class, parameters, architecture_sha256; of the user's own code source_sha256, of
+    pretrained weights `weights` (their name) and weights_sha256."""
     clips: list[tuple[str, str]]
     """(subject, clip) of each row, [N]."""
     y_true: NDArray[np.int64]
@@ -76,6 +77,12 @@ class LosoResult:
     def seeds(self) -> tuple[int, ...]:
         """The seeds, in the order of the rows of `y_pred`."""
         return self.config.seeds
+
+    @property
+    def network(self) -> str:
+        """The network's name: that of the settings, or its class if Python code made it."""
+        named = self.config.network
+        return str(self.model["class"]) if named == OWN else named
 
     @property
     def majority_accuracy(self) -> float:

@@ -27,7 +27,17 @@ Interval = tuple[Share, Share]
 Arithmetic = dict[Name, Name | Count | None]
 Settings = dict[Name, Name | bool | int | float | list[int] | None]  # `Config` has their ranges
 
-Network = TypedDict("Network", {"class": Name, "parameters": Count, "architecture_sha256": Sha256})
+_Network = TypedDict(
+    "_Network", {"class": Name, "parameters": Count, "architecture_sha256": Sha256}
+)
+
+
+class Network(_Network, total=False):
+    """A network; what is known of code and weights that are not the package's."""
+
+    source_sha256: Sha256
+    weights: Name
+    weights_sha256: Sha256
 
 
 class Epoch(TypedDict):

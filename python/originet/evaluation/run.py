@@ -52,6 +52,8 @@ class Variant:
     """Settings; the method says which images the network takes."""
     row: Mapping[str, Any] = field(default_factory=dict)
     """What else identifies the run, as JSON types; its config.json holds it."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What else identifies the network, see `originet.training.networks.entry.Network.facts`."""
 
 
 class LosoRun:
@@ -86,6 +88,7 @@ class LosoRun:
             "class": type(specimen).__name__,
             "parameters": parameter_count(specimen),
             "architecture_sha256": hashlib.sha256(repr(specimen).encode()).hexdigest(),
+            **variant.facts,
         }
         self._out = out
         if out is not None:

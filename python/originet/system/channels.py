@@ -94,6 +94,15 @@ def is_one_image(method: str) -> bool:
     return method in SOURCES and method not in FLOWS
 
 
+def input_channels(method: str) -> int:
+    """Returns the number of channels that a network gets: one grey image is repeated to three.
+
+    Raises:
+        InputError: As for `channels_of`.
+    """
+    return 3 if is_one_image(method) else len(channels_of(method))
+
+
 def check_one_image(method: str, what: str) -> None:
     """Checks that a method names one grey image.
 

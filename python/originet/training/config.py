@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from originet.system import renamed
-from originet.system.channels import GREY, Channel, channels_of, is_one_image
+from originet.system.channels import GREY, Channel, channels_of, input_channels
 from originet.system.choices import FACES, NETWORKS, SOURCES
 from originet.system.errors import InputError
 from originet.system.limits import LARGEST_IMAGE
@@ -190,8 +190,8 @@ class Config:
 
     @property
     def in_channels(self) -> int:
-        """Number of channels that a network gets: one grey image is repeated to three."""
-        return 3 if is_one_image(self.method) else len(self.channels)
+        """Number of channels that a network gets."""
+        return input_channels(self.method)
 
     @property
     def equalizes(self) -> bool:

@@ -23,8 +23,6 @@ from originet.training.networks.own import own_network
 from originet.training.networks.packages import timm_package, torchvision_models
 from originet.training.networks.rcn import RCNA
 
-GREY = 3
-"""Channels of a grey image as networks get it: `originet.training.predict.to_input` repeats it."""
 _FLOW = (2, 3)  # u and v; or u, v and strain, as stores of optical flow hold them
 
 
@@ -63,12 +61,11 @@ def network_of(config: Config) -> Network:
     return network
 
 
-def factory_of(config: Config, in_channels: int = GREY) -> Callable[[int], nn.Module]:
+def factory_of(config: Config) -> Callable[[int], nn.Module]:
     """Returns what makes the network that settings name, for a number of classes.
 
     Args:
-        config: Settings; network, pretrained, variant and image_size are used.
-        in_channels: Channels of the images.
+        config: Settings; network, pretrained, variant, method and image_size are used.
 
     Returns:
         See `Network.factory`.
@@ -76,7 +73,7 @@ def factory_of(config: Config, in_channels: int = GREY) -> Callable[[int], nn.Mo
     Raises:
         InputError: As `network_named`.
     """
-    return network_of(config).factory(in_channels, config.image_size)
+    return network_of(config).factory(config.in_channels, config.image_size)
 
 
 def _originet(in_channels: int, classes: int, image_size: int, variant: str = "paper") -> nn.Module:
