@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import sys
 import time
 
 import numpy as np
@@ -18,11 +19,13 @@ from originet.evaluation.compute import Compute
 from originet.evaluation.loso import run_loso
 from originet.evaluation.study import NothingEvaluated
 from originet.paper import comparison, lbp_top
-from originet.paper.baselines import NETWORKS, QUOTED, Network, TableV
+from originet.paper.baselines import NETWORKS, QUOTED, Compared
 from originet.paper.comparison import LBP_TOP, ROWS, inference_times, rows_named, run_comparison
+from originet.paper.comparison_report import write_comparison_report
 from originet.system.errors import InputError
 from originet.system.timings import Row
 from originet.training.config import Config
+from originet.training.networks.entry import Network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -250,9 +253,8 @@ class Sleeper(nn.Module):
 
 
 def test_times_are_of_one_image_and_draw_no_random_numbers():
-    figures = TableV(1, 1, 1)
     slow, quick = (
-        Network(name, lambda classes, config, seconds=seconds: Sleeper(seconds), figures)
+        Compared(Network(name, lambda seconds=seconds, **_: Sleeper(seconds)))
         for name, seconds in (("slow", 0.1), ("quick", 0.01))
     )
     before = torch.random.get_rng_state()
@@ -288,3 +290,76 @@ def test_bad_input_is_refused(clips, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="out: cannot write to"):
         compare(clips, rows=[LBP_TOP], out=tmp_path / "file" / "below")
+
+
+OWN_CODE = """
+from torch import nn
+
+def network(in_channels, classes, image_size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, classes))
+"""
+
+
+def test_other_networks_are_found_by_name():
+    named = rows_named(["timm:resnet18", "ststnet", "LBP-TOP", "originet", "mine:network", "rcn-a"])
+    others = ("STSTNet", "RCN-A", "timm:resnet18", "mine:network")
+    assert named == ("OrigiNet", "LBP-TOP", *others)
+    assert not {*ROWS} & {*others}  # none of them by default
+    message = "network must be one of AlexNet, .*, LBP-TOP, got 'STSTNet'"
+    for name in ("STSTNet", "mine:network"):
+        with pytest.raises(InputError, match=message.replace("STSTNet", name)):
+            rows_named([name], papers_only=True)
+
+
+@pytest.mark.slow
+def test_networks_that_the_paper_does_not_have_are_compared(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(OWN_CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    table = load_dataset("folder", write_tree(tmp_path / "tree", subjects=3))
+    images = images_by_method(table, Settings(image_size=28))["cumulative"]
+    config = dataclasses.replace(QUICK, image_size=28)
+    rows = rows_named(["OrigiNet", "STSTNet", "OFF-ApexNet", "RCN-A", "mine:network"])
+    out = tmp_path / "out"
+    found = compare((table, images), config, rows=rows, out=out)
+    assert list(found.results) == list(rows) and not found.failed
+    for name, result in found.results.items():
+        assert result.network == name and result.config.network == name
+    records = {record["row"]: record for record in found.records()}
+    assert (
+        records["STSTNet"]["parameters"] == 1_683 - 401 and records["STSTNet"]["kind"] == "network"
+    )
+    assert records["STSTNet"]["published_parameters"] == 1_683
+    assert records["STSTNet"]["paper_layers"] is None
+    own = records["mine:network"]
+    assert own["parameters"] == 2 * (3 * 28**2 + 1) and own["mib_4_bytes"] > 0
+    assert own["layers"] is own["published_parameters"] is None and own["milliseconds"] > 0
+    assert set(found.differences()) == {*rows} - {"OrigiNet"}
+    assert (out / "mine_network" / "results.json").is_file()
+
+    # Reading runs no code that a file names.
+    (tmp_path / "mine.py").write_text("raise SystemExit")
+    del sys.modules["mine"]
+    again = comparison.read_comparison(out)
+    assert json.dumps(again.to_json()) == json.dumps(found.to_json())
+    assert "mine" not in sys.modules
+    page = tmp_path / "report.html"
+    write_comparison_report(page, again, {})
+    assert "1,683" in page.read_text() and "mine:network" in page.read_text()
+
+
+def test_rows_of_earlier_versions_did_not_name_their_network(clips, tmp_path):
+    out = tmp_path / "out"
+    compare(clips, rows=["LEARNet"], out=out)
+    for path in (
+        out / "config.json",
+        out / "LEARNet" / "config.json",
+        out / "LEARNet" / "results.json",
+    ):
+        values = json.loads(path.read_text())
+        del values["config"]["network"], values["config"]["pretrained"]
+        path.write_text(json.dumps(values))
+    found = comparison.read_comparison(out)
+    assert found.results["LEARNet"].model["class"] == found.results["LEARNet"].network == "LEARNet"
+    again = compare(clips, rows=["LEARNet"], out=out)  # its folds are taken over
+    assert again.results["LEARNet"].network == "LEARNet"

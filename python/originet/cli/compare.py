@@ -10,11 +10,14 @@ from rich.text import Text
 from originet.cli import options
 from originet.cli.console import complain_of, console, progress_bar, progress_bars
 from originet.system.channels import check_one_image
-from originet.system.choices import COMPARED
+from originet.system.choices import COMPARED, NETWORKS
 from originet.system.words import counted
 
 if TYPE_CHECKING:
     from originet.paper.comparison import Comparison
+
+
+_OTHERS = [name for name in NETWORKS if name not in COMPARED]
 
 
 @options.with_run_options
@@ -24,13 +27,17 @@ def compare_command(
     out: options.Results,
     network: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(COMPARED)}; repeatable, all by default."),
+        typer.Option(
+            help=f"{', '.join(COMPARED)}, which are the default; {', '.join(_OTHERS)}; timm:NAME; "
+            "or your own module:function. Repeatable."
+        ),
     ] = None,
     weights: options.Weights = False,
 ) -> None:
     """Evaluate the networks of Tables III to V, and LBP-TOP.
 
-    The output shows the paper's figures next to ours. An interrupted run resumes where it stopped.
+    Other networks take part if --network names them. The output shows the paper's figures next to
+    ours. An interrupted run resumes where it stopped.
     Networks other than OrigiNet need torchvision and timm. LBP-TOP needs scikit-image and the
     clips' frames, even if a store holds their images.
     """
@@ -125,11 +132,9 @@ def _print_sizes(result: "Comparison", records: list[dict[str, Any]]) -> None:
             record["row"],
             _millions(record["parameters"]),
             "" if milliseconds is None else f"{milliseconds:.1f}",
-            str(record["published_layers"]),
-            str(record["published_depth"]),
+            *(comparison_report.count(record[f"published_{name}"]) for name in ("layers", "depth")),
             _millions(record["published_parameters"]),
-            f"{record['published_mib_4_bytes']:.1f}",
-            f"{record['published_mib_8_bytes']:.1f}",
+            *(comparison_report.mib(record[f"published_mib_{size}_bytes"]) for size in (4, 8)),
             *comparison_report.size_marks(record),
         )
     console.print(table)
@@ -153,4 +158,6 @@ def _scores(record: dict[str, Any], several: bool) -> list[str]:
 
 
 def _millions(count: int | None) -> str:
-    return "" if count is None else f"{count / 1e6:.2f}M"
+    if count is None:
+        return ""
+    return f"{count / 1e6:.2f}M" if count >= 1e5 else f"{count:,}"

@@ -46,7 +46,7 @@ def reproduce_command(
 
     config = run.config
     config = reproduce.quick_config(config) if quick else config
-    rows = comparison.rows_named(network) if network else None
+    rows = comparison.rows_named(network, papers_only=True) if network else None
     methods = ablation.methods_of(ablation.ROWS, config)
     with progress_bars() as bars:
         shown: dict[str, Callable[[int, int | None], None]] = {}

@@ -60,8 +60,8 @@ class Study:
     """The directory; None writes nothing."""
 
     def folder(self, name: str) -> Path | None:
-        """Returns the directory of a row."""
-        return None if self.place is None else self.place.folder / name
+        """Returns the directory of a row: its name, made fit for a file."""
+        return None if self.place is None else self.place.folder / safe_name(name)
 
     def evaluate(self) -> StudyResult:
         """Evaluates the networks; one that fails does not stop the others.
@@ -176,16 +176,17 @@ def open_study(
         The study.
 
     Raises:
-        InputError: If a network is given twice or its name cannot be a directory's, images are
+        InputError: If a network is given twice, or two have names of the same directory, images are
             missing or of another size, or `out` belongs to another study, is in use by another
             run, cannot be written to, or is deleted meanwhile.
     """
     names = [variant.name for variant in variants]
-    if len(set(names)) < len(names):
-        raise InputError(f"rows must be one or more, each once, got {', '.join(names)}")
+    if len(set(map(safe_name, names))) < len(names):
+        raise InputError(
+            f"rows must be one or more, each once, with a file name of its own, got "
+            f"{', '.join(names)}"
+        )
     for variant in variants:
-        if variant.name != safe_name(variant.name):
-            raise InputError(f"a row's name must be a file name as well, got {variant.name!r}")
         clips.check_images(variant.config)
     with nullcontext() if out is None else held(out) as place:
         if place is not None:

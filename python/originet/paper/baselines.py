@@ -1,7 +1,8 @@
-"""The networks of Tables III to V, from torchvision and timm, without pretrained weights.
+"""The networks of Tables III to V beside the paper's numbers, without pretrained weights.
 
 Each takes the same images as OrigiNet, [B, 3, S, S], and has one output per class. The paper's
-numbers are listed with each: accuracy by data set, and the columns of Table V.
+numbers are listed with each: accuracy by data set, and the columns of Table V. Networks of
+`originet.training.networks.table` that the paper does not have are compared without such numbers.
 
 References:
 1. Verma et al., arXiv:2005.07991, Tables III, IV and V.
@@ -9,11 +10,10 @@ References:
    MobileNetV2 are those of Table V.
 """
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -21,25 +21,19 @@ from torch import nn
 from torch.autograd.graph import Node
 
 from originet.evaluation.fold import ModelFactory
-from originet.system.errors import InputError, one_line
-from originet.training.config import Config
-from originet.training.model import OrigiNet, layer_count, parameter_count
+from originet.training.config import OWN, Config
+from originet.training.model import layer_count, parameter_count
+from originet.training.networks import table
+from originet.training.networks.entry import Network
+from originet.training.networks.packages import timm_package
+from originet.training.networks.table import GREY, network_named, network_of
 
-OWN = "OrigiNet"
-"""The paper's network, with which the others are compared."""
-EXTRA = "pip install 'originet[baselines]'"
+_AGREES = ("layers", "parameters", "memory")
 BYTES = (4, 8)
 """Possible meanings of Table V's memory, in bytes per parameter: a weight alone, or with one
 optimiser slot."""
 PUBLISHED_SIZE = 128
-"""Image size in pixels for which OrigiNet has Table V's number of parameters; that of the other
-networks does not depend on it."""
-
-# torchvision's Python part cannot be imported without these schemas.
-_DETECTION = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
+"""Image size in pixels for which OrigiNet has Table V's number of parameters."""
 
 
 class TableV(NamedTuple):
@@ -93,120 +87,67 @@ class Complexity(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity, and hashable
-class Network:
-    """A network of the comparison and the paper's numbers for it."""
+class Compared:
+    """A network of the comparison and the paper's numbers for it, if it has any."""
 
-    name: str
-    """As in Table V."""
-    make: Callable[[int, Config], nn.Module]
-    """Called with the number of classes and the settings; returns a new network."""
-    table_v: TableV
-    """The network's row of Table V."""
+    network: Network
+    """The network."""
+    table_v: TableV | None = None
+    """The network's row of Table V; None if it has none."""
     accuracy: Mapping[str, float] = field(default_factory=dict)
     """Accuracies of Tables III and IV, 0..1, by data set."""
-    smallest: int = 16
-    """Smallest image size in pixels; a smaller image has no pixels left at the last pooling."""
-    published_classes: int = 1000
-    """Number of classes for which the network has Table V's number of parameters; 1000 is
-    ImageNet's."""
-    extra: bool = True
-    """Whether it needs the packages of the extra `baselines`."""
 
-    def model(self, config: Config) -> ModelFactory:
-        """Returns the factory of the network.
+    @property
+    def name(self) -> str:
+        """As in Table V, or in the table of networks."""
+        return self.network.name
 
-        Args:
-            config: Settings; the image size and OrigiNet's variant are used.
+    def published(self) -> tuple[Complexity | None, dict[str, Any]]:
+        """Returns the size of the published configuration, and how it agrees with Table V.
 
         Returns:
-            Called with the number of classes; raises InputError if the images are too small for
-            the network, or its package cannot be imported.
+            The size, None of a network that is not the package's or timm's; and
+            `Complexity.agrees` with this network's row of the table, None for each if it has none.
         """
-
-        def factory(classes: int) -> nn.Module:
-            if config.image_size < self.smallest:
-                raise InputError(
-                    f"{self.name} needs images of at least {self.smallest} pixels a side, got "
-                    f"image_size {config.image_size}"
-                )
-            return self.make(classes, config)
-
-        return factory
-
-    def published(self) -> tuple[Complexity, dict[str, Any]]:
-        """Returns the size with Table V's number of outputs, and how it agrees with the table.
-
-        Returns:
-            The size, and `Complexity.agrees` with this network's row of the table.
-        """
-        size = self.complexity(Config(image_size=PUBLISHED_SIZE), self.published_classes)
+        known = self.network.published
+        if known is None:
+            return None, dict.fromkeys(_AGREES)
+        size = _complexity(self.network, known.in_channels, known.classes, known.image_size)
+        if self.table_v is None:
+            return size, dict.fromkeys(_AGREES)
         return size, size.agrees(self.table_v)
 
     def complexity(self, config: Config, classes: int) -> Complexity:
         """Counts layers and parameters without allocating them.
 
         Args:
-            config: As for `model`.
+            config: Settings; the image size and OrigiNet's variant are used.
             classes: Number of classes.
 
         Returns:
             The counts.
 
         Raises:
-            InputError: As the factory.
+            InputError: If the images are too small for the network, or its package is missing.
         """
-        return _complexity(self, config, classes)
+        return _complexity(self._of(config), GREY, classes, config.image_size)
+
+    def model(self, config: Config) -> ModelFactory:
+        """Returns what makes the network for a number of classes.
+
+        Args:
+            config: As for `complexity`.
+        """
+        return self._of(config).factory(GREY, config.image_size)
+
+    def _of(self, config: Config) -> Network:
+        """The network, OrigiNet in the variant that settings name."""
+        if self.name != OWN:
+            return self.network
+        return network_of(dataclasses.replace(config, network=OWN, pretrained=False))
 
 
-def torchvision_models() -> ModuleType:
-    """Imports `torchvision.models`, even with a CPU-only torch.
-
-    torchvision's wheels are CUDA builds, whose compiled library a CPU-only torch cannot load. The
-    import then fails only because the schemas of two detection ops are missing, whose shapes it
-    describes to the compiler. The classification networks use none of torchvision's ops. So if the
-    import fails for exactly this reason, the schemas are defined here, without kernels; torchvision
-    itself still reports that its ops are missing.
-
-    Returns:
-        The module.
-
-    Raises:
-        InputError: If it cannot be imported; the message says how to install it.
-    """
-    try:
-        return importlib.import_module("torchvision.models")
-    except RuntimeError as error:
-        ops = torch.ops.torchvision
-        missing = [schema for schema in _DETECTION if not hasattr(ops, schema.partition("(")[0])]
-        if not missing or "operator torchvision::" not in str(error):
-            raise _not_usable("torchvision", error) from error
-        for schema in missing:
-            _detection_ops().define(schema)
-    except (ImportError, OSError) as error:
-        raise _not_usable("torchvision", error) from error
-    try:
-        return importlib.import_module("torchvision.models")
-    except (ImportError, OSError, RuntimeError) as error:
-        raise _not_usable("torchvision", error) from error
-
-
-def timm_package() -> ModuleType:
-    """Imports timm, which imports torchvision.
-
-    Returns:
-        The module.
-
-    Raises:
-        InputError: If it cannot be imported; the message says how to install it.
-    """
-    torchvision_models()
-    try:
-        return importlib.import_module("timm")
-    except (ImportError, OSError, RuntimeError) as error:
-        raise _not_usable("timm", error) from error
-
-
-def check_installed(networks: Sequence[Network]) -> None:
+def check_installed(networks: Sequence[Compared]) -> None:
     """Checks that the packages that some networks need can be imported.
 
     Args:
@@ -215,11 +156,11 @@ def check_installed(networks: Sequence[Network]) -> None:
     Raises:
         InputError: If not; the message says how to install them.
     """
-    if any(network.extra for network in networks):
+    if any(each.network.extra for each in networks):
         timm_package()
 
 
-def depth(model: nn.Module, image_size: int) -> int:
+def depth(model: nn.Module, image_size: int, in_channels: int = GREY) -> int:
     """Counts the convolutions and fully connected layers on the longest path through a network.
 
     This is the depth in names such as ResNet-50, where parallel branches count once.
@@ -227,12 +168,13 @@ def depth(model: nn.Module, image_size: int) -> int:
     Args:
         model: A network on the device "meta"; left in evaluation mode.
         image_size: Height and width of its input in pixels.
+        in_channels: Channels of its input.
 
     Returns:
         The number of layers.
     """
     # The autograd graph of one forward pass shows the order of layers for any network.
-    logits = model.eval()(torch.zeros(1, 3, image_size, image_size, device="meta"))
+    logits = model.eval()(torch.zeros(1, in_channels, image_size, image_size, device="meta"))
 
     @cache
     def longest(node: Node) -> int:
@@ -243,44 +185,11 @@ def depth(model: nn.Module, image_size: int) -> int:
 
 
 @cache
-def _complexity(network: Network, config: Config, classes: int) -> Complexity:
+def _complexity(network: Network, in_channels: int, classes: int, image_size: int) -> Complexity:
     with torch.device("meta"):
-        model = network.model(config)(classes)
-    layers, deep = layer_count(model), depth(model, config.image_size)
-    return Complexity(layers, deep, parameter_count(model))
-
-
-def _torchvision(name: str, **arguments: Any) -> Callable[[int, Config], nn.Module]:
-    def make(classes: int, config: Config) -> nn.Module:
-        network: nn.Module = getattr(torchvision_models(), name)(num_classes=classes, **arguments)
-        return network
-
-    return make
-
-
-def _timm(name: str) -> Callable[[int, Config], nn.Module]:
-    def make(classes: int, config: Config) -> nn.Module:
-        network: nn.Module = timm_package().create_model(name, num_classes=classes)
-        return network
-
-    return make
-
-
-def _originet(classes: int, config: Config) -> nn.Module:
-    return OrigiNet(classes, image_size=config.image_size, variant=config.variant)
-
-
-@cache
-def _detection_ops() -> torch.library.Library:
-    """Returns the library object; its definitions last as long as the object."""
-    return torch.library.Library("torchvision", "FRAGMENT")
-
-
-def _not_usable(package: str, error: Exception) -> InputError:
-    return InputError(
-        f"the networks of the paper's tables need torchvision and timm ({EXTRA}), but {package} "
-        f"cannot be imported: {one_line(error)}"
-    )
+        model = network.factory(in_channels, image_size)(classes)
+    deep = depth(model, image_size, in_channels)
+    return Complexity(layer_count(model), deep, parameter_count(model))
 
 
 def _close(ours: float, paper: float) -> bool:
@@ -288,46 +197,39 @@ def _close(ours: float, paper: float) -> bool:
     return abs(ours - paper) < (1 if float(paper).is_integer() else 0.1)
 
 
+def _row(name: str, paper: TableV, accuracy: Mapping[str, float] | None = None) -> Compared:
+    return Compared(network_named(name), paper, accuracy or {})
+
+
 NETWORKS = (
-    # AlexNet and VGG pool adaptively before the FC layers, so 128 pixels work like 224.
-    Network("AlexNet", _torchvision("alexnet"), TableV(8, 61, 227), smallest=63),
-    Network("VGG-16", _torchvision("vgg16"), TableV(16, 138, 515), smallest=32),
-    Network(
+    _row("AlexNet", TableV(8, 61, 227)),
+    _row("VGG-16", TableV(16, 138, 515)),
+    _row(
         "VGG-19",
-        _torchvision("vgg19"),
         TableV(19, 144, 535),
         {"casme": 0.6226, "casme2": 0.5330, "cas_me2": 0.5410, "samm": 0.3009},
-        smallest=32,
     ),
-    # Without the auxiliary heads: their losses would need a training procedure of their own, and
-    # batch normalisation, which the published network did not have, serves their purpose.
-    Network(
-        "GoogLeNet",
-        _torchvision("googlenet", aux_logits=False, init_weights=True),
-        TableV(22, 7, 27),
-    ),
-    Network("ResNet-50", _torchvision("resnet50"), TableV(50, 25, 98)),
-    Network(
+    _row("GoogLeNet", TableV(22, 7, 27)),
+    _row("ResNet-50", TableV(50, 25, 98)),
+    _row(
         "MobileNet",
-        _timm("mobilenetv1_100"),
         TableV(20, 4, 16),
         {"casme": 0.6568, "casme2": 0.5772, "cas_me2": 0.5320, "samm": 0.3184},
     ),
-    Network(
-        "MobileNetV2",
-        _torchvision("mobilenet_v2"),
-        TableV(53, 3.5, 14),
-        {"casme2": 0.6076},
-    ),
-    Network(
+    _row("MobileNetV2", TableV(53, 3.5, 14), {"casme2": 0.6076}),
+    _row(
         OWN,
-        _originet,
         TableV(10, 1.8, 14.3),
         {"casme": 0.6630, "casme2": 0.6209, "cas_me2": 0.5456, "samm": 0.3489},
-        published_classes=4,
-        extra=False,
     ),
 )
+"""The paper's, in the order of Table V."""
+OTHERS = tuple(
+    Compared(network)
+    for network in table.NETWORKS
+    if network.name not in {each.name for each in NETWORKS}
+)
+"""Those that the paper does not have."""
 
 
 class Quoted(NamedTuple):
@@ -368,12 +270,13 @@ def table_v() -> list[dict[str, Any]]:
         InputError: If torchvision or timm cannot be imported.
     """
     records = []
-    for network in NETWORKS:
-        paper, (size, agrees) = network.table_v, network.published()
+    for each in NETWORKS:
+        known, paper, (size, agrees) = each.network.published, each.table_v, each.published()
+        assert known is not None and paper is not None and size is not None
         records.append(
             {
-                "network": network.name,
-                "classes": network.published_classes,
+                "network": each.name,
+                "classes": known.classes,
                 **size._asdict(),
                 "mib_at_4_bytes": size.mib(4),
                 "mib_at_8_bytes": size.mib(8),

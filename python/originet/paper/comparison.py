@@ -1,5 +1,7 @@
 """The comparison of Tables III to V: OrigiNet beside other networks and a handcrafted descriptor.
 
+Networks that the paper does not have are compared when they are asked for.
+
 Every network is a leave-one-subject-out run of its own, with the same images, settings and seeds;
 LBP-TOP with a linear SVM has the same folds, on the frames. The paper's figures stand beside ours.
 Rows that the paper only quotes appear as quoted.
@@ -7,6 +9,7 @@ Rows that the paper only quotes appear as quoted.
 Reference: Verma et al., arXiv:2005.07991, Tables III, IV and V.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +33,10 @@ from originet.evaluation.study import NothingEvaluated, open_study
 from originet.paper.baselines import (
     BYTES,
     NETWORKS,
-    OWN,
+    OTHERS,
     PUBLISHED_SIZE,
     QUOTED,
-    Network,
+    Compared,
     Quoted,
     check_installed,
 )
@@ -42,15 +45,18 @@ from originet.system.channels import check_one_image
 from originet.system.clock import Case, time_case
 from originet.system.device import arithmetic
 from originet.system.errors import InputError, one_line
+from originet.system.files import safe_name
 from originet.system.json_files import read_json
 from originet.system.words import counted
-from originet.training.config import Config
+from originet.training.config import OWN, Config
+from originet.training.networks.table import network_named
 from originet.training.predict import to_input
 
 LBP_TOP = "LBP-TOP"
 """The handcrafted row: LBP-TOP and a linear SVM."""
 ROWS = (*(network.name for network in NETWORKS), LBP_TOP)
-"""The names of the rows that are measured."""
+"""The names of the rows that the paper has, and that are measured."""
+_BY_NAME = {each.name: each for each in (*NETWORKS, *OTHERS)}
 MEASURES = ("pooled_accuracy", "fold_accuracy", "uf1", "uar")
 _TIMING_BUDGET = 2.0  # seconds for each network, roughly
 
@@ -162,7 +168,6 @@ class Comparison:
 
     def records(self) -> list[dict[str, Any]]:
         """Returns the table: one flat record a row, the quoted ones last; None is what is not."""
-        by_name = {network.name: network for network in NETWORKS}
         shared = {
             "dataset": self.dataset,
             "protocol": self.config.protocol_label,
@@ -173,7 +178,8 @@ class Comparison:
         }
         records = []
         for name in self.rows:
-            result, network = self.results.get(name), by_name.get(name)
+            # None for LBP-TOP, and for code that nobody may name in a file and have run.
+            result, network = self.results.get(name), _BY_NAME.get(name)
             scores = {
                 key: None if result is None else result.metrics[key]
                 for measure in MEASURES
@@ -182,11 +188,11 @@ class Comparison:
             records.append(
                 {
                     "row": name,
-                    "kind": "handcrafted" if network is None else "network",
+                    "kind": "handcrafted" if name == LBP_TOP else "network",
                     **scores,
                     "paper_accuracy": network and network.accuracy.get(self.dataset),
                     "paper_task": None,
-                    **self._size(network),
+                    **self._size(name),
                     **_published(network),
                     "milliseconds": self.milliseconds.get(name),
                     "milliseconds_reliable": self.milliseconds.reliable.get(name),
@@ -209,13 +215,22 @@ class Comparison:
             for row in self.quoted
         ]
 
-    def _size(self, network: Network | None) -> dict[str, Any]:
-        """The size of a network as it is trained here; nothing if its images are too small."""
+    def _size(self, name: str) -> dict[str, Any]:
+        """The size of a network as it is trained here; nothing if it does not take the images."""
         names = ("layers", "depth", "parameters", *(f"mib_{each}_bytes" for each in BYTES))
-        if network is None or self.config.image_size < network.smallest:
-            return dict.fromkeys(names)
-        size = network.complexity(self.config, len(self.classes))
-        return dict(zip(names, (*size, *map(size.mib, BYTES)), strict=True))
+        sizes = dict.fromkeys(names)
+        network, result = _BY_NAME.get(name), self.results.get(name)
+        if network is not None:
+            try:
+                size = network.complexity(self.config, len(self.classes))
+            except InputError:
+                return sizes
+            return dict(zip(names, (*size, *map(size.mib, BYTES)), strict=True))
+        if isinstance(result, LosoResult):
+            count = result.model["parameters"]
+            sizes |= {"parameters": count}
+            sizes |= {f"mib_{each}_bytes": count * each / 2**20 for each in BYTES}
+        return sizes
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything but the rows' own results, as JSON types."""
@@ -240,58 +255,71 @@ class Comparison:
         }
 
 
-def _published(network: Network | None) -> dict[str, Any]:
-    """A network's size with the outputs that Table V counts, and the table's row."""
+def _published(network: Compared | None) -> dict[str, Any]:
+    """A network's size with the outputs that its publication counts, and its row of Table V."""
     names = ("classes", "layers", "depth", "parameters", *(f"mib_{each}_bytes" for each in BYTES))
-    if network is None:
-        values: Sequence[Any] = [None] * len(names)
-        agrees: Mapping[str, Any] = dict.fromkeys(("layers", "parameters", "memory"))
-    else:
+    values: Sequence[Any] = [None] * len(names)
+    agrees: Mapping[str, Any] = dict.fromkeys(("layers", "parameters", "memory"))
+    paper = None if network is None else network.table_v
+    if network is not None:
         size, agrees = network.published()
-        values = (network.published_classes, *size, *map(size.mib, BYTES))
+        known = network.network.published
+        assert size is not None and known is not None  # of every network in a table
+        values = (known.classes, *size, *map(size.mib, BYTES))
     return {
         **{f"published_{name}": value for name, value in zip(names, values, strict=True)},
-        "paper_layers": network and network.table_v.layers,
-        "paper_parameters_millions": network and network.table_v.parameters,
-        "paper_memory_mb": network and network.table_v.memory,
+        "paper_layers": paper and paper.layers,
+        "paper_parameters_millions": paper and paper.parameters,
+        "paper_memory_mb": paper and paper.memory,
         "layers_agree_as": agrees["layers"],
         "parameters_agree": agrees["parameters"],
         "memory_agrees_at_bytes": agrees["memory"],
     }
 
 
-def rows_named(names: Sequence[str] | None) -> tuple[str, ...]:
-    """Looks rows up, in the order of `ROWS`.
+def rows_named(names: Sequence[str] | None, *, papers_only: bool = False) -> tuple[str, ...]:
+    """Looks rows up.
 
     Args:
-        names: Names of rows, in any case; None or none of them means all rows.
+        names: Names of rows, those of a table in any case; None or none of them means `ROWS`.
+        papers_only: Whether only those of `ROWS` are known.
 
     Returns:
-        Their names, each once.
+        Their names, each once: those of `ROWS` in its order, other networks of the table, then
+        `timm:NAME` and `module:function`.
 
     Raises:
         InputError: If there is no row of a name.
     """
-    known = [row.lower() for row in ROWS]
-    for name in names or ():
-        if name.lower() not in known:
-            raise InputError(f"network must be one of {', '.join(ROWS)}, got {name!r}")
-    wanted = {name.lower() for name in names or known}
-    return tuple(row for row in ROWS if row.lower() in wanted)
+    known = ROWS if papers_only else (*ROWS, *(each.name for each in OTHERS))
+    by_case = {row.lower(): row for row in known}
+    wanted = dict.fromkeys(by_case.get(name.lower(), name) for name in names or ROWS)
+    strangers = [name for name in wanted if name not in known]
+    for name in strangers:
+        if papers_only or ":" not in name:
+            more = "" if papers_only else ", timm:NAME, module:function"
+            raise InputError(f"network must be one of {', '.join(known)}{more}, got {name!r}")
+    return (*(row for row in known if row in wanted), *strangers)
 
 
 def check_packages(rows: Sequence[str]) -> None:
     """Checks that the packages which rows need can be imported: those of the extra `baselines`.
 
     Args:
-        rows: Names of rows, of `ROWS`.
+        rows: Names of rows, as `rows_named` returns them; code of one's own is imported.
 
     Raises:
         InputError: If one cannot; tells how to install it.
     """
-    check_installed([network for network in NETWORKS if network.name in rows])
+    check_installed(_networks(rows))
     if LBP_TOP in rows:
         pattern_function()
+
+
+def _networks(rows: Sequence[str]) -> list[Compared]:
+    """The networks among rows, in their order."""
+    named = [name for name in rows if name != LBP_TOP]
+    return [_BY_NAME.get(name) or Compared(network_named(name)) for name in named]
 
 
 def run_comparison(
@@ -310,7 +338,7 @@ def run_comparison(
         config: Settings of all rows.
         compute: How the networks' folds are computed. Weights of VGG take half a gigabyte a fold.
             The progress of LBP-TOP is counted in clips.
-        rows: Names of rows, of `ROWS`; None means all.
+        rows: Names of rows, see `rows_named`; None means `ROWS`.
         out: Directory for a directory a row, under its name, and for compare.json and compare.csv,
             the table of the rows of this call. An interrupted call resumes from the last finished
             fold (of LBP-TOP: row) when it is made again, also with more rows.
@@ -328,8 +356,16 @@ def run_comparison(
     check_packages(names)
     check_one_image(config.method, "the comparison")
     clips.check_images(config)
-    networks = [network for network in NETWORKS if network.name in names]
-    variants = [Variant(network.name, network.model(config), config) for network in networks]
+    networks = _networks(names)
+    variants = [
+        Variant(
+            each.name,
+            each.model(config),
+            dataclasses.replace(config, network=each.name),
+            facts=each.network.facts,
+        )
+        for each in networks
+    ]
     with open_study(clips, variants, config, compute, out=out) as study:
         results: dict[str, LosoResult | LbpTopResult] = {}
         failed: dict[str, str] = {}
@@ -363,7 +399,7 @@ def run_comparison(
             # Those that could be trained here fit side by side: training takes several times as
             # much.
             milliseconds=inference_times(
-                [network for network in networks if network.name in results],
+                [each for each in networks if each.name in results],
                 len(clips.classes),
                 config,
                 device=here,
@@ -399,7 +435,7 @@ def read_comparison(directory: str | Path) -> Comparison:
         raise InputError(f"{path} is damaged: {error}") from error
     failed = {n: why for n, each in records.items() if (why := each["failed"]) is not None}
     results: dict[str, LosoResult | LbpTopResult] = {
-        name: (read_lbp_top if name == LBP_TOP else read_results)(directory / name)
+        name: (read_lbp_top if name == LBP_TOP else read_results)(directory / safe_name(name))
         for name in names
         if name in records and name not in failed
     }
@@ -410,7 +446,7 @@ def read_comparison(directory: str | Path) -> Comparison:
         if result.y_pred.shape != shape or len(result.confusion) != len(told["classes"]):
             raise InputError(f"{path} is damaged: row {name} has other clips, classes or seeds")
         if isinstance(result, LosoResult) and (
-            result.config != config
+            dataclasses.replace(result.config, network=config.network) != config
             or result.classes != tuple(told["classes"])
             or result.clip_list_sha256 != told["clip_list_sha256"]
         ):
@@ -433,7 +469,7 @@ def read_comparison(directory: str | Path) -> Comparison:
 
 
 def inference_times(
-    networks: Sequence[Network],
+    networks: Sequence[Compared],
     classes: int,
     config: Config,
     *,
@@ -459,7 +495,7 @@ def inference_times(
     pixels = torch.randint(256, (1, size, size), dtype=torch.uint8, generator=generator)
     image = to_input(pixels.to(device))
 
-    def call(network: Network) -> Callable[[], Tensor]:
+    def call(network: Compared) -> Callable[[], Tensor]:
         with torch.random.fork_rng(devices=[]):  # weights are drawn, though nobody learns them
             model = network.model(config)(classes)
         model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

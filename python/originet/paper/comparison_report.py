@@ -8,8 +8,8 @@ from originet.drawing.page import Page
 from originet.evaluation.paired import Difference
 from originet.evaluation.report import INTERVAL
 from originet.paper import study_report
-from originet.paper.baselines import OWN
 from originet.paper.comparison import Comparison
+from originet.training.config import OWN
 
 
 def write_comparison_report(
@@ -88,7 +88,8 @@ def size_notes(comparison: Comparison) -> list[str]:
     reliable = comparison.milliseconds.reliable
     doubtful = ", ".join(name for name, each in reliable.items() if not each)
     return [
-        "Published: with the 1000 outputs of ImageNet, OrigiNet with 4 classes at 128 pixels.",
+        "Published: with the 1000 outputs of ImageNet, OrigiNet with 4 classes at 128 pixels, the "
+        "others as their publications have them.",
         "Depth: the layers on the longest path. ≠: ours, rounded or cut, differs from the paper's.",
         *(
             [f"Unreliable times, perhaps because other programs were running: {doubtful}."]
@@ -113,9 +114,21 @@ def size_marks(record: Mapping[str, Any]) -> list[str]:
         ("memory_agrees_at_bytes", "paper_memory_mb", ""),
     )
     return [
-        f"{'' if record[agrees] else '≠ '}{record[figure]}{unit}"
+        ""
+        if record[figure] is None  # the paper does not have this network
+        else f"{'' if record[agrees] else '≠ '}{record[figure]}{unit}"
         for agrees, figure, unit in columns
     ]
+
+
+def count(number: int | None) -> str:
+    """Returns a number of layers or parameters as text; nothing if it is not known."""
+    return "" if number is None else f"{number:,}"
+
+
+def mib(size: float | None) -> str:
+    """Returns a number of MiB as text, tiny ones with another digit; nothing if it is not known."""
+    return "" if size is None else f"{size:.{1 if size >= 0.1 else 3}f}"
 
 
 def _differences_section(report: Page, comparison: Comparison) -> None:
@@ -166,10 +179,8 @@ def _sizes_section(report: Page, comparison: Comparison, records: list[dict[str,
                 record["row"],
                 "-" if record["parameters"] is None else f"{record['parameters']:,}",
                 "-" if record["milliseconds"] is None else f"{record['milliseconds']:.1f}",
-                record["published_layers"],
-                record["published_depth"],
-                f"{record['published_parameters']:,}",
-                *(f"{record[f'published_mib_{size}_bytes']:.1f}" for size in (4, 8)),
+                *(count(record[f"published_{name}"]) for name in ("layers", "depth", "parameters")),
+                *(mib(record[f"published_mib_{size}_bytes"]) for size in (4, 8)),
                 *size_marks(record),
             ]
             for record in networks

@@ -36,13 +36,13 @@ from originet.evaluation.identity import run_identity
 from originet.evaluation.result_shapes import Evaluation, evaluation_fault
 from originet.evaluation.run_files import claim, write_csv
 from originet.evaluation.splits import SortedClips, subject_splits
-from originet.paper.baselines import EXTRA
 from originet.system.errors import InputError
 from originet.system.files import writing
 from originet.system.json_files import read_json, write_json
 from originet.system.lock import Held, held
 from originet.system.opencv import one_thread, silence
 from originet.training.config import Config
+from originet.training.networks.packages import EXTRA
 
 POINTS = 8
 """Number of neighbours that a pixel is compared with."""

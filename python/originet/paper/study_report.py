@@ -16,9 +16,8 @@ from originet.evaluation.report import (
     made_with_section,
     settings_section,
 )
-from originet.paper.baselines import OWN
 from originet.system.words import counted, percent, percents
-from originet.training.config import Config
+from originet.training.config import OWN, Config
 
 HEADER = ("accuracy", INTERVAL, "mean of folds", "UF1", "UAR", "paper's accuracy")
 

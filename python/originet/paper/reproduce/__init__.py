@@ -138,7 +138,7 @@ def run_reproduction(
     out = Path(out)
     for method in ablation.methods_of(ablation.ROWS, config):
         clips.check_images(replace(config, method=method))
-    names = comparison.rows_named(rows or (QUICK_ROWS if quick else None))
+    names = comparison.rows_named(rows or (QUICK_ROWS if quick else None), papers_only=True)
     shown = shown_clips.choose_clips(clips)
     hashes = dict(sorted(clips.images_sha256.items()))
     identity = study_identity(config, clips, compute, quick=quick, images_sha256=hashes)
