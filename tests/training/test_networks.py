@@ -195,7 +195,7 @@ def test_originet_is_made_in_the_variant_of_the_settings():
     for variant in ("paper", "authors"):
         network = factory_of(Config(variant=variant, image_size=32))(3)
         assert type(network).__name__ == "OrigiNet" and network.variant == variant
-    assert factory_of(Config(image_size=32), in_channels=5)(3).in_channels == 5
+    assert factory_of(Config(image_size=32, method="rank,apex,dis"))(3).in_channels == 5
 
 
 def test_an_entry_needs_no_more_than_a_name_and_a_function():

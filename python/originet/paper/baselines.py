@@ -26,7 +26,7 @@ from originet.training.model import layer_count, parameter_count
 from originet.training.networks import table
 from originet.training.networks.entry import Network
 from originet.training.networks.packages import timm_package
-from originet.training.networks.table import GREY, network_named, network_of
+from originet.training.networks.table import network_named, network_of
 
 _AGREES = ("layers", "parameters", "memory")
 BYTES = (4, 8)
@@ -130,7 +130,7 @@ class Compared:
         Raises:
             InputError: If the images are too small for the network, or its package is missing.
         """
-        return _complexity(self._of(config), GREY, classes, config.image_size)
+        return _complexity(self._of(config), config.in_channels, classes, config.image_size)
 
     def model(self, config: Config) -> ModelFactory:
         """Returns what makes the network for a number of classes.
@@ -138,7 +138,7 @@ class Compared:
         Args:
             config: As for `complexity`.
         """
-        return self._of(config).factory(GREY, config.image_size)
+        return self._of(config).factory(config.in_channels, config.image_size)
 
     def _of(self, config: Config) -> Network:
         """The network, OrigiNet in the variant that settings name."""
@@ -160,7 +160,7 @@ def check_installed(networks: Sequence[Compared]) -> None:
         timm_package()
 
 
-def depth(model: nn.Module, image_size: int, in_channels: int = GREY) -> int:
+def depth(model: nn.Module, image_size: int, in_channels: int = 3) -> int:
     """Counts the convolutions and fully connected layers on the longest path through a network.
 
     This is the depth in names such as ResNet-50, where parallel branches count once.
