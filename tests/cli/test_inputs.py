@@ -250,3 +250,17 @@ def test_roots_that_are_not_those_of_the_challenge_are_refused(challenge, tmp_pa
             read_challenge(*challenge, **{option: Path(value)})
     with pytest.raises(InputError, match="--micro-only is for one data set"):
         read_challenge(*challenge, micro_only=True)
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["store", "root"])
+def test_methods_by_comma_are_joined_from_a_store_and_from_a_root(tree, tmp_path, stored):
+    path = tmp_path / "out" if stored else tree
+    if stored:
+        make(tree, path, "rank", "apex", "dis")
+    options = dict.fromkeys(("dataset", "annotations", "frames", "task", "crop_face"))
+    made = read_clips([path], ["rank,dis"], **options, image_size=16)
+    want = prepare.active_images(made.table, method="rank,dis", image_size=16)
+    np.testing.assert_array_equal(made.images["rank,dis"], want)
+    clips = made.sort()
+    assert clips.images["rank,dis"].shape == (4, 16, 16, 4)
+    assert clips.images_sha256["rank,dis"] not in (clips.images_sha256["rank"], None)

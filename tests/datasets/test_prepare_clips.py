@@ -6,6 +6,7 @@ import tracemalloc
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from clips import random_frames, write_folder, write_video
 from face_videos import close_up, moved, nod
@@ -291,3 +292,37 @@ def test_a_store_by_landmarks_says_so(tmp_path):
     made = store.write_store(found, tmp_path / "out", Settings(image_size=16, **LANDMARKS))
     assert made.face_by == "landmarks" and made.manifest["settings"]["face_by"] == "landmarks"
     assert Settings(**made.manifest["settings"]) == Settings(image_size=16, **LANDMARKS)
+
+
+def test_several_methods_by_comma_are_channels_of_the_single_images(table):
+    single = {name: prepare.active_images(table, method=name, image_size=20) for name in METHODS}
+    joined = prepare.active_images(table, method="rank,onset,cumulative,dis", image_size=20)
+    assert joined.shape == (6, 20, 20, 6) and joined.dtype == np.float32
+    np.testing.assert_array_equal(joined[..., 0], single["rank"])
+    np.testing.assert_array_equal(joined[..., 2], single["cumulative"])
+    both = prepare.active_images(table, method="cumulative,rank", image_size=20)
+    assert both.dtype == np.uint8
+    assert both[..., 0].tobytes() == single["cumulative"].tobytes()
+    assert both[..., 1].tobytes() == single["rank"].tobytes()
+
+
+def test_an_apex_whose_frame_is_missing_is_estimated_and_told(tmp_path):
+    frames = random_frames(5, (20, 20))
+    folder = write_folder(tmp_path / "a", frames)
+    settings = Settings(("apex",), image_size=20)
+
+    def apex(number):
+        names = tuple(str(path) for path in list_frames(folder))
+        table = pd.DataFrame({"frames": [names], "apex": [number]})
+        (image,) = prepare_clip(names, None, None, settings, apex=number)
+        return image, prepare.estimated_apexes(table)
+
+    assert apex(3)[1] == [] and (apex(3)[0] == frames[2]).all()
+    assert apex(None)[1] == [0]
+    (folder / "img4.png").unlink()
+    assert apex(4)[1] == [0] and apex(3)[1] == []
+    assert (apex(4)[0] == apex(None)[0]).all()
+    # The frames of a video have no names: one that ends before its apex cannot be used.
+    video = str(write_video(tmp_path / "a.avi", frames))
+    with pytest.raises(InputError, match=r"apex 9 is not among the frames of .*a\.avi"):
+        prepare_clip((video,), None, None, settings, apex=9)

@@ -205,3 +205,12 @@ def test_a_model_of_channels_refuses_other_images(flow_model, model, tmp_path):
     with pytest.raises(InputError, match="export takes one grey image a clip, not the channels of"):
         export_model(flow_model, "aoti", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_three_grey_channels_are_not_one_that_is_repeated(model):
+    cut = Settings(("rank", "onset", "apex"), 16)
+    several = dataclasses.replace(model, settings=cut)
+    assert several.folded == (False, False) and model.folded == (True, True)
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    each = [predict(network, images, device="cpu") for network in model.networks]
+    np.testing.assert_allclose(several.probabilities(images), np.mean(each, axis=0), atol=1e-6)

@@ -21,7 +21,7 @@ class ChannelMaker:
 
     The onset is the first frame. An apex that is not annotated is estimated as the frame that adds
     most to the active image, the one that differs most from the onset, see `originet.clips.apex`.
-    Only then are all frames kept.
+    All frames are kept for that, and only for that.
 
     Args:
         clip: the clip's name, for messages.
