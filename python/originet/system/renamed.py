@@ -42,8 +42,9 @@ def identity(values: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str
     named = dict(values)
     if isinstance(values.get("config"), dict):
         named["config"] = settings(values["config"])
-        if isinstance(values["config"].get("method"), str):
-            network = {"network": expected["config"]["network"], "pretrained": False}
+        here = expected.get("config", {})
+        if "network" in here and isinstance(values["config"].get("method"), str):
+            network = {"network": here["network"], "pretrained": False}
             named["config"] = network | named["config"]
     if isinstance(values.get("cut"), dict):  # from `originet train`
         named["cut"] = cut(values["cut"])
