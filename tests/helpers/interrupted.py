@@ -24,7 +24,11 @@ TWO = Processes(workers=2, threads=1)
 SUBJECTS = 4
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["originet.paper.reproduce"])
+# The latter two are otherwise imported by the first training of each process, which takes longer
+# than all the rest.
+PROCESSES.set_forkserver_preload(
+    ["originet.paper.reproduce", "sklearn.model_selection", "torch._dynamo"]
+)
 
 
 def complete(out: Path, executor: Executor = ONE) -> None:
