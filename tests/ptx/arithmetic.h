@@ -138,14 +138,8 @@ PTX_BINARY(mul, *)
 
 template <typename T>
 PTX_INLINE T fma(T a, T b, T c) {
-  if constexpr (std::is_same_v<T, float>) {
-    return __builtin_fmaf(a, b, c);
-  } else if constexpr (std::is_same_v<T, double>) {
-    return __builtin_fma(a, b, c);
-  } else {
-    return from_float<T>(
-        round_to_odd(static_cast<long double>(to_float(a)) * to_float(b) + to_float(c)));
-  }
+  return from_float<T>(
+      round_to_odd(static_cast<long double>(to_float(a)) * to_float(b) + to_float(c)));
 }
 
 template <typename T>
@@ -176,8 +170,6 @@ template <typename T>
 PTX_INLINE T neg(T a) {
   if constexpr (std::is_integral_v<T>) {
     return static_cast<T>(0 - Unsigned<T>(a));
-  } else if constexpr (std::is_floating_point_v<T>) {
-    return -a;
   } else {
     return {uint16_t(a.bits ^ 0x8000)};
   }
@@ -464,11 +456,7 @@ PTX_INLINE D convert_to_integer(S value, Rounding rounding) {
 
 template <typename D, typename S>
 PTX_INLINE D convert(S value, Rounding rounding) {
-  if constexpr (std::is_integral_v<D> && std::is_integral_v<S>) {
-    return static_cast<D>(value);
-  } else if constexpr (std::is_floating_point_v<D> && std::is_arithmetic_v<S>) {
-    return rounding == Rounding::kNearest ? static_cast<D>(value) : round_float<D>(value, rounding);
-  } else if constexpr (std::is_floating_point_v<D>) {
+  if constexpr (std::is_floating_point_v<D> && !std::is_arithmetic_v<S>) {
     return to_float(value);
   } else if constexpr (std::is_same_v<S, float>) {
     return rounding == Rounding::kNearest ? from_float<D>(value) : round_float<D>(value, rounding);

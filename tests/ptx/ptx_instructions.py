@@ -58,7 +58,7 @@ def _write_mov(writer: Writer) -> str:
     whole = target if source.startswith("{") else source
     parts = _vector(source if source.startswith("{") else target)
     if len(parts) == 1:
-        return writer.set(target, writer.value(source, kind))
+        return writer.set(target, writer.value(source, kind), writer.cpp_type(kind))
     word = writer.cpp_type(kind)
     bits = 8 * size_of(kind) // len(parts)
     if whole is target:
@@ -66,15 +66,17 @@ def _write_mov(writer: Writer) -> str:
             f"{word}({writer.value(part, f'b{bits}')}) << {bits * i}"
             for i, part in enumerate(parts)
         )
-        return writer.set(target, f"static_cast<{word}>({joined})")
+        return writer.set(target, f"static_cast<{word}>({joined})", word)
     split = [
-        writer.set(part, f"static_cast<uint{bits}_t>(whole >> {bits * i})")
+        writer.set(part, f"static_cast<uint{bits}_t>(whole >> {bits * i})", f"uint{bits}_t")
         for i, part in enumerate(parts)
     ]
     return f"{{ const auto whole = {writer.value(source, kind)}; {' '.join(split)} }}"
 
 
 COMPARISONS = "eq ne lt le gt ge equ neu ltu leu gtu geu num nan".split()
+# As in C++, but that ne of floats is false for NaN and that 16-bit floats have no operators.
+OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 UNSIGNED_COMPARISONS = {"lo": "lt", "ls": "le", "hi": "gt", "hs": "ge"}
 CONNECTIVES = {"and": "&&", "or": "||", "xor": "!="}
 
@@ -85,21 +87,25 @@ def _write_setp(writer: Writer) -> str:
     if comparison not in COMPARISONS or len(connective) > 1:
         raise writer.error("unknown comparison")
     flush = "ptx::ftz" if "ftz" in writer.instruction.parts else ""
-    targets, first, second, *third = writer.operands(4 if connective else 3)
-    held = (
-        f"ptx::{comparison}<{writer.cpp_type(kind)}>("
-        f"{flush}({writer.value(first, kind)}), {flush}({writer.value(second, kind)}))"
-    )
+    targets, *pair, third = (*writer.operands(4 if connective else 3), "")[:4]
+    first, second = (f"{flush}({writer.value(operand, kind)})" for operand in pair)
+    integers, floats = re.fullmatch(r"[usb]\d+", kind), kind in ("f32", "f64")
+    if comparison in OPERATORS and (integers or (floats and comparison != "ne")):
+        held = f"{first} {OPERATORS[comparison]} {second}"
+    else:
+        held = f"ptx::{comparison}<{writer.cpp_type(kind)}>({first}, {second})"
+    if not connective and "|" not in targets:
+        return writer.set(targets, held, "bool")
     results = ["held", "!held"]
     if connective:
         if connective[0] not in CONNECTIVES:
             raise writer.error("unknown connective")
-        third_value = re.sub(r"^!", "", third[0])
-        condition = ("!" if third[0].startswith("!") else "") + writer.value(third_value, "pred")
+        negated = "!" if third.startswith("!") else ""
+        condition = negated + writer.value(third.removeprefix("!"), "pred")
         results = [f"({result}) {CONNECTIVES[connective[0]]} condition" for result in results]
         held += f", condition = {condition}"
     sets = [
-        writer.set(target, result)
+        writer.set(target, result, "bool")
         for target, result in zip(targets.split("|"), results, strict=False)
     ]
     return f"{{ const bool held = {held}; {' '.join(sets)} }}"
@@ -132,20 +138,23 @@ def _write_cvt(writer: Writer) -> str:
     if not to_float and not from_float:
         if rounding or ftz:
             raise writer.error("unknown modifier")
-        name = "clamp_integer" if sat else "convert"
-        arguments = "" if sat else f", {direction}"
-        return writer.set(target, f"ptx::{name}<{to_type}>({value}{arguments})")
+        name = "ptx::clamp_integer" if sat else "static_cast"
+        return writer.set(target, f"{name}<{to_type}>({value})", to_type)
     # A conversion that can be inexact must say how it rounds.
     exact = from_float and to_float and size_of(to) >= size_of(source)
     if not (rounding or exact) or (from_float and not to_float and not whole):
         raise writer.error("no rounding")
     if ftz and source == "f32":
         value = f"ptx::ftz({value})"
-    name = "convert_to_integer" if whole else "convert"
-    result = f"ptx::{name}<{to_type}, {source_type}>({value}, {direction})"
+    plain = to in ("f32", "f64") and source not in ("f16", "bf16")
+    if plain and not whole and direction.endswith("kNearest"):
+        result = f"static_cast<{to_type}>({value})"
+    else:
+        name = "convert_to_integer" if whole else "convert"
+        result = f"ptx::{name}<{to_type}, {source_type}>({value}, {direction})"
     if ftz and to == "f32":
         result = f"ptx::ftz({result})"
-    return writer.set(target, f"ptx::sat({result})" if sat and to_float else result)
+    return writer.set(target, f"ptx::sat({result})" if sat and to_float else result, to_type)
 
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -208,9 +217,11 @@ def _write_ld(writer: Writer) -> str:
     names = _vector(targets)
     if len(names) != count:
         raise writer.error(f"not {count} registers")
-    reads = [f"v{i} = ptx::read<{loaded}>(from + {size * i})" for i in range(count)]
-    sets = [writer.set(name, f"v{i}") for i, name in enumerate(names)]
-    return f"{{ const auto* from = {pointer}; const auto {', '.join(reads)}; {' '.join(sets)} }}"
+    sets = [
+        writer.set(name, f"ptx::read<{loaded}>(from + {size * i})", loaded)
+        for i, name in enumerate(names)
+    ]
+    return f"{{ const uint8_t* from = {pointer}; {' '.join(sets)} }}"
 
 
 def _write_st(writer: Writer) -> str:
@@ -334,7 +345,7 @@ def _write_shfl(writer: Writer) -> str:
     return (
         f"{{ bool valid; const uint32_t value = ptx::shuffle<ptx::Shuffle::{match[1]}>("
         f"thread, {arguments}, valid, {writer.line}); "
-        f"{writer.set(target, 'value')} {writer.set(valid, 'valid')} }}"
+        f"{writer.set(target, 'value', 'uint32_t')} {writer.set(valid, 'valid', 'bool')} }}"
     )
 
 

@@ -67,19 +67,17 @@ class Writer:
         to = self.cpp_type(kind)
         if text in self.names.registers:
             name, own = self.names.registers[text]
-            # Shorter where C++ does the same, as the compiler takes long for templates.
             if own == to:
                 return name
-            whole = own.endswith("_t") and to.endswith("_t")
-            return f"{to}({name})" if whole else f"ptx::as<{to}>({name})"
+            return f"{to}({name})" if _integers(own, to) else f"ptx::as<{to}>({name})"
         if text in SPECIAL:
             return f"ptx::as<{to}>({SPECIAL[text]})"
         if text in self.names.addresses:
             return f"static_cast<{to}>({self.names.addresses[text]})"
         if number := re.fullmatch(r"0[fF]([0-9a-fA-F]{8})", text):
-            return f"ptx::as<{to}>(0x{number[1]}u)"
+            return f"__builtin_bit_cast({to}, 0x{number[1]}u)"
         if number := re.fullmatch(r"0[dD]([0-9a-fA-F]{16})", text):
-            return f"ptx::as<{to}>(uint64_t(0x{number[1]}ull))"
+            return f"__builtin_bit_cast({to}, 0x{number[1]}ull)"
         if re.fullmatch(r"-?(0[xX][0-9a-fA-F]+|\d+)U?", text):
             number = int(text.rstrip("U"), 0) % (1 << 64)
             if kind == "pred":
@@ -90,8 +88,15 @@ class Writer:
                 return f"static_cast<{to}>({number}ull)"
         raise self.error(f"unknown operand {text!r}")
 
-    def set(self, target: str, value: str) -> str:
-        return "" if target == "_" else f"ptx::set({self.register(target)}, {value});"
+    def set(self, target: str, value: str, kind: str | None = None) -> str:
+        """Writes an expression to a register; `kind` is its C++ type, if known."""
+        if target == "_":
+            return ""
+        name = self.register(target)
+        own = self.names.registers[target][1]
+        # Plain where C++ does the same, as the compiler takes long for templates.
+        plain = kind is not None and (own == kind or _integers(own, kind))
+        return f"{name} = {value};" if plain else f"ptx::set({name}, {value});"
 
     def operands(self, count: int) -> tuple[str, ...]:
         if len(self.instruction.operands) != count:
@@ -105,6 +110,11 @@ class Writer:
             raise self.error(f"unknown form of address {text!r}")
         name, offset = match.groups(default="0")
         return f"({self.value(name, 'u64')} + {offset}ll)", self.names.spaces.get(name)
+
+
+def _integers(*types: str) -> bool:
+    """Whether C++ converts between types as PTX does between integers."""
+    return all(kind.endswith("_t") for kind in types)
 
 
 SPECIAL = {

@@ -18,9 +18,9 @@ FLOAT = "f32 f64"
 # allows them, `.ftz` flushes denormal operands and results to zero, `.sat` clamps to [0, 1].
 TABLE = [
     # integers
-    ("add.T", INT, "ptx::add<{T}>({a}, {b})"),
-    ("sub.T", INT, "ptx::sub<{T}>({a}, {b})"),
-    ("mul.lo.T", INT, "ptx::mul<{T}>({a}, {b})"),
+    ("add.T", INT, "static_cast<{T}>(uint64_t({a}) + {b})"),
+    ("sub.T", INT, "static_cast<{T}>(uint64_t({a}) - {b})"),
+    ("mul.lo.T", INT, "static_cast<{T}>(uint64_t({a}) * {b})"),
     ("mul.hi.T", INT, "ptx::mul_hi<{T}>({a}, {b})"),
     ("mul.wide.T", "u16 s16 u32 s32", "ptx::mul_wide<{T}>({a}, {b})"),
     ("mad.lo.T", INT, "ptx::add<{T}>(ptx::mul<{T}>({a}, {b}), {c})"),
@@ -65,22 +65,16 @@ TABLE = [
     ("vabsdiff4.u32.u32.u32.add", "u32", "ptx::vabsdiff4<uint8_t>({a}, {b}, {c}, true)"),
     ("vabsdiff4.u32.s32.s32.add", "u32", "ptx::vabsdiff4<int8_t>({a}, {b}, {c}, true)"),
     # floats; `.rn` forbids what ptxas may do otherwise, to fuse a product with a sum
-    ("add[.ftz][.sat].T", FLOAT, "ptx::add<{T}>({a}, {b})"),
-    ("sub[.ftz][.sat].T", FLOAT, "ptx::sub<{T}>({a}, {b})"),
-    ("mul[.ftz][.sat].T", FLOAT, "ptx::mul<{T}>({a}, {b})"),
-    (
-        "add.rn[.ftz][.sat].T",
-        FLOAT,
-        "ptx::add<{T}>(ptx::rounded({a}), ptx::rounded({b}))",
-    ),
-    (
-        "sub.rn[.ftz][.sat].T",
-        FLOAT,
-        "ptx::sub<{T}>(ptx::rounded({a}), ptx::rounded({b}))",
-    ),
-    ("mul.rn[.ftz][.sat].T", FLOAT, "ptx::rounded(ptx::mul<{T}>({a}, {b}))"),
-    ("fma.rn[.ftz][.sat].T", FLOAT, "ptx::fma<{T}>({a}, {b}, {c})"),
-    ("neg[.ftz].T", f"{FLOAT} {HALF}", "ptx::neg<{T}>({a})"),
+    ("add[.ftz][.sat].T", FLOAT, "{a} + {b}"),
+    ("sub[.ftz][.sat].T", FLOAT, "{a} - {b}"),
+    ("mul[.ftz][.sat].T", FLOAT, "{a} * {b}"),
+    ("add.rn[.ftz][.sat].T", FLOAT, "ptx::rounded({a}) + ptx::rounded({b})"),
+    ("sub.rn[.ftz][.sat].T", FLOAT, "ptx::rounded({a}) - ptx::rounded({b})"),
+    ("mul.rn[.ftz][.sat].T", FLOAT, "ptx::rounded({a} * {b})"),
+    ("fma.rn[.ftz][.sat].T", "f32", "__builtin_fmaf({a}, {b}, {c})"),
+    ("fma.rn[.ftz][.sat].T", "f64", "__builtin_fma({a}, {b}, {c})"),
+    ("neg[.ftz].T", FLOAT, "-{a}"),
+    ("neg[.ftz].T", HALF, "ptx::neg<{T}>({a})"),
     ("abs[.ftz].T", f"{FLOAT} {HALF}", "ptx::abs<{T}>({a})"),
     ("min[.ftz].T", f"{FLOAT} {HALF}", "ptx::min<{T}>({a}, {b})"),
     ("max[.ftz].T", f"{FLOAT} {HALF}", "ptx::max<{T}>({a}, {b})"),
@@ -173,4 +167,4 @@ def write_row(writer: Writer) -> str | None:
         result = f"ptx::ftz({result})"
     if "sat" in parts:
         result = f"ptx::sat({result})"
-    return writer.set(target, result)
+    return writer.set(target, result, CPP_TYPES[kind])
