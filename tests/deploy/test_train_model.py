@@ -68,29 +68,34 @@ def test_a_network_is_what_fit_makes_of_all_clips(clips, tmp_path):
     assert record["training_clips"] == 24 and record["validation_clips"] == 0
 
 
-@pytest.mark.slow
-def test_an_evaluation_says_how_long_to_train(clips, small, tmp_path):
+@pytest.fixture(scope="module")
+def evaluated(small):
+    """The evaluation of OrigiNet on the clips."""
     table, images = small
-    result = run(table, images, model=None)
-    model = train(clips, tmp_path / "model", evaluated=result)
-    epochs = sorted(fold["selected_epoch"] for fold in result.folds)
+    return run(table, images, model=None)
+
+
+@pytest.mark.slow
+def test_an_evaluation_says_how_long_to_train(clips, small, evaluated, tmp_path):
+    table, _ = small
+    model = train(clips, tmp_path / "model", evaluated=evaluated)
+    epochs = sorted(fold["selected_epoch"] for fold in evaluated.folds)
     (record,) = model.card["weights"]
     assert record["epochs"] == record["selected_epoch"] == round((epochs[1] + epochs[2]) / 2)
     assert record["training_clips"] == len(table)
-    assert model.card["evaluated"]["metrics"] == result.metrics
+    assert model.card["evaluated"]["metrics"] == evaluated.metrics
     assert model.card["evaluated"]["subjects"] == 4
 
 
 @pytest.mark.slow
-def test_an_evaluation_of_something_else_is_refused(clips, small, tmp_path):
+def test_an_evaluation_of_something_else_is_refused(clips, small, evaluated, tmp_path):
     table, images = small
-    result = run(table, images, model=None)
     for change, told in (
         ({"config": dataclasses.replace(QUICK, learning_rate=0.5)}, "learning_rate is 0.5 there"),
         ({"clip_list_sha256": "0" * 64}, "other clips, or other labels"),
         ({"images_sha256": "0" * 64}, "other images"),
     ):
-        other = dataclasses.replace(result, **change)
+        other = dataclasses.replace(evaluated, **change)
         with pytest.raises(InputError, match=told):
             train(clips, tmp_path / "model", evaluated=other)
     with pytest.raises(InputError, match="is of Sequential; a model is made of OrigiNet"):
