@@ -17,7 +17,7 @@ import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 import numpy as np
 import safetensors.numpy
@@ -75,14 +75,17 @@ class Identity(_Made):
     settings: dict[str, bool | int | float | str | None]
 
 
-class StoredSettings(TypedDict):
-    """`originet.datasets.prepare.Settings` without the methods."""
-
+class _Settings(TypedDict):
     image_size: Annotated[int, Meta(ge=1, le=LARGEST_IMAGE)]
     crop_face: bool
     align_eyes: bool
     margin: Annotated[float, Meta(ge=0, le=LARGEST_MARGIN)]
-    face_by: NotRequired[Literal["viola-jones", "landmarks"]]  # not in those of early versions
+
+
+class StoredSettings(_Settings, total=False):
+    """`originet.datasets.prepare.Settings` without the methods."""
+
+    face_by: Literal["viola-jones", "landmarks"]  # not in those of early versions
 
 
 class _Correction(TypedDict):

@@ -10,7 +10,7 @@ Reading takes model.json and the weights that it names.
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 import torch
@@ -42,15 +42,18 @@ class Weights(TypedDict):
     sha256: Hash
 
 
-class Cut(TypedDict):
-    """How frames were cropped and resized, see `originet.datasets.prepare.Settings`."""
-
+class _Cut(TypedDict):
     method: str
     image_size: int
     crop_face: bool
     align_eyes: bool
     margin: float
-    face_by: NotRequired[str]  # not in cards of early versions
+
+
+class Cut(_Cut, total=False):
+    """How frames were cropped and resized, see `originet.datasets.prepare.Settings`."""
+
+    face_by: str  # not in cards of early versions
 
 
 class Card(TypedDict):
