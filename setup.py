@@ -1,9 +1,10 @@
-"""Builds `originet_ext._C` and `originet_ext._autograd_cpp`; all else is in pyproject.toml.
+"""Builds the libraries of `originet_ext`; all else is in pyproject.toml.
 
-`_C` holds the kernels and is bound to no version of torch; `_autograd_cpp` holds their derivatives
-and serves the torch that it was built with (docs/design.md, "Build"). Both need torch's headers and
-the names of its libraries, so this file does not import torch. CUDA kernels are compiled wherever
-nvcc is found, with or without a GPU and for a CPU-only torch too.
+`_C.so` holds the kernels and is bound to no version of torch; `_autograd_torch213.abi3.so` holds
+their derivatives and serves torch 2.13 (docs/design.md, "Build"). Neither is bound to a version of
+Python. Both need torch's headers and the names of its libraries, so this file does not import
+torch. CUDA kernels are compiled wherever nvcc is found, with or without a GPU and for a CPU-only
+torch too.
 """
 
 import json
@@ -17,20 +18,23 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-import pybind11
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent / "build_tools"))
 from backend import BUILD_TORCH, find_torch, parse_version, read_torch_version
 from flags import OPTIMISE, WARNINGS
+from old_glibc import make_stubs
+from wheel_command import Wheel
 
 ROOT = Path(__file__).parent.resolve()
 KERNELS = "originet_ext._C"
-AUTOGRAD = "originet_ext._autograd_cpp"
 TORCH_TARGET = "0x020b000000000000"  # torch 2.11: the oldest that the library loads in
 # The versions of torch whose C++ classes csrc/autograd is known to fit.
 AUTOGRAD_TORCH = ((2, 11), (2, 14))
+PLATFORM = os.environ.get("ORIGINET_PLATFORM", "")
+# What is published goes without what only debuggers read.
+STRIP = ["--strip-all"] if PLATFORM else []
 DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0"
 
 
@@ -49,6 +53,14 @@ class Cuda:
     nvcc: Path | None = None
     version: str = ""
     archs: tuple[str, ...] = ()
+
+
+def compiler_name(command: str) -> str:
+    """What the C++ compiler prints of itself in one line, or "unknown"."""
+    printed = subprocess.run(
+        [*shlex.split(command), "--version"], capture_output=True, text=True, check=False
+    ).stdout
+    return printed.partition("\n")[0] or "unknown"
 
 
 def find_nvcc() -> Path | None:
@@ -123,22 +135,44 @@ def decide_cuda(torch_cuda: str | None, torch_hip: str | None) -> Cuda:
     return Cuda(f"no because {reason}")
 
 
-def decide_autograd(torch_version: str) -> tuple[bool, str]:
-    """Applies ORIGINET_AUTOGRAD=auto|cpp|python: whether to build `_autograd_cpp`, and why."""
+def torch_version_of(folder: Path) -> str:
+    return read_torch_version(folder)["__version__"] or "0.0"
+
+
+def autograd_name(torch_version: str) -> str:
+    major, minor = parse_version(torch_version)
+    return f"originet_ext._autograd_torch{major}{minor}"
+
+
+def decide_autograd() -> tuple[dict[str, Path], str]:
+    """Applies ORIGINET_AUTOGRAD=auto|cpp|python.
+
+    Returns:
+        The package folders of torch to build C++ autograd for, by version, and why those.
+        ORIGINET_AUTOGRAD_TORCH lists them like PATH; by default it is the torch of the build.
+    """
     wish = os.environ.get("ORIGINET_AUTOGRAD", "auto")
     if wish not in ("auto", "cpp", "python"):
         raise BuildError(f"ORIGINET_AUTOGRAD must be auto, cpp or python, got {wish!r}")
     if wish == "python":
-        return False, "not built because ORIGINET_AUTOGRAD=python"
+        return {}, "not built because ORIGINET_AUTOGRAD=python"
+    listed = os.environ.get("ORIGINET_AUTOGRAD_TORCH")
+    folders = [Path(name) for name in listed.split(os.pathsep)] if listed else [find_torch()]
+    versions = {torch_version_of(folder): folder for folder in folders if folder is not None}
     oldest, newest = AUTOGRAD_TORCH
-    if wish == "cpp" or oldest <= parse_version(torch_version) <= newest:
-        return True, f"built with torch {torch_version}"
+    fitting = {
+        version: folder
+        for version, folder in versions.items()
+        if wish == "cpp" or oldest <= parse_version(version) <= newest
+    }
+    if fitting:
+        return fitting, f"built with torch {', '.join(fitting)}"
     known = f"{oldest[0]}.{oldest[1]} to {newest[0]}.{newest[1]}"
-    return False, f"not built because it is written for torch {known}, not for {torch_version}"
+    return {}, (f"not built because it is written for torch {known}, not for {', '.join(versions)}")
 
 
 def config_header(version: str, cuda: Cuda, torch_headers: str, autograd: str) -> str:
-    """The text of build_config.h, which module.cpp reports through build_info()."""
+    """The text of build_config.h, which library.cpp reports through build_info()."""
     strings = {
         "VERSION": version,
         "CUDA_DECISION": cuda.decision,
@@ -146,6 +180,7 @@ def config_header(version: str, cuda: Cuda, torch_headers: str, autograd: str) -
         "NVCC_VERSION": cuda.version,
         "TORCH_HEADERS": torch_headers,
         "AUTOGRAD_DECISION": autograd,
+        "AUTOGRAD_TORCH": ";".join(AUTOGRAD_FOLDERS),
     }
     lines = [f"#define ORIGINET_{name} {json.dumps(value)}" for name, value in strings.items()]
     if cuda.nvcc:
@@ -154,7 +189,15 @@ def config_header(version: str, cuda: Cuda, torch_headers: str, autograd: str) -
 
 
 class NinjaBuildExt(build_ext):
-    """Compiles with ninja, in parallel; MAX_JOBS limits the number of compilers at a time."""
+    """Compiles with ninja, in parallel; MAX_JOBS limits the number of compilers at a time.
+
+    With ORIGINET_PLATFORM=manylinux_2_28_x86_64, say, what is built runs on any such system.
+    """
+
+    def get_ext_filename(self, fullname: str) -> str:
+        # `_C` is a plain library (csrc/exported.h), the others are modules of the stable ABI.
+        suffix = ".so" if fullname.split(".")[-1] == KERNELS.split(".")[-1] else ".abi3.so"
+        return fullname.replace(".", os.sep) + suffix
 
     def build_extensions(self) -> None:
         import ninja
@@ -166,11 +209,11 @@ class NinjaBuildExt(build_ext):
         torch_version = read_torch_version(torch_dir)
         torch_headers = torch_version["__version__"] or "unknown"
         cuda = decide_cuda(torch_version["cuda"], torch_version["hip"])
-        with_autograd, autograd = decide_autograd(torch_headers)
+        headers = list(dict.fromkeys([torch_headers, *AUTOGRAD_FOLDERS]))
+        compiler = os.environ.get("CXX", "g++")
+        self.inside = {"torch": headers, "cuda": cuda.version, "compiler": compiler_name(compiler)}
         print(f"originet: CUDA kernels: {cuda.decision}", file=sys.stderr, flush=True)
-        print(f"originet: C++ autograd: {autograd}", file=sys.stderr, flush=True)
-        if not with_autograd:
-            self.extensions[:] = [ext for ext in self.extensions if ext.name == KERNELS]
+        print(f"originet: C++ autograd: {AUTOGRAD_DECISION}", file=sys.stderr, flush=True)
 
         outputs = {
             ext.name: Path(self.get_ext_fullpath(ext.name)).resolve() for ext in self.extensions
@@ -178,14 +221,20 @@ class NinjaBuildExt(build_ext):
         build_dir = Path(self.build_temp).resolve()
         for folder in (build_dir, *(output.parent for output in outputs.values())):
             folder.mkdir(parents=True, exist_ok=True)
-        header = config_header(self.distribution.get_version(), cuda, torch_headers, autograd)
+        header = config_header(
+            self.distribution.get_version(), cuda, torch_headers, AUTOGRAD_DECISION
+        )
         (build_dir / "build_config.h").write_text(header)
+        stubs = []
+        if PLATFORM.startswith("manylinux"):
+            stubs = make_stubs(build_dir, shlex.split(compiler))
         with open(build_dir / "build.ninja", "w") as file:
             writer = ninja_syntax.Writer(file, width=200)
             self.write_flags(writer, build_dir, torch_dir)
-            self.write_kernels(writer, outputs[KERNELS], cuda)
-            if with_autograd:
-                self.write_autograd(writer, outputs[AUTOGRAD])
+            self.write_kernels(writer, outputs[KERNELS], cuda, stubs)
+            for version, folder in AUTOGRAD_FOLDERS.items():
+                output = outputs[autograd_name(version)]
+                self.write_autograd(writer, output, build_dir, folder)
         command = [str(Path(ninja.BIN_DIR) / "ninja"), "-C", str(build_dir)]
         if jobs := os.environ.get("MAX_JOBS"):
             command += ["-j", jobs]
@@ -195,38 +244,45 @@ class NinjaBuildExt(build_ext):
             raise BuildError("the compiler failed; its output is above") from error
 
     def write_flags(self, writer, build_dir, torch_dir) -> None:
-        # pybind11 first: torch's include folder holds a copy that refuses the stable ABI.
-        system = [pybind11.get_include(), torch_dir / "include", sysconfig.get_path("include")]
-        includes = [f"-isystem {shlex.quote(str(path))}" for path in system]
-        # What __FILE__ puts into error messages says nothing of this machine. The last that fits
-        # counts.
-        places = [(ROOT, "originet"), (build_dir, "build")]
-        places += zip(system, ("pybind11", "torch", "python"), strict=True)
-        prefixes = [shlex.quote(f"-fmacro-prefix-map={path}={name}") for path, name in places]
+        includes, prefixes = self.includes(build_dir, (torch_dir / "include", "torch"))
         debug = ["-g"] if self.debug else []
         extra = os.environ.get("CXXFLAGS", "").split()
         writer.variable("cxx", os.environ.get("CXX", "g++"))
-        writer.variable("common", ["-std=c++20", *includes, f"-I{shlex.quote(str(build_dir))}"])
+        writer.variable("common", ["-std=c++20", f"-I{shlex.quote(str(build_dir))}"])
+        writer.variable("includes", includes)
         writer.variable("stable", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}")
         writer.variable("prefixes", prefixes)
         writer.variable("nvccprefixes", [f"-Xcompiler {prefix}" for prefix in prefixes])
         writer.variable(
             "cxxflags",
-            [*WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, "$prefixes", "$common", *extra],
+            [*WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, "$common", *extra],
         )
         writer.variable("optimise", OPTIMISE)
         writer.variable("libraries", f"-L{shlex.quote(str(torch_dir / 'lib'))}")
         writer.rule(
             "cxx",
-            "$cxx -MMD -MF $out.d $optimise $cxxflags $stable -c $in -o $out",
+            "$cxx -MMD -MF $out.d $optimise $cxxflags $includes $prefixes $stable -c $in -o $out",
             depfile="$out.d",
             deps="gcc",
         )
 
-    def write_kernels(self, writer, output, cuda) -> None:
+    @staticmethod
+    def includes(build_dir: Path, *system: tuple[Path, str]) -> tuple[list[str], list[str]]:
+        """The options for folders of headers, and for what __FILE__ calls them.
+
+        It stands in error messages and is to say nothing of this machine. Of the latter options,
+        the last that fits counts.
+        """
+        places = [(ROOT, "originet"), (build_dir, "build"), *system]
+        prefixes = [shlex.quote(f"-fmacro-prefix-map={path}={name}") for path, name in places]
+        return [f"-isystem {shlex.quote(str(path))}" for path, _ in system], prefixes
+
+    def write_kernels(self, writer, output, cuda, stubs) -> None:
         # `--no-as-needed -ltorch`: a CUDA torch resolves the weak CUDA shims only for a library
         # that names libtorch.so as needed.
-        needed = "--no-as-needed,-ltorch,--as-needed"
+        exports = f"--version-script={shlex.quote(str(ROOT / 'csrc' / 'exports'))}"
+        paths = [shlex.quote(str(path)) for path in stubs]
+        needed = ",".join([exports, *STRIP, "--no-as-needed", "-ltorch", *paths, "--as-needed"])
         sources = sorted((ROOT / "csrc").glob("*.cpp"))
         if cuda.nvcc:
             gencode = []
@@ -249,7 +305,7 @@ class NinjaBuildExt(build_ext):
             )
             writer.rule(
                 "nvcc",
-                "$nvcc -MD -MF $out.d $nvccflags $stable -c $in -o $out",
+                "$nvcc -MD -MF $out.d $nvccflags $includes $stable -c $in -o $out",
                 depfile="$out.d",
                 deps="gcc",
             )
@@ -261,26 +317,38 @@ class NinjaBuildExt(build_ext):
         writer.rule("link", f"{link} $libraries -ltorch_cpu -o $out")
         self.write_library(writer, "link", output, sources)
 
-    def write_autograd(self, writer, output) -> None:
-        writer.rule(
-            "link_autograd",
-            "$cxx -shared $in $libraries -ltorch_python -ltorch_cpu -lc10 -o $out",
-        )
+    def write_autograd(self, writer, output, build_dir, torch_dir) -> None:
+        name = output.name.split(".")[0]
+        python = (Path(sysconfig.get_path("include")), "python")
+        includes, prefixes = self.includes(build_dir, (torch_dir / "include", "torch"), python)
+        libraries = f"-L{shlex.quote(str(torch_dir / 'lib'))} -ltorch_python -ltorch_cpu -lc10"
+        # Without the sections that nothing needs, such as what torch's headers define of pybind11.
+        gather = ",".join(["-Wl,--gc-sections", *STRIP])
+        writer.rule(f"link{name}", f"$cxx -shared {gather} $in {libraries} -o $out")
         sources = sorted((ROOT / "csrc" / "autograd").glob("*.cpp"))
         # Calls of ops, which need no more than -O1, and torch's own classes.
-        own = {"optimise": "-O1", "stable": "-DAT_PER_OPERATOR_HEADERS"}
-        self.write_library(writer, "link_autograd", output, sources, own)
+        own = {
+            "optimise": "-O1 -ffunction-sections -fdata-sections",
+            "stable": "-DAT_PER_OPERATOR_HEADERS",
+            "includes": includes,
+            "prefixes": prefixes,
+        }
+        self.write_library(writer, f"link{name}", output, sources, own, name)
 
-    def write_library(self, writer, link, output, sources, variables=None) -> None:
-        objects = []
+    def write_library(self, writer, link, output, sources, variables=None, folder="") -> None:
+        objects = ["old_systems.cpp.o"] if folder else []  # made for the kernels
         for source in sources:
-            target = str(source.relative_to(ROOT / "csrc").with_suffix(f"{source.suffix}.o"))
+            target = str(Path(folder) / f"{source.name}.o")
             rule = "nvcc" if source.suffix == ".cu" else "cxx"
             objects += writer.build(target, rule, str(source), variables=variables)
         writer.build(str(output), link, objects)
 
 
+AUTOGRAD_FOLDERS, AUTOGRAD_DECISION = decide_autograd()
+
 setup(
-    ext_modules=[Extension(KERNELS, sources=[]), Extension(AUTOGRAD, sources=[])],
-    cmdclass={"build_ext": NinjaBuildExt},
+    ext_modules=[
+        Extension(name, sources=[]) for name in (KERNELS, *map(autograd_name, AUTOGRAD_FOLDERS))
+    ],
+    cmdclass={"build_ext": NinjaBuildExt, "bdist_wheel": Wheel},
 )

@@ -12,7 +12,7 @@
 #include "rrelu_math.h" // ORIGINET_HD, bit_cast
 
 // Compiles a function once per level. The loader picks the best level that the
-// processor has; cpu_dispatch_level() in module.cpp names it.
+// processor has; cpu_dispatch_level() in library.cpp names it.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(ORIGINET_NO_MULTIVERSION)
 #define ORIGINET_MULTIVERSION \

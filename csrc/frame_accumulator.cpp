@@ -1,30 +1,20 @@
 // The sums of a stream have 8 bytes a pixel, so reading and writing them for every
 // frame would cost far more than reading the frame. Instead, a few frames wait in a
 // ring and are summed together, tile by tile: the sums of a tile stay in the L1 cache
-// while the tile's pixels of all these frames are read. No torch here; the arrays are
-// NumPy's.
-#include "frame_accumulator.h"
-
-#include <pybind11/numpy.h>
-
+// while the tile's pixels of all these frames are read. No torch here: the arrays are
+// NumPy's, and originet_ext/_sums.py checks them.
 #include <algorithm>
 #include <cstdint>
-#include <string>
 #include <type_traits>
 
 #include "cpu_vector.h"
+#include "exported.h"
 #include "frame_pool_math.h"
-
-namespace py = pybind11;
 
 namespace originet {
 namespace {
 
 constexpr int64_t kStreamTilePixels = 1024; // at most 24 KB of sums
-
-// The most frames of a stream, and the most frames before it. float64 counts them exactly, and
-// sums of two such counts do not wrap.
-constexpr int64_t kMostStream = int64_t(1) << 53;
 
 // Frames added in one sweep over float64 sums, to load and store the sums less often.
 constexpr int kStreamSweep = 4;
@@ -241,160 +231,95 @@ void sum_motion(const Ring<stored_t>& ring, int64_t begin, int64_t end, sum_t* s
   });
 }
 
-void require(bool condition, const char* message) {
-  if (!condition) {
-    throw py::value_error(std::string("frame accumulator: ") + message);
+// The dtypes of frames, as originet_ext/_sums.py numbers them.
+enum class Stored : int32_t { kByte, kFloat, kDouble };
+
+// Calls body(stored_t()) for the dtype of frames.
+template <typename Body>
+void for_dtype(Stored dtype, const Body& body) {
+  switch (dtype) {
+    case Stored::kByte:
+      return body(uint8_t());
+    case Stored::kFloat:
+      return body(float());
+    case Stored::kDouble:
+      return body(double());
   }
 }
 
-template <typename T>
-bool holds(const py::array& array) {
-  return py::isinstance<py::array_t<T, py::array::c_style>>(array) &&
-         (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
-}
-
-// Whether two dense arrays have memory in common.
-bool overlap(const py::array& a, const py::array& b) {
-  const auto begin = [](const py::array& array) {
-    return reinterpret_cast<uintptr_t>(array.data());
-  };
-  return begin(a) < begin(b) + b.nbytes() && begin(b) < begin(a) + a.nbytes();
-}
-
+// One sum a pixel: int64 for uint8 frames, otherwise float64.
 template <typename stored_t>
-Ring<stored_t> ring_of(const py::array& frames) {
-  return {
-      static_cast<const stored_t*>(frames.data()), frames.shape(0),
-      frames.size() / frames.shape(0)};
-}
+using SingleSum = std::conditional_t<std::is_same_v<stored_t, uint8_t>, int64_t, double>;
 
-// All three functions read frames [begin, end) of the stream from `frames` [rows, ...],
-// where frame t is row t % rows, and add to `sums` [S, ...]. Both are dense arrays of
-// native byte order. `history` is the number of frames before `begin` that are read, too.
-void check_arrays(
-    const py::array& frames,
+} // namespace
+} // namespace originet
+
+// All three functions read frames [begin, end) of the stream from `frames` [rows, pixels], where
+// frame t is row t % rows, and add to `sums` [S, pixels]. Both are dense and do not overlap.
+
+// sums: int64 [2, ...], which only uint8 frames may have, or float64 [2, ...] or [3, ...]:
+// sum over t of F_t, of (n - t + 1) F_t, and of (F_1 + ... + F_t) / (start + t).
+ORIGINET_EXPORTED void originet_accumulate_sums(
+    originet::Stored dtype,
+    const void* frames,
+    int64_t rows,
+    int64_t pixels,
     int64_t begin,
     int64_t end,
-    int64_t history,
-    const py::array& sums,
-    int64_t least,
-    int64_t most) {
-  require(
-      frames.ndim() >= 1 && frames.shape(0) >= 1 && sums.ndim() >= 1,
-      "frames and sums must be [rows, ...]");
-  require(
-      0 <= begin && begin <= end && end <= kMostStream && end - begin <= frames.shape(0) - history,
-      "begin and end must name frames of the ring");
-  require(
-      sums.shape(0) >= least && sums.shape(0) <= most &&
-          sums.size() / sums.shape(0) == frames.size() / frames.shape(0),
-      "sums must be [S, ...] like a frame");
-  require(!overlap(frames, sums), "frames and sums must not share memory");
-}
-
-// sums: int64 [2, ...] for uint8 frames, or float64 [2, ...] or [3, ...]:
-// sum over t of F_t, of (n - t + 1) F_t, and of (F_1 + ... + F_t) / (start + t).
-void accumulate_sums(
-    const py::array& frames, int64_t begin, int64_t end, int64_t start, py::array& sums) {
-  check_arrays(frames, begin, end, 0, sums, 2, 3);
-  require(0 <= start && start <= kMostStream, "start must be 0 to 2^53");
-  void* out = sums.mutable_data();
-  if (holds<int64_t>(sums)) {
-    require(
-        holds<uint8_t>(frames) && sums.shape(0) == 2,
-        "int64 sums must be two and need dense uint8 frames");
-    const auto ring = ring_of<uint8_t>(frames);
-    const py::gil_scoped_release released;
-    sums_integer(ring, begin, end, static_cast<int64_t*>(out));
+    int64_t start,
+    bool integer,
+    bool means,
+    void* sums) {
+  using namespace originet;
+  if (integer) {
+    sums_integer(
+        {static_cast<const uint8_t*>(frames), rows, pixels}, begin, end,
+        static_cast<int64_t*>(sums));
     return;
   }
-  require(holds<double>(sums), "sums must be dense int64 or float64");
-  const bool means = sums.shape(0) == 3;
-  const auto run = [&]<typename stored_t>(stored_t) {
-    const auto ring = ring_of<stored_t>(frames);
-    const py::gil_scoped_release released;
-    if (means) {
-      sums_float<stored_t, true>(ring, begin, end, start, static_cast<double*>(out));
-    } else {
-      sums_float<stored_t, false>(ring, begin, end, start, static_cast<double*>(out));
-    }
-  };
-  if (holds<uint8_t>(frames)) {
-    run(uint8_t());
-  } else if (holds<float>(frames)) {
-    run(float());
-  } else {
-    require(holds<double>(frames), "frames must be dense uint8, float32 or float64");
-    run(double());
-  }
-}
-
-// Calls sum(ring, sums) without the GIL. There is one sum a pixel: int64 for uint8 frames,
-// otherwise float64.
-template <typename Sum>
-void dispatch_single(const py::array& frames, py::array& sums, const Sum& sum) {
-  void* out = sums.mutable_data();
-  const auto run = [&]<typename stored_t, typename sum_t>(stored_t, sum_t) {
-    require(holds<sum_t>(sums), "sums must be dense, int64 for uint8 frames, else float64");
-    const auto ring = ring_of<stored_t>(frames);
-    const py::gil_scoped_release released;
-    sum(ring, static_cast<sum_t*>(out));
-  };
-  if (holds<uint8_t>(frames)) {
-    run(uint8_t(), int64_t());
-  } else if (holds<float>(frames)) {
-    run(float(), double());
-  } else {
-    require(holds<double>(frames), "frames must be dense uint8, float32 or float64");
-    run(double(), double());
-  }
+  for_dtype(dtype, [&]<typename stored_t>(stored_t) {
+    const Ring<stored_t> ring{static_cast<const stored_t*>(frames), rows, pixels};
+    const auto add = means ? &sums_float<stored_t, true> : &sums_float<stored_t, false>;
+    add(ring, begin, end, start, static_cast<double*>(sums));
+  });
 }
 
 // sums [1, ...]: sum over t of F_t - first, which is exactly 0 for a pixel at rest; `first`
-// [...] is like a frame.
-void accumulate_frames(
-    const py::array& frames, int64_t begin, int64_t end, const py::array& first, py::array& sums) {
-  check_arrays(frames, begin, end, 0, sums, 1, 1);
-  require(
-      first.dtype().equal(frames.dtype()) && (first.flags() & py::array::c_style) != 0 &&
-          (first.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0 &&
-          first.size() == frames.size() / frames.shape(0),
-      "first must be dense and like a frame");
-  require(!overlap(first, sums), "first and sums must not share memory");
-  dispatch_single(
-      frames, sums, [&]<typename stored_t, typename sum_t>(const Ring<stored_t>& ring, sum_t* out) {
-        sum_frames<stored_t, sum_t>(
-            ring, begin, end, static_cast<const stored_t*>(first.data()), out);
-      });
+// [pixels] is like a frame.
+ORIGINET_EXPORTED void originet_accumulate_frames(
+    originet::Stored dtype,
+    const void* frames,
+    int64_t rows,
+    int64_t pixels,
+    int64_t begin,
+    int64_t end,
+    const void* first,
+    void* sums) {
+  using namespace originet;
+  for_dtype(dtype, [&]<typename stored_t>(stored_t) {
+    using sum_t = SingleSum<stored_t>;
+    const Ring<stored_t> ring{static_cast<const stored_t*>(frames), rows, pixels};
+    sum_frames<stored_t, sum_t>(
+        ring, begin, end, static_cast<const stored_t*>(first), static_cast<sum_t*>(sums));
+  });
 }
 
-// sums [1, ...]: sum over t >= 2 of |FT(t)|, or of max(FT(t), 0).
-void accumulate_motion(
-    const py::array& frames, int64_t begin, int64_t end, bool rectify, py::array& sums) {
-  check_arrays(frames, begin, end, begin > 0 ? 1 : 0, sums, 1, 1);
-  dispatch_single(
-      frames, sums, [&]<typename stored_t, typename sum_t>(const Ring<stored_t>& ring, sum_t* out) {
-        if (rectify) {
-          sum_motion<stored_t, sum_t, true>(ring, begin, end, out);
-        } else {
-          sum_motion<stored_t, sum_t, false>(ring, begin, end, out);
-        }
-      });
+// sums [1, ...]: sum over t >= 2 of |FT(t)|, or of max(FT(t), 0). Frame `begin - 1` is read, too.
+ORIGINET_EXPORTED void originet_accumulate_motion(
+    originet::Stored dtype,
+    const void* frames,
+    int64_t rows,
+    int64_t pixels,
+    int64_t begin,
+    int64_t end,
+    bool rectify,
+    void* sums) {
+  using namespace originet;
+  for_dtype(dtype, [&]<typename stored_t>(stored_t) {
+    using sum_t = SingleSum<stored_t>;
+    const Ring<stored_t> ring{static_cast<const stored_t*>(frames), rows, pixels};
+    const auto add =
+        rectify ? &sum_motion<stored_t, sum_t, true> : &sum_motion<stored_t, sum_t, false>;
+    add(ring, begin, end, static_cast<sum_t*>(sums));
+  });
 }
-
-} // namespace
-
-void add_frame_accumulator(py::module_& module) {
-  // noconvert: a converted copy of the sums would be lost.
-  module.def(
-      "accumulate_sums", &accumulate_sums, py::arg("frames").noconvert(), py::arg("begin"),
-      py::arg("end"), py::arg("start"), py::arg("sums").noconvert());
-  module.def(
-      "accumulate_frames", &accumulate_frames, py::arg("frames").noconvert(), py::arg("begin"),
-      py::arg("end"), py::arg("first").noconvert(), py::arg("sums").noconvert());
-  module.def(
-      "accumulate_motion", &accumulate_motion, py::arg("frames").noconvert(), py::arg("begin"),
-      py::arg("end"), py::arg("rectify"), py::arg("sums").noconvert());
-}
-
-} // namespace originet

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from originet_ext import _sums
 from originet_ext._checks import MOTION_METHODS, check_method
-from originet_ext._library import _C
 from originet_ext.reference import normalize_images
 
 Array = NDArray[Any]
@@ -346,14 +346,16 @@ class ActiveImageAccumulator:
         """Brings the sums up to date."""
         end = max(0, self._count - 1) if self._method in _LAGGING else self._count
         if self._sums is not None:
+            assert self._ring is not None
             if self._method in MOTION_METHODS:
-                _C.accumulate_motion(self._ring, self._summed, end, self._rectifies, self._sums)
+                _sums.accumulate_motion(self._ring, self._summed, end, self._rectifies, self._sums)
             elif self._method == "cumulative":
                 # From the second frame on, as the first does not deviate from itself.
+                assert self._first is not None
                 span = max(self._summed, 1), max(end, 1)
-                _C.accumulate_frames(self._ring, *span, self._first, self._sums)
+                _sums.accumulate_frames(self._ring, *span, self._first, self._sums)
             else:
-                _C.accumulate_sums(self._ring, self._summed, end, self._start, self._sums)
+                _sums.accumulate_sums(self._ring, self._summed, end, self._start, self._sums)
         self._summed = end
 
     @property
@@ -372,7 +374,7 @@ class ActiveImageAccumulator:
         """[1, ...]: the difference of frames [2, ...] as the motion methods sum it."""
         assert self._sums is not None
         step = np.zeros_like(self._sums)
-        _C.accumulate_motion(frames, 1, 2, self._rectifies, step)
+        _sums.accumulate_motion(frames, 1, 2, self._rectifies, step)
         return step
 
     def _merged_sums(

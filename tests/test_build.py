@@ -16,7 +16,7 @@ import originet_ext
 from originet_ext import build_info
 
 ROOT = Path(__file__).parents[1]
-LIBRARY = Path(originet_ext._library._C.__file__)
+LIBRARY = originet_ext._library.LIBRARY
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 needs_binutils = pytest.mark.skipif(shutil.which("readelf") is None, reason="no readelf")
 
@@ -58,7 +58,7 @@ def test_build_info_says_what_was_built():
 
 def test_libraries_say_nothing_of_where_they_were_built():
     # As __FILE__ in messages would. Debuggers have to know, so debug builds may.
-    libraries = [*LIBRARY.parent.glob("_C.*"), *LIBRARY.parent.glob("_autograd_cpp.*")]
+    libraries = [*LIBRARY.parent.glob("*.so")]
     assert LIBRARY in libraries
     headers = Path(torch.__file__).parent / "include"
     for library in libraries:
@@ -111,13 +111,13 @@ def test_source_tree_without_library_uses_the_installed_one(tmp_path):
     shutil.copytree(
         ROOT / "originet_ext",
         tmp_path / "originet_ext",
-        ignore=shutil.ignore_patterns("_C.*", "__pycache__"),
+        ignore=shutil.ignore_patterns("*.so", "__pycache__"),
     )
     left_by_a_build = tmp_path / "originet.egg-info"
     left_by_a_build.mkdir()
     (left_by_a_build / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: originet\nVersion: 0\n")
     (left_by_a_build / "SOURCES.txt").write_text("setup.py\n")
-    code = "import originet_ext; print(originet_ext._library._C.__file__)"
+    code = "import originet_ext; print(originet_ext._library.LIBRARY)"
     printed = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True)
     assert Path(printed.strip()).resolve() == LIBRARY.resolve()
 

@@ -1,6 +1,9 @@
 // The Python module of the autograd kernels. Importing it registers them. It also has fast paths
 // from Python to the psi ops, as torch has for each of its own ops: torch.ops takes longer to parse
 // the arguments than the kernel takes for a small tensor.
+//
+// Of Python it calls only functions of the stable ABI of 3.10, so that one library serves all later
+// versions. That rules out pybind11, which torch's headers include.
 #include <cmath>
 
 #include <ATen/PythonTorchFunctionTLS.h>
@@ -45,6 +48,20 @@ bool unobserved() {
   return !at::impl::torch_function_mode_enabled() && !at::tracer::impl::is_dispatch_enabled();
 }
 
+// Lets other threads run Python.
+class WithoutGil {
+ public:
+  WithoutGil() = default;
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+  ~WithoutGil() {
+    PyEval_RestoreThread(state_);
+  }
+
+ private:
+  PyThreadState* state_ = PyEval_SaveThread();
+};
+
 // The functions return None for arguments that originet_ext/rrelu.py must check; it raises the
 // errors.
 
@@ -58,7 +75,7 @@ PyObject* of_one(PyObject*, PyObject* const* args, Py_ssize_t count) {
   }
   Tensor y;
   {
-    const pybind11::gil_scoped_release released;
+    const WithoutGil released;
     y = op(*x, alpha);
   }
   return THPVariable_Wrap(std::move(y));
@@ -76,35 +93,44 @@ PyObject* of_two(PyObject*, PyObject* const* args, Py_ssize_t count) {
   }
   Tensor y;
   {
-    const pybind11::gil_scoped_release released;
+    const WithoutGil released;
     y = call_rrelu_add_forward(*a, *b, alpha);
   }
   return THPVariable_Wrap(std::move(y));
   END_HANDLE_TH_ERRORS
 }
 
+// Takes the address of the CPU kernel in the other library.
+PyObject* use_cpu_kernel(PyObject*, PyObject* address) {
+  cpu_backend = reinterpret_cast<RReluBackend*>(PyLong_AsVoidPtr(address));
+  return PyErr_Occurred() ? nullptr : Py_NewRef(Py_None);
+}
+
 template <typename Function>
-PyMethodDef method(const char* name, Function* function) {
-  return {
-      name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), METH_FASTCALL,
-      nullptr};
+PyMethodDef method(const char* name, Function* function, int flags = METH_FASTCALL) {
+  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(function)), flags, nullptr};
 }
 
 PyMethodDef methods[] = {
     method("rrelu", &of_one<call_rrelu_forward>),
     method("rrelu_", &of_one<call_rrelu_forward_in_place>),
     method("rrelu_add", &of_two),
+    method("use_cpu_kernel", &use_cpu_kernel, METH_O),
     {nullptr, nullptr, 0, nullptr}};
+
+PyModuleDef definition = {PyModuleDef_HEAD_INIT,
+                          "_autograd_cpp",
+                          nullptr,
+                          -1,
+                          methods,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr};
 
 } // namespace
 } // namespace originet::autograd
 
-PYBIND11_MODULE(_autograd_cpp, module) {
-  module.def("use_cpu_kernel", [](const pybind11::capsule& kernel) {
-    originet::autograd::cpu_backend =
-        reinterpret_cast<originet::RReluBackend*>(kernel.get_pointer());
-  });
-  if (PyModule_AddFunctions(module.ptr(), originet::autograd::methods) != 0) {
-    throw pybind11::error_already_set();
-  }
+PyMODINIT_FUNC PyInit__autograd_cpp() {
+  return PyModule_Create(&originet::autograd::definition);
 }

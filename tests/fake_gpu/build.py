@@ -3,7 +3,7 @@
     python build.py [FOLDER]
 
 compiles what is not up to date in FOLDER (default: build/fake_gpu) and prints what LD_PRELOAD and
-PYTHONPATH must name. The Python that runs this needs a CUDA build of torch, ninja and pybind11.
+PYTHONPATH must name. The Python that runs this needs a CUDA build of torch and ninja.
 
 The extension is compiled as setup.py does it, except that its kernels are nvcc's PTX translated to
 C++ (tests/ptx), and that it takes CUDA's runtime from outside.
@@ -20,7 +20,6 @@ import sysconfig
 from pathlib import Path
 
 import ninja
-import pybind11
 from ninja import ninja_syntax
 
 HERE = Path(__file__).parent.resolve()
@@ -35,7 +34,6 @@ ARCHITECTURE = "-gencode=arch=compute_90,code=compute_90"
 TRANSLATED = "-O1 -fno-strict-aliasing -ffp-contract=off -w"
 TRANSLATOR = [str(path) for path in sorted(PTX.glob("ptx_*.py"))]
 PTX_RUNTIME = ("runtime.cpp", "shadow.cpp", "fiber.cpp", "registration.cpp")
-SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 
 def build(folder: Path) -> tuple[list[Path], Path]:
@@ -62,7 +60,7 @@ def build(folder: Path) -> tuple[list[Path], Path]:
         writer = ninja_syntax.Writer(file, width=200)
         _write_rules(writer, torch_dir)
         preloaded = _write_runtime(writer)
-        _write_extension(writer)
+        _write_extension(writer, torch_version["__version__"])
     command = [str(Path(ninja.BIN_DIR) / "ninja"), "-C", str(folder)]
     jobs = ["-j", os.environ["MAX_JOBS"]] if "MAX_JOBS" in os.environ else []
     subprocess.run([*command, *jobs], check=True, stdout=sys.stderr)
@@ -93,6 +91,7 @@ def _config_header(torch_version: str) -> str:
         "NVCC_VERSION": "PTX",
         "TORCH_HEADERS": torch_version,
         "AUTOGRAD_DECISION": f"built with torch {torch_version}",
+        "AUTOGRAD_TORCH": torch_version,
     }
     lines = [f"#define ORIGINET_{name} {json.dumps(text)}\n" for name, text in strings.items()]
     return "".join(["#pragma once\n", *lines, "#define ORIGINET_WITH_CUDA\n"])
@@ -105,8 +104,7 @@ def _write_rules(writer: ninja_syntax.Writer, torch_dir: Path) -> None:
         if found is None:
             sys.exit("nvcc was not found")
         nvcc = Path(found)
-    # pybind11 first: torch's include folder holds a copy that refuses the stable ABI.
-    system = (pybind11.get_include(), torch_dir / "include", sysconfig.get_path("include"))
+    system = (torch_dir / "include", sysconfig.get_path("include"))
     writer.variable("cxx", os.environ.get("CXX", "g++"))
     writer.variable("includes", [f"-isystem {shlex.quote(str(path))}" for path in system])
     writer.variable("stable", "-DTORCH_TARGET_VERSION=0x020b000000000000")
@@ -159,7 +157,7 @@ def _write_runtime(writer: ninja_syntax.Writer) -> list[str]:
     return [*runtime, *writer.build("libcuda.so.1", "link_driver", driver)]
 
 
-def _write_extension(writer: ninja_syntax.Writer) -> None:
+def _write_extension(writer: ninja_syntax.Writer, torch_version: str) -> None:
     objects = []
     for source in sorted((ROOT / "csrc").glob("*.cu")):
         name = source.stem
@@ -170,11 +168,13 @@ def _write_extension(writer: ninja_syntax.Writer) -> None:
         objects += writer.build(f"ptx/{name}.o", "translated", f"ptx/{name}.kernels.cpp")
     for source in sorted((ROOT / "csrc").glob("*.cpp")):
         objects += writer.build(f"{source.stem}.o", "kernels_cpu", str(source))
-    writer.build(f"python/originet_ext/_C{SUFFIX}", "link_kernels", objects)
-    autograd = []
+    writer.build("python/originet_ext/_C.so", "link_kernels", objects)
+    autograd = ["old_systems.o"]
     for source in sorted((ROOT / "csrc" / "autograd").glob("*.cpp")):
         autograd += writer.build(f"autograd/{source.stem}.o", "autograd", str(source))
-    writer.build(f"python/originet_ext/_autograd_cpp{SUFFIX}", "link_autograd", autograd)
+    version = "".join(torch_version.split(".")[:2])
+    name = f"python/originet_ext/_autograd_torch{version}.abi3.so"
+    writer.build(name, "link_autograd", autograd)
 
 
 if __name__ == "__main__":

@@ -25,16 +25,16 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 import originet_ext
-from originet_ext import _library
+from originet_ext import _sums
 from originet_ext.accumulator import ActiveImageAccumulator
 
 SECONDS = 60  # a case; they take milliseconds, and more under a sanitizer or on a busy machine
 MEMORY = 2 << 30  # bytes beyond those of the imports
 REFUSALS = (RuntimeError, ValueError, TypeError, NotImplementedError, IndexError)
 PLACES = re.compile(r"site-packages|(^|[\s\"'(])/\w+/")  # on the machine that built or runs this
-# Of messages of many lines that are torch's and pybind11's own: of what they could not make of the
-# arguments, and of a backend that no kernel can be registered for.
-OF_OTHERS = re.compile(r"Declaration:|'QuantizedMeta' backend|incompatible function arguments")
+# Of messages of many lines that are torch's own: of what it could not make of the arguments, and of
+# a backend that no kernel can be registered for.
+OF_OTHERS = re.compile(r"Declaration:|'QuantizedMeta' backend")
 
 INTEGERS = [0, 1, 2, 3, 4, -1, -2, 2**31 - 1, 2**31, -(2**31), 2**40, 2**62, 2**63 - 1, -(2**63)]
 FLOATS = [0.1, 0.0, -0.0, 1.0, -1.0, 1e-5, 1e300, -1e300, 5e-324, np.inf, -np.inf, np.nan]
@@ -320,18 +320,16 @@ def array(rng: random.Random, hostile: bool = True) -> Any:
 def run_accumulate(name: str, seed: int) -> None:
     """One of the functions behind the accumulator."""
     rng = random.Random(seed)
-    function = getattr(_library._C, name)
-    names = re.findall(r"(\w+): ([\w.]+)", function.__doc__.splitlines()[0].split("->")[0])
+    function = getattr(_sums, name)
     shared = array(rng)
     args: list[Any] = []
-    for argument, kind in names:
-        if "ndarray" in kind:
+    for argument in inspect.signature(function).parameters.values():
+        if argument.annotation == _sums.Array:
             args.append(rng.choice([shared, array(rng, hostile=False), array(rng)]))
-        elif kind == "bool":
+        elif argument.annotation is bool:
             args.append(rng.random() < 0.5)
         else:
             args.append(rng.choice(INTEGERS + [0, 1] * 5))
-        assert argument
     refused(function, *args)
 
 
@@ -390,7 +388,7 @@ def main(device: str, seed: int, cases: int) -> None:
         (run_op, name, (device,)) for name in names
     ]
     if device == "cpu":
-        accumulate = [n for n, f in inspect.getmembers(_library._C) if n.startswith("accumulate")]
+        accumulate = [n for n, f in inspect.getmembers(_sums) if n.startswith("accumulate")]
         runs += [(run_accumulate, name, ()) for name in accumulate]
         runs += [(run_state, name, ()) for name in originet_ext.METHODS]
     done = 0

@@ -24,10 +24,10 @@ from originet_ext import (
     METHODS,
     NORMALIZATIONS,
     ActiveImageAccumulator,
+    _sums,
     active_image,
     method_weights,
 )
-from originet_ext._library import _C
 
 # Equal to active_image
 
@@ -293,9 +293,9 @@ def test_the_gil_is_released_while_pixels_are_summed():
         # A busy machine may leave the other thread waiting through one call, not through all.
         return any(counts_while(function) for _ in range(60))
 
-    assert tries(lambda: _C.accumulate_sums(frames, 0, 16, 0, sums))
-    assert tries(lambda: _C.accumulate_motion(frames, 1, 17, True, steps))
-    assert tries(lambda: _C.accumulate_frames(frames, 0, 17, frames[0], steps))
+    assert tries(lambda: _sums.accumulate_sums(frames, 0, 16, 0, sums))
+    assert tries(lambda: _sums.accumulate_motion(frames, 1, 17, True, steps))
+    assert tries(lambda: _sums.accumulate_frames(frames, 0, 17, frames[0], steps))
     assert tries(lambda: images.update(large))
     assert not counts_while(lambda: sum(range(2_000_000)))  # the measurement itself
 
@@ -322,7 +322,7 @@ def test_kernels_called_directly_never_read_or_write_outside():
         (0, 2, np.array(1, np.uint8), sums),
     ):
         with pytest.raises(ValueError):
-            _C.accumulate_sums(bad_frames, begin, end, 0, bad_sums)
+            _sums.accumulate_sums(bad_frames, begin, end, 0, bad_sums)
     for begin, end, bad_sums in (
         (1, 4, sums[:1]),
         (0, 2, sums),
@@ -330,10 +330,10 @@ def test_kernels_called_directly_never_read_or_write_outside():
         (0, 2, sums[:1, :, ::-1]),
     ):
         with pytest.raises(ValueError):
-            _C.accumulate_motion(frames, begin, end, True, bad_sums)
+            _sums.accumulate_motion(frames, begin, end, True, bad_sums)
         with pytest.raises(ValueError):
-            _C.accumulate_frames(frames, begin, end + 1, frames[0], bad_sums)
+            _sums.accumulate_frames(frames, begin, end + 1, frames[0], bad_sums)
     for first in (frames[0, :1], frames[0].astype(np.float32), frames[0].T, frames):
         with pytest.raises(ValueError, match="first must be dense and like a frame"):
-            _C.accumulate_frames(frames, 0, 2, first, sums[:1])
+            _sums.accumulate_frames(frames, 0, 2, first, sums[:1])
     assert not sums.any()

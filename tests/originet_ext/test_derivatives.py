@@ -272,7 +272,7 @@ def test_the_kernels_are_chosen_and_named():
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not originet_ext._library._C.build_info()["autograd_decision"].startswith("built"),
+    not build_info()["autograd_decision"].startswith("built"),
     reason="no C++ autograd in this build",
 )
 def test_the_other_label_of_the_same_torch_is_served():

@@ -257,7 +257,7 @@ def test_harmonic_sums_are_those_of_all_terms(start, count):
 
 
 def test_sums_over_a_stream_check_what_they_are_given():
-    accumulate = originet_ext._library._C.accumulate_sums
+    accumulate = originet_ext._sums.accumulate_sums
     frames, sums = np.ones((4, 2, 3), np.uint8), np.zeros((2, 2, 3), np.int64)
     for begin, end in ((LARGEST - 1, LARGEST), (2**53, 2**53 + 1), (-1, 0), (2, 1)):
         with pytest.raises(ValueError, match=r"begin and end must name frames of the ring"):

@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from machine_code import CUOBJDUMP, NVDISASM, Kernel, read_kernels
@@ -10,7 +9,7 @@ from machine_code import CUOBJDUMP, NVDISASM, Kernel, read_kernels
 import originet_ext
 from originet_ext import build_info
 
-LIBRARY = Path(originet_ext._library._C.__file__)
+LIBRARY = originet_ext._library.LIBRARY
 
 
 pytestmark = [

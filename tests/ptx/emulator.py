@@ -19,13 +19,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import ninja
-import pybind11
 from ninja import ninja_syntax
 from ptx_translate import translate
 
@@ -37,7 +35,7 @@ from backend import find_torch, read_torch_version  # noqa: E402
 # No machine code: the PTX for the GPU that the project is measured on, and for all later ones.
 ARCHITECTURE = "-gencode=arch=compute_90,code=compute_90"
 # The sources that the kernels need, besides those in CUDA.
-HOST_SOURCES = ("ops.cpp", "module.cpp", "frame_accumulator.cpp")
+HOST_SOURCES = ("ops.cpp", "library.cpp", "frame_accumulator.cpp")
 RUNTIME = ("runtime.cpp", "shadow.cpp", "fiber.cpp", "registration.cpp", "cudart.cpp")
 TRANSLATOR = [str(path) for path in sorted(HERE.glob("ptx_*.py"))]
 # What ptxas does by default.
@@ -151,6 +149,7 @@ def _config_header(nvcc_version: str, torch_version: str) -> str:
         "NVCC_VERSION": nvcc_version.splitlines()[-1],
         "TORCH_HEADERS": torch_version,
         "AUTOGRAD_DECISION": "not built because the kernels are emulated",
+        "AUTOGRAD_TORCH": "",
     }
     return "".join(
         f"#define ORIGINET_{name} {json.dumps(text)}\n" for name, text in strings.items()
@@ -159,9 +158,7 @@ def _config_header(nvcc_version: str, torch_version: str) -> str:
 
 def _options(torch_dir: Path) -> list[str]:
     """What the compilers need for csrc, besides build_config.h."""
-    # pybind11 first: torch's include folder holds a copy that refuses the stable ABI.
-    system = (pybind11.get_include(), torch_dir / "include", sysconfig.get_path("include"))
-    includes = [option for path in system for option in ("-isystem", str(path))]
+    includes = ["-isystem", str(torch_dir / "include")]
     return ["-std=c++20", "-DTORCH_TARGET_VERSION=0x020b000000000000", *includes]
 
 
@@ -212,8 +209,7 @@ def _write_builds(writer: ninja_syntax.Writer, package: Path) -> None:
     objects += writer.build("host/cpu_backend.o", "host", str(HERE / "cpu_backend.cpp"))
     for name in RUNTIME:
         objects += writer.build(f"runtime/{name}.o", "runtime", str(HERE / name))
-    suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    writer.build(f"{own}/originet_ext/_C{suffix}", "link", objects)
+    writer.build(f"{own}/originet_ext/_C.so", "link", objects)
 
 
 def _run_ninja(file: Path) -> None:

@@ -5,8 +5,8 @@ import os
 
 
 def pytest_collection_finish() -> None:
-    from originet_ext import _C
+    from originet_ext import _library
 
     # Its runtime, where the library registers its kernels.
-    ctypes.CDLL(_C.__file__, ctypes.RTLD_GLOBAL)
+    ctypes.CDLL(str(_library.LIBRARY), ctypes.RTLD_GLOBAL)
     ctypes.CDLL(os.environ["PLANTED"])
