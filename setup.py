@@ -227,7 +227,7 @@ class NinjaBuildExt(build_ext):
         (build_dir / "build_config.h").write_text(header)
         stubs = []
         if PLATFORM.startswith("manylinux"):
-            stubs = make_stubs(build_dir, shlex.split(compiler))
+            stubs = make_stubs(build_dir / "old_glibc", shlex.split(compiler))
         with open(build_dir / "build.ninja", "w") as file:
             writer = ninja_syntax.Writer(file, width=200)
             self.write_flags(writer, build_dir, torch_dir)

@@ -38,7 +38,12 @@ def older_versions(symbols: str) -> dict[str, str]:
 
 
 def make_stubs(folder: Path, cxx: list[str]) -> list[Path]:
-    """Builds the stubs with the compiler that is going to link; returns their paths."""
+    """Builds the stubs with the compiler that is going to link; returns their paths.
+
+    The folder must hold nothing else: no program may run in it, since nvcc has its own programs
+    look for libraries in the working directory.
+    """
+    folder.mkdir(exist_ok=True)
     libraries: dict[str, dict[str, str]] = {}
     for library in ("libc.so.6", "libm.so.6"):
         file = subprocess.check_output([*cxx, f"-print-file-name={library}"], text=True).strip()
