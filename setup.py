@@ -23,7 +23,7 @@ from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent / "build_tools"))
 from backend import BUILD_TORCH, find_torch, parse_version, read_torch_version
-from flags import OPTIMISE, WARNINGS
+from flags import WARNINGS, optimise
 from old_glibc import make_stubs
 from wheel_command import Wheel
 
@@ -35,7 +35,10 @@ AUTOGRAD_TORCH = ((2, 11), (2, 14))
 PLATFORM = os.environ.get("ORIGINET_PLATFORM", "")
 # What is published goes without what only debuggers read.
 STRIP = ["--strip-all"] if PLATFORM else []
-DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0"
+# Code for 8.6 is that for 8.9, instruction by instruction, and runs there.
+DEFAULT_ARCHS = "7.5;8.0;8.6;9.0;10.0;12.0"
+# For each of a family, nvcc's front end makes the same PTX; it takes twice as long as ptxas.
+PTX_FAMILIES = (("8.0", "8.6", "8.7", "8.9"), ("10.0", "10.3", "11.0", "12.0", "12.1"))
 
 
 class BuildError(SystemExit):
@@ -97,6 +100,58 @@ def cuda_archs(nvcc: Path) -> tuple[str, ...]:
     if not requested:
         archs[-1] += "+PTX"
     return tuple(archs)
+
+
+def gencode(archs: tuple[str, ...]) -> list[str]:
+    """The options of nvcc that compile for a list of architectures.
+
+    Those of one family share the PTX of its first in the list.
+    """
+    plain = [arch.removesuffix("+PTX") for arch in archs]
+    codes: dict[str, list[str]] = {}
+    for arch, name in zip(archs, plain, strict=True):
+        family = next((family for family in PTX_FAMILIES if name in family), (name,))
+        first = next(member for member in family if member in plain).replace(".", "")
+        code = codes.setdefault(first, [])
+        code.append(f"sm_{name.replace('.', '')}")
+        if arch.endswith("+PTX") and f"compute_{first}" not in code:
+            code.append(f"compute_{first}")
+    return [
+        f"-gencode=arch=compute_{first},code=[{','.join(code)}]" for first, code in codes.items()
+    ]
+
+
+def check_platform() -> None:
+    if sys.platform != "linux":
+        raise BuildError(
+            f"the kernels are built on Linux only, by GCC or clang, and this is {sys.platform}; "
+            "use Linux in a container, a virtual machine or WSL"
+        )
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """What $CXX says: a compiler, and perhaps a cache before it (`ccache g++`)."""
+
+    path: str
+    launcher: str
+    cuda_launcher: str
+
+
+def find_compiler() -> Compiler:
+    """Applies CXX, and the variables by which CMake and torch are told of ccache or sccache."""
+    words = shlex.split(os.environ.get("CXX", "g++"))
+    launcher = ""
+    if Path(words[0]).name in ("ccache", "sccache"):
+        launcher = words.pop(0)
+    launcher = os.environ.get("CMAKE_CXX_COMPILER_LAUNCHER", launcher)
+    cuda_launcher = os.environ.get("CMAKE_CUDA_COMPILER_LAUNCHER", launcher)
+    for program in (*words[:1], launcher, cuda_launcher):
+        if program and shutil.which(program) is None:
+            raise BuildError(
+                f"{program} was not found; install it, or name another compiler by CXX"
+            )
+    return Compiler(shlex.join(words), launcher, cuda_launcher)
 
 
 def decide_cuda(torch_cuda: str | None, torch_hip: str | None) -> Cuda:
@@ -188,6 +243,10 @@ def config_header(version: str, cuda: Cuda, torch_headers: str, autograd: str) -
     return "\n".join(["#pragma once", *lines, ""])
 
 
+def size(path: Path) -> int:
+    return path.stat().st_size
+
+
 class NinjaBuildExt(build_ext):
     """Compiles with ninja, in parallel; MAX_JOBS limits the number of compilers at a time.
 
@@ -203,6 +262,8 @@ class NinjaBuildExt(build_ext):
         import ninja
         from ninja import ninja_syntax
 
+        check_platform()
+        compiler = find_compiler()
         torch_dir = find_torch()
         if torch_dir is None:
             raise BuildError(f"torch >= 2.11 was not found; run pip install {BUILD_TORCH}")
@@ -210,8 +271,8 @@ class NinjaBuildExt(build_ext):
         torch_headers = torch_version["__version__"] or "unknown"
         cuda = decide_cuda(torch_version["cuda"], torch_version["hip"])
         headers = list(dict.fromkeys([torch_headers, *AUTOGRAD_FOLDERS]))
-        compiler = os.environ.get("CXX", "g++")
-        self.inside = {"torch": headers, "cuda": cuda.version, "compiler": compiler_name(compiler)}
+        name = compiler_name(compiler.path)
+        self.inside = {"torch": headers, "cuda": cuda.version, "compiler": name}
         print(f"originet: CUDA kernels: {cuda.decision}", file=sys.stderr, flush=True)
         print(f"originet: C++ autograd: {AUTOGRAD_DECISION}", file=sys.stderr, flush=True)
 
@@ -227,27 +288,32 @@ class NinjaBuildExt(build_ext):
         (build_dir / "build_config.h").write_text(header)
         stubs = []
         if PLATFORM.startswith("manylinux"):
-            stubs = make_stubs(build_dir / "old_glibc", shlex.split(compiler))
+            stubs = make_stubs(build_dir / "old_glibc", shlex.split(compiler.path))
         with open(build_dir / "build.ninja", "w") as file:
             writer = ninja_syntax.Writer(file, width=200)
-            self.write_flags(writer, build_dir, torch_dir)
-            self.write_kernels(writer, outputs[KERNELS], cuda, stubs)
+            self.write_flags(writer, build_dir, torch_dir, compiler)
+            # What takes longest comes first, since ninja starts in the order of the file.
+            kernels = self.write_cuda(writer, cuda)
             for version, folder in AUTOGRAD_FOLDERS.items():
                 output = outputs[autograd_name(version)]
                 self.write_autograd(writer, output, build_dir, folder)
+            self.write_kernels(writer, outputs[KERNELS], cuda, stubs, kernels)
         command = [str(Path(ninja.BIN_DIR) / "ninja"), "-C", str(build_dir)]
         if jobs := os.environ.get("MAX_JOBS"):
             command += ["-j", jobs]
+        status = {"NINJA_STATUS": "originet: [%f/%t, %es] "} | os.environ
         try:
-            subprocess.run(command, check=True)
+            subprocess.run(command, check=True, env=status)
         except subprocess.CalledProcessError as error:
             raise BuildError("the compiler failed; its output is above") from error
 
-    def write_flags(self, writer, build_dir, torch_dir) -> None:
+    def write_flags(self, writer, build_dir, torch_dir, compiler) -> None:
         includes, prefixes = self.includes(build_dir, (torch_dir / "include", "torch"))
         debug = ["-g"] if self.debug else []
         extra = os.environ.get("CXXFLAGS", "").split()
-        writer.variable("cxx", os.environ.get("CXX", "g++"))
+        writer.variable("cxx", compiler.path)
+        writer.variable("launcher", compiler.launcher)
+        writer.variable("cudalauncher", compiler.cuda_launcher)
         writer.variable("common", ["-std=c++20", f"-I{shlex.quote(str(build_dir))}"])
         writer.variable("includes", includes)
         writer.variable("stable", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}")
@@ -257,11 +323,13 @@ class NinjaBuildExt(build_ext):
             "cxxflags",
             [*WARNINGS, "-fPIC", "-fvisibility=hidden", *debug, "$common", *extra],
         )
-        writer.variable("optimise", OPTIMISE)
+        writer.variable("optimise", optimise(compiler.path))
         writer.variable("libraries", f"-L{shlex.quote(str(torch_dir / 'lib'))}")
         writer.rule(
             "cxx",
-            "$cxx -MMD -MF $out.d $optimise $cxxflags $includes $prefixes $stable -c $in -o $out",
+            "$launcher $cxx -MMD -MF $out.d $optimise $cxxflags $includes $prefixes $stable "
+            "-c $in -o $out",
+            description="$out",
             depfile="$out.d",
             deps="gcc",
         )
@@ -277,45 +345,47 @@ class NinjaBuildExt(build_ext):
         prefixes = [shlex.quote(f"-fmacro-prefix-map={path}={name}") for path, name in places]
         return [f"-isystem {shlex.quote(str(path))}" for path, _ in system], prefixes
 
-    def write_kernels(self, writer, output, cuda, stubs) -> None:
+    def write_cuda(self, writer, cuda) -> list[str]:
+        if cuda.nvcc is None:
+            return []
+        sources = sorted((ROOT / "csrc").glob("*.cu"), key=size, reverse=True)
+        writer.variable("nvcc", str(cuda.nvcc))
+        writer.variable(
+            "nvccflags",
+            [
+                "-O3",
+                # The host's part of these files checks arguments and launches kernels.
+                "-Xcompiler -O1,-fPIC,-fvisibility=hidden,-Wall",
+                "-ccbin $cxx",
+                *gencode(cuda.archs),
+                "$nvccprefixes",
+                "$common",
+            ],
+        )
+        writer.rule(
+            "nvcc",
+            "$cudalauncher $nvcc -MD -MF $out.d $nvccflags $includes $stable -c $in -o $out",
+            description="$out",
+            depfile="$out.d",
+            deps="gcc",
+        )
+        return self.write_objects(writer, sources)
+
+    def write_kernels(self, writer, output, cuda, stubs, objects) -> None:
         # `--no-as-needed -ltorch`: a CUDA torch resolves the weak CUDA shims only for a library
         # that names libtorch.so as needed.
         exports = f"--version-script={shlex.quote(str(ROOT / 'csrc' / 'exports'))}"
         paths = [shlex.quote(str(path)) for path in stubs]
         needed = ",".join([exports, *STRIP, "--no-as-needed", "-ltorch", *paths, "--as-needed"])
-        sources = sorted((ROOT / "csrc").glob("*.cpp"))
+        sources = sorted((ROOT / "csrc").glob("*.cpp"), key=size, reverse=True)
+        objects = [*objects, *self.write_objects(writer, sources)]
         if cuda.nvcc:
-            gencode = []
-            for arch in cuda.archs:
-                number = arch.removesuffix("+PTX").replace(".", "")
-                gencode.append(f"-gencode=arch=compute_{number},code=sm_{number}")
-                if arch.endswith("+PTX"):
-                    gencode.append(f"-gencode=arch=compute_{number},code=compute_{number}")
-            writer.variable("nvcc", str(cuda.nvcc))
-            writer.variable(
-                "nvccflags",
-                [
-                    "-O3",
-                    "-Xcompiler -fPIC,-fvisibility=hidden,-Wall",
-                    "-ccbin $cxx",
-                    *gencode,
-                    "$nvccprefixes",
-                    "$common",
-                ],
-            )
-            writer.rule(
-                "nvcc",
-                "$nvcc -MD -MF $out.d $nvccflags $includes $stable -c $in -o $out",
-                depfile="$out.d",
-                deps="gcc",
-            )
-            sources += sorted((ROOT / "csrc").glob("*.cu"))
             # nvcc knows where its runtime is. Linked statically, none is needed at run time.
             link = f"$nvcc -shared -cudart static -ccbin $cxx $in -Xlinker {needed}"
         else:
             link = f"$cxx -shared $in -Wl,{needed}"
-        writer.rule("link", f"{link} $libraries -ltorch_cpu -o $out")
-        self.write_library(writer, "link", output, sources)
+        writer.rule("link", f"{link} $libraries -ltorch_cpu -o $out", description="$out")
+        writer.build(str(output), "link", objects)
 
     def write_autograd(self, writer, output, build_dir, torch_dir) -> None:
         name = output.name.split(".")[0]
@@ -324,8 +394,14 @@ class NinjaBuildExt(build_ext):
         libraries = f"-L{shlex.quote(str(torch_dir / 'lib'))} -ltorch_python -ltorch_cpu -lc10"
         # Without the sections that nothing needs, such as what torch's headers define of pybind11.
         gather = ",".join(["-Wl,--gc-sections", *STRIP])
-        writer.rule(f"link{name}", f"$cxx -shared {gather} $in {libraries} -o $out")
+        writer.rule(
+            f"link{name}", f"$cxx -shared {gather} $in {libraries} -o $out", description="$out"
+        )
+        # One file, since reading torch's headers is most of the work.
         sources = sorted((ROOT / "csrc" / "autograd").glob("*.cpp"))
+        joined = build_dir / name / "autograd.cpp"
+        joined.parent.mkdir(exist_ok=True)
+        joined.write_text("".join(f'#include "{source}"\n' for source in sources))
         # Calls of ops, which need no more than -O1, and torch's own classes.
         own = {
             "optimise": "-O1 -ffunction-sections -fdata-sections",
@@ -333,15 +409,18 @@ class NinjaBuildExt(build_ext):
             "includes": includes,
             "prefixes": prefixes,
         }
-        self.write_library(writer, f"link{name}", output, sources, own, name)
+        objects = self.write_objects(writer, [joined], own, f"{name}/")
+        # The other object was made for the kernels.
+        writer.build(str(output), f"link{name}", ["old_systems.cpp.o", *objects])
 
-    def write_library(self, writer, link, output, sources, variables=None, folder="") -> None:
-        objects = ["old_systems.cpp.o"] if folder else []  # made for the kernels
+    def write_objects(self, writer, sources, variables=None, folder="") -> list[str]:
+        objects = []
         for source in sources:
-            target = str(Path(folder) / f"{source.name}.o")
             rule = "nvcc" if source.suffix == ".cu" else "cxx"
-            objects += writer.build(target, rule, str(source), variables=variables)
-        writer.build(str(output), link, objects)
+            objects += writer.build(
+                f"{folder}{source.name}.o", rule, str(source), variables=variables
+            )
+        return objects
 
 
 AUTOGRAD_FOLDERS, AUTOGRAD_DECISION = decide_autograd()

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #ifdef __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
 #define ORIGINET_F16C 1
 #endif
@@ -88,7 +89,11 @@ struct Arithmetic<HalfBits> {
 
 #ifdef ORIGINET_F16C
 inline bool has_f16c() {
-  static const bool has = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("avx");
+  static const bool has = [] { // clang's __builtin_cpu_supports() does not know "f16c"
+    unsigned eax, ebx, ecx, edx;
+    return __builtin_cpu_supports("avx") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 &&
+           (ecx & bit_F16C) != 0;
+  }();
   return has;
 }
 

@@ -217,3 +217,96 @@ def test_backend_passes_over_a_torch_that_is_too_old(tmp_path, monkeypatch):
 
     assert searched("2.10.1") is None
     assert searched("2.11.0") is not None
+
+
+def fake_nvcc(tmp_path: Path) -> Path:
+    """A CUDA_HOME whose nvcc knows some architectures and compiles nothing."""
+    nvcc = tmp_path / "cuda" / "bin" / "nvcc"
+    nvcc.parent.mkdir(parents=True)
+    known = " ".join(f"sm_{arch}" for arch in (75, 80, 86, 89, 90, 100, 120))
+    nvcc.write_text(
+        f'#!/bin/sh\necho "Cuda compilation tools, release 13.0"\necho {known} | tr " " "\\n"\n'
+        'case " $* " in *" -c "*) exit 1;; esac\n'
+    )
+    nvcc.chmod(0o755)
+    return nvcc.parents[1]
+
+
+@pytest.mark.slow
+def test_architectures_whose_ptx_is_the_same_share_it(tmp_path):
+    home = fake_nvcc(tmp_path)
+    for archs, expected in (
+        (None, "75:sm_75 80:sm_80,sm_86 90:sm_90 100:sm_100,sm_120,compute_100"),
+        ("8.6;8.9", "86:sm_86,sm_89"),
+        ("7.5;9.0;12.0+PTX", "75:sm_75 90:sm_90 120:sm_120,compute_120"),
+        ("8.6+PTX;8.0+PTX", "80:sm_86,compute_80,sm_80"),
+    ):
+        wish = {} if archs is None else {"TORCH_CUDA_ARCH_LIST": archs}
+        build(tmp_path, ORIGINET_CUDA="1", CUDA_HOME=str(home), **wish)
+        written = (tmp_path / "temp" / "build.ninja").read_text().replace("$\n", "")
+        found = re.findall(r"-gencode=arch=compute_(\d+),code=\[(\S+)\]", written)
+        assert " ".join(f"{first}:{codes}" for first, codes in found) == expected
+
+
+def test_no_code_tells_apart_architectures_that_share_ptx(monkeypatch):
+    text = (ROOT / "setup.py").read_text()
+    families = re.search(r"^PTX_FAMILIES = \((.*)\)$", text, re.MULTILINE)[1]
+    families = [re.findall(r"[\d.]+", family) for family in re.findall(r"\(.*?\)", families)]
+    assert [len(family) for family in families] == [4, 5]
+    bounds = set()
+    for path in sorted((ROOT / "csrc").glob("*")):
+        if path.is_file():
+            bounds |= set(re.findall(r"__CUDA_ARCH__ *([<>=!]=?) *(\d+)", path.read_text()))
+    assert bounds
+    for compare, bound in bounds:
+        for family in families:
+            answers = {
+                eval(f"{int(arch.replace('.', '')) * 10} {compare} {bound}") for arch in family
+            }
+            assert len(answers) == 1, (compare, bound, family)
+
+
+@pytest.mark.slow
+def test_a_compiler_cache_stands_before_both_compilers(tmp_path):
+    cache = tmp_path / "bin" / "ccache"
+    cache.parent.mkdir()
+    cache.write_text("#!/bin/sh\nexit 1\n")
+    cache.chmod(0o755)
+    common = {
+        "PATH": f"{cache.parent}{os.pathsep}{os.environ['PATH']}",
+        "CUDA_HOME": str(fake_nvcc(tmp_path)),
+        "ORIGINET_CUDA": "1",
+    }
+    for wish in (
+        {"CXX": "ccache false"},
+        {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache", "CMAKE_CUDA_COMPILER_LAUNCHER": "ccache"},
+    ):
+        result = build(tmp_path, **common, **wish)
+        written = (tmp_path / "temp" / "build.ninja").read_text()
+        assert re.findall(r"^(?:cuda)?launcher = (\w+)$", written, re.MULTILINE) == ["ccache"] * 2
+        assert "cxx = false\n" in written and "$cudalauncher $nvcc" in written
+        # A line for each file that is done, and how many there are.
+        assert re.search(r"^originet: \[1/\d+, [\d.]+s\] \w+\.cu\.o$", result.stdout, re.MULTILINE)
+
+
+def test_a_missing_compiler_is_named(tmp_path):
+    result = build(tmp_path, CXX="g++-0 -m64")
+    assert result.stderr.splitlines()[-1] == (
+        "originet build error: g++-0 was not found; install it, or name another compiler by CXX"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_systems_other_than_linux_are_refused_in_one_line(tmp_path, system):
+    # setuptools is imported first, because it picks its compiler by the system.
+    code = "import runpy, sys, setuptools.command.build_ext; sys.argv = ['setup.py', '-q', "
+    code += f"'build_ext', '--build-temp', {str(tmp_path)!r}, '--build-lib', {str(tmp_path)!r}]; "
+    code += f"sys.platform = {system!r}; runpy.run_path('setup.py')"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert result.returncode != 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("originet build error: the kernels are built on Linux only")
+    assert f"this is {system}" in line

@@ -27,7 +27,7 @@ ROOT = HERE.parents[1]
 PTX = ROOT / "tests" / "ptx"
 sys.path.insert(0, str(ROOT / "build_tools"))
 from backend import find_torch, read_torch_version  # noqa: E402
-from flags import OPTIMISE  # noqa: E402
+from flags import OPTIMISE_GCC  # noqa: E402
 
 # Only PTX, for the GPU that the project is measured on; no machine code is needed.
 ARCHITECTURE = "-gencode=arch=compute_90,code=compute_90"
@@ -113,7 +113,7 @@ def _write_rules(writer: ninja_syntax.Writer, torch_dir: Path) -> None:
     commands = {
         "nvcc": f"{nvcc} -MMD -MF $out.d -O3 --keep --keep-dir ptx -ccbin $cxx {ARCHITECTURE} "
         "-std=c++20 -Xcompiler -fPIC,-fvisibility=hidden $includes -I. $stable -c $in -o $out",
-        "kernels_cpu": f"{host} {' '.join(OPTIMISE)} -fvisibility=hidden $includes -I. $stable "
+        "kernels_cpu": f"{host} {' '.join(OPTIMISE_GCC)} -fvisibility=hidden $includes -I. $stable "
         "-c $in -o $out",
         "autograd": f"{host} -O1 -DAT_PER_OPERATOR_HEADERS -fvisibility=hidden $includes -I. "
         "-c $in -o $out",

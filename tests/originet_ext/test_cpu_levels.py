@@ -17,16 +17,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "build_tools"))
-from flags import OPTIMISE, WARNINGS  # noqa: E402
+from flags import OPTIMISE_GCC, WARNINGS, optimise  # noqa: E402
 
 LEVELS = {
     "sse2": ["g++", "-march=x86-64"],
     "avx2": ["g++", "-march=x86-64-v3"],
     "avx512": ["g++", "-march=x86-64-v4"],
     "neon": ["aarch64-linux-gnu-g++", "-static"],
+    "clang": ["clang++", "-march=x86-64-v3"],
 }
-OPTIONS = ["-std=c++20", *OPTIMISE, *WARNINGS, "-Werror", "-DORIGINET_NO_MULTIVERSION"]
-OPTIONS += [f"-I{ROOT / 'csrc'}"]
+COMMON = ["-std=c++20", *WARNINGS, "-Werror", "-DORIGINET_NO_MULTIVERSION"]
+COMMON += [f"-I{ROOT / 'csrc'}"]
+OPTIONS = [*COMMON, *OPTIMISE_GCC]
 Errors = dict[tuple[str, str, str], float]
 
 
@@ -42,7 +44,8 @@ def run(name: str, level: str, folder: Path) -> str:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     binary, source = folder / name, ROOT / "tests" / "originet_ext" / f"{name}.cpp"
-    subprocess.run([compiler, *OPTIONS, *flags, source, "-o", binary], check=True)
+    options = [*COMMON, *optimise(compiler)]
+    subprocess.run([compiler, *options, *flags, source, "-o", binary], check=True)
     command = ["qemu-aarch64", binary] if level == "neon" else [binary]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == -signal.SIGILL:
