@@ -1,5 +1,5 @@
 // What every op needs on the host: short names for the stable ABI, a check, dtype dispatch, the
-// layout rule of element-wise ops, and the registration of kernels.
+// layout rule of element-wise ops, and kernels as the dispatcher calls them.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,12 @@
 #include <string_view>
 #include <utility>
 
-#include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/Dispatch_v2.h>
 #include <torch/headeronly/core/ScalarType.h>
+
+#include "registration.h"
 
 // Available since torch 2.13. Declared weak so that the library also loads in older versions.
 extern "C" __attribute__((weak)) const char* torch_exception_get_what_without_backtrace();

@@ -182,7 +182,7 @@ Tensor motion_pool_cpu(
 
 } // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(originet, CPU, m) {
+ORIGINET_KERNELS(CPU, m) {
   m.impl("temporal_pool", ORIGINET_BOX(temporal_pool_cpu));
   m.impl("motion_pool", ORIGINET_BOX(motion_pool_cpu));
 }

@@ -515,7 +515,7 @@ Tensor motion_pool_cuda(
 
 } // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(originet, ORIGINET_CUDA_KEY, m) {
+ORIGINET_KERNELS(ORIGINET_CUDA_KEY, m) {
   m.impl("temporal_pool", ORIGINET_BOX(temporal_pool_cuda));
   m.impl("motion_pool", ORIGINET_BOX(motion_pool_cuda));
 }

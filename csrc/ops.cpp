@@ -1,8 +1,15 @@
 // The schemas of all ops. Implementations are registered at the end of the files that
 // define them; fake, vmap and autograd rules in originet_ext/*.py and csrc/autograd.
-#include <torch/csrc/stable/library.h>
+#include "registration.h"
 
-STABLE_TORCH_LIBRARY(originet, m) {
+namespace originet {
+
+// Has room for a longer name; hub.py finds it by what stands before.
+extern const char ops_namespace_field[64];
+const char ops_namespace_field[64] = "originet-ops-namespace:originet";
+const char* const ops_namespace = ops_namespace_field + sizeof("originet-ops-namespace:") - 1;
+
+ORIGINET_SCHEMAS(m) {
   // psi(x), any shape and strides
   m.def("rrelu_forward(Tensor x, float alpha) -> Tensor");
   m.def("rrelu_forward_(Tensor(a!) x, float alpha) -> Tensor(a!)");
@@ -45,3 +52,5 @@ STABLE_TORCH_LIBRARY(originet, m) {
   // method: "cumulative", "authors", "rank-simple", "absolute" or "rectified"
   m.def("sliding_pool(Tensor frames, int window, int stride, str method, str normalize) -> Tensor");
 }
+
+} // namespace originet

@@ -32,7 +32,7 @@ void run_rrelu_cpu(RReluOp op, const Elements& elements, double alpha) {
       });
 }
 
-STABLE_TORCH_LIBRARY_IMPL(originet, CPU, m) {
+ORIGINET_KERNELS(CPU, m) {
   RReluOps<run_rrelu_cpu>::register_all(m);
 }
 

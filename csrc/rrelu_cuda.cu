@@ -148,7 +148,7 @@ void run_rrelu_cuda(RReluOp op, const Elements& elements, double alpha) {
       });
 }
 
-STABLE_TORCH_LIBRARY_IMPL(originet, ORIGINET_CUDA_KEY, m) {
+ORIGINET_KERNELS(ORIGINET_CUDA_KEY, m) {
   RReluOps<run_rrelu_cuda>::register_all(m);
 }
 

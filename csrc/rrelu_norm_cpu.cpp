@@ -329,7 +329,7 @@ struct Cpu {
 
 } // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(originet, CPU, m) {
+ORIGINET_KERNELS(CPU, m) {
   RReluNormOps<Cpu>::register_all(m);
 }
 

@@ -594,7 +594,7 @@ struct Cuda {
 
 } // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(originet, ORIGINET_CUDA_KEY, m) {
+ORIGINET_KERNELS(ORIGINET_CUDA_KEY, m) {
   RReluNormOps<Cuda, readable_gradient>::register_all(m);
 }
 

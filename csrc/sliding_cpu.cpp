@@ -380,7 +380,7 @@ Tensor sliding_pool_cpu(
 
 } // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(originet, CPU, m) {
+ORIGINET_KERNELS(CPU, m) {
   m.impl("sliding_pool", ORIGINET_BOX(sliding_pool_cpu));
 }
 

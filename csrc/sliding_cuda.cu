@@ -421,7 +421,7 @@ Tensor sliding_pool_cuda(
 
 } // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(originet, ORIGINET_CUDA_KEY, m) {
+ORIGINET_KERNELS(ORIGINET_CUDA_KEY, m) {
   m.impl("sliding_pool", ORIGINET_BOX(sliding_pool_cuda));
 }
 
