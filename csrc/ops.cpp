@@ -30,6 +30,17 @@ ORIGINET_SCHEMAS(m) {
       "rrelu_add_norm_backward(Tensor grad, Tensor a, Tensor b, Tensor? bias_a, Tensor? bias_b, "
       "Tensor? weight, Tensor mean, Tensor rstd, bool batch_statistics, float eps, float alpha) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  // A hybrid block's convolutions of 3 x 3 and 5 x 5 with stride 2, CPU and float32 alone:
+  // x [N, H, W, C], small [D, 3, 3, C], large [D, 5, 5, C] -> two of [N, ceil(H / 2), ceil(W / 2), D].
+  // C and D are multiples of 16. The middle tap of output pixel (i, j) is at pixel
+  // (2 i + down, 2 j + right), down and right 0 or 1.
+  m.def(
+      "hybrid_conv_forward(Tensor x, Tensor small, Tensor large, int down, int right) "
+      "-> (Tensor, Tensor)");
+  // Returns the gradients of x (empty unless of_x), small and large.
+  m.def(
+      "hybrid_conv_backward(Tensor grad_small, Tensor grad_large, Tensor x, Tensor small, "
+      "Tensor large, int down, int right, bool of_x) -> (Tensor, Tensor, Tensor)");
   // The pools read frames [T_i, ...] in place. Clips count frames over all tensors in order; each
   // clip lies in one tensor, and clips may overlap. `clips` and `index` are on the CPU, so that the
   // host can check and plan. `total` is the length of all clips together, which derivatives need

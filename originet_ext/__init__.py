@@ -11,6 +11,7 @@ from originet_ext._timm import register_with_timm
 from originet_ext._weights import method_weights
 from originet_ext.accumulator import ActiveImageAccumulator
 from originet_ext.active_image import METHODS, MOTION_METHODS, NORMALIZATIONS, active_image
+from originet_ext.hybrid_conv import can_hybrid_conv, hybrid_conv
 from originet_ext.replace import replace_activations
 from originet_ext.rrelu import (
     FusedRReLU,
@@ -33,11 +34,13 @@ __all__ = [
     "FusedRReLU",
     "active_image",
     "build_info",
+    "can_hybrid_conv",
     "decompositions",
     "fused_rrelu",
     "fused_rrelu_",
     "fused_rrelu_add",
     "fused_rrelu_add_norm",
+    "hybrid_conv",
     "method_weights",
     "reference",
     "register_with_timm",

@@ -268,6 +268,47 @@ def _(frames: Tensor, window: int, stride: int, method: str, normalize: str) -> 
     return _pooled(frames, (length - window) // stride + 1)
 
 
+def _check_convolved(op: str, **tensors: Tensor) -> None:
+    x = tensors["x"]
+    for name, t in tensors.items():
+        torch._check(
+            t.dim() == 4,
+            lambda name=name, t=t: f"{op}: {name} must have 4 dimensions, got {t.shape}",
+        )
+        torch._check(
+            t.dtype == torch.float32,
+            lambda name=name, t=t: f"{op}: {name} must be float32, got {t.dtype}",
+        )
+        _check_same_device(op, name, t, "x", x)
+
+
+@torch.library.register_fake("originet::hybrid_conv_forward")
+def _(x: Tensor, small: Tensor, large: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
+    _check_convolved("hybrid_conv_forward", x=x, small=small, large=large)
+    images, height, width, _ = x.shape
+    shape = (images, (height + 1) // 2, (width + 1) // 2, small.shape[0])
+    return x.new_empty(shape), x.new_empty(shape)
+
+
+@torch.library.register_fake("originet::hybrid_conv_backward")
+def _(
+    grad_small: Tensor,
+    grad_large: Tensor,
+    x: Tensor,
+    small: Tensor,
+    large: Tensor,
+    down: int,
+    right: int,
+    of_x: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    op = "hybrid_conv_backward"
+    _check_convolved(
+        op, grad_small=grad_small, grad_large=grad_large, x=x, small=small, large=large
+    )
+    of_images = x.new_empty(x.shape if of_x else (0,))
+    return of_images, x.new_empty(small.shape), x.new_empty(large.shape)
+
+
 # Layouts that no kernel reads. torch's own error lists all its backends.
 
 
@@ -294,8 +335,20 @@ for _key in (
         *("rrelu_add_forward", "rrelu_add_backward"),
         *("rrelu_add_norm_forward", "rrelu_add_norm_backward"),
         *("temporal_pool", "motion_pool", "sliding_pool"),
+        *("hybrid_conv_forward", "hybrid_conv_backward"),
     ):
         _library.impl(_name, _refuse(_name), _key)
+
+
+def _refuse_device(name: str) -> Callable[..., Any]:
+    def refuse(*args: Any) -> Any:
+        raise NotImplementedError(f"{name}: only on the CPU")
+
+    return refuse
+
+
+for _name in ("hybrid_conv_forward", "hybrid_conv_backward"):
+    _library.impl(_name, _refuse_device(_name), "CUDA")
 
 
 # The in-place op, for functional graphs.

@@ -154,6 +154,20 @@ class Arguments:
         vectors = [self.tensor((c,), self.dtype) for _ in range(5)]
         return [*branches, *vectors, self.random.random() < 0.5, 1e-5, 0.1]
 
+    def hybrid_conv_forward(self) -> list[Any]:
+        images, channels = self.random.choice([0, 1, 3]), self.random.choice([16, 32])
+        height, width = (self.random.choice([1, 2, 5, 9]) for _ in range(2))
+        shapes = [(images, height, width, channels), *((16, k, k, channels) for k in (3, 5))]
+        tensors = [self.tensor(shape, torch.float32) for shape in shapes]
+        return [*tensors, *(self.random.randrange(2) for _ in range(2))]
+
+    def hybrid_conv_backward(self) -> list[Any]:
+        args = self.hybrid_conv_forward()
+        images, height, width, _ = args[0].shape
+        result = (images, -(-height // 2), -(-width // 2), 16)
+        grads = [self.tensor(result, torch.float32) for _ in range(2)]
+        return [*grads, *args, self.random.random() < 0.5]
+
     def temporal_pool(self) -> list[Any]:
         frames, lengths = self.pool()
         terms = self.random.choice([0, 1, 5, 70])

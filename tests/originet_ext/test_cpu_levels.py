@@ -1,8 +1,8 @@
 """The CPU kernels at every instruction set, not only the one that this processor would choose.
 
 `every_float.cpp` compares psi with exact values over all float32 inputs, `cpu_kernels.cpp` over
-samples of every type; the bounds are here. `pool_kernels.cpp` compares the temporal pools. "eps" is
-2^-23 and 2^-52.
+samples of every type; the bounds are here. `pool_kernels.cpp` compares the temporal pools and
+`hybrid_conv_loops.cpp` the convolutions. "eps" is 2^-23 and 2^-52.
 """
 
 import platform
@@ -67,6 +67,13 @@ def errors(level: str, tmp_path_factory: pytest.TempPathFactory) -> Errors:
 def test_pools_are_right(level: str, tmp_path: Path):
     printed = run("pool_kernels", level, tmp_path)
     assert int(re.fullmatch(r"compared (\d+)\n", printed)[1]) > 500_000
+
+
+@pytest.mark.slow
+def test_winograd_convolutions_are_right(level: str, tmp_path: Path):
+    errors = [float(error) for error in run("hybrid_conv_loops", level, tmp_path).split()]
+    assert len(errors) == 3
+    assert all(0 < error < 2e-6 for error in errors)
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def test_calls_with_any_arguments_are_refused_or_right(device, autograd):
     assert run.returncode == 0, f"exit status {run.returncode} in {tail}\n{run.stderr[-3000:]}"
     # Every op by its name, and nothing left out.
     assert "run_op('temporal_pool'" in run.stdout
-    kinds = 10 + (3 + len(originet_ext.METHODS) if device == "cpu" else 0)
+    kinds = 12 + (3 + len(originet_ext.METHODS) if device == "cpu" else 0)
     assert tail == f"{100 * kinds} cases of {kinds} kinds"
 
 
