@@ -19,7 +19,7 @@ from originet.training.model import (
     memory_mib,
     parameter_count,
 )
-from originet_ext import FusedRReLU, fused_rrelu
+from originet_ext import FusedRReLU, fused_rrelu, hybrid_conv
 
 
 def psi(x: Tensor) -> Tensor:
@@ -335,3 +335,51 @@ def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
 def test_wrong_input_shape_is_named() -> None:
     with pytest.raises(InputError, match=r"x must be \[N, 3, 32, 32\], got \[1, 3, 16, 16\]"):
         OrigiNet(4, image_size=32)(torch.zeros(1, 3, 16, 16))
+
+
+def winograd_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes of the images that `hybrid_conv` is called with from now on."""
+    shapes: list[tuple[int, ...]] = []
+
+    def counted(x: Tensor, *args: Tensor, **options: int) -> tuple[Tensor, Tensor]:
+        shapes.append(tuple(x.shape))
+        return hybrid_conv(x, *args, **options)
+
+    monkeypatch.setattr(model_module, "hybrid_conv", counted)
+    return shapes
+
+
+@pytest.mark.parametrize(("variant", "blocks"), [("paper", 3), ("authors", 1)])
+@pytest.mark.parametrize("size", [64, 61])
+def test_training_by_winograd_is_training_by_torch(variant, blocks, size, monkeypatch):
+    shapes = winograd_calls(monkeypatch)
+    torch.manual_seed(0)
+    ours = OrigiNet(4, image_size=size, variant=variant)
+    plain = OrigiNet(4, image_size=size, variant=variant, winograd=False)
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(32, 1, size, size).expand(-1, 3, -1, -1)
+    gradients = []
+    for model in (ours, plain):
+        loss = F.cross_entropy(model(x), torch.arange(32) % 4)
+        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
+    assert len(shapes) == blocks
+    assert shapes[0] == (32, 16, -(-size // 2), -(-size // 2))
+    names = [name for name, _ in ours.named_parameters()]
+    for name, got, want in zip(names, *gradients, strict=True):
+        # psi' jumps at 0, so rounding that moves an input across 0 shows.
+        tolerance = 1e-3 * want.abs().max().item() + 1e-6
+        torch.testing.assert_close(got, want, rtol=0, atol=tolerance, msg=lambda m, n=name: n + m)
+
+
+def test_only_training_in_channels_last_is_by_winograd(monkeypatch):
+    shapes = winograd_calls(monkeypatch)
+    x = torch.randn(32, 3, 32, 32)
+    OrigiNet(4, image_size=32).eval()(x)
+    OrigiNet(4, image_size=32, channels_last=False)(x)
+    OrigiNet(4, image_size=32, kernel_sizes=(5, 7))(x)
+    OrigiNet(4, image_size=32).double()(x.double())
+    HybridBlock(16, 32, (3, 5), "paper", FusedRReLU)(torch.randn(32, 16, 32, 32))
+    assert not shapes
+    OrigiNet(4, image_size=32)(x)
+    # Stage 1 has too few channels, and stage 4 too few pixels.
+    assert shapes == [(32, 16, 16, 16), (32, 32, 8, 8)]

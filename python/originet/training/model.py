@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from originet.system.errors import InputError
 from originet.training.config import VARIANTS
-from originet_ext import FusedRReLU, fused_rrelu_add, fused_rrelu_add_norm
+from originet_ext import (
+    FusedRReLU,
+    can_hybrid_conv,
+    fused_rrelu_add,
+    fused_rrelu_add_norm,
+    hybrid_conv,
+)
 
 WIDTHS = (16, 32, 64, 96)  # Eq. (8), d(k) = 2^(3+k), for stages 1-3; Eq. (6) for the fourth
 FC_WIDTH = 128  # Eq. (5)
@@ -85,6 +91,22 @@ def _without_copies(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return channels_last(x[:, 0]), channels_last(weight.sum(1))
 
 
+def _shift(small: nn.Conv2d, large: nn.Conv2d, x: Tensor) -> tuple[int, int] | None:
+    """Returns how far `hybrid_conv` has to move both kernels, or None if it is not for them."""
+    if any(
+        type(conv) is not type(small)
+        or (conv.kernel_size, conv.stride) != ((size, size), (2, 2))
+        or (conv.dilation, conv.groups, conv.padding_mode) != ((1, 1), 1, "zeros")
+        for conv, size in ((small, 3), (large, 5))
+    ):
+        return None
+    if type(small) is nn.Conv2d and (small.padding, large.padding) == ((1, 1), (2, 2)):
+        return 0, 0
+    if type(small) is SameConv2d:
+        return 1 - x.shape[2] % 2, 1 - x.shape[3] % 2
+    return None
+
+
 class HybridBlock(nn.Module):
     """One hybrid feature block, Eq. (7): BN(act(C_small(x)) + act(C_large(x))).
 
@@ -94,6 +116,7 @@ class HybridBlock(nn.Module):
         kernel_sizes: Sizes of the small and the large kernel.
         variant: "paper" or "authors", see `OrigiNet`.
         activation: Makes the activation of both branches.
+        winograd: See `OrigiNet`.
     """
 
     def __init__(
@@ -103,8 +126,10 @@ class HybridBlock(nn.Module):
         kernel_sizes: tuple[int, int],
         variant: str,
         activation: Callable[[], nn.Module],
+        winograd: bool = True,
     ) -> None:
         super().__init__()
+        self.winograd = winograd
         small, large = kernel_sizes
         self.conv_small = _conv(in_channels, out_channels, small, variant)
         self.conv_large = _conv(in_channels, out_channels, large, variant)
@@ -127,12 +152,25 @@ class HybridBlock(nn.Module):
             return self._fused(x, self.act.alpha, self.norm)
         return self.norm(self.join(x))
 
+    def _branches(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Convolves without the biases: [N, C, H, W] to two of [N, D, H/2, W/2]."""
+        images, small = _without_copies(x, self.conv_small.weight)
+        _, large = _without_copies(x, self.conv_large.weight)
+        shift = _shift(self.conv_small, self.conv_large, x)
+        if (
+            (self.winograd and self.training and shift is not None)
+            and images.is_contiguous(memory_format=torch.channels_last)  # as the results will be
+            and can_hybrid_conv(images, small, large)
+        ):
+            return hybrid_conv(images, small, large, down=shift[0], right=shift[1])
+        return (
+            self.conv_small._conv_forward(images, small, None),
+            self.conv_large._conv_forward(images, large, None),
+        )
+
     def _fused(self, x: Tensor, alpha: float, norm: nn.BatchNorm2d) -> Tensor:
         """Computes everything after the convolutions, including their biases, in one op."""
-        small, large = (
-            conv._conv_forward(*_without_copies(x, conv.weight), None)
-            for conv in (self.conv_small, self.conv_large)
-        )
+        small, large = self._branches(x)
         norm._check_input_dim(small)
         # Updates the running statistics like nn.BatchNorm2d.forward; with momentum None, they are
         # the mean so far.
@@ -187,6 +225,9 @@ class OrigiNet(nn.Module):
             classes and running statistics: the "0.9M" of Table VI).
         channels_last: On the CPU, compute in the channels_last layout, where convolutions are
             faster, whatever the layout of the images. False computes in the layout of the images.
+        winograd: Train the blocks' convolutions of 3 x 3 and 5 x 5 by `originet_ext.hybrid_conv`,
+            where it can: on the CPU in float32. False leaves them to torch. Without `channels_last`
+            they are torch's too.
 
     Raises:
         InputError: If an argument is outside the ranges above.
@@ -206,6 +247,7 @@ class OrigiNet(nn.Module):
         kernel_sizes: tuple[int, int] = (3, 5),
         parallel_fc: bool = True,
         channels_last: bool = True,
+        winograd: bool = True,
     ) -> None:
         super().__init__()
         kernel_sizes = _check_arguments(num_classes, in_channels, image_size, variant, kernel_sizes)
@@ -215,7 +257,9 @@ class OrigiNet(nn.Module):
         self.channels_last = channels_last
 
         def block(width_in: int, width_out: int) -> HybridBlock:
-            return HybridBlock(width_in, width_out, kernel_sizes, variant, activation)
+            return HybridBlock(
+                width_in, width_out, kernel_sizes, variant, activation, winograd and channels_last
+            )
 
         self.stage1 = block(in_channels, WIDTHS[0])
         self.stage2 = block(WIDTHS[0], WIDTHS[1])
