@@ -1,0 +1,48 @@
+"""bench/study_conv.py: what was committed, and the tables of it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from originet.bench.summary import replace_block
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def study():
+    spec = importlib.util.spec_from_file_location("study_conv", ROOT / "bench" / "study_conv.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["study_conv"] = module  # where dataclasses look up the types of fields
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["study_conv"]
+
+
+def test_the_docs_are_what_the_committed_results_give(study):
+    text = study.DOCS.read_text()
+    assert replace_block(text, study.tables_of(study.read(study.RESULTS)), "conv") == text
+
+
+def test_winograd_is_faster_in_every_stage_and_takes_a_tenth_off_a_step(study):
+    seconds = {(row.case, row.what, row.provider): row.seconds for row in study.read(study.RESULTS)}
+    timed = {(case, what) for case, what, provider in seconds if provider == "winograd"}
+    assert len(timed) == 7
+    for case, what in timed:
+        assert seconds[case, what, "winograd"] < seconds[case, what, "torch"]
+    step = [seconds["training", "step", name] for name in ("torch", "winograd")]
+    assert step[1] < 0.9 * step[0]
+
+
+def test_a_short_study_has_every_case(study, monkeypatch, tmp_path):
+    for name, value in {"ROUNDS": 1, "BATCH": 1, "SIZE": 64, "PRODUCT": 8}.items():
+        monkeypatch.setattr(study, name, value)
+    rows = [*study.convolutions(), *study.training_step()]
+    study.write(tmp_path / "conv.csv", rows)
+    assert study.read(tmp_path / "conv.csv") == rows
+    table = study.tables_of(rows)
+    for stage in (2, 3, 4):
+        assert f"| stage {stage}, forward |" in table and f"| stage {stage}, backward |" in table
+    assert "| training step |" in table
