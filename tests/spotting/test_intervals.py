@@ -3,7 +3,6 @@ import pytest
 
 from originet.spotting.intervals import note, span, strongest
 from originet.spotting.regions import PARTS, REGIONS
-from originet.spotting.settings import Settings
 
 
 def course(*points):
@@ -58,11 +57,11 @@ def test_blinks_and_turns_are_told_apart_from_expressions():
     assert note(of(**both), 1.5, 1) == ""
     assert note(of(lid_left=0.9), 0.3, 1) == ""  # a wink is an expression
     assert note(of(**both, brow_left=0.7, brow_right=0.7), 0.3, 1) == ""
-    assert note(of(mouth_left=0.5, rigid=0.4), 0.3, 1) == "head turn"
+    assert note(of(mouth_left=0.5, rigid=0.45), 0.3, 1) == "head turn"
     assert note(of(mouth_left=0.5), 0.3, 20) == "head turn"
 
 
 def test_the_strongest_regions_of_a_part_are_named_first():
     excess = of(brow_left=9, brow_right=12, lid_left=3, mouth_left=50)
-    names = [REGIONS[index] for index in strongest(excess, PARTS[0], Settings())]
+    names = [REGIONS[index] for index in strongest(excess, PARTS[0], 2.5)]
     assert names == ["brow_right", "brow_left"]

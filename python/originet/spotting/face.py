@@ -3,8 +3,9 @@
 For each moment, the active image of the frames before it is compared with that of the frames after
 it. A movement that comes and goes leaves opposite traces in the two; what drifts leaves the same.
 Half their difference is the movement's own image, from which `originet.spotting.movement` reads how
-far each part of the face has moved. Where that stands out of the usual, the course of the movement
-is followed forwards and backwards, to its onset and offset.
+far each part of the face has moved. Around a peak of that, the course of the movement is looked at
+twice: whether it is a brief one (`originet.spotting.course`), and, if it stands out of the usual,
+where a longer one begins and ends (`originet.spotting.intervals.span`).
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from originet.clips.still import Image
 from originet.spotting.baseline import Baseline
-from originet.spotting.intervals import Interval, note, span, strongest
+from originet.spotting.course import Courses
+from originet.spotting.intervals import Interval, Kind, Span, note, span, strongest
 from originet.spotting.movement import Float, Slopes, energies, movement, slopes_of
 from originet.spotting.regions import PARTS, REGIONS, SHARES, SIDE
 from originet.spotting.settings import Settings
@@ -59,15 +61,32 @@ class _Moment:
 
 
 @dataclass
+class _Peak:
+    """A moment that stands out, and how the face has moved in the frames around it."""
+
+    moment: _Moment
+    ground: NDArray[np.float32]
+    slopes: Slopes
+    moved: dict[int, Float]
+
+
+@dataclass
 class _Candidate:
     """A movement whose end has not been seen yet."""
 
-    moment: _Moment
+    peak: _Peak
     regions: tuple[int, ...]
-    slopes: Slopes
-    ground: NDArray[np.float32]
     first: int
     profile: list[float]
+
+
+class _Brief(NamedTuple):
+    """A brief movement that a better one may still replace."""
+
+    spotted: Spotted
+    share: float
+    due: int
+    """Index of the frame at which it is told."""
 
 
 class FaceSpotter:
@@ -85,13 +104,16 @@ class FaceSpotter:
         self._window = self.delay(settings, fps) + 1
         self._guard = max(1, round(settings.guard * fps))
         self._back = self._window + max(self._window, round(settings.micro * fps))
+        self._courses = Courses(settings, fps)
         # All of the longest movement, and the time before it is recognised as one.
         longest = round(settings.longest * fps) + 2 * (self._back + self._window + self._guard)
         self._ring = _Ring(longest + 2)
         self._stamps: dict[int, tuple[int, float, Float]] = {}  # place, seconds, head by index
         self._moments: list[_Moment] = []
+        self._peaks: list[tuple[_Peak, tuple[int, ...]]] = []
+        self._briefs: list[_Brief] = []
         self._candidates: list[_Candidate] = []
-        self._found: list[Interval] = []
+        self._found: list[Spotted] = []
 
     @staticmethod
     def delay(settings: Settings, fps: float) -> int:
@@ -115,7 +137,8 @@ class FaceSpotter:
         """
         now = self._ring.push(face)
         self._stamps[now] = (place, seconds, head)
-        found = self._go_on(now)
+        self._see_brief(now)
+        found = [*self._tell_brief(now), *self._go_on(now)]
         moment = self._look(now)
         if moment is None:
             return None, found
@@ -143,54 +166,97 @@ class FaceSpotter:
         return _Moment(index, seconds, values, excess, moved, slopes.texture)
 
     def _begin(self, now: int) -> list[Spotted]:
-        """Makes a candidate of a moment that stands out of those around it."""
+        """Takes a closer look at a moment that stands out of those around it."""
         if len(self._moments) <= 2 * self._guard:
             return []
         moment = self._moments[self._guard]
+        peak: _Peak | None = None
         found = []
         for part in PARTS:
             height = self._height(moment, part)
             if height > 0 and height >= max(self._height(each, part) for each in self._moments):
-                found += self._start(moment, part, now)
+                peak = peak or self._peak(moment)
+                self._peaks.append((peak, part))
+                if height >= self._settings.threshold:
+                    first = max(moment.index - self._back, self._ring.first)
+                    candidate = self._candidate(peak, part, first, now)
+                    self._candidates.append(candidate)
+                    found += self._end(candidate, now)
         return found
 
-    def _start(self, moment: _Moment, part: tuple[int, ...], now: int) -> list[Spotted]:
+    def _peak(self, moment: _Moment) -> _Peak:
         index, window = moment.index, self._window
-        first = max(index - self._back, self._ring.first)
         ends = [index - window + 1, index - window + 2, index + window - 2, index + window - 1]
         ground = _mean(np.stack([self._ring[end] for end in ends]))
-        regions = strongest(moment.excess, part, self._settings)
-        candidate = _Candidate(moment, regions, slopes_of(ground), ground, first, [])
-        for each in range(first, now + 1):
-            candidate.profile.append(self._progress(candidate, each))
-        self._candidates.append(candidate)
-        return self._end(candidate, now)
+        return _Peak(moment, ground, slopes_of(ground), {})
+
+    def _candidate(self, peak: _Peak, part: tuple[int, ...], first: int, last: int) -> _Candidate:
+        regions = strongest(peak.moment.excess, part, self._settings.notice)
+        candidate = _Candidate(peak, regions, first, [])
+        self._extend(candidate, last)
+        return candidate
+
+    def _extend(self, candidate: _Candidate, last: int) -> None:
+        """Follows a candidate up to a frame: about 1 at its apex, else 0."""
+        peak = candidate.peak
+        wanted = range(candidate.first + len(candidate.profile), last + 1)
+        new = [index for index in wanted if index not in peak.moved]
+        if new:
+            faces = np.stack([self._ring[index] for index in new])
+            moved = movement(faces.astype(np.float32) - peak.ground, peak.slopes)
+            peak.moved.update(zip(new, moved, strict=True))
+        apex = peak.moment.moved
+        cells = SHARES[list(candidate.regions)].sum(axis=0) * peak.moment.texture
+        along = cells * apex / (cells * apex**2).sum()
+        candidate.profile += [float((along * peak.moved[index]).sum()) for index in wanted]
+
+    def _see_brief(self, now: int) -> None:
+        """Looks at the course around peaks, once it is known."""
+        around = self._courses.around
+        while self._peaks and self._peaks[0][0].moment.index + around <= now:
+            peak, part = self._peaks.pop(0)
+            middle = peak.moment.index
+            if middle - around < self._ring.first:
+                continue
+            candidate = self._candidate(peak, part, middle - around, middle + around)
+            course = self._courses.fit(np.array(candidate.profile))
+            if course is None or course.share < self._settings.brief:
+                continue
+            where = Span(*(middle + each for each in (course.onset, course.apex, course.offset)))
+            spotted = self._spotted(candidate, where)
+            if spotted is not None:
+                self._briefs.append(_Brief(spotted, course.share, now + self._guard))
+
+    def _tell_brief(self, now: int) -> list[Spotted]:
+        """Returns brief movements that nothing better has replaced."""
+        found = []
+        for brief in [each for each in self._briefs if each.due <= now]:
+            if any(brief is each for each in self._briefs):
+                rivals = [each for each in self._briefs if _overlap(each.spotted, brief.spotted)]
+                best = max(rivals, key=lambda each: each.share)
+                if best is brief:
+                    found += self._known(brief.spotted)
+                lost = {id(each) for each in (rivals if best is brief else [brief])}
+                self._briefs = [each for each in self._briefs if id(each) not in lost]
+        return found
 
     def _height(self, moment: _Moment, part: tuple[int, ...]) -> float:
         """How far a part of the face stands out, in spreads; 0 if it is nothing to look at."""
         settings = self._settings
         out = [moment.excess[i] for i in part if moment.energies[i] >= settings.least]
-        return max((float(each) for each in out if each >= settings.threshold), default=0.0)
-
-    def _progress(self, candidate: _Candidate, index: int) -> float:
-        """How far a candidate's movement has gone at a frame: about 1 at its apex, else 0."""
-        moment = candidate.moment
-        change = self._ring[index].astype(np.float32) - candidate.ground
-        moved = movement(change, candidate.slopes)
-        cells = SHARES[list(candidate.regions)].sum(axis=0) * moment.texture
-        along = (cells * (moment.moved * moved).sum(axis=0)).sum()
-        return float(along / (cells * (moment.moved**2).sum(axis=0)).sum())
+        return max((float(each) for each in out if each >= settings.notice), default=0.0)
 
     def _go_on(self, now: int) -> list[Spotted]:
         found = []
         for candidate in list(self._candidates):
-            candidate.profile.append(self._progress(candidate, now))
-            found += self._end(candidate, now)
+            if (now - candidate.first) % self._guard == 0:  # several frames at once take less
+                self._extend(candidate, now)
+                found += self._end(candidate, now)
         return found
 
     def _end(self, candidate: _Candidate, now: int) -> list[Spotted]:
         """Drops a candidate whose end was found, or that has none; returns what was found."""
-        settings, moment = self._settings, candidate.moment
+        settings, moment = self._settings, candidate.peak.moment
         shape = span(np.array(candidate.profile), moment.index - candidate.first)
         waited = self._stamps[now][1] - moment.seconds
         if shape is None:
@@ -198,17 +264,24 @@ class FaceSpotter:
                 self._candidates.remove(candidate)
             return []
         self._candidates.remove(candidate)
-        onset, apex, offset = (candidate.first + index for index in shape)
-        (first, start, _), (top, best, _), (last, end, _) = (
-            self._stamps[index] for index in (onset, apex, offset)
-        )
+        spotted = self._spotted(candidate, Span(*(candidate.first + index for index in shape)))
+        if spotted is None or spotted.interval.kind == "micro":  # `_see_brief` has looked at it
+            return []
+        return self._known(spotted)
+
+    def _spotted(self, candidate: _Candidate, where: Span) -> Spotted | None:
+        """Describes a movement; None if it is too brief or too long."""
+        settings, moment = self._settings, candidate.peak.moment
+        onset, apex, offset = where
+        (first, start, _), (top, best, _), (last, end, _) = (self._stamps[index] for index in where)
         if not settings.shortest <= end - start <= settings.longest:
-            return []
-        if any(first < known.offset and last + 1 >= known.onset for known in self._found):
-            return []
+            return None
+        kind: Kind = "micro" if end - start <= settings.micro + 1e-6 else "macro"
+        # The course of a brief one has no part of the head's drift.
         heads = np.array([self._stamps[index][2] for index in range(onset, offset + 1)])
+        head = 0.0 if kind == "micro" else float(np.ptp(heads, axis=0).max())
         # What was followed is one part of the face; others may take part.
-        everywhere = strongest(moment.excess, range(len(REGIONS)), settings)
+        everywhere = strongest(moment.excess, range(len(REGIONS)), settings.notice)
         found = Interval(
             face=self._face,
             onset=first + 1,
@@ -217,20 +290,26 @@ class FaceSpotter:
             onset_seconds=start,
             apex_seconds=best,
             offset_seconds=end,
-            kind="micro" if end - start <= settings.micro + 1e-6 else "macro",
+            kind=kind,
             regions=tuple(REGIONS[index] for index in everywhere),
             score=float(moment.excess[everywhere[0]]),
             energy=float(max(moment.energies[index] for index in everywhere)),
-            note=note(moment.energies, end - start, float(np.ptp(heads, axis=0).max())),
+            note=note(moment.energies, end - start, head),
         )
-        self._found = [*self._found[-8:], found]
         faces = np.stack([self._ring[index] for index in range(onset, offset + 1)])
-        return [Spotted(found, faces, apex - onset)]
+        return Spotted(found, faces, apex - onset)
+
+    def _known(self, spotted: Spotted) -> list[Spotted]:
+        """Adds a movement to those that were found, unless it is one of them."""
+        if any(_overlap(spotted, known) for known in self._found):
+            return []
+        self._found = [*self._found[-8:], spotted]
+        return [spotted]
 
     def _rises(self, candidate: _Candidate) -> bool:
         """Returns whether the movement began before its peak: otherwise it is no movement."""
         profile = np.array(candidate.profile)
-        peak = candidate.moment.index - candidate.first
+        peak = candidate.peak.moment.index - candidate.first
         return bool(profile[peak] - profile[: peak + 1].min() > 0.4)
 
     def _forget(self) -> None:
@@ -268,6 +347,11 @@ class _Ring:
 
     def __getitem__(self, index: int) -> Image:
         return self._faces[self._end - self._count + index]
+
+
+def _overlap(one: Spotted, other: Spotted) -> bool:
+    first, second = one.interval, other.interval
+    return first.onset < second.offset and second.onset < first.offset
 
 
 def _mean(faces: Image) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from originet.spotting.regions import LIDS
-from originet.spotting.settings import Settings
 
 Float = NDArray[np.float64]
 
@@ -20,7 +19,7 @@ _SETTLED = 0.04  # by which a movement at rest may still fall from frame to fram
 
 _BLINK_SECONDS = 0.6
 _BLINK_TIMES = 1.5  # both lids move that much more than anything else
-_TURN_SHARE = 0.55  # the rigid parts' energy, of that of the strongest region
+_TURN_SHARE = 0.8  # the rigid parts' energy, of that of the strongest region
 _TURN_PIXELS = 8.0  # of the head, in a 128-pixel face
 
 Kind = Literal["micro", "macro"]
@@ -120,17 +119,17 @@ def note(energies: Float, seconds: float, head: float) -> str:
     return ""
 
 
-def strongest(excess: Float, part: Sequence[int], settings: Settings) -> tuple[int, ...]:
+def strongest(excess: Float, part: Sequence[int], least: float) -> tuple[int, ...]:
     """Chooses the regions in which a movement is.
 
     Args:
         excess: [R] or more, in spreads above the baseline.
         part: The regions to choose from, as indices.
-        settings: The threshold.
+        least: The threshold, in spreads.
 
     Returns:
         Indices, the strongest region first.
     """
     most = max(excess[index] for index in part)
-    least = max(settings.threshold, 0.4 * most)
+    least = max(least, 0.4 * most)
     return tuple(sorted((i for i in part if excess[i] >= least), key=lambda i: -excess[i]))

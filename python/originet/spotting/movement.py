@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from originet.spotting.regions import CELL_X, CELL_Y, CELLS, RIGID, SHARES
+from originet.spotting.regions import CELL_X, CELL_Y, CELLS, RIGID, SHARES, SIDE
 
 Float = NDArray[np.float64]
 
@@ -54,25 +54,40 @@ def movement(change: NDArray[np.float32], slopes: Slopes) -> Float:
     """Measures movement.
 
     Args:
-        change: [SIDE, SIDE], the moved picture minus the picture, grey levels.
+        change: [SIDE, SIDE] or [T, SIDE, SIDE], moved pictures minus the picture, grey levels.
         slopes: Of the picture.
 
     Returns:
-        [2, CELLS, CELLS], (x, y) in pixels, the head's movement subtracted.
+        [2, CELLS, CELLS] or [T, 2, CELLS, CELLS], (x, y) in pixels, the head's movement subtracted.
     """
     change = change - _light(change)
     x, y = _pooled(slopes.across * change), _pooled(slopes.down * change)
     xx, xy, yy = slopes.inverse
-    moved = -np.array([xx * x + xy * y, xy * x + yy * y])
+    moved = -np.stack([xx * x + xy * y, xy * x + yy * y], axis=-3)
     return moved - _of_head(moved, slopes.texture)
 
 
 def _light(change: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns what is smooth in a change, at a quarter of the size: it has no detail to lose."""
-    small = cv2.resize(change, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    smooth = cv2.GaussianBlur(small, (0, 0), _LOCAL / 4)
-    return np.asarray(cv2.resize(smooth, change.shape[::-1], interpolation=cv2.INTER_LINEAR))
+    small = _SMOOTH @ change @ _SMOOTH.T
+    return np.asarray(_ENLARGE @ small @ _ENLARGE.T)
 
+
+def _blur(size: int, spread: float) -> NDArray[np.float32]:
+    """Returns the matrix that blurs along a column of pixels."""
+    kernel = cv2.getGaussianKernel(2 * round(4 * spread) + 1, spread)
+    return np.asarray(cv2.sepFilter2D(np.eye(size, dtype=np.float32), -1, np.ones(1), kernel))
+
+
+def _resize(size: int, to: int, how: int) -> NDArray[np.float32]:
+    """Returns the matrix that resizes a column of pixels."""
+    return np.asarray(cv2.resize(np.eye(size, dtype=np.float32), (size, to), interpolation=how))
+
+
+# Products with small matrices: many pictures are one call.
+_SMOOTH = _blur(SIDE // 4, _LOCAL / 4) @ _resize(SIDE, SIDE // 4, cv2.INTER_AREA)
+_ENLARGE = _resize(SIDE // 4, SIDE, cv2.INTER_LINEAR)
+_POOLING = _blur(CELLS, _SHARED) @ _resize(SIDE, CELLS, cv2.INTER_AREA)
 
 _BASIS = np.stack([np.ones(CELLS**2), (CELL_X - 0.5).ravel(), (CELL_Y - 0.4).ravel()])
 _PAIRS = (_BASIS[:, None] * _BASIS).reshape(9, -1)  # products of two, for the normal matrix
@@ -81,15 +96,15 @@ _RIDGE = 1e-3 * np.eye(3)
 
 def _of_head(moved: Float, texture: Float) -> Float:
     """Fits an affine movement to the rigid cells, robustly; returns it for all cells."""
-    flat = moved.reshape(2, -1)
+    flat = moved.reshape(-1, 2, CELLS**2)
     sure = (RIGID * texture).ravel()
-    weights = sure
-    fitted = np.zeros_like(flat)
+    weights = np.broadcast_to(sure, (len(flat), CELLS**2))
     for _ in range(_ROUNDS):
-        normal = (_PAIRS @ weights).reshape(3, 3) + _RIDGE
-        fitted = np.linalg.solve(normal, _BASIS @ (weights * flat).T).T @ _BASIS
-        across, down = flat - fitted
-        weights = sure / (1 + (across * across + down * down) / _OUTLIER**2)
+        normal = (weights @ _PAIRS.T).reshape(-1, 3, 3) + _RIDGE
+        target = (weights[:, None] * flat) @ _BASIS.T
+        fitted = np.linalg.solve(normal, target.swapaxes(1, 2)).swapaxes(1, 2) @ _BASIS
+        squared = ((flat - fitted) ** 2).sum(axis=1)
+        weights = sure / (1 + squared / _OUTLIER**2)
     return fitted.reshape(moved.shape)
 
 
@@ -113,6 +128,5 @@ _POOL = np.concatenate([SHARES, (RIGID * (SHARES.sum(axis=0) < 0.3))[None]]) + 1
 
 
 def _pooled(pixels: NDArray[np.float32]) -> Float:
-    """Averages pixels [SIDE, SIDE] by cell, and a little beyond it."""
-    cells = cv2.resize(pixels, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(cells, (0, 0), _SHARED), np.float64)
+    """Averages pixels [..., SIDE, SIDE] by cell, and a little beyond it."""
+    return np.asarray(_POOLING @ pixels @ _POOLING.T, np.float64)
