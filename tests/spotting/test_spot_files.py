@@ -32,7 +32,7 @@ def table(path):
 
 def test_a_folder_holds_tables_subtitles_a_page_and_a_video(results, video):
     folder, report = results
-    assert {path.name for path in folder.iterdir()} == FILES | {"annotated.mp4"}
+    assert {path.name for path in folder.iterdir()} == FILES | {"annotated.webm"}
     rows = table(folder / "frames.csv")
     assert [int(row["frame"]) for row in rows] == list(range(1, len(clip()[0]) + 1))
     assert float(rows[30]["timestamp"]) == pytest.approx(1.0, abs=1e-3)

@@ -49,7 +49,7 @@ def spot_command(
         bool | None,
         typer.Option(
             "--video/--no-video",
-            help="Write an annotated video; by default of videos up to 10 minutes.",
+            help="Write an annotated video; by default of videos up to 2 minutes.",
         ),
     ] = None,
     camera: Camera = None,

@@ -13,7 +13,7 @@ from originet.system.json_files import differences, read_json, write_json
 NAME = "spot.json"
 """Name of the file; when the video is finished, it says how it was spotted."""
 
-_VERSION = 1  # of what spotting finds; another version starts anew
+_VERSION = 2  # of what spotting finds; another version starts anew
 
 
 @dataclass

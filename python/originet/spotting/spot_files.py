@@ -26,7 +26,7 @@ from originet.system.errors import InputError, one_line
 from originet.system.files import safe_name, write_atomically, writing
 from originet.system.lock import held
 
-LONG = 600.0
+LONG = 120.0
 """Seconds: a longer video is not written again with annotations, unless that is asked for."""
 
 Progressed = Callable[[int, int | None], None]
@@ -263,7 +263,7 @@ class _Run:
                 source,
                 folder / "frames.csv",
                 state.intervals,
-                folder / "annotated.mp4",
+                folder / "annotated.webm",
                 state.frames,
             )
         write_page(folder, name, state, source.fps, self._pictures)
