@@ -143,7 +143,7 @@ class FaceSpotter:
         if moment is None:
             return None, found
         self._moments = [*self._moments[-2 * self._guard :], moment]
-        found += self._begin(now)
+        self._begin(now)
         self._forget()
         return Energies(self._stamps[moment.index][0], moment.energies), found
 
@@ -165,13 +165,12 @@ class FaceSpotter:
         excess = self._baseline.excess(seconds, values)
         return _Moment(index, seconds, values, excess, moved, slopes.texture)
 
-    def _begin(self, now: int) -> list[Spotted]:
+    def _begin(self, now: int) -> None:
         """Takes a closer look at a moment that stands out of those around it."""
         if len(self._moments) <= 2 * self._guard:
-            return []
+            return
         moment = self._moments[self._guard]
         peak: _Peak | None = None
-        found = []
         for part in PARTS:
             height = self._height(moment, part)
             if height > 0 and height >= max(self._height(each, part) for each in self._moments):
@@ -179,10 +178,7 @@ class FaceSpotter:
                 self._peaks.append((peak, part))
                 if height >= self._settings.threshold:
                     first = max(moment.index - self._back, self._ring.first)
-                    candidate = self._candidate(peak, part, first, now)
-                    self._candidates.append(candidate)
-                    found += self._end(candidate, now)
-        return found
+                    self._candidates.append(self._candidate(peak, part, first, now))
 
     def _peak(self, moment: _Moment) -> _Peak:
         index, window = moment.index, self._window
@@ -257,6 +253,8 @@ class FaceSpotter:
     def _end(self, candidate: _Candidate, now: int) -> list[Spotted]:
         """Drops a candidate whose end was found, or that has none; returns what was found."""
         settings, moment = self._settings, candidate.peak.moment
+        if now <= moment.index + self._courses.around + self._guard:
+            return []  # it may be a brief one: `_see_brief` says so first
         shape = span(np.array(candidate.profile), moment.index - candidate.first)
         waited = self._stamps[now][1] - moment.seconds
         if shape is None:
@@ -265,7 +263,7 @@ class FaceSpotter:
             return []
         self._candidates.remove(candidate)
         spotted = self._spotted(candidate, Span(*(candidate.first + index for index in shape)))
-        if spotted is None or spotted.interval.kind == "micro":  # `_see_brief` has looked at it
+        if spotted is None or spotted.interval.kind == "micro":
             return []
         return self._known(spotted)
 
