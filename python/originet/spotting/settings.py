@@ -22,7 +22,7 @@ class Settings:
     """Seconds by which an energy must be the largest, before and after it."""
     threshold: float = 2.5
     """How far an energy must stand out from the baseline, in the baseline's own spread."""
-    notice: float = 0.5
+    notice: float = 1.5
     """The same for a micro-movement, whose course is looked at as well."""
     brief: float = 0.9
     """How much of its course must be a brief movement's, 0..1; see `originet.spotting.course`."""
