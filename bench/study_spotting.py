@@ -33,6 +33,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -146,7 +147,8 @@ def run(videos: Path | None, talking: Path | None, seconds: int) -> Iterator[Res
     """Measures all cases."""
     for case, path in moving_videos(videos, talking):
         source = Source(path)
-        frames = [frame.pixels for frame in source.frames() if frame.seconds < MOST]
+        first = takewhile(lambda frame: frame.seconds < MOST, source.frames())
+        frames = [frame.pixels for frame in first]
         found = spotted(frames, source.fps)
         yield scored(f"{case}, untouched", path.name, 0, len(frames) / source.fps, [], found, [])
         warps = follow(frames, source.fps)
