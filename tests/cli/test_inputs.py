@@ -201,6 +201,25 @@ def test_loso_evaluates_the_challenges_sets_together(run, challenge, tmp_path):
     assert "MEGC 2019, UF1 / UAR: this run and published scores" in page and "STSTNet" in page
 
 
+@pytest.mark.slow
+def test_loso_leaves_out_the_challenges_sets_one_by_one(run, challenge, tmp_path):
+    words = ("--task", "megc2019", "--leave-out", "dataset", "--image-size", 16, *QUICK)
+    code, printed, err = run("loso", *challenge, "-o", tmp_path / "out", *words)
+    assert code == 0, err
+    values = results(tmp_path / "out")
+    folds = {fold["subject"]: fold for fold in values["folds"]}
+    assert {name: len(fold["clips"]) for name, fold in folds.items()} == {
+        name: part["clips"] for name, part in values["by_dataset"].items()
+    }
+    for name, fold in folds.items():
+        assert {subject.partition("/")[0] for subject in fold["subjects"]} == {name}
+        seen = sum(fold["training_counts"].values()) + sum(fold["validation_counts"].values())
+        assert seen == 14 - len(fold["clips"])
+    assert "STSTNet" not in printed + (tmp_path / "out" / "report.html").read_text()
+    with pytest.raises(InputError, match=r"needs at least 2 of them, got 1 \(smic\)"):
+        read_challenge(challenge[0], leave_out="dataset")
+
+
 def read_challenge(*paths, clips=None, **options):
     """Reads clips for task megc2019 without any other option."""
     unset = dict.fromkeys(("dataset", "annotations", "frames", "image_size", "crop_face"))

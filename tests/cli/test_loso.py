@@ -291,3 +291,19 @@ def test_a_roots_images_are_made_in_the_size_of_the_network(run, store, tmp_path
 )
 def test_networks_that_will_not_do_are_refused_in_one_line(refuse, store, mine, options, message):
     refuse(message, "loso", store, "-o", mine / "out", *QUICKLY, *options)
+
+
+def test_the_command_line_leaves_out_data_sets(run, store, tmp_path):
+    other = write_tree(tmp_path / "other", subjects=4)
+    make(other, tmp_path / "second", set_name="other")
+
+    def command(*stores):
+        return run("loso", *stores, "-o", tmp_path / "out", *QUICKLY, "--leave-out", "dataset")
+
+    text = "leaving out data sets (leave_out) needs at least 2 of them, got 1 (folder)"
+    assert command(store) == (2, "", f"error: {text}\n")
+    code, printed, err = command(store, tmp_path / "second")
+    assert code == 0, err
+    assert "OrigiNet, leave-one-data-set-out on folder+other" in re.sub(r"\s+", " ", printed)
+    folds = sorted(path.stem for path in (tmp_path / "out" / "folds").glob("*.json"))
+    assert folds == ["seed0_000_folder", "seed0_001_other"]

@@ -3,7 +3,12 @@
 import pandas as pd
 import pytest
 
-from originet.datasets.faults import evaluation_faults, too_few_subjects
+from originet.datasets.faults import (
+    evaluation_faults,
+    left_out_faults,
+    too_few_datasets,
+    too_few_subjects,
+)
 
 
 def table(*clips, **changed):
@@ -73,3 +78,17 @@ def test_subjects_of_one_name_in_two_sets_are_two():
 def test_one_subject_is_too_few_and_two_are_not():
     assert too_few_subjects(2) == ""
     assert too_few_subjects(1).endswith("got 1")
+
+
+def test_a_data_set_can_be_left_out_where_another_has_its_classes():
+    one = table(*SOUND)
+    both = pd.concat([one, one.assign(dataset="e")])
+    assert list(left_out_faults(both)) == []
+    assert list(left_out_faults(one)) == [too_few_datasets(["d"])]
+    more = pd.concat([both, table(("a", "z"), ("b", "z"), clip=["m", "n"])])
+    (fault,) = left_out_faults(more)
+    assert fault.startswith("only data set 'd' shows class 'z'")
+    assert list(evaluation_faults(more)) == []
+    assert list(left_out_faults(more.drop(columns="label"))) == []  # another fault
+    more.loc[more["label"] == "z", "label"] = None
+    assert list(left_out_faults(more)) == []  # another fault

@@ -175,3 +175,32 @@ def test_commands_print_no_such_table_of_one_set(run, stores, tmp_path):
     assert code == 0, err
     assert "By data set" not in printed
     assert json.loads((tmp_path / "out" / "results.json").read_text())["by_dataset"] == {}
+
+
+def test_a_run_that_leaves_out_data_sets_says_whose_clips_are_whose(tmp_path):
+    table, images = composite_set(4)
+    config = dataclasses.replace(CONFIG, epochs=1, seeds=(3, 0), leave_out="dataset")
+    result = run_small(table, images, out=tmp_path / "run", config=config)
+    assert [(fold["seed"], fold["subject"]) for fold in result.folds] == [
+        *((3, "casme2"), (3, "samm"), (0, "casme2"), (0, "samm"))
+    ]
+    people = {f"{row.dataset}/{row.subject}" for row in table.itertuples()}
+    assert set(result.folds[0]["subjects"]) == {each for each in people if "casme2" in each}
+    assert set(result.by_dataset) == {"casme2", "samm"}
+
+    frame = result.to_frame()
+    assert set(frame["subject"]) == people and len(frame) == 2 * len(table)
+    label = table.set_index(table["dataset"] + "/" + table["subject"] + "/" + table["clip"])
+    for row in frame.itertuples():
+        assert row.label == label.loc[f"{row.subject}/{row.clip}", "label"]
+
+    again = run_small(table, images, out=tmp_path / "run", config=config)  # from its folds
+    assert again.to_json() == result.to_json() == read_results(tmp_path / "run").to_json()
+    with pytest.raises(InputError, match="leave_out is 'dataset' there, 'subject' here"):
+        run_small(table, images, out=tmp_path / "run", config=config, leave_out="subject")
+
+    report.write_loso_report(tmp_path / "report.html", result, {})
+    page = re.sub(r"\s+", " ", (tmp_path / "report.html").read_text())
+    assert "had never seen its data set" in page and "leaving out data sets" in page
+    for name in people:  # with half of a set's clips, twice
+        assert re.search(rf"{name}</t[dh]> ?<td[^>]*>4</td>", page), name

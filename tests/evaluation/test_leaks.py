@@ -76,6 +76,10 @@ def flip_labels(table: pd.DataFrame, images: np.ndarray, rows: np.ndarray) -> No
     table.loc[rows, "label"] = "left"
 
 
+def swap_labels(table: pd.DataFrame, images: np.ndarray, rows: np.ndarray) -> None:
+    table.loc[rows, "label"] = table.loc[rows, "label"].map({"left": "right", "right": "left"})
+
+
 @pytest.mark.parametrize("balance", BALANCES, ids=["plain", "weights", "sampling"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("poison", [blacken, replace_by_noise, flip_labels])
@@ -91,6 +95,29 @@ def test_a_poisoned_test_subject_changes_no_weight_of_its_fold(
     alike = [same_weights(*pair) for pair in zip(clean, poisoned, strict=True)]
     assert alike == [False, False, True, False]
     assert after.folds[2]["history"] == before.folds[2]["history"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("poison", [blacken, replace_by_noise, swap_labels])
+def test_a_poisoned_data_set_changes_no_weight_of_the_fold_that_leaves_it_out(
+    poison: Callable[[pd.DataFrame, np.ndarray, np.ndarray], None], protocol: str
+) -> None:
+    # Both sets have a subject s0, and clips of the same names: they are two people's all the same.
+    config = Config(**QUICK, protocol=protocol, leave_out="dataset")
+    table, images = clip_table(4, 5), noise(20)
+    table["dataset"] = np.where(table["subject"] < "s2", "casme", "casme2")
+    table["subject"] = table["subject"].replace({"s2": "s0", "s3": "s1"})
+    poisoned_table, poisoned_images = table.copy(), images.copy()
+    poison(poisoned_table, poisoned_images, (table["dataset"] == "casme2").to_numpy())
+    before, clean = networks(table, images, config)
+    after, poisoned = networks(poisoned_table, poisoned_images, config)
+    assert [fold["subject"] for fold in before.folds] == ["casme", "casme2"]
+    assert [same_weights(*pair) for pair in zip(clean, poisoned, strict=True)] == [False, True]
+    assert after.folds[1]["history"] == before.folds[1]["history"]
+    for fold, network in zip(before.folds, clean, strict=True):
+        own = images[(table["dataset"] == fold["subject"]).to_numpy()]
+        assert predict(network, own, device="cpu").tolist() == fold["probabilities"]
+        assert sum(fold["training_counts"].values()) <= 10
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -1,6 +1,7 @@
 """The directory of a run: what is in it, and what is refused."""
 
 import csv
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from folds import CLASSES, QUICK, run, small_set
 
 from originet.evaluation.run_files import claim
+from originet.system import renamed
 from originet.system.errors import InputError
 from originet.training.config import Config
 
@@ -65,10 +67,27 @@ def test_a_directory_of_an_earlier_version_tells_hashes_by_the_methods_names_of_
     old = {"config": {"method": "rank"}, "images_sha256": {"paper": "ab", "rank": "cd"}}
     (tmp_path / "config.json").write_text(json.dumps(old))
     hashes = {"rank": "cd", "telescoped": "ab"}
-    config = {"method": "rank", "face_by": "viola-jones"}
+    config = {"method": "rank", "face_by": "viola-jones"} | renamed.ONLY_WAY
     claim(tmp_path, {"config": config, "images_sha256": hashes})
     with pytest.raises(InputError, match=r"images_sha256\.telescoped is 'ab' there, 'ef' here$"):
         claim(tmp_path, {"config": config, "images_sha256": hashes | {"telescoped": "ef"}})
+
+
+def test_a_run_of_an_earlier_version_that_lacks_settings_of_today_is_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    table, images = small_set(2, 2)
+    config = dataclasses.replace(QUICK, epochs=1)
+    whole = run(table, images, out=tmp_path, config=config)
+    path = tmp_path / "config.json"
+    identity = json.loads(path.read_text())
+    for name, value in renamed.ONLY_WAY.items():
+        assert identity["config"].pop(name) == value
+    path.write_text(json.dumps(identity))
+    assert run(table, images, out=tmp_path, config=config).to_json() == whole.to_json()
+    with pytest.raises(InputError, match=r"config\.seeds"):
+        changed = dataclasses.replace(config, seeds=(1,))
+        run(table, images, out=tmp_path, config=changed)
 
 
 def test_damaged_or_exchanged_files_are_refused(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from folds import QUICK, run, small_set, sorted_clips
+from folds import QUICK, composite_set, run, small_set, sorted_clips
 
 from originet.datasets.prepare import Settings
-from originet.evaluation.splits import sort_clips, subject_splits
+from originet.evaluation.splits import dataset_splits, sort_clips, subject_splits
 from originet.system.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -26,6 +26,29 @@ def test_splits_are_in_sorted_order_and_leave_whole_subjects_out() -> None:
 def test_splits_refuse_fewer_than_two_subjects(subjects: list[str], count: int) -> None:
     with pytest.raises(InputError, match=f"at least 2 subjects, got {count}"):
         subject_splits(subjects)
+
+
+def test_a_data_set_is_left_out_whole() -> None:
+    datasets = ["samm", "casme2", "smic", "casme2", "samm", "casme2"]
+    splits = list(dataset_splits(datasets))
+    assert [test.tolist() for _, test in splits] == [[1, 3, 5], [0, 4], [2]]
+    for train, test in splits:
+        assert sorted([*train, *test]) == list(range(6))
+
+
+def test_tables_that_do_not_allow_leaving_a_data_set_out_are_refused() -> None:
+    table, images = small_set()
+    with pytest.raises(InputError, match=r"at least 2 of them, got 1 \(folder\)"):
+        run(table, images, leave_out="dataset")
+    with pytest.raises(InputError, match=r"at least 2 of them, got 1 \(samm\)"):
+        dataset_splits(["samm", "samm"])
+    table, images = composite_set(4)
+    table.loc[(table["dataset"] == "samm") & (table["clip"] == "c3"), "label"] = "surprise"
+    with pytest.raises(InputError, match="only data set 'samm' shows class 'surprise'"):
+        run(table, images, leave_out="dataset")
+    run(table, images, config=dataclasses.replace(QUICK, epochs=1))
+    with pytest.raises(InputError, match="leave_out must be one of subject, dataset, got 'clip'"):
+        run(table, images, leave_out="clip")
 
 
 def test_tables_that_do_not_allow_loso_are_refused() -> None:

@@ -169,6 +169,13 @@ def test_bad_input_is_refused(clips, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_several_networks_are_compared_by_subjects_alone(clips, tmp_path):
+    row = Variant("small", tiny, dataclasses.replace(QUICK, leave_out="dataset"))
+    with pytest.raises(InputError, match="compared with leave_out='subject' only"):
+        run_study(clips, [row], ALONE, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
 def test_weights_that_are_no_tensors_cannot_be_kept(clips, tmp_path):
     rows = [Variant("extra", Extra, QUICK)]
     with pytest.raises(InputError, match="weights cannot be kept: '_extra_state' of the model"):

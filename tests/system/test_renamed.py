@@ -143,7 +143,8 @@ def test_methods_have_the_name_of_today():
     assert renamed.by_method({"paper": 1, "rank": 2}) == {"telescoped": 1, "rank": 2}
     values = {"method": "paper", "variant": "paper", "protocol": "paper"}
     today = {"method": "telescoped", "face_by": "viola-jones"}
-    assert renamed.settings(values) == values | today
+    assert renamed.settings(values) == values | today | renamed.ONLY_WAY
+    assert renamed.settings(values | {"leave_out": "dataset"})["leave_out"] == "dataset"
     assert renamed.settings(values | {"face_by": "landmarks"})["face_by"] == "landmarks"
     assert values["method"] == "paper"  # the file's own are left alone
 
@@ -155,6 +156,7 @@ def test_an_identity_is_renamed_where_it_names_methods_and_says_how_faces_were_f
     values = {"config": {"method": "paper"}, "images_sha256": {"paper": "ab"}, "name": "paper"}
     assert renamed.identity(values | {"cut": {"margin": 0.1}}, EXPECTED) == {
         "config": {
+            **renamed.ONLY_WAY,
             "method": "telescoped",
             "face_by": "viola-jones",
             "network": "STSTNet",

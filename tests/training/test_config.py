@@ -17,6 +17,7 @@ def test_labels_say_what_is_leaky_and_titles_what_is_balanced() -> None:
     weighted = Config(protocol="paper", class_weights="balanced")
     assert weighted.describe() == "protocol paper (leaky), balanced class weights"
     assert Config(sampling="balanced").describe() == "protocol strict, balanced sampling"
+    assert Config(leave_out="dataset").describe() == "protocol strict, leaving out data sets"
 
 
 def test_config_survives_json_exactly() -> None:
@@ -83,6 +84,7 @@ def test_config_takes_numpys_numbers() -> None:
         ("protocol", "lenient", "protocol must be one of strict, paper, got 'lenient'"),
         ("class_weights", "inverse", "class_weights must be one of"),
         ("sampling", "random", "sampling must be one of"),
+        ("leave_out", "clip", "leave_out must be one of subject, dataset, got 'clip'"),
     ],
 )
 def test_config_refuses_bad_values(field: str, value: object, message: str) -> None:

@@ -75,6 +75,7 @@ def read_clips(
     image_size: int | None,
     crop_face: bool | None,
     opens_frames: bool = False,
+    leave_out: str = "subject",
 ) -> Clips:
     """Reads stores, or reads a data set's root and makes its images.
 
@@ -97,9 +98,10 @@ def read_clips(
         crop_face: crop to faces; None means what the stores have, or what a root needs.
         opens_frames: whether the command opens the clips' frames even if a store has their images;
             then the frames that exist must be those that the store was made from.
+        leave_out: what will be left out, "subject" or "dataset".
 
     Returns:
-        The clips, ready for leave-one-subject-out evaluation.
+        The clips, ready for that evaluation.
 
     Raises:
         InputError: if they cannot be evaluated that way, a store lacks a method or has other
@@ -133,7 +135,7 @@ def read_clips(
             cuts,
         )
         made = made if listed is None else _restrict(made, listed, stores)
-        check_table(made.table)
+        check_table(made.table, leave_out)
         return made
     if task == "megc2019" and dataset is None:
         given = [f"--{name}" for name, value in of_a_root.items() if value not in (None, task)]
@@ -158,7 +160,7 @@ def read_clips(
             set_name=set_name,
         )
         surveys = [found]
-    made = _make_images(surveys, sources, image_size, crop_face, listed)
+    made = _make_images(surveys, sources, image_size, crop_face, listed, leave_out)
     return made._replace(images=_with_joined(made.images, methods))
 
 
@@ -226,6 +228,7 @@ def _make_images(
     image_size: int | None,
     crop_face: bool | None,
     listed: ClipList | None,
+    leave_out: str,
 ) -> Clips:
     """Makes the images of one or several data sets; each is cropped to faces if it needs it."""
     for found in surveys:
@@ -244,7 +247,7 @@ def _make_images(
     table = tables[0] if len(tables) == 1 else datasets.combine(tables)
     if listed is not None:
         _report_unused(listed, {*table["dataset"], *(found.dataset for found in surveys)})
-    check_table(table)  # first, since making images may take minutes
+    check_table(table, leave_out)  # first, since making images may take minutes
     parts: list[dict[str, NDArray[Any]]] = []
     cuts: list[prepare.Settings] = []
     for found in surveys:

@@ -21,6 +21,7 @@ def loso_command(
     network: options.Network = options.DEFAULTS.network,
     pretrained: options.Pretrained = False,
     weights: options.Weights = True,
+    leave_out: options.LeaveOut = options.DEFAULTS.leave_out,
 ) -> None:
     """Evaluate a network with leave-one-subject-out cross-validation.
 
@@ -34,9 +35,11 @@ def loso_command(
     from originet.evaluation.study import evaluate
     from originet.training.networks.table import network_of
 
-    config = dataclasses.replace(run.config, network=network, pretrained=pretrained)
+    config = dataclasses.replace(
+        run.config, network=network, pretrained=pretrained, leave_out=leave_out
+    )
     found = network_of(config)  # first, since making images may take minutes
-    clips = read_clips_for(found, paths, [config.method], **run.clips)
+    clips = read_clips_for(found, paths, [config.method], **run.clips, leave_out=leave_out)
     config = clips.configure(config)
     ordered = clips.sort()
     variant = variant_of(config, found)
@@ -65,8 +68,10 @@ def print_loso(result: "LosoResult") -> None:
         *(["value: mean ± standard deviation over the seeds"] if several else []),
         *([LEAK] if result.config.leaky else []),
     ]
+    subjects = result.config.leave_out == "subject"
+    left_out = "subject" if subjects else "data-set"
     table = Table(
-        title=f"{result.network}, leave-one-subject-out on {result.dataset}: "
+        title=f"{result.network}, leave-one-{left_out}-out on {result.dataset}: "
         f"{counted(len(result.clips), 'clip')}, {result.config.describe()}",
         caption="; ".join(notes),
     )
@@ -76,7 +81,7 @@ def print_loso(result: "LosoResult") -> None:
         table.add_column(heading, justify="right")
     names = {
         "pooled_accuracy": "accuracy, pooled",
-        "fold_accuracy": "accuracy, mean of folds",
+        "fold_accuracy": f"accuracy, mean {'of folds' if subjects else 'over subjects'}",
         "uf1": "UF1",
         "uar": "UAR",
     }
@@ -90,7 +95,8 @@ def print_loso(result: "LosoResult") -> None:
     console.print(table)
     network, majority = {result.network: result}, result.majority_accuracy
     print_datasets(network, result.classes, majority, several=several)
-    print_published(result.network, result)
+    if subjects:  # as the published scores are
+        print_published(result.network, result)
     classes = Table(title="By class" + (", all seeds together" if several else ""))
     classes.add_column("class")
     for heading in ("precision", "recall", "F1", "support"):

@@ -25,6 +25,7 @@ from originet.system.lock import held
 from originet.system.memory import keep_freed_memory
 from originet.training.config import (
     CLASS_WEIGHTS,
+    LEAVE_OUT,
     MOST_EPOCHS,
     MOST_IN_BATCH,
     MOST_SEEDS,
@@ -253,6 +254,12 @@ OwnNetwork = Annotated[
 Pretrained = Annotated[
     bool,
     typer.Option("--pretrained", help="Start from timm's weights, if they are on this machine."),
+]
+
+# For `originet loso` alone.
+LeaveOut = Annotated[
+    str,
+    typer.Option(help=f"What a fold is tested on and trained without: {_words(LEAVE_OUT)}."),
 ]
 
 # For the same commands, how to compute: named like the fields of the executors.

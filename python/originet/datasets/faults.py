@@ -1,6 +1,6 @@
-"""Reasons why a clip table cannot be evaluated by leaving one subject out."""
+"""Reasons why a clip table cannot be evaluated by leaving out one subject, or one data set."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -47,6 +47,32 @@ def evaluation_faults(table: ClipTable) -> Iterator[str]:
                 f"only subject {having[0]!r} shows class {name!r}, so it cannot be learned when "
                 "that subject is left out: add subjects, or merge or drop the class"
             )
+
+
+def left_out_faults(table: ClipTable) -> Iterator[str]:
+    """Yields why a table cannot be evaluated by leaving out data sets, beside its other faults."""
+    columns = ["dataset", "label"]
+    if not set(columns) <= set(table.columns):
+        return
+    table = table.dropna(subset=columns)
+    datasets, labels = table["dataset"].astype(str), table["label"].astype(str)
+    if too_few := too_few_datasets(datasets.unique()):
+        yield too_few
+        return
+    for name in sorted(set(labels)):
+        having = sorted(set(datasets[labels == name]))
+        if len(having) == 1:
+            yield (
+                f"only data set {having[0]!r} shows class {name!r}, so it cannot be learned when "
+                "that set is left out: choose a task that all data sets share"
+            )
+
+
+def too_few_datasets(names: Collection[str]) -> str:
+    """Returns the reason why these data sets are too few; "" if they are not."""
+    needed = "leaving out data sets (leave_out) needs at least 2 of them"
+    found = f" ({', '.join(names)})" if len(names) else ""
+    return f"{needed}, got {len(names)}{found}" if len(names) < 2 else ""
 
 
 def too_few_subjects(subjects: int) -> str:

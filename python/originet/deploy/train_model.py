@@ -26,7 +26,7 @@ from originet.deploy.model_files import FORMAT, GENERATOR, NAME, load_model
 from originet.evaluation.compute import Compute
 from originet.evaluation.identity import run_identity
 from originet.evaluation.result import LosoResult
-from originet.evaluation.run_files import claim
+from originet.evaluation.run_files import claim, subjects_of
 from originet.evaluation.splits import SortedClips
 from originet.system.channels import GREY, is_one_image, sources_of
 from originet.system.device import set_seed
@@ -81,7 +81,7 @@ class Evaluated:
         return {
             "protocol": result.config.protocol_label,
             "seeds": list(result.seeds),
-            "subjects": len({fold["subject"] for fold in result.folds}),
+            "subjects": len({each for fold in result.folds for each in subjects_of(fold)}),
             "metrics": result.metrics,
             "intervals": {name: list(ends) for name, ends in result.intervals.items()},
             "majority_baseline": result.baseline,

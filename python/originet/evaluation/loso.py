@@ -1,4 +1,4 @@
-"""Leave-one-subject-out (LOSO) evaluation, honest and resumable.
+"""Leave-one-subject-out (LOSO) evaluation, honest and resumable; or leave-one-data-set-out.
 
 For each subject a network with fresh weights is trained on the other subjects' clips by
 `originet.training.train.fit`, which chooses the epoch without the test subject; then the test
@@ -6,10 +6,14 @@ subject's clips are predicted, once. No statistic is taken over subjects. How th
 clips become training and validation images is the protocol's matter, "strict" or "paper":
 `originet.training.protocol`.
 
+With `leave_out="dataset"`, a fold leaves out the clips of a whole data set instead. Training and
+validation images are then those of the other data sets, split by the same protocol.
+
 Clips are worked on in the order of their names, and a fold's seed comes from the seed and its
 subject. So neither the order of the table's rows nor the other folds change a fold's result.
 """
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,8 +46,9 @@ def run_loso(
     device: str | torch.device | None = None,
     executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
+    leave_out: str | None = None,
 ) -> LosoResult:
-    """Evaluates a network by leaving out one subject at a time.
+    """Evaluates a network by leaving out one subject, or one data set, at a time.
 
     On the CPU the same call gives the same numbers, bit for bit, with the same number of threads,
     whatever the executor.
@@ -69,20 +74,22 @@ def run_loso(
             `model` travels to other processes by cloudpickle, which takes lambdas and closures.
         progress: Called as progress(done, total), counted in epochs over all folds and seeds;
             fold by fold where folds run in other processes.
+        leave_out: "subject" or "dataset" instead of what `config` says.
 
     Returns:
         The result.
 
     Raises:
-        InputError: If there are fewer than 2 subjects or 2 classes, a class occurs with a single
-            subject, the images do not fit the table, `out` belongs to another run, is in use by
-            one, is damaged, cannot be written or is deleted meanwhile, or a fold fails: bad
-            training (see `originet.training.train.fit`), an error of torch, too little memory, a
-            worker that was killed. Finished folds stay in `out`.
+        InputError: If there are fewer than 2 subjects (or data sets) or 2 classes, a class occurs
+            with a single subject (or data set), the images do not fit the table, `out` belongs to
+            another run, is in use by one, is damaged, cannot be written or is deleted meanwhile, or
+            a fold fails: bad training (see `originet.training.train.fit`), an error of torch, too
+            little memory, a worker that was killed. Finished folds stay in `out`.
     """
     config = Config() if config is None else config
+    config = config if leave_out is None else dataclasses.replace(config, leave_out=leave_out)
     # Both before the minutes that the images may take.
-    check_table(table)
+    check_table(table, config.leave_out)
     variant = variant_of(config) if model is None else Variant("network", model, config)
     compute = Compute(
         device,

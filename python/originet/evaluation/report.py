@@ -22,6 +22,7 @@ from originet.drawing.page import Page, Thumbnail
 from originet.evaluation import by_dataset, figures, megc2019, metrics
 from originet.evaluation.readings import FRAMES, READINGS
 from originet.evaluation.result import ClipImages, LosoResult
+from originet.evaluation.run_files import subjects_of
 from originet.system.channels import OWN, channels_of, sources_of
 from originet.system.choices import FLOWS, METHODS
 from originet.system.environment import environment
@@ -100,7 +101,8 @@ def loso_section(report: Page, result: LosoResult, images: ClipImages | None = N
         result: The evaluation.
         images: The clips' active images; None leaves the pictures of mistakes out.
     """
-    subjects = len({fold["subject"] for fold in result.folds})
+    subjects = len({each for fold in result.folds for each in subjects_of(fold)})
+    apart = "subject" if result.config.leave_out == "subject" else "data set"
     headline(
         report,
         result,
@@ -109,7 +111,8 @@ def loso_section(report: Page, result: LosoResult, images: ClipImages | None = N
         f"{counted(len(result.clips), 'clip')} of {counted(subjects, 'subject')} in "
         f"{counted(len(result.classes), 'class')}, {dataset_title(result.dataset)}, "
         f"{result.config.describe()}. Each clip was predicted by a network that had never seen its "
-        "subject" + (f", once for each of {len(result.seeds)} seeds." if _several(result) else "."),
+        + apart
+        + (f", once for each of {len(result.seeds)} seeds." if _several(result) else "."),
         *cautions(result.config, semi_synthetic=result.semi_synthetic),
         *_estimates(result),
     )
@@ -264,13 +267,15 @@ def predictions(result: LosoResult) -> list[Prediction]:
     """
     told = [
         Prediction(
-            *(fold["subject"], clip, fold["seed"]),
+            *(subject, clip, fold["seed"]),
             *(result.classes[true], result.classes[predicted]),
             *(shares[predicted], shares[true]),
         )
         for fold in result.folds
-        for clip, true, predicted, shares in zip(
-            *(fold[key] for key in ("clips", "true", "predicted", "probabilities")), strict=True
+        for subject, clip, true, predicted, shares in zip(
+            subjects_of(fold),
+            *(fold[key] for key in ("clips", "true", "predicted", "probabilities")),
+            strict=True,
         )
     ]
     return sorted(told, key=lambda each: (-each.probability, each.seed, each.subject, each.clip))
@@ -307,7 +312,8 @@ def _summary(report: Page, result: LosoResult, subjects: int) -> None:
     network = {result.network: result}
     majority = result.majority_accuracy
     by_dataset.add_table(report, network, result.classes, majority, several=_several(result))
-    megc2019.add_table(report, result.network, result)
+    if result.config.leave_out == "subject":  # as the challenge does
+        megc2019.add_table(report, result.network, result)
 
 
 def _classes(report: Page, result: LosoResult) -> None:
@@ -344,10 +350,16 @@ def _classes(report: Page, result: LosoResult) -> None:
 
 
 def _subjects(report: Page, result: LosoResult) -> None:
-    folds: dict[str, list[dict[str, Any]]] = {}  # by subject, one fold a seed
+    right: dict[str, dict[int, list[bool]]] = {}  # by subject and seed, of each clip
     for fold in result.folds:
-        folds.setdefault(fold["subject"], []).append(fold)
-    accuracies = {name: [fold["accuracy"] for fold in folds[name]] for name in sorted(folds)}
+        for subject, true, predicted in zip(
+            subjects_of(fold), fold["true"], fold["predicted"], strict=True
+        ):
+            seeds = right.setdefault(subject, {})
+            seeds.setdefault(fold["seed"], []).append(true == predicted)
+    accuracies = {
+        name: [float(np.mean(hits)) for hits in right[name].values()] for name in sorted(right)
+    }
     report.section("Subjects")
     names = list(accuracies)
     charts = -(-len(names) // SUBJECTS)
@@ -364,7 +376,7 @@ def _subjects(report: Page, result: LosoResult) -> None:
     report.table(
         ["subject", "clips", "accuracy"],
         [
-            [name, len(folds[name][0]["true"]), percent(float(np.mean(each)))]
+            [name, len(right[name][result.seeds[0]]), percent(float(np.mean(each)))]
             for name, each in accuracies.items()
         ],
         "Numbers of the chart: clips and accuracy of each subject.",

@@ -13,7 +13,7 @@ from originet.datasets.folder import is_semi_synthetic
 from originet.evaluation import metrics
 from originet.evaluation.by_dataset import dataset_scores
 from originet.evaluation.result_shapes import Results, evaluation_fault, folds_fault
-from originet.evaluation.run_files import predictions
+from originet.evaluation.run_files import predictions, subjects_of
 from originet.evaluation.splits import SortedClips
 from originet.system.errors import InputError
 from originet.system.json_files import read_json
@@ -44,7 +44,8 @@ class LosoResult:
     y_pred: NDArray[np.int64]
     """Predicted class indices [S, N]."""
     folds: list[dict[str, Any]]
-    """One record per fold, as in the fold's JSON file: seed, index, subject, clips, true,
+    """One record per fold, as in the fold's JSON file: seed, index, subject (who was left out; with
+    `config.leave_out` "dataset", the data set), subjects (only then: of each clip), clips, true,
     predicted, probabilities, accuracy, protocol, leaky, training_counts and validation_counts
     (clips per class), shared_clips (clips in both training and validation), history (see
     `originet.training.train.History.epochs`), selected_epoch, device, seconds, weights_sha256 (hash
@@ -203,10 +204,10 @@ def clip_images(result: LosoResult, clips: SortedClips) -> ClipImages:
     named = zip(clips.subjects.tolist(), clips.names.tolist(), strict=True)
     found = dict(zip(named, clips.images[method], strict=True))
     for fold in result.folds:
-        for clip in fold["clips"]:
-            if (fold["subject"], clip) not in found:
+        for subject, clip in zip(subjects_of(fold), fold["clips"], strict=True):
+            if (subject, clip) not in found:
                 raise InputError(
-                    f"the run's folds name {fold['subject']}/{clip}, which is not among its clips"
+                    f"the run's folds name {subject}/{clip}, which is not among its clips"
                 )
     return found
 
@@ -260,7 +261,7 @@ def _by_dataset(values: Results, seeds: Sequence[int]) -> dict[str, dict[str, An
         return {}
     folds = {seed: [fold for fold in values["folds"] if fold["seed"] == seed] for seed in seeds}
     first = folds[seeds[0]]
-    subjects = np.array([fold["subject"] for fold in first for _ in fold["true"]])
+    subjects = np.array([subject for fold in first for subject in subjects_of(fold)])
     return dataset_scores(
         np.array([label for fold in first for label in fold["true"]]),
         np.array([[each for fold in of for each in fold["predicted"]] for of in folds.values()]),

@@ -68,6 +68,7 @@ class _Fold(TypedDict):
 class Fold(_Fold, total=False):
     """A fold, see `originet.evaluation.result.LosoResult.folds`."""
 
+    subjects: list[Name]
     protocol: Name
     leaky: bool
     training_counts: dict[Name, Count]
@@ -224,7 +225,8 @@ def fold_fault(fold: Mapping[str, Any], classes: int, epochs: int) -> str | None
     Returns:
         What is wrong; None if nothing is.
     """
-    names = ("clips", "true", "predicted", "probabilities")
+    names = ["clips", "true", "predicted", "probabilities"]
+    names += ["subjects"] if "subjects" in fold else []
     lengths = [len(fold[name]) for name in names]
     if lengths[0] == 0 or len(set(lengths)) > 1:
         return f"its {', '.join(names)} must have the same length, at least 1, got {lengths}"
@@ -257,12 +259,14 @@ def folds_fault(values: Results, seeds: Sequence[int], epochs: int) -> str | Non
     count = len(folds) // len(seeds)
     order = [(seed, index) for seed in seeds for index in range(count)]
     if count < 2 or [(fold["seed"], fold["index"]) for fold in folds] != order:
-        return "its folds must cover at least 2 subjects for each seed, in order"
+        return "its folds must cover at least 2 subjects or data sets for each seed, in order"
     for number, fold in enumerate(folds):
         first = folds[number % count]
         if fault := fold_fault(fold, classes, epochs):
             return f"fold {number}: {fault}"
-        if any(fold[name] != first[name] for name in ("subject", "clips", "true")):
+        if any(
+            fold.get(name) != first.get(name) for name in ("subject", "subjects", "clips", "true")
+        ):
             return f"fold {number} has another subject or other clips than the first seed's"
     if len({fold["subject"] for fold in folds}) != count:
         return "two folds of a seed have the same subject"

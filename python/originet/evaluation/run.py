@@ -28,7 +28,7 @@ from originet.evaluation.run_files import (
     write_csv,
     write_fold,
 )
-from originet.evaluation.splits import SortedClips, subject_splits
+from originet.evaluation.splits import SortedClips, check_table
 from originet.system.channels import MADE_BY_APEX, OWN, sources_of
 from originet.system.errors import InputError
 from originet.system.files import writing
@@ -59,8 +59,9 @@ class Variant:
 class LosoRun:
     """One run: what it is, which of its folds are there, and in the end its result.
 
-    Folds are numbered by seed, then by subject. The fold's seed comes from the run's seed and its
-    subject, so neither the order in which folds end nor the other folds change a fold's result.
+    Folds are numbered by seed, then by the subject (or data set) that is left out. The fold's seed
+    comes from the run's seed and that name, so neither the order in which folds end nor the other
+    folds change a fold's result.
 
     Args:
         clips: The clips.
@@ -69,14 +70,15 @@ class LosoRun:
         out: Directory of the run, held as long as it is written to; None writes nothing.
 
     Raises:
-        InputError: If the network cannot be used, or `out` is another run's, damaged or cannot be
-            written.
+        InputError: If the network cannot be used, the clips cannot be split as the settings say, or
+            `out` is another run's, damaged or cannot be written.
     """
 
     def __init__(
         self, clips: SortedClips, variant: Variant, compute: Compute, out: Held | None
     ) -> None:
         self.clips, self.config = clips, variant.config
+        check_table(clips.table, self.config.leave_out)
         self._model, self._device = variant.model, compute.device
         self._keep_weights = compute.keep_weights and out is not None
         self._progress = compute.progress_of(variant.name)
@@ -104,7 +106,7 @@ class LosoRun:
                 ),
             )
 
-        splits = list(subject_splits(clips.subjects))
+        splits = list(clips.splits(self.config.leave_out))
         self._folds = [
             (self._start(seed, index, test), train, test)
             for seed in self.config.seeds
@@ -120,12 +122,15 @@ class LosoRun:
 
     def _start(self, seed: int, index: int, test: np.ndarray) -> dict[str, Any]:
         """The part of a fold's record that is known before it is computed."""
+        clips = self.clips
+        of_a_set = self.config.leave_out == "dataset"
         return {
             "seed": seed,
             "index": index,
-            "subject": str(self.clips.subjects[test[0]]),
-            "clips": self.clips.names[test].tolist(),
-            "true": self.clips.labels[test].tolist(),
+            "subject": str((clips.datasets if of_a_set else clips.subjects)[test[0]]),
+            **({"subjects": clips.subjects[test].tolist()} if of_a_set else {}),
+            "clips": clips.names[test].tolist(),
+            "true": clips.labels[test].tolist(),
         }
 
     def _read(self, number: int) -> dict[str, Any] | None:
@@ -147,6 +152,7 @@ class LosoRun:
     def job(self, number: int) -> FoldJob:
         """Returns a fold as something to compute."""
         start, train, test = self._folds[number]
+        what = "data set" if self.config.leave_out == "dataset" else "subject"
         return FoldJob(
             self._model,
             self.clips.classes,
@@ -156,7 +162,7 @@ class LosoRun:
             self.config,
             _fold_seed(start["seed"], start["subject"]),
             self._device,
-            name=f"seed {start['seed']}, subject {start['subject']}",
+            name=f"seed {start['seed']}, {what} {start['subject']}",
             keep_weights=self._keep_weights,
         )
 
@@ -336,6 +342,6 @@ def _specimen(model: ModelFactory, classes: int) -> nn.Module:
     return specimen
 
 
-def _fold_seed(seed: int, subject: str) -> int:
-    """A seed of 32 bits that depends on the run's seed and the subject alone."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{subject}".encode()).digest()[:4], "big")
+def _fold_seed(seed: int, left_out: str) -> int:
+    """A seed of 32 bits that depends on the run's seed and on who is left out alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{left_out}".encode()).digest()[:4], "big")

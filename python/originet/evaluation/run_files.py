@@ -1,7 +1,7 @@
 """The output directory of a leave-one-subject-out run: who owns it, and what is finished in it.
 
     config.json                                what determines the result; written first
-    folds/seed<seed>_<index>_<subject>.json    a finished fold
+    folds/seed<seed>_<index>_<subject>.json    a finished fold (or with the data set's name)
     folds/<the same>.safetensors               its network's weights, written before it
     results.json, predictions.csv              written when all folds are there
 
@@ -168,6 +168,11 @@ def write_fold(path: Path, fold: dict[str, Any], weights: bytes | None) -> dict[
     return written
 
 
+def subjects_of(fold: Mapping[str, Any]) -> list[str]:
+    """Returns the subject of each clip of a fold, whatever the fold left out."""
+    return list(fold.get("subjects") or [fold["subject"]] * len(fold["clips"]))
+
+
 def predictions(
     classes: Sequence[str], protocol: str, folds: Sequence[Mapping[str, Any]]
 ) -> tuple[list[str], list[list[Any]]]:
@@ -185,8 +190,10 @@ def predictions(
     rows: list[list[Any]] = []
     for fold in folds:
         columns = [fold[name] for name in ("clips", "true", "predicted", "probabilities")]
-        for clip, true, predicted, probabilities in zip(*columns, strict=True):
-            start = [fold["seed"], fold["subject"], clip, classes[true], classes[predicted]]
+        for subject, clip, true, predicted, probabilities in zip(
+            subjects_of(fold), *columns, strict=True
+        ):
+            start = [fold["seed"], subject, clip, classes[true], classes[predicted]]
             rows.append([*start, *probabilities, protocol])
     return ["seed", "subject", "clip", "label", "predicted", *classes, "protocol"], rows
 

@@ -1,8 +1,9 @@
-"""Which clips can be evaluated by leaving subjects out, and how they are split."""
+"""Which clips can be evaluated by leaving subjects or data sets out, and how they are split."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from originet.datasets import ClipTable, clip_list_hash
-from originet.datasets.faults import evaluation_faults, too_few_subjects
+from originet.datasets.faults import (
+    evaluation_faults,
+    left_out_faults,
+    too_few_datasets,
+    too_few_subjects,
+)
 from originet.datasets.prepare import Settings
 from originet.datasets.table import people
 from originet.system.channels import channels_of, is_one_image
@@ -36,27 +42,57 @@ def subject_splits(
     groups = np.asarray(subjects, dtype=str)
     if too_few := too_few_subjects(len(np.unique(groups))):
         raise InputError(too_few)
+    return _leave_one_out(groups)
+
+
+def dataset_splits(
+    datasets: Sequence[str] | NDArray[Any],
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Splits clips so that each data set is the test set once, with all its subjects.
+
+    Args:
+        datasets: The data set of each clip [N].
+
+    Returns:
+        Pairs (training indices, test indices), in sorted order of the test sets.
+
+    Raises:
+        InputError: If there are fewer than 2 data sets.
+    """
+    groups = np.asarray(datasets, dtype=str)
+    if too_few := too_few_datasets(np.unique(groups).tolist()):
+        raise InputError(too_few)
+    return _leave_one_out(groups)
+
+
+def _leave_one_out(
+    groups: NDArray[Any],
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     from sklearn.model_selection import LeaveOneGroupOut  # here, as every command would wait for it
 
     return iter(LeaveOneGroupOut().split(groups, groups=groups))
 
 
 def check_table(
-    table: ClipTable,
+    table: ClipTable, leave_out: str = "subject"
 ) -> tuple[NDArray[Any], tuple[str, ...], NDArray[np.int64]]:
-    """Checks that a clip table can be evaluated by leaving subjects out.
+    """Checks that a clip table can be evaluated by leaving subjects or data sets out.
 
     Args:
         table: The clips.
+        leave_out: One of `originet.training.config.LEAVE_OUT`.
 
     Returns:
         The subject of each clip [N], the class names, sorted, and the class of each clip [N].
 
     Raises:
         InputError: If a column or a value in it is missing, a clip stands in the table twice,
-            there are fewer than 2 subjects or classes, or a class occurs with a single subject.
+            there are fewer than 2 subjects or classes, or a class occurs with a single subject;
+            with `leave_out` "dataset", also if there are fewer than 2 data sets, or a class occurs
+            in a single one.
     """
-    for fault in evaluation_faults(table):
+    of_sets = left_out_faults(table) if leave_out == "dataset" else ()
+    for fault in chain(of_sets, evaluation_faults(table)):
         raise InputError(fault)
     labels = table["label"].astype(str)
     classes = tuple(sorted(set(labels)))
@@ -99,6 +135,16 @@ class SortedClips:
     def rows(self) -> ClipTable:
         """The table in the order of the clips."""
         return self.table.iloc[self.order].reset_index(drop=True)
+
+    def splits(self, leave_out: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Returns the training and test indices of each fold: `subject_splits`, `dataset_splits`.
+
+        Args:
+            leave_out: One of `originet.training.config.LEAVE_OUT`.
+        """
+        if leave_out == "dataset":
+            return dataset_splits(self.datasets)
+        return subject_splits(self.subjects)
 
     def cuts_as(self, config: Config) -> Sequence[Settings]:
         """Returns how each clip's frames are cropped and resized [N], under a run's settings."""

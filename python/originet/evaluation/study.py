@@ -99,7 +99,7 @@ class Study:
 def evaluate(
     clips: SortedClips, variant: Variant, compute: Compute, *, out: str | Path | None = None
 ) -> LosoResult:
-    """Evaluates one network by leaving out one subject at a time.
+    """Evaluates one network by leaving out one subject, or one data set, at a time.
 
     Args:
         clips: The clips, with images by the method of the network's settings.
@@ -176,9 +176,9 @@ def open_study(
         The study.
 
     Raises:
-        InputError: If a network is given twice, or two have names of the same directory, images are
-            missing or of another size, or `out` belongs to another study, is in use by another
-            run, cannot be written to, or is deleted meanwhile.
+        InputError: If a network is given twice, or two have names of the same directory, settings
+            leave out data sets, images are missing or of another size, or `out` belongs to another
+            study, is in use by another run, cannot be written to, or is deleted meanwhile.
     """
     names = [variant.name for variant in variants]
     if len(set(map(safe_name, names))) < len(names):
@@ -187,6 +187,8 @@ def open_study(
             f"{', '.join(names)}"
         )
     for variant in variants:
+        if variant.config.leave_out != "subject":  # its reports and LBP-TOP know subjects alone
+            raise InputError("several networks are compared with leave_out='subject' only")
         clips.check_images(variant.config)
     with nullcontext() if out is None else held(out) as place:
         if place is not None:

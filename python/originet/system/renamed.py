@@ -1,14 +1,17 @@
 """Translates what earlier versions wrote to files; no other module knows the old names.
 
 The active image of three frames, `telescoped`, used to be called `paper`. The protocol and the
-variant named `paper` keep their names. Faces used to be found by Viola-Jones alone, and files did
-not say so. Settings did not name the network.
+variant named `paper` keep their names. Faces used to be found by Viola-Jones alone, and folds to
+leave out subjects alone; files did not say so. Settings did not name the network.
 """
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 _METHODS = {"paper": "telescoped"}
+
+# Settings that files did not have, and what was the only way then.
+ONLY_WAY = {"leave_out": "subject"}
 
 _Value = TypeVar("_Value")
 
@@ -24,11 +27,11 @@ def cut(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a `Config` with the method's current name, and how it found faces."""
+    """Returns the settings of a `Config` with the method's current name, and all settings."""
     method = values.get("method")
     if not isinstance(method, str):  # from a damaged file: `Config` refuses it
         return dict(values)
-    return cut({**values, "method": _METHODS.get(method, method)})
+    return cut({**ONLY_WAY, **values, "method": _METHODS.get(method, method)})
 
 
 def identity(values: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ ROTATIONS = (-45, -30, -15, 0, 15, 30, 45)
 CLASS_WEIGHTS = ("none", "balanced")
 SAMPLINGS = ("shuffled", "balanced")
 SELECTIONS = ("validation", "last")
+LEAVE_OUT = ("subject", "dataset")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 OWN = "OrigiNet"
 """The paper's network, with which the others are compared."""
@@ -92,6 +93,8 @@ class Config:
     sampling: str = "shuffled"
     """Images of an epoch: "shuffled" takes each once; "balanced" draws as many with replacement,
     with equal probability for each class."""
+    leave_out: str = "subject"
+    """What a fold is tested on and trained without: one "subject", or one whole "dataset"."""
 
     clips_file_sha256: str | None = None
     """Hash of the file that lists the clips of the run, see `originet.datasets.clip_list`; None for
@@ -149,6 +152,7 @@ class Config:
         )
         _require(isinstance(self.method, str), "method", _one_of(SOURCES), self.method)
         channels_of(self.method)  # refuses what is unknown
+        _require(self.leave_out in LEAVE_OUT, "leave_out", _one_of(LEAVE_OUT), self.leave_out)
         angles = self.rotations
         _require(len(angles) > 0, "rotations", "at least one angle", angles)
         _require(all(-180 <= a <= 180 for a in angles), "rotations", "in -180..180", angles)
@@ -223,6 +227,7 @@ class Config:
         words += ["balanced class weights"] if self.class_weights == "balanced" else []
         words += ["balanced sampling"] if self.sampling == "balanced" else []
         words += ["pretrained weights"] if self.pretrained else []
+        words += ["leaving out data sets"] if self.leave_out == "dataset" else []
         return ", ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
