@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 16
 CLASSES = ("left", "right")
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "rotations": (0,), "image_size": SIZE}
+VARIED = {"label_smoothing": 0.1, "mixup_alpha": 0.4, "translation": 0.1}
 BALANCES: tuple[dict, ...] = ({}, {"class_weights": "balanced"}, {"sampling": "balanced"})
 
 
@@ -80,7 +81,9 @@ def swap_labels(table: pd.DataFrame, images: np.ndarray, rows: np.ndarray) -> No
     table.loc[rows, "label"] = table.loc[rows, "label"].map({"left": "right", "right": "left"})
 
 
-@pytest.mark.parametrize("balance", BALANCES, ids=["plain", "weights", "sampling"])
+@pytest.mark.parametrize(
+    "balance", [*BALANCES, VARIED], ids=["plain", "weights", "sampling", "varied"]
+)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("poison", [blacken, replace_by_noise, flip_labels])
 def test_a_poisoned_test_subject_changes_no_weight_of_its_fold(

@@ -85,8 +85,8 @@ def test_a_run_of_an_earlier_version_that_lacks_settings_of_today_is_gone_on_wit
         assert identity["config"].pop(name) == value
     path.write_text(json.dumps(identity))
     assert run(table, images, out=tmp_path, config=config).to_json() == whole.to_json()
-    with pytest.raises(InputError, match=r"config\.seeds"):
-        changed = dataclasses.replace(config, seeds=(1,))
+    with pytest.raises(InputError, match=r"config\.mixup_alpha is 0 there, 0\.2 here$"):
+        changed = dataclasses.replace(config, mixup_alpha=0.2)
         run(table, images, out=tmp_path, config=changed)
 
 

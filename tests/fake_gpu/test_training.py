@@ -60,6 +60,7 @@ def assert_same(one: tuple[nn.Module, History], other: tuple[nn.Module, History]
         {"precision": "bfloat16"},
         {"class_weights": "balanced"},
         {"sampling": "balanced"},
+        {"label_smoothing": 0.1, "mixup_alpha": 0.4, "translation": 0.1},
         {"select": "last"},
         {"protocol": "paper", "rotations": (0, 90)},
     ],

@@ -17,7 +17,10 @@ def test_labels_say_what_is_leaky_and_titles_what_is_balanced() -> None:
     weighted = Config(protocol="paper", class_weights="balanced")
     assert weighted.describe() == "protocol paper (leaky), balanced class weights"
     assert Config(sampling="balanced").describe() == "protocol strict, balanced sampling"
-    assert Config(leave_out="dataset").describe() == "protocol strict, leaving out data sets"
+    varied = Config(label_smoothing=0.1, mixup_alpha=0.2, translation=0.04, leave_out="dataset")
+    assert varied.describe() == (
+        "protocol strict, label smoothing 0.1, mixup 0.2, translation 0.04, leaving out data sets"
+    )
 
 
 def test_config_survives_json_exactly() -> None:
@@ -85,6 +88,12 @@ def test_config_takes_numpys_numbers() -> None:
         ("class_weights", "inverse", "class_weights must be one of"),
         ("sampling", "random", "sampling must be one of"),
         ("leave_out", "clip", "leave_out must be one of subject, dataset, got 'clip'"),
+        ("label_smoothing", "0.1", "label_smoothing must be a number, got '0.1'"),
+        ("label_smoothing", -0.1, "label_smoothing must be 0 to 1, got -0.1"),
+        ("label_smoothing", 1.0, "label_smoothing must be below 1, got 1.0"),
+        ("mixup_alpha", float("nan"), "mixup_alpha must be 0 to 100, got nan"),
+        ("mixup_alpha", 101, "mixup_alpha must be 0 to 100, got 101"),
+        ("translation", 0.6, "translation must be 0 to 0.5, got 0.6"),
     ],
 )
 def test_config_refuses_bad_values(field: str, value: object, message: str) -> None:

@@ -1,8 +1,9 @@
 """Translates what earlier versions wrote to files; no other module knows the old names.
 
 The active image of three frames, `telescoped`, used to be called `paper`. The protocol and the
-variant named `paper` keep their names. Faces used to be found by Viola-Jones alone, and folds to
-leave out subjects alone; files did not say so. Settings did not name the network.
+variant named `paper` keep their names. Faces used to be found by Viola-Jones alone, folds to leave
+out subjects alone, and images to be neither mixed nor shifted; files did not say so. Settings did
+not name the network.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 _METHODS = {"paper": "telescoped"}
 
 # Settings that files did not have, and what was the only way then.
-ONLY_WAY = {"leave_out": "subject"}
+ONLY_WAY = {"leave_out": "subject", "label_smoothing": 0, "mixup_alpha": 0, "translation": 0}
 
 _Value = TypeVar("_Value")
 

@@ -28,6 +28,7 @@ OWN = "OrigiNet"
 MOST_EPOCHS = 1_000_000
 MOST_IN_BATCH = 1_000_000
 MOST_SEEDS = 1000
+MOST_ALPHA = 100  # of mixup; by then all shares are about a half
 LAST_SEED = 2**63 - 1
 LARGEST = sys.float_info.max
 
@@ -93,6 +94,14 @@ class Config:
     sampling: str = "shuffled"
     """Images of an epoch: "shuffled" takes each once; "balanced" draws as many with replacement,
     with equal probability for each class."""
+    label_smoothing: float = 0.0
+    """Share of a training image's label that is spread over all classes, below 1."""
+    mixup_alpha: float = 0.0
+    """Mixes each training image and its label with another's, in shares drawn from Beta(alpha,
+    alpha), 0 (none) to 100; see `originet.training.variation`."""
+    translation: float = 0.0
+    """Most by which training images are shifted, anew in each epoch, as a share of their side, 0
+    (none) to 0.5; at least a pixel."""
     leave_out: str = "subject"
     """What a fold is tested on and trained without: one "subject", or one whole "dataset"."""
 
@@ -114,7 +123,8 @@ class Config:
             _require(_is_whole(value), name, "a whole number", value)
             _require(value >= least, name, f"at least {least}", value)
             _require(value <= most, name, f"at most {most:,}", value)
-        for name in ("learning_rate", "weight_decay", "validation_fraction"):
+        varied = {"label_smoothing": 1.0, "mixup_alpha": MOST_ALPHA, "translation": 0.5}
+        for name in ("learning_rate", "weight_decay", "validation_fraction", *varied):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             _require(number, name, "a number", value)
@@ -134,6 +144,10 @@ class Config:
         _require(0 < rate <= LARGEST, "learning_rate", "positive and finite", rate)
         _require(0 <= decay <= LARGEST, "weight_decay", "at least 0 and finite", decay)
         _require(0 <= fraction < 1, "validation_fraction", "in [0, 1)", fraction)
+        for name, highest in varied.items():
+            value = getattr(self, name)
+            _require(0 <= value <= highest, name, f"0 to {highest:g}", value)
+        _require(self.label_smoothing < 1, "label_smoothing", "below 1", self.label_smoothing)
         _require(self.select in SELECTIONS, "select", _one_of(SELECTIONS), self.select)
         _require(
             fraction > 0 or self.select == "last",
@@ -227,6 +241,9 @@ class Config:
         words += ["balanced class weights"] if self.class_weights == "balanced" else []
         words += ["balanced sampling"] if self.sampling == "balanced" else []
         words += ["pretrained weights"] if self.pretrained else []
+        words += [f"label smoothing {self.label_smoothing:g}"] if self.label_smoothing else []
+        words += [f"mixup {self.mixup_alpha:g}"] if self.mixup_alpha else []
+        words += [f"translation {self.translation:g}"] if self.translation else []
         words += ["leaving out data sets"] if self.leave_out == "dataset" else []
         return ", ".join(words)
 

@@ -33,6 +33,14 @@ from originet.training.predict import (
     to_input,
 )
 from originet.training.protocol import Parts, fold_parts
+from originet.training.variation import (
+    draw_shares,
+    draw_shifts,
+    largest_shift,
+    mixed,
+    mixed_loss,
+    shifted,
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,9 @@ class History:
     """The record of one call of `fit`."""
 
     epochs: list[dict[str, float | None]]
-    """For each epoch: epoch (from 1); loss (with class weights) and accuracy on the training copies
-    during the epoch; validation_loss and validation_accuracy (None without validation clips)."""
+    """For each epoch: epoch (from 1); loss (with class weights, label smoothing and mixup) and
+    accuracy on the training copies during the epoch (of mixtures: of the larger parts);
+    validation_loss and validation_accuracy (None without validation clips)."""
     selected_epoch: int
     """The epoch whose weights the model now holds, from 1."""
     training: NDArray[np.int64]
@@ -83,7 +92,8 @@ class Training:
             clips: Indices of the clips to train and validate on, [N].
             labels: Their class indices [N].
             config: Settings; those of seeds and active images are not used here.
-            seed: Seed of the split, of the order of the batches and of dropout.
+            seed: Seed of the split, of the order of the batches, of what varies from epoch to epoch
+                and of dropout.
             classes: Number of logits per image that the network must return; None allows any
                 number that fits the labels.
             cuda_graph: On a GPU, launch steps as CUDA graphs.
@@ -102,6 +112,7 @@ class Training:
             raise InputError(f"at least 2 training images are needed, got {self._count}")
         set_seed(seed)
         self._generator = torch.Generator().manual_seed(seed)
+        self._rng = np.random.default_rng((seed, 1))  # not that of the split
         self._labels = torch.from_numpy(labels[self._parts.training_clips])  # [M]
         self._validation_labels = torch.from_numpy(labels[self._parts.validation_clips])  # [V]
         self._clips, self._classes = clips, classes
@@ -140,7 +151,12 @@ class Training:
         self._rates = torch.tensor([config.learning_rate * share for share in falling]).to(where)
         self._rate = self._rates[0].clone()
         self._done = torch.zeros(1, dtype=torch.int64, device=where)
-        self._order = torch.empty_like(self._targets)
+        rounds = 2 if config.mixup_alpha > 0 else 1  # mixup takes two images for one
+        self._orders = [torch.empty_like(self._targets) for _ in range(rounds)]
+        self._most = largest_shift(config.translation, views.shape[2])
+        shifts = torch.zeros((self._count, 2), dtype=torch.int64, device=where)
+        self._shifts = [shifts.clone() for _ in range(rounds if self._most else 0)]
+        self._shares = [torch.zeros(self._count, device=where) for _ in range(rounds - 1)]
         self._place = torch.zeros((), dtype=torch.int64, device=where)
         self._offsets = torch.arange(config.batch_size, device=where)
         self._loss_sum, self._right = torch.zeros((), device=where), torch.zeros((), device=where)
@@ -154,16 +170,24 @@ class Training:
         )
 
     def start_epoch(self) -> None:
-        """Draws the order of the images."""
+        """Draws the order of the images, and how they vary in this epoch."""
         self.model.train()
-        order = epoch_order(self._labels, self.config.sampling, self._generator)
+        sampling, generator = self.config.sampling, self._generator
+        order, *others = [epoch_order(self._labels, sampling, generator) for _ in self._orders]
         # Batches of an epoch differ in size by at most one image. Steps pop them from the end, so
         # the list is reversed for the larger ones to come first.
         self._sizes = [len(batch) for batch in order.tensor_split(self.steps)][::-1]
+        drawn = [
+            *(order, *others),
+            *(draw_shifts(self._count, self._most, generator) for _ in self._shifts),
+            *(draw_shares(self._count, self.config.mixup_alpha, self._rng) for _ in self._shares),
+        ]
         with self._stream:
-            # From pinned memory, so that the host does not wait for the copy.
-            order = order.pin_memory() if self.device.type == "cuda" else order
-            self._order.copy_(order, non_blocking=True)
+            held = (*self._orders, *self._shifts, *self._shares)
+            for buffer, values in zip(held, drawn, strict=True):
+                # From pinned memory, so that the host does not wait for the copy.
+                values = values.pin_memory() if self.device.type == "cuda" else values
+                buffer.copy_(values, non_blocking=True)
             for counter in (self._place, self._loss_sum, self._right):
                 counter.zero_()
 
@@ -200,19 +224,27 @@ class Training:
 
     def _step(self, size: int) -> None:
         precision, weights = self.config.precision, self._weights
-        batch = self._order[self._place + self._offsets[:size]]
+        places = self._place + self._offsets[:size]
         self._rate.copy_(self._rates.index_select(0, self._done).squeeze(0))
-        images, labels = self._pixels[self._rows[batch]], self._targets[batch]
+        images, labels = self._take(0, places)
+        x = to_input(images)
+        if self._shares:
+            shares, (others, other_labels) = self._shares[0][places], self._take(1, places)
+            x = mixed(x, to_input(others), shares)
         with arithmetic(precision, self.device):
             with torch.autocast(self.device.type, torch.bfloat16, precision == "bfloat16"):
-                logits = self.model(to_input(images))  # [B, classes]
+                logits = self.model(x)  # [B, classes]
             if self._classes is not None and logits.shape != (size, self._classes):
                 expected, got = [size, self._classes], list(logits.shape)
                 raise InputError(f"the network must return logits {expected} here, got {got}")
             logits = logits.float()
             if weights is not None:  # the network may have classes without clips here
                 weights = F.pad(weights, (0, logits.shape[1] - len(weights)))
-            loss = F.cross_entropy(logits, labels, weights)
+            smoothing = self.config.label_smoothing
+            if self._shares:
+                loss = mixed_loss(logits, labels, other_labels, shares, weights, smoothing)
+            else:
+                loss = F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
             self._optimizer.zero_grad()
             loss.backward()
         self._optimizer.step()
@@ -220,6 +252,14 @@ class Training:
         self._right += (logits.detach().argmax(dim=1) == labels).sum()
         self._place += size
         self._done += 1
+
+    def _take(self, which: int, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the images and the labels at some places [B] of one of the epoch's orders."""
+        batch = self._orders[which][places]
+        rows = self._rows[batch]
+        if self._most == 0:
+            return self._pixels[rows], self._targets[batch]
+        return shifted(self._pixels, rows, self._shifts[which][places]), self._targets[batch]
 
     @torch.inference_mode()
     def _validate(self, size: int) -> None:
