@@ -200,6 +200,15 @@ ClassWeights = Annotated[
     str, typer.Option(help=f"Class weights in the loss: {_words(CLASS_WEIGHTS)}.")
 ]
 Sampling = Annotated[str, typer.Option(help=f"How an epoch draws images: {_words(SAMPLINGS)}.")]
+LabelSmoothing = Annotated[
+    float, typer.Option(help="Share of a label that is spread over all classes, below 1.")
+]
+MixupAlpha = Annotated[
+    float, typer.Option(help="Mix images in shares drawn from Beta(alpha, alpha); 0 for none.")
+]
+Translation = Annotated[
+    float, typer.Option(help="Most by which images are shifted, as a share of their side.")
+]
 Rotation = Annotated[
     list[int] | None,
     typer.Option(help="Rotation angle of the augmentation, -180 to 180; repeatable."),
@@ -338,6 +347,9 @@ def run_of(
     weight_decay: WeightDecay = DEFAULTS.weight_decay,
     class_weights: ClassWeights = DEFAULTS.class_weights,
     sampling: Sampling = DEFAULTS.sampling,
+    label_smoothing: LabelSmoothing = DEFAULTS.label_smoothing,
+    mixup_alpha: MixupAlpha = DEFAULTS.mixup_alpha,
+    translation: Translation = DEFAULTS.translation,
     rotation: Rotation = None,
     equalize: Equalize = DEFAULTS.equalize,
     validation_fraction: ValidationFraction = DEFAULTS.validation_fraction,
