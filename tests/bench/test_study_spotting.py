@@ -1,6 +1,5 @@
 """bench/study_spotting.py: its committed results, and one short case of it."""
 
-import csv
 import importlib.util
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from made_up import interval
 from planted_faces import FPS, clip
+from study_rows import put_table, read_rows
 
 from originet.datasets.planted import movements
 
@@ -28,22 +28,19 @@ def study():
 
 
 def test_the_docs_are_what_the_committed_results_give(study):
-    text = study.DOCS.read_text()
-    shown = text.split(study.BEGIN)[1].split(study.END)[0]
-    assert shown == "\n" + study.table(study.RESULTS)
+    rows = read_rows(study.RESULTS, study.Result)
+    put_table(study.DOCS, "study", study.table(rows), check=True, command="")
 
 
 def test_committed_results_are_whole_and_still_faces_are_spotted(study):
-    with open(study.RESULTS, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(study.RESULTS, study.Result)
     for row in rows:
-        planted, found, hits, own = (int(row[name]) for name in ("planted", "found", "hits", "own"))
-        assert hits + own <= found and hits <= planted
-        for name, rest in (("f1", found), ("f1_planted", found - own)):
-            wanted = 2 * hits / (rest + planted) if rest + planted else 0
-            assert float(row[name]) == pytest.approx(wanted, abs=1e-4)
-    (still,) = [row for row in rows if (row["case"], row["video"]) == ("still, planted", "all")]
-    assert float(still["f1"]) >= 0.8 and int(still["planted"]) > 60
+        assert row.hits + row.own <= row.found and row.hits <= row.planted
+        for score, rest in ((row.f1, row.found), (row.f1_planted, row.found - row.own)):
+            wanted = 2 * row.hits / (rest + row.planted) if rest + row.planted else 0
+            assert score == pytest.approx(wanted, abs=1e-4)
+    (still,) = [row for row in rows if (row.case, row.video) == ("still, planted", "all")]
+    assert still.f1 >= 0.8 and still.planted > 60
 
 
 def test_each_interval_counts_once(study):
