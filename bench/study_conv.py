@@ -10,32 +10,26 @@ time, which leaves out other programs' work: with torch's convolutions, with tho
 multiplies. GFLOP are those of the plain convolution.
 """
 
-import csv
-import dataclasses
 import functools
-import io
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
+from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 from torch import Tensor
 
-from originet.bench import summary
 from originet.system.environment import environment
-from originet.system.files import write_atomically
 from originet.system.memory import keep_freed_memory
 from originet.training.model import WIDTHS, OrigiNet
 from originet_ext import hybrid_conv
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results" / "studies" / "conv.csv"
+RESULTS = STUDIES / "conv.csv"
 DOCS = ROOT / "docs" / "design.md"
 
 BATCH, SIZE, ROUNDS = 32, 128, 15
@@ -72,14 +66,9 @@ def main(
     if not (draw or check):
         torch.set_num_threads(1)
         keep_freed_memory()
-        write(RESULTS, [*convolutions(), *training_step()])
-    text = DOCS.read_text(encoding="utf-8")
-    wanted = summary.replace_block(text, tables_of(read(RESULTS)), "conv")
-    if not check:
-        write_atomically(DOCS, wanted.encode())
-    elif text != wanted:
-        print(f"{DOCS} is not what {RESULTS} gives: python bench/study_conv.py --draw")
-        raise typer.Exit(1)
+        write_rows(RESULTS, [*convolutions(), *training_step()])
+    table = tables_of(read_rows(RESULTS, Row))
+    put_table(DOCS, "conv", table, check=check, command="python bench/study_conv.py --draw")
 
 
 def convolutions() -> list[Row]:
@@ -197,23 +186,6 @@ def tables_of(rows: Sequence[Row]) -> str:
         f"{product.commit}, {product.date}, on a machine with a load of {min(loads):.0f} to "
         f"{max(loads):.0f}."
     )
-
-
-def read(path: Path) -> list[Row]:
-    """Reads the CSV."""
-    kinds = {field.name: field.type for field in dataclasses.fields(Row)}
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Row(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(file)]
-
-
-def write(path: Path, rows: Sequence[Row]) -> None:
-    """Writes the CSV."""
-    text = io.StringIO()
-    names = [field.name for field in dataclasses.fields(Row)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(dataclasses.asdict, rows))
-    write_atomically(path, text.getvalue().encode())
 
 
 if __name__ == "__main__":
