@@ -15,9 +15,9 @@ from originet_ext._library import kernels
 
 Array = NDArray[Any]
 
-# The most frames of a stream, and the most frames before it. float64 counts them exactly, and sums
-# of two such counts do not wrap.
-_MOST = 2**53
+# The most frames of a stream, counting those before its start. float64 counts them exactly, and
+# int64 holds 4 * 255 times their number.
+MAX_FRAMES = 2**53
 # As csrc/frame_accumulator.cpp numbers them.
 _DTYPES = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}
 
@@ -37,7 +37,7 @@ def accumulate_sums(frames: Array, begin: int, end: int, start: int, sums: Array
     `sums` is int64 [2, ...], for uint8 frames only, or float64 [2, ...] or [3, ...].
     """
     _check(frames, begin, end, 0, sums, (2, 3))
-    _require(0 <= start <= _MOST, "start must be 0 to 2^53")
+    _require(0 <= start <= MAX_FRAMES, "start must be 0 to 2^53")
     integer = _is_dense(sums, np.int64)
     if integer:
         _require(
@@ -105,7 +105,7 @@ def _check(
         "frames and sums must be [rows, ...]",
     )
     _require(
-        0 <= begin <= end <= _MOST and end - begin <= len(frames) - history,
+        0 <= begin <= end <= MAX_FRAMES and end - begin <= len(frames) - history,
         "begin and end must name frames of the ring",
     )
     _require(

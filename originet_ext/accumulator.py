@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from originet_ext import _sums
 from originet_ext._checks import MOTION_METHODS, check_method
+from originet_ext._sums import MAX_FRAMES
 from originet_ext.reference import normalize_images
 
 Array = NDArray[Any]
 
 _NAME = "ActiveImageAccumulator"
 _DTYPES = tuple(map(np.dtype, ("uint8", "float32", "float64")))
-# The most frames of a stream, counting those before its start. float64 counts them exactly, and
-# int64 holds 4 * 255 times their number.
-MAX_FRAMES = 2**53
 # The largest sum of the weighted methods over uint8 frames, 255 n (n + 1), still fits in int64.
 MAX_WEIGHTED_FRAMES = 190_000_000
 # How many bytes per pixel wait to be summed together: 16 frames of uint8.

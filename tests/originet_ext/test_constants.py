@@ -8,7 +8,6 @@ import pytest
 from originet_ext import active_image
 from originet_ext._checks import MOST_FRAMES
 from originet_ext._decomposition import SATURATED
-from originet_ext.accumulator import MAX_FRAMES
 
 CSRC = Path(__file__).parents[2] / "csrc"
 
@@ -24,7 +23,6 @@ def constant(file: str, name: str) -> float:
     ("file", "name", "value"),
     [
         ("frame_shape.h", "kMostFrames", MOST_FRAMES),
-        ("frame_accumulator.cpp", "kMostStream", MAX_FRAMES),
         ("autograd/rrelu.cpp", "kSaturated", SATURATED),
     ],
 )
