@@ -39,14 +39,20 @@ constexpr int kSumOfPoint[kPoints] = {0, 1, 2, 3, 0, 1, 3};
 constexpr bool kInSmall[kPoints] = {false, true, true, false, true, true, true};
 
 // Eight channels. The compiler splits it where registers are shorter.
-using Lanes8 = float __attribute__((vector_size(32), aligned(4), may_alias));
+using Lanes8 = float __attribute__((vector_size(32)));
 constexpr int kLanes8 = 8;
 
-ORIGINET_HD Lanes8& lanes(float* at) {
-  return *reinterpret_cast<Lanes8*>(at);
+// The same in memory, at any address. A vector type with an alignment of its own would not do: clang
+// forgets that where a function returns a reference.
+struct __attribute__((packed, may_alias)) Stored8 {
+  Lanes8 lanes;
+};
+
+ORIGINET_HD Stored8& stored(float* at) {
+  return *reinterpret_cast<Stored8*>(at);
 }
-ORIGINET_HD const Lanes8& lanes(const float* at) {
-  return *reinterpret_cast<const Lanes8*>(at);
+ORIGINET_HD const Stored8& stored(const float* at) {
+  return *reinterpret_cast<const Stored8*>(at);
 }
 
 // B, A' and G, and their transposes, in one dimension.
@@ -214,7 +220,7 @@ ORIGINET_MULTIVERSION inline void pixels_to_points(
       for (int r = 0; r < kTaken; ++r) {
         Lanes8 s[kTaken], point[kPoints];
         for (int q = 0; q < kTaken; ++q) {
-          s[q] = lanes(from + r * step + q * channels + c);
+          s[q] = stored(from + r * step + q * channels + c).lanes;
         }
         transform_pixels(s, point);
         for (int q = 0; q < kPoints; ++q) {
@@ -225,7 +231,7 @@ ORIGINET_MULTIVERSION inline void pixels_to_points(
         Lanes8 point[kPoints];
         transform_pixels(rows[q], point);
         for (int p = 0; p < kPoints; ++p) {
-          lanes(v + ((p * kPoints + q) * count + t) * channels + c) = point[p];
+          stored(v + ((p * kPoints + q) * count + t) * channels + c).lanes = point[p];
         }
       }
     }
@@ -254,7 +260,7 @@ ORIGINET_MULTIVERSION inline void points_to_pixels(
       for (int q = 0; q < kPoints; ++q) {
         Lanes8 point[kPoints], s[kTaken];
         for (int p = 0; p < kPoints; ++p) {
-          point[p] = lanes(v + ((p * kPoints + q) * count + t) * channels + c);
+          point[p] = stored(v + ((p * kPoints + q) * count + t) * channels + c).lanes;
         }
         transform_pixels_back(point, s);
         for (int r = 0; r < kTaken; ++r) {
@@ -265,7 +271,7 @@ ORIGINET_MULTIVERSION inline void points_to_pixels(
         Lanes8 s[kTaken];
         transform_pixels_back(rows[r], s);
         for (int q = 0; q < kTaken; ++q) {
-          lanes(to + r * step + q * channels + c) += s[q];
+          stored(to + r * step + q * channels + c).lanes += s[q];
         }
       }
     }
@@ -293,7 +299,7 @@ ORIGINET_MULTIVERSION inline void sums_to_outputs(
       for (int q = 0; q < kSums; ++q) {
         Lanes8 column[kSums], output[2];
         for (int p = 0; p < kSums; ++p) {
-          column[p] = lanes(m + ((p * kSums + q) * count + t) * channels + c);
+          column[p] = stored(m + ((p * kSums + q) * count + t) * channels + c).lanes;
         }
         sum_outputs(column, output);
         rows[0][q] = output[0];
@@ -303,7 +309,7 @@ ORIGINET_MULTIVERSION inline void sums_to_outputs(
         Lanes8 output[2];
         sum_outputs(rows[r], output);
         for (int q = 0; q < 2 && q < right; ++q) {
-          lanes(to + (r * width + q) * channels + c) = output[q];
+          stored(to + (r * width + q) * channels + c).lanes = output[q];
         }
       }
     }
@@ -325,7 +331,7 @@ ORIGINET_MULTIVERSION inline void outputs_to_sums(
         Lanes8 output[2] = {}, spread[kSums];
         for (int q = 0; q < 2; ++q) {
           if (r < down && q < right) {
-            output[q] = lanes(from + (r * width + q) * channels + c);
+            output[q] = stored(from + (r * width + q) * channels + c).lanes;
           }
         }
         spread_outputs(output, spread);
@@ -337,7 +343,7 @@ ORIGINET_MULTIVERSION inline void outputs_to_sums(
         Lanes8 spread[kSums];
         spread_outputs(columns[q], spread);
         for (int p = 0; p < kSums; ++p) {
-          lanes(z + ((p * kSums + q) * count + t) * channels + c) = spread[p];
+          stored(z + ((p * kSums + q) * count + t) * channels + c).lanes = spread[p];
         }
       }
     }
@@ -368,7 +374,7 @@ ORIGINET_MULTIVERSION void taps_to_points(
           for (int lane = 0; lane < kLanes8; ++lane) {
             gathered[lane] = from[r * w.row_step + q * w.column_step + lane * column_step];
           }
-          taps[q] = lanes(gathered);
+          taps[q] = stored(gathered).lanes;
         }
         transform_taps<kTaps>(taps, point);
         for (int q = 0; q < kPoints; ++q) {
@@ -385,7 +391,7 @@ ORIGINET_MULTIVERSION void taps_to_points(
         transform_taps<kTaps>(rows[q], point);
         for (int p = 0; p < kPoints; ++p) {
           if (has_point<kTaps>(p)) {
-            lanes(u + (p * kPoints + q) * columns * depth + first * depth + k * kPanel + l) =
+            stored(u + (p * kPoints + q) * columns * depth + first * depth + k * kPanel + l).lanes =
                 point[p];
           }
         }
@@ -415,7 +421,7 @@ ORIGINET_MULTIVERSION void points_to_taps(
       for (int p = 0; p < kPoints; ++p) {
         if (has_point<kTaps>(p)) {
           for (int64_t part = 0; part < parts; ++part) {
-            point[p] += lanes(from + ((part * kPoints + p) * kPoints + q) * matrix);
+            point[p] += stored(from + ((part * kPoints + p) * kPoints + q) * matrix).lanes;
           }
         }
       }
@@ -463,7 +469,7 @@ ORIGINET_HD void multiply_rows(
     const float* a = factors[f].a + row * steps.row_step;
     const float* b = factors[f].b + panel * steps.panel_step;
     for (int64_t k = 0; k < steps.depth; ++k) {
-      const Lanes8 left = lanes(b), right = lanes(b + kLanes8);
+      const Lanes8 left = stored(b).lanes, right = stored(b + kLanes8).lanes;
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const float factor = a[r * steps.row_step];
@@ -478,8 +484,8 @@ ORIGINET_HD void multiply_rows(
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     for (int half = 0; half < 2; ++half) {
-      Lanes8& element = lanes(to + r * steps.columns + half * kLanes8);
-      element = add ? element + sum[r][half] : sum[r][half];
+      Stored8& element = stored(to + r * steps.columns + half * kLanes8);
+      element.lanes = add ? element.lanes + sum[r][half] : sum[r][half];
     }
   }
 }

@@ -236,13 +236,13 @@ def fake_nvcc(tmp_path: Path) -> Path:
 def test_architectures_whose_ptx_is_the_same_share_it(tmp_path):
     home = fake_nvcc(tmp_path)
     for archs, expected in (
-        (None, "75:sm_75 80:sm_80,sm_86 90:sm_90 100:sm_100,sm_120,compute_100"),
+        ("", "75:sm_75 80:sm_80,sm_86 90:sm_90 100:sm_100,sm_120,compute_100"),
         ("8.6;8.9", "86:sm_86,sm_89"),
         ("7.5;9.0;12.0+PTX", "75:sm_75 90:sm_90 120:sm_120,compute_120"),
         ("8.6+PTX;8.0+PTX", "80:sm_86,compute_80,sm_80"),
     ):
-        wish = {} if archs is None else {"TORCH_CUDA_ARCH_LIST": archs}
-        build(tmp_path, ORIGINET_CUDA="1", CUDA_HOME=str(home), **wish)
+        wish = {"CUDA_HOME": str(home), "TORCH_CUDA_ARCH_LIST": archs}
+        build(tmp_path, ORIGINET_CUDA="1", **wish)
         written = (tmp_path / "temp" / "build.ninja").read_text().replace("$\n", "")
         found = re.findall(r"-gencode=arch=compute_(\d+),code=\[(\S+)\]", written)
         assert " ".join(f"{first}:{codes}" for first, codes in found) == expected
