@@ -82,7 +82,7 @@ class Config:
     """The network: one of `originet.training.networks.table`, `timm:NAME`, or the user's own
     `module:function`; ignored if a model is given."""
     pretrained: bool = False
-    """Start from pretrained weights; for `timm:NAME` only."""
+    """Start from pretrained weights, which only networks of timm have."""
     variant: str = "paper"
     """OrigiNet's variant, "paper" or "authors"; ignored for other networks."""
     protocol: str = "strict"

@@ -33,7 +33,7 @@ class Network:
     """A kind of network."""
 
     name: str
-    """Its name in the table, `timm:NAME` or `module:function`."""
+    """Its name, as `network_named` takes it."""
     make: Callable[..., nn.Module]
     """Called as make(in_channels=3, classes=5, image_size=128); returns a new network that maps
     [N, in_channels, image_size, image_size] to logits [N, classes]."""
