@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,11 +88,16 @@ class Clip:
     def name(self) -> str:
         """The path that the clip was opened from."""
         path = Path(self.frames[0])
-        return str(path if is_video(self.frames) else path.parent)
+        return str(path if self._is_video else path.parent)
+
+    @cached_property
+    def _is_video(self) -> bool:
+        # Once, since `number` is called for each frame, and parsing a path takes time and memory.
+        return is_video(self.frames)
 
     def number(self, index: int) -> int:
         """Returns the number of the frame at an index from 0."""
-        if is_video(self.frames):
+        if self._is_video:
             return (self.onset or 1) + index
         return frame_number(self.frames[index])
 
