@@ -1,30 +1,14 @@
 """bench/study_conv.py: what was committed, and the tables of it."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
-import pytest
+import study_conv as study
 from study_rows import read_rows
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture(scope="module")
-def study():
-    spec = importlib.util.spec_from_file_location("study_conv", ROOT / "bench" / "study_conv.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["study_conv"] = module  # where dataclasses look up the types of fields
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["study_conv"]
-
-
-def test_the_docs_are_what_the_committed_results_give(study):
+def test_the_docs_are_what_the_committed_results_give():
     study.main(check=True)
 
 
-def test_winograd_is_faster_in_every_stage_and_takes_a_tenth_off_a_step(study):
+def test_winograd_is_faster_in_every_stage_and_takes_a_tenth_off_a_step():
     rows = read_rows(study.RESULTS, study.Row)
     seconds = {(row.case, row.what, row.provider): row.seconds for row in rows}
     timed = {(case, what) for case, what, provider in seconds if provider == "winograd"}
@@ -35,7 +19,7 @@ def test_winograd_is_faster_in_every_stage_and_takes_a_tenth_off_a_step(study):
     assert step[1] < 0.9 * step[0]
 
 
-def test_a_short_study_has_every_case(study, monkeypatch):
+def test_a_short_study_has_every_case(monkeypatch):
     for name, value in {"ROUNDS": 1, "BATCH": 1, "SIZE": 64, "PRODUCT": 8}.items():
         monkeypatch.setattr(study, name, value)
     rows = [*study.convolutions(), *study.training_step()]

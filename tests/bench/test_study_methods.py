@@ -1,32 +1,17 @@
 """bench/study_methods.py: its committed results, and what it makes of results."""
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import study_methods as study
 from study_rows import read_rows, write_rows
 
 from originet_ext import METHODS
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def study():
-    """The program, loaded as a module."""
-    spec = importlib.util.spec_from_file_location("study", ROOT / "bench" / "study_methods.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["study"] = module  # where dataclasses look up the types of fields
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["study"]
-
 
 @pytest.fixture
-def make_run(study):
+def make_run():
     def make(**values):
         usual = {
             **{"axis": "residual", "value": 0.5, "method": "rank", "seed": 0, "clips": 16},
@@ -38,7 +23,7 @@ def make_run(study):
     return make
 
 
-def test_the_docs_are_what_the_committed_results_give(study):
+def test_the_docs_are_what_the_committed_results_give():
     runs = read_rows(study.RESULTS, study.Run)
     wanted = {
         (axis, value, seed, method)
@@ -54,7 +39,7 @@ def test_the_docs_are_what_the_committed_results_give(study):
     study.main(check=True)
 
 
-def test_the_committed_results_tell_the_readings_apart(study):
+def test_the_committed_results_tell_the_readings_apart():
     """What README and docs say in words."""
     mean = {}
     for method in METHODS:
@@ -74,13 +59,13 @@ def test_the_committed_results_tell_the_readings_apart(study):
             assert mean[method, axis, values[-1]][0] < mean[method, axis, values[0]][0]
 
 
-def test_the_interval_is_that_of_subjects_of_all_seeds(study, make_run):
+def test_the_interval_is_that_of_subjects_of_all_seeds(make_run):
     mean, low, high = study.interval([make_run(right="8 8"), make_run(right="0 8", seed=1)])
     assert mean == 0.75 and low < 0.5 and high == 1
     assert study.interval([make_run(right="6 6")]) == (0.75, 0.75, 0.75)
 
 
-def test_the_usual_clips_stand_on_the_axes_of_head_and_light(study, make_run):
+def test_the_usual_clips_stand_on_the_axes_of_head_and_light(make_run):
     runs = [make_run(axis="usual", value=0.0), make_run(axis="head_motion", value=1.5), make_run()]
     usual = {"head_motion": study.synth.HEAD_MOTION, "light_drift": study.synth.LIGHT_DRIFT}
     assert [value for value, _ in study.series(runs, "residual", "rank")] == [0.5]
@@ -92,7 +77,7 @@ def test_the_usual_clips_stand_on_the_axes_of_head_and_light(study, make_run):
 
 
 def test_results_survive_writing_and_only_what_is_missing_is_evaluated(
-    study, make_run, monkeypatch, tmp_path
+    make_run, monkeypatch, tmp_path
 ):
     every = [
         make_run(axis=axis, value=value, seed=seed, method=method)
@@ -125,7 +110,7 @@ def test_results_survive_writing_and_only_what_is_missing_is_evaluated(
 
 
 @pytest.mark.slow
-def test_a_set_is_evaluated_by_every_method(study, monkeypatch):
+def test_a_set_is_evaluated_by_every_method(monkeypatch):
     config = dataclasses.replace(study.CONFIG, epochs=1, image_size=16, rotations=(0,))
     monkeypatch.setattr(study, "CONFIG", config)
     monkeypatch.setattr(study, "SUBJECTS", 2)

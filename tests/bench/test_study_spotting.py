@@ -1,38 +1,21 @@
 """bench/study_spotting.py: its committed results, and one short case of it."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+import study_spotting as study
 from made_up import interval
 from planted_faces import FPS, clip
 from study_rows import put_table, read_rows
 
 from originet.datasets.planted import movements
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture(scope="module")
-def study():
-    """The program, loaded as a module."""
-    path = ROOT / "bench" / "study_spotting.py"
-    spec = importlib.util.spec_from_file_location("study_spotting", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["study_spotting"] = module  # where dataclasses look up the types of fields
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["study_spotting"]
-
-
-def test_the_docs_are_what_the_committed_results_give(study):
+def test_the_docs_are_what_the_committed_results_give():
     rows = read_rows(study.RESULTS, study.Result)
     put_table(study.DOCS, "study", study.table(rows), check=True, command="")
 
 
-def test_committed_results_are_whole_and_still_faces_are_spotted(study):
+def test_committed_results_are_whole_and_still_faces_are_spotted():
     rows = read_rows(study.RESULTS, study.Result)
     for row in rows:
         assert row.hits + row.own <= row.found and row.hits <= row.planted
@@ -43,14 +26,14 @@ def test_committed_results_are_whole_and_still_faces_are_spotted(study):
     assert still.f1 >= 0.8 and still.planted > 60
 
 
-def test_each_interval_counts_once(study):
+def test_each_interval_counts_once():
     assert study.matched([(10, 19), (12, 21)], [(11, 20)]) == (1, [])
     assert study.matched([(10, 19)], [(15, 24)]) == (0, [(15, 24)])  # a third
     assert study.matched([(10, 19)], [(10, 14)]) == (1, [])  # a half, ends included
     assert study.matched([(10, 19), (30, 39)], [(30, 40), (9, 19), (50, 60)]) == (2, [(50, 60)])
 
 
-def test_what_the_untouched_video_gives_as_well_is_its_own(study):
+def test_what_the_untouched_video_gives_as_well_is_its_own():
     planted = movements(90, 30, np.random.default_rng(0), first=1.0)[:1]
     first, last = planted[0].onset + 1, planted[0].offset + 1
     found = [
@@ -70,7 +53,7 @@ def test_what_the_untouched_video_gives_as_well_is_its_own(study):
 
 
 @pytest.mark.slow
-def test_planted_movements_of_a_short_video_are_found(study):
+def test_planted_movements_of_a_short_video_are_found():
     frames, planted = clip()
     found = study.spotted(frames, FPS)
     result = study.scored("still, planted", "astronaut", 0, len(frames) / FPS, planted, found, [])

@@ -179,8 +179,9 @@ def test_factories_can_be_sent_to_other_processes(name):
         assert parameter_count(loads(dumps(factory))(known.classes)) == known.parameters
 
 
-def test_weights_are_fresh_ones():
-    factory = factory_of(Config(network="STSTNet", image_size=28))
+@pytest.mark.parametrize(("name", "size"), [("STSTNet", 28), ("MobileNetV2", 32)])
+def test_weights_are_fresh_ones(name, size):
+    factory = factory_of(Config(network=name, image_size=size))
     torch.manual_seed(0)
     first, second = factory(4), factory(4)
     torch.manual_seed(0)
