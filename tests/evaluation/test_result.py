@@ -15,7 +15,7 @@ from torch import nn
 
 from originet.evaluation import metrics
 from originet.evaluation.loso import run_loso
-from originet.evaluation.result import clip_images, read_results
+from originet.evaluation.result import clip_images, in_folds, read_results
 from originet.evaluation.splits import sort_clips
 from originet.system.csv_cells import unguarded
 from originet.system.errors import InputError
@@ -72,6 +72,13 @@ def test_results_are_strict_json_and_numbers_keep_every_bit(run):
     assert [f["probabilities"] for f in values["folds"]] == [
         f["probabilities"] for f in result.folds
     ]
+
+
+def test_a_name_in_two_data_sets_is_two_people(run):
+    _, result = run
+    people, y_true, y_pred = in_folds(result.folds, result.config.seeds)
+    assert people.tolist() == [person for person in ("x/s1", "x/s2", "y/s1") for _ in range(4)]
+    assert metrics.scores_over_seeds(y_true, y_pred, people) == result.metrics
 
 
 def test_every_field_is_documented(run):

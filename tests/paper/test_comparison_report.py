@@ -70,7 +70,16 @@ def test_differences_from_other_networks(tmp_path):
     own = study.results["OrigiNet"]
     worse = own.y_pred.copy()
     worse[:, own.y_true == 0] = 1
-    study.results["MobileNetV2"] = dataclasses.replace(own, y_pred=worse)
+    folds = [
+        fold
+        | {
+            "predicted": [
+                1 if t == 0 else p for t, p in zip(fold["true"], fold["predicted"], strict=True)
+            ]
+        }
+        for fold in own.folds
+    ]
+    study.results["MobileNetV2"] = dataclasses.replace(own, y_pred=worse, folds=folds)
     found = study.differences()
     assert found.keys() == {"MobileNetV2"}
     accuracy = found["MobileNetV2"]["pooled_accuracy"]

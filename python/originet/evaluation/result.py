@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -255,17 +255,32 @@ def _from_json(values: Results, config: Config) -> LosoResult:
     )
 
 
+class InFolds(NamedTuple):
+    """What was predicted, in the order of the folds."""
+
+    people: NDArray[np.str_]
+    """Of each clip [N], its subject; of a composite `<data set>/<subject>`, as a name in two data
+    sets is two people."""
+    y_true: NDArray[np.int64]
+    """Class indices [N]."""
+    y_pred: NDArray[np.int64]
+    """Class indices predicted with S seeds [S, N]."""
+
+
+def in_folds(folds: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> InFolds:
+    """Puts the predictions of a run's folds together."""
+    by_seed = [[fold for fold in folds if fold["seed"] == seed] for seed in seeds]
+    return InFolds(
+        np.array([person for fold in by_seed[0] for person in subjects_of(fold)]),
+        np.array([label for fold in by_seed[0] for label in fold["true"]]),
+        np.array([[each for fold in of for each in fold["predicted"]] for of in by_seed]),
+    )
+
+
 def _by_dataset(values: Results, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
     """Scores the data sets of a composite from its folds, for results of earlier versions."""
     if "+" not in values["dataset"]:
         return {}
-    folds = {seed: [fold for fold in values["folds"] if fold["seed"] == seed] for seed in seeds}
-    first = folds[seeds[0]]
-    subjects = np.array([subject for fold in first for subject in subjects_of(fold)])
-    return dataset_scores(
-        np.array([label for fold in first for label in fold["true"]]),
-        np.array([[each for fold in of for each in fold["predicted"]] for of in folds.values()]),
-        subjects,
-        np.array([subject.partition("/")[0] for subject in subjects]),
-        values["classes"],
-    )
+    people, y_true, y_pred = in_folds(values["folds"], seeds)
+    datasets = np.array([person.partition("/")[0] for person in people])
+    return dataset_scores(y_true, y_pred, people, datasets, values["classes"])

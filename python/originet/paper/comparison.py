@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,7 +24,7 @@ from originet.evaluation import metrics, result_shapes
 from originet.evaluation.by_dataset import records as dataset_records
 from originet.evaluation.compute import Compute
 from originet.evaluation.paired import Difference, paired_differences
-from originet.evaluation.result import LosoResult, read_results
+from originet.evaluation.result import LosoResult, in_folds, read_results
 from originet.evaluation.result_shapes import Count, Name, Reason, Seconds, Sha256, Share
 from originet.evaluation.run import Variant
 from originet.evaluation.splits import SortedClips
@@ -160,10 +159,11 @@ class Comparison:
         own = networks.pop(OWN, None)
         if own is None:
             return {}
-        subjects = np.array([subject for subject, _ in own.clips])
+        people, y_true, y_pred = in_folds(own.folds, own.config.seeds)
+        others = {name: in_folds(each.folds, each.config.seeds) for name, each in networks.items()}
         return {
-            name: paired_differences(own.y_true, own.y_pred, each.y_pred, subjects)
-            for name, each in networks.items()
+            name: paired_differences(y_true, y_pred, other.y_pred, people)
+            for name, other in others.items()
         }
 
     def records(self) -> list[dict[str, Any]]:
