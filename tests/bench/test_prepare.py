@@ -59,10 +59,11 @@ def test_a_case_is_checked_and_its_tree_goes_with_it(short, variant):
     images = case.calls["fused"]()
     assert images.shape == (3, len(settings.methods), 128, 128)
     # Five samples, a few frames more, and what each accumulator keeps of a pixel: a ring of 17
-    # frames, sums of 8 bytes, and the first frame where it has a weight of its own.
+    # frames, sums of 8 bytes, and the first frame where it has a weight of its own. Paths, rows
+    # and what Python sets up on the way are counted, too.
     kept = {"cumulative": 17 + 8 + 1, "absolute": 17 + 8 + 1, "rank": 17 + 3 * 8}
-    room = 9 * 480 * 640 + 128 * 128 * sum(kept[method] for method in settings.methods)
-    assert 480 * 640 < case.saved["fused"] < room
+    arrays = 9 * 480 * 640 + 128 * 128 * sum(kept[method] for method in settings.methods)
+    assert 480 * 640 < case.saved["fused"] < arrays + 64 * 1024
     root = Path(case.calls["opencv"].args[0].frames.iloc[0][0]).parents[4]
     assert root.name.startswith("originet-bench-") and root.exists()
     del case, images

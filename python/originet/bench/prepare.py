@@ -70,8 +70,8 @@ def prepare_case(
 ) -> Case:
     """Write a tree of clips and prepare to read it, checked against the reference on one clip.
 
-    The case's shape is clips x frames x height x width. Its memory is the peak taken by the arrays
-    of the fused provider.
+    The case's shape is clips x frames x height x width. Its memory is the peak taken by the
+    fused provider, of Python's objects and NumPy's arrays.
 
     Args:
         clips: How many clips the tree has.
@@ -210,7 +210,7 @@ def _reference(frames: Sequence[str], settings: Settings) -> torch.Tensor:
 
 
 def _peak(table: ClipTable, settings: Settings) -> int:
-    """Return the peak bytes of the arrays while a table is prepared."""
+    """Return the peak bytes of Python's and NumPy's memory while a table is prepared."""
     tracemalloc.start()
     _prepared(table, settings)
     peak = tracemalloc.get_traced_memory()[1]
