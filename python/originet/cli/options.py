@@ -36,6 +36,7 @@ from originet.training.config import (
     VARIANTS,
     Config,
 )
+from originet.training.recipes import PAPER, RECIPES, recipe_of
 
 if TYPE_CHECKING:
     import torch
@@ -190,6 +191,12 @@ Protocol = Annotated[
         help=f"How images are split: {_words(PROTOCOLS)}; paper augments them first, which leaks."
     ),
 ]
+Recipe = Annotated[
+    str,
+    typer.Option(
+        help=f"Settings to begin with, which the other options change: {_words(RECIPES)}."
+    ),
+]
 Epochs = Annotated[
     int, typer.Option(help=f"Passes over the training images, at most {MOST_EPOCHS:,}.")
 ]
@@ -341,6 +348,7 @@ def run_of(
     set_name: SetName = None,
     device: Device = None,
     protocol: Protocol = DEFAULTS.protocol,
+    recipe: Recipe = PAPER,
     epochs: Epochs = DEFAULTS.epochs,
     batch_size: BatchSize = DEFAULTS.batch_size,
     learning_rate: LearningRate = DEFAULTS.learning_rate,
@@ -373,6 +381,8 @@ def run_of(
 ) -> Run:
     """Makes the settings, the executor and the device that the options specify.
 
+    Of the recipe only the name is checked: `with_run_options` puts its values in.
+
     Raises:
         InputError: If a value is out of range, or there is no such executor or device.
     """
@@ -401,14 +411,21 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     shared = signature(run_of).parameters
 
     @functools.wraps(command)
-    def with_options(**values: Any) -> None:
-        run = run_of(**{name: values.pop(name) for name in shared})
+    def with_options(context: typer.Context, **values: Any) -> None:
+        given = {name: values.pop(name) for name in shared}
+        recipe = recipe_of(given["recipe"])
+        for name in given:
+            field = _REPEATABLE.get(name, name)
+            source: Any = context.get_parameter_source(name)
+            if field in recipe and source.name == "DEFAULT":
+                given[name] = recipe[field]
+        run = run_of(**given)
         with held(values["out"]):  # first, since making images may take minutes
             command(run=run, **values)
 
-    parameters = [
-        parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())
-    ]
+    context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    given = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*own, *shared.values())]
+    parameters = [context, *given]
     with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {each.name: each.annotation for each in parameters}
     return with_options
