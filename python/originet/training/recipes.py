@@ -11,8 +11,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 """The fields of `originet.training.config.Config` that a recipe sets.
 
-"paper" is the defaults. "strong" is what `bench/study_recipes.py` chose on semi-synthetic clips, in a
-search that saw training subjects only.
+"paper" is the defaults. "strong" is what `bench/study_recipes.py` chose on semi-synthetic clips, in
+a search that saw training subjects only.
 """
 PAPER = "paper"
 
