@@ -25,6 +25,17 @@
 
 namespace originet {
 
+// Whether such a function runs with registers of 64 bytes.
+inline bool has_avx512() {
+#ifdef ORIGINET_MULTIVERSION_X86
+  return __builtin_cpu_supports("x86-64-v4");
+#elif defined(__AVX512F__)
+  return true;
+#else
+  return false;
+#endif
+}
+
 // The bit patterns of torch's 16-bit types. The conversions are branch-free integer
 // and float arithmetic. Without F16C and AVX512-BF16, the compiler does not vectorise
 // the conversions of c10::Half and c10::BFloat16.

@@ -72,6 +72,7 @@ Weights weights_of(const Tensor& x) {
 }
 
 // G w of both kernels, see taps_to_points.
+template <int kLanes>
 struct WeightPoints {
   int64_t matrix;
   Scratch small, large;
@@ -84,9 +85,9 @@ struct WeightPoints {
     const int64_t columns = transposed ? in : out, depth = transposed ? out : in;
     torch::stable::parallel_for(0, columns / kPanel, 1, [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; ++panel) {
-        taps_to_points<3>(
+        taps_to_points<kLanes, 3>(
             weights_of(taps_small), small, columns, depth, transposed, panel * kPanel);
-        taps_to_points<5>(
+        taps_to_points<kLanes, 5>(
             weights_of(taps_large), large, columns, depth, transposed, panel * kPanel);
       }
     });
@@ -113,6 +114,7 @@ void for_tiles(const ConvShape& shape, int64_t begin, int64_t end, const Body& b
   }
 }
 
+template <int kLanes>
 struct Forward {
   ConvShape shape;
   const float* x;      // [N, H, W, C]
@@ -120,16 +122,16 @@ struct Forward {
   float *y_small, *y_large;
 
   void run() const {
-    const WeightPoints weights(small, large, false);
+    const WeightPoints<kLanes> weights(small, large, false);
     for_images(shape, [&](int64_t, int64_t begin, int64_t end) {
       const int64_t some = tiles_at_once(shape);
       const Scratch points(kSquare * some * shape.in_channels), patch(kSquare * shape.in_channels),
           sums(kSumsSquare * some * shape.out_channels);
       for_tiles(shape, begin, end, [&](int64_t first, int64_t count) {
-        pixels_to_points(x, points, patch, shape, first, count);
+        pixels_to_points<kLanes>(x, points, patch, shape, first, count);
         for (const bool of_small : {true, false}) {
           multiply_points(points, of_small ? weights.small : weights.large, of_small, sums, count);
-          sums_to_outputs(sums, of_small ? y_small : y_large, shape, first, count);
+          sums_to_outputs<kLanes>(sums, of_small ? y_small : y_large, shape, first, count);
         }
       });
     });
@@ -145,11 +147,12 @@ struct Forward {
       for (int k = 0; k < list.count; ++k) {
         factors[k] = {v + list.points[k] * count * in, u + list.points[k] * in * out};
       }
-      multiply(factors, list.count, steps, sums + sum * count * out, false);
+      multiply<kLanes>(factors, list.count, steps, sums + sum * count * out, false);
     }
   }
 };
 
+template <int kLanes>
 struct Backward {
   ConvShape shape;
   const float *grad_small, *grad_large, *x;
@@ -161,9 +164,9 @@ struct Backward {
     const int64_t in = shape.in_channels, out = shape.out_channels;
     const int64_t parts = std::min<int64_t>(torch::stable::get_num_threads(), shape.images);
     const Scratch u_small(parts * kSquare * in * out), u_large(parts * kSquare * in * out);
-    std::unique_ptr<WeightPoints> weights;
+    std::unique_ptr<WeightPoints<kLanes>> weights;
     if (grad_x != nullptr) {
-      weights = std::make_unique<WeightPoints>(small, large, true);
+      weights = std::make_unique<WeightPoints<kLanes>>(small, large, true);
     }
     for_images(shape, [&](int64_t part, int64_t begin, int64_t end) {
       const int64_t some = tiles_at_once(shape), image = shape.height * shape.width * in;
@@ -174,23 +177,23 @@ struct Backward {
       }
       bool add = false;
       for_tiles(shape, begin, end, [&](int64_t first, int64_t count) {
-        outputs_to_sums(grad_small, z_small, shape, first, count);
-        outputs_to_sums(grad_large, z_large, shape, first, count);
-        pixels_to_points(x, points, patch, shape, first, count);
+        outputs_to_sums<kLanes>(grad_small, z_small, shape, first, count);
+        outputs_to_sums<kLanes>(grad_large, z_large, shape, first, count);
+        pixels_to_points<kLanes>(x, points, patch, shape, first, count);
         add_to_weights(
             points, z_small, z_large, u_small + part * kSquare * in * out,
             u_large + part * kSquare * in * out, count, add);
         add = true;
         if (grad_x != nullptr) {
           through_weights(z_small, z_large, *weights, points, count);
-          points_to_pixels(points, grad_x, patch, shape, first, count);
+          points_to_pixels<kLanes>(points, grad_x, patch, shape, first, count);
         }
       });
     });
     torch::stable::parallel_for(0, in, 1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
-        points_to_taps<3>(u_small, weights_of(out_small, 3, in), in, out, parts, c);
-        points_to_taps<5>(u_large, weights_of(out_large, 5, in), in, out, parts, c);
+        points_to_taps<kLanes, 3>(u_small, weights_of(out_small, 3, in), in, out, parts, c);
+        points_to_taps<kLanes, 5>(u_large, weights_of(out_large, 5, in), in, out, parts, c);
       }
     });
   }
@@ -218,10 +221,10 @@ struct Backward {
     for_points([&](int point, int sum, bool in_small) {
       const float* a = v + point * count * in;
       const Factors of_large{a, z_large + sum * count * out};
-      multiply(&of_large, 1, steps, u_large + point * in * out, add);
+      multiply<kLanes>(&of_large, 1, steps, u_large + point * in * out, add);
       if (in_small) {
         const Factors of_small{a, z_small + sum * count * out};
-        multiply(&of_small, 1, steps, u_small + point * in * out, add);
+        multiply<kLanes>(&of_small, 1, steps, u_small + point * in * out, add);
       }
     });
   }
@@ -229,7 +232,7 @@ struct Backward {
   void through_weights(
       const float* z_small,
       const float* z_large,
-      const WeightPoints& weights,
+      const WeightPoints<kLanes>& weights,
       float* v,
       int64_t count) const {
     const int64_t in = shape.in_channels, out = shape.out_channels;
@@ -238,10 +241,20 @@ struct Backward {
       const Factors factors[2] = {
           {z_large + sum * count * out, weights.large + point * in * out},
           {z_small + sum * count * out, weights.small + point * in * out}};
-      multiply(factors, in_small ? 2 : 1, steps, v + point * count * in, false);
+      multiply<kLanes>(factors, in_small ? 2 : 1, steps, v + point * count * in, false);
     });
   }
 };
+
+// Calls body with the number of channels that a register holds, 8 or 16.
+template <typename Body>
+void with_lanes(const Body& body) {
+  if (has_avx512()) {
+    body(std::integral_constant<int, 16>());
+  } else {
+    body(std::integral_constant<int, 8>());
+  }
+}
 
 void check_float(const char* op, const char* name, const Tensor& x, const Tensor& like) {
   check(x.dim() == 4, op, ": ", name, " must have 4 dimensions, got ", ShapeOf{x});
@@ -303,8 +316,11 @@ std::tuple<Tensor, Tensor> hybrid_conv_forward(
   const Tensor y_small = output(), y_large = output();
   if (shape.images > 0) {
     const Tensor images = dense(x);
-    Forward{shape, read(images), dense(small), dense(large), data_of(y_small), data_of(y_large)}
-        .run();
+    with_lanes([&](auto lanes) {
+      Forward<lanes>{shape,        read(images),     dense(small),
+                     dense(large), data_of(y_small), data_of(y_large)}
+          .run();
+    });
   }
   return {y_small, y_large};
 }
@@ -340,17 +356,19 @@ std::tuple<Tensor, Tensor, Tensor> hybrid_conv_backward(
     return {grad_x, out_small, out_large};
   }
   const Tensor images = dense(x), from_small = dense(grad_small), from_large = dense(grad_large);
-  Backward{
-      shape,
-      read(from_small),
-      read(from_large),
-      read(images),
-      dense(small),
-      dense(large),
-      of_x ? data_of(grad_x) : nullptr,
-      data_of(out_small),
-      data_of(out_large)}
-      .run();
+  with_lanes([&](auto lanes) {
+    Backward<lanes>{
+        shape,
+        read(from_small),
+        read(from_large),
+        read(images),
+        dense(small),
+        dense(large),
+        of_x ? data_of(grad_x) : nullptr,
+        data_of(out_small),
+        data_of(out_large)}
+        .run();
+  });
   return {grad_x, out_small, out_large};
 }
 

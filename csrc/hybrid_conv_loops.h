@@ -38,25 +38,33 @@ constexpr int kPanel = 16;   // columns of a matrix product at a time
 constexpr int kSumOfPoint[kPoints] = {0, 1, 2, 3, 0, 1, 3};
 constexpr bool kInSmall[kPoints] = {false, true, true, false, true, true, true};
 
-// Eight channels. The compiler splits it where registers are shorter.
-using Lanes8 = float __attribute__((vector_size(32)));
-constexpr int kLanes8 = 8;
+// Some channels: as many as a register holds, 8 or 16. The compiler splits 8 where one holds fewer.
+template <int count>
+struct Vector {
+  using type __attribute__((vector_size(count * sizeof(float)))) = float;
+};
+template <int count>
+using Lanes = typename Vector<count>::type;
 
 // The same in memory, at any address. A vector type with an alignment of its own would not do: clang
 // forgets that where a function returns a reference.
-struct __attribute__((packed, may_alias)) Stored8 {
-  Lanes8 lanes;
+template <int count>
+struct __attribute__((packed, may_alias)) Stored {
+  Lanes<count> lanes;
 };
 
-ORIGINET_HD Stored8& stored(float* at) {
-  return *reinterpret_cast<Stored8*>(at);
+template <int count>
+ORIGINET_HD Stored<count>& stored(float* at) {
+  return *reinterpret_cast<Stored<count>*>(at);
 }
-ORIGINET_HD const Stored8& stored(const float* at) {
-  return *reinterpret_cast<const Stored8*>(at);
+template <int count>
+ORIGINET_HD const Stored<count>& stored(const float* at) {
+  return *reinterpret_cast<const Stored<count>*>(at);
 }
 
 // B, A' and G, and their transposes, in one dimension.
-ORIGINET_HD void transform_pixels(const Lanes8 (&s)[kTaken], Lanes8 (&v)[kPoints]) {
+template <typename V>
+ORIGINET_HD void transform_pixels(const V (&s)[kTaken], V (&v)[kPoints]) {
   v[0] = s[0] - s[4];
   v[1] = s[2] + s[4];
   v[2] = s[4] - s[2];
@@ -66,8 +74,9 @@ ORIGINET_HD void transform_pixels(const Lanes8 (&s)[kTaken], Lanes8 (&v)[kPoints
   v[6] = s[5] - s[3];
 }
 
-ORIGINET_HD void transform_pixels_back(const Lanes8 (&v)[kPoints], Lanes8 (&s)[kTaken]) {
-  const Lanes8 difference = v[1] - v[2];
+template <typename V>
+ORIGINET_HD void transform_pixels_back(const V (&v)[kPoints], V (&s)[kTaken]) {
+  const V difference = v[1] - v[2];
   s[0] = v[0];
   s[1] = v[4];
   s[2] = difference - v[3];
@@ -77,22 +86,24 @@ ORIGINET_HD void transform_pixels_back(const Lanes8 (&v)[kPoints], Lanes8 (&s)[k
   s[6] = v[3];
 }
 
-ORIGINET_HD void sum_outputs(const Lanes8 (&m)[kSums], Lanes8 (&y)[2]) {
+template <typename V>
+ORIGINET_HD void sum_outputs(const V (&m)[kSums], V (&y)[2]) {
   y[0] = m[0] + m[1] + m[2];
   y[1] = m[1] - m[2] + m[3];
 }
 
-ORIGINET_HD void spread_outputs(const Lanes8 (&y)[2], Lanes8 (&z)[kSums]) {
+template <typename V>
+ORIGINET_HD void spread_outputs(const V (&y)[2], V (&z)[kSums]) {
   z[0] = y[0];
   z[1] = y[0] + y[1];
   z[2] = y[0] - y[1];
   z[3] = y[1];
 }
 
-template <int kTaps>
-ORIGINET_HD void transform_taps(const Lanes8 (&w)[kTaps], Lanes8 (&u)[kPoints]) {
+template <int kTaps, typename V>
+ORIGINET_HD void transform_taps(const V (&w)[kTaps], V (&u)[kPoints]) {
   if constexpr (kTaps == 5) {
-    const Lanes8 outer = (w[0] + w[4]) * 0.5f, inner = w[2] * 0.5f;
+    const V outer = (w[0] + w[4]) * 0.5f, inner = w[2] * 0.5f;
     u[0] = w[0];
     u[1] = outer + inner;
     u[2] = outer - inner;
@@ -109,10 +120,10 @@ ORIGINET_HD void transform_taps(const Lanes8 (&w)[kTaps], Lanes8 (&u)[kPoints]) 
   }
 }
 
-template <int kTaps>
-ORIGINET_HD void transform_taps_back(const Lanes8 (&u)[kPoints], Lanes8 (&w)[kTaps]) {
+template <int kTaps, typename V>
+ORIGINET_HD void transform_taps_back(const V (&u)[kPoints], V (&w)[kTaps]) {
   if constexpr (kTaps == 5) {
-    const Lanes8 outer = (u[1] + u[2]) * 0.5f;
+    const V outer = (u[1] + u[2]) * 0.5f;
     w[0] = u[0] + outer;
     w[1] = u[4] + u[5];
     w[2] = (u[1] - u[2]) * 0.5f;
@@ -195,7 +206,8 @@ ORIGINET_HD void for_pixels(const ConvShape& shape, const Tile& tile, const Body
 
 // B s of `count` tiles from number `first` on: x [N, H, W, C] -> v [49, count, C].
 // `patch` is memory for [7, 7, C].
-ORIGINET_MULTIVERSION inline void pixels_to_points(
+template <int kLanes>
+ORIGINET_MULTIVERSION void pixels_to_points(
     const float* x, float* v, float* patch, ConvShape shape, int64_t first, int64_t count) {
   const int64_t channels = shape.in_channels;
   for (int64_t t = 0; t < count; ++t) {
@@ -215,12 +227,13 @@ ORIGINET_MULTIVERSION inline void pixels_to_points(
         }
       });
     }
-    for (int64_t c = 0; c < channels; c += kLanes8) {
-      Lanes8 rows[kPoints][kTaken]; // transposed: the second transform runs along the first index
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      Lanes<kLanes> rows[kPoints]
+                        [kTaken]; // transposed: the second transform runs along the first index
       for (int r = 0; r < kTaken; ++r) {
-        Lanes8 s[kTaken], point[kPoints];
+        Lanes<kLanes> s[kTaken], point[kPoints];
         for (int q = 0; q < kTaken; ++q) {
-          s[q] = stored(from + r * step + q * channels + c).lanes;
+          s[q] = stored<kLanes>(from + r * step + q * channels + c).lanes;
         }
         transform_pixels(s, point);
         for (int q = 0; q < kPoints; ++q) {
@@ -228,10 +241,10 @@ ORIGINET_MULTIVERSION inline void pixels_to_points(
         }
       }
       for (int q = 0; q < kPoints; ++q) {
-        Lanes8 point[kPoints];
+        Lanes<kLanes> point[kPoints];
         transform_pixels(rows[q], point);
         for (int p = 0; p < kPoints; ++p) {
-          stored(v + ((p * kPoints + q) * count + t) * channels + c).lanes = point[p];
+          stored<kLanes>(v + ((p * kPoints + q) * count + t) * channels + c).lanes = point[p];
         }
       }
     }
@@ -239,7 +252,8 @@ ORIGINET_MULTIVERSION inline void pixels_to_points(
 }
 
 // Adds B' v of the tiles to the gradient of the images: v [49, count, C] -> x [N, H, W, C].
-ORIGINET_MULTIVERSION inline void points_to_pixels(
+template <int kLanes>
+ORIGINET_MULTIVERSION void points_to_pixels(
     const float* v, float* x, float* patch, ConvShape shape, int64_t first, int64_t count) {
   const int64_t channels = shape.in_channels;
   for (int64_t t = 0; t < count; ++t) {
@@ -255,12 +269,12 @@ ORIGINET_MULTIVERSION inline void points_to_pixels(
         patch[k] = 0;
       }
     }
-    for (int64_t c = 0; c < channels; c += kLanes8) {
-      Lanes8 rows[kTaken][kPoints];
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      Lanes<kLanes> rows[kTaken][kPoints];
       for (int q = 0; q < kPoints; ++q) {
-        Lanes8 point[kPoints], s[kTaken];
+        Lanes<kLanes> point[kPoints], s[kTaken];
         for (int p = 0; p < kPoints; ++p) {
-          point[p] = stored(v + ((p * kPoints + q) * count + t) * channels + c).lanes;
+          point[p] = stored<kLanes>(v + ((p * kPoints + q) * count + t) * channels + c).lanes;
         }
         transform_pixels_back(point, s);
         for (int r = 0; r < kTaken; ++r) {
@@ -268,10 +282,10 @@ ORIGINET_MULTIVERSION inline void points_to_pixels(
         }
       }
       for (int r = 0; r < kTaken; ++r) {
-        Lanes8 s[kTaken];
+        Lanes<kLanes> s[kTaken];
         transform_pixels_back(rows[r], s);
         for (int q = 0; q < kTaken; ++q) {
-          stored(to + r * step + q * channels + c).lanes += s[q];
+          stored<kLanes>(to + r * step + q * channels + c).lanes += s[q];
         }
       }
     }
@@ -286,7 +300,8 @@ ORIGINET_MULTIVERSION inline void points_to_pixels(
 }
 
 // A m of the tiles: m [16, count, D] -> y [N, H', W', D].
-ORIGINET_MULTIVERSION inline void sums_to_outputs(
+template <int kLanes>
+ORIGINET_MULTIVERSION void sums_to_outputs(
     const float* m, float* y, ConvShape shape, int64_t first, int64_t count) {
   const int64_t channels = shape.out_channels, width = shape.out_width();
   for (int64_t t = 0; t < count; ++t) {
@@ -294,22 +309,22 @@ ORIGINET_MULTIVERSION inline void sums_to_outputs(
     const int64_t down = shape.out_height() - 2 * tile.row, right = width - 2 * tile.column;
     float* to =
         y + ((tile.image * shape.out_height() + 2 * tile.row) * width + 2 * tile.column) * channels;
-    for (int64_t c = 0; c < channels; c += kLanes8) {
-      Lanes8 rows[2][kSums];
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      Lanes<kLanes> rows[2][kSums];
       for (int q = 0; q < kSums; ++q) {
-        Lanes8 column[kSums], output[2];
+        Lanes<kLanes> column[kSums], output[2];
         for (int p = 0; p < kSums; ++p) {
-          column[p] = stored(m + ((p * kSums + q) * count + t) * channels + c).lanes;
+          column[p] = stored<kLanes>(m + ((p * kSums + q) * count + t) * channels + c).lanes;
         }
         sum_outputs(column, output);
         rows[0][q] = output[0];
         rows[1][q] = output[1];
       }
       for (int r = 0; r < 2 && r < down; ++r) {
-        Lanes8 output[2];
+        Lanes<kLanes> output[2];
         sum_outputs(rows[r], output);
         for (int q = 0; q < 2 && q < right; ++q) {
-          stored(to + (r * width + q) * channels + c).lanes = output[q];
+          stored<kLanes>(to + (r * width + q) * channels + c).lanes = output[q];
         }
       }
     }
@@ -317,7 +332,8 @@ ORIGINET_MULTIVERSION inline void sums_to_outputs(
 }
 
 // A' dy of the tiles: y [N, H', W', D] -> z [16, count, D].
-ORIGINET_MULTIVERSION inline void outputs_to_sums(
+template <int kLanes>
+ORIGINET_MULTIVERSION void outputs_to_sums(
     const float* y, float* z, ConvShape shape, int64_t first, int64_t count) {
   const int64_t channels = shape.out_channels, width = shape.out_width();
   for (int64_t t = 0; t < count; ++t) {
@@ -325,13 +341,13 @@ ORIGINET_MULTIVERSION inline void outputs_to_sums(
     const int64_t down = shape.out_height() - 2 * tile.row, right = width - 2 * tile.column;
     const float* from =
         y + ((tile.image * shape.out_height() + 2 * tile.row) * width + 2 * tile.column) * channels;
-    for (int64_t c = 0; c < channels; c += kLanes8) {
-      Lanes8 columns[kSums][2];
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      Lanes<kLanes> columns[kSums][2];
       for (int r = 0; r < 2; ++r) {
-        Lanes8 output[2] = {}, spread[kSums];
+        Lanes<kLanes> output[2] = {}, spread[kSums];
         for (int q = 0; q < 2; ++q) {
           if (r < down && q < right) {
-            output[q] = stored(from + (r * width + q) * channels + c).lanes;
+            output[q] = stored<kLanes>(from + (r * width + q) * channels + c).lanes;
           }
         }
         spread_outputs(output, spread);
@@ -340,10 +356,10 @@ ORIGINET_MULTIVERSION inline void outputs_to_sums(
         }
       }
       for (int q = 0; q < kSums; ++q) {
-        Lanes8 spread[kSums];
+        Lanes<kLanes> spread[kSums];
         spread_outputs(columns[q], spread);
         for (int p = 0; p < kSums; ++p) {
-          stored(z + ((p * kSums + q) * count + t) * channels + c).lanes = spread[p];
+          stored<kLanes>(z + ((p * kSums + q) * count + t) * channels + c).lanes = spread[p];
         }
       }
     }
@@ -358,23 +374,23 @@ struct Weights {
 
 // G w for the panel of 16 columns that begins at `first`: u [49, columns / 16, depth, 16]. The
 // columns are output channels and the depth are input channels, or the reverse if `transposed`.
-template <int kTaps>
+template <int kLanes, int kTaps>
 ORIGINET_MULTIVERSION void taps_to_points(
     Weights w, float* u, int64_t columns, int64_t depth, bool transposed, int64_t first) {
   const int64_t column_step = transposed ? w.in_step : w.out_step;
   const int64_t depth_step = transposed ? w.out_step : w.in_step;
   for (int64_t k = 0; k < depth; ++k) {
-    for (int64_t l = 0; l < kPanel; l += kLanes8) {
+    for (int64_t l = 0; l < kPanel; l += kLanes) {
       const float* from = w.data + (first + l) * column_step + k * depth_step;
-      Lanes8 rows[kPoints][kTaps];
+      Lanes<kLanes> rows[kPoints][kTaps];
       for (int r = 0; r < kTaps; ++r) {
-        Lanes8 taps[kTaps], point[kPoints];
+        Lanes<kLanes> taps[kTaps], point[kPoints];
         for (int q = 0; q < kTaps; ++q) {
-          float gathered[kLanes8];
-          for (int lane = 0; lane < kLanes8; ++lane) {
+          float gathered[kLanes];
+          for (int lane = 0; lane < kLanes; ++lane) {
             gathered[lane] = from[r * w.row_step + q * w.column_step + lane * column_step];
           }
-          taps[q] = stored(gathered).lanes;
+          taps[q] = stored<kLanes>(gathered).lanes;
         }
         transform_taps<kTaps>(taps, point);
         for (int q = 0; q < kPoints; ++q) {
@@ -387,12 +403,12 @@ ORIGINET_MULTIVERSION void taps_to_points(
         if (!has_point<kTaps>(q)) {
           continue;
         }
-        Lanes8 point[kPoints];
+        Lanes<kLanes> point[kPoints];
         transform_taps<kTaps>(rows[q], point);
         for (int p = 0; p < kPoints; ++p) {
           if (has_point<kTaps>(p)) {
-            stored(u + (p * kPoints + q) * columns * depth + first * depth + k * kPanel + l).lanes =
-                point[p];
+            stored<kLanes>(u + (p * kPoints + q) * columns * depth + first * depth + k * kPanel + l)
+                .lanes = point[p];
           }
         }
       }
@@ -401,7 +417,7 @@ ORIGINET_MULTIVERSION void taps_to_points(
 }
 
 // G' u for input channel c: u [49, C, D], summed over `parts` of them -> w [D, C, K, K].
-template <int kTaps>
+template <int kLanes, int kTaps>
 ORIGINET_MULTIVERSION void points_to_taps(
     const float* u,
     Weights w,
@@ -410,18 +426,18 @@ ORIGINET_MULTIVERSION void points_to_taps(
     int64_t parts,
     int64_t c) {
   const int64_t matrix = in_channels * out_channels;
-  for (int64_t d = 0; d < out_channels; d += kLanes8) {
+  for (int64_t d = 0; d < out_channels; d += kLanes) {
     const float* from = u + c * out_channels + d;
-    Lanes8 columns[kTaps][kPoints] = {};
+    Lanes<kLanes> columns[kTaps][kPoints] = {};
     for (int q = 0; q < kPoints; ++q) {
       if (!has_point<kTaps>(q)) {
         continue;
       }
-      Lanes8 point[kPoints] = {}, taps[kTaps];
+      Lanes<kLanes> point[kPoints] = {}, taps[kTaps];
       for (int p = 0; p < kPoints; ++p) {
         if (has_point<kTaps>(p)) {
           for (int64_t part = 0; part < parts; ++part) {
-            point[p] += stored(from + ((part * kPoints + p) * kPoints + q) * matrix).lanes;
+            point[p] += stored<kLanes>(from + ((part * kPoints + p) * kPoints + q) * matrix).lanes;
           }
         }
       }
@@ -431,10 +447,10 @@ ORIGINET_MULTIVERSION void points_to_taps(
       }
     }
     for (int r = 0; r < kTaps; ++r) {
-      Lanes8 taps[kTaps];
+      Lanes<kLanes> taps[kTaps];
       transform_taps_back<kTaps>(columns[r], taps);
       for (int q = 0; q < kTaps; ++q) {
-        for (int lane = 0; lane < kLanes8; ++lane) {
+        for (int lane = 0; lane < kLanes; ++lane) {
           w.data[(d + lane) * w.out_step + c * w.in_step + r * w.row_step + q * w.column_step] =
               taps[q][lane];
         }
@@ -455,7 +471,8 @@ struct MatrixSteps {
   int64_t panel_step, b_step;   // of b
 };
 
-template <int kRows>
+// Two registers of columns: half a panel and the other, or two panels; or one register, a panel.
+template <int kLanes, int kVectors, int kRows>
 ORIGINET_HD void multiply_rows(
     const Factors* factors,
     int count,
@@ -464,17 +481,22 @@ ORIGINET_HD void multiply_rows(
     int64_t panel,
     float* out,
     bool add) {
-  Lanes8 sum[kRows][2] = {};
+  Lanes<kLanes> sum[kRows][kVectors] = {};
   for (int f = 0; f < count; ++f) {
     const float* a = factors[f].a + row * steps.row_step;
     const float* b = factors[f].b + panel * steps.panel_step;
     for (int64_t k = 0; k < steps.depth; ++k) {
-      const Lanes8 left = stored(b).lanes, right = stored(b + kLanes8).lanes;
+      Lanes<kLanes> columns[kVectors];
+      for (int v = 0; v < kVectors; ++v) {
+        const int first = v * kLanes;
+        columns[v] = stored<kLanes>(b + first / kPanel * steps.panel_step + first % kPanel).lanes;
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const float factor = a[r * steps.row_step];
-        sum[r][0] += factor * left;
-        sum[r][1] += factor * right;
+        for (int v = 0; v < kVectors; ++v) {
+          sum[r][v] += factor * columns[v];
+        }
       }
       a += steps.depth_step;
       b += steps.b_step;
@@ -483,40 +505,45 @@ ORIGINET_HD void multiply_rows(
   float* to = out + row * steps.columns + panel * kPanel;
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    for (int half = 0; half < 2; ++half) {
-      Stored8& element = stored(to + r * steps.columns + half * kLanes8);
-      element.lanes = add ? element.lanes + sum[r][half] : sum[r][half];
+    for (int v = 0; v < kVectors; ++v) {
+      Stored<kLanes>& element = stored<kLanes>(to + r * steps.columns + v * kLanes);
+      element.lanes = add ? element.lanes + sum[r][v] : sum[r][v];
     }
   }
 }
 
+// All rows from `row` on, as many at a time as fit, then half as many, and so on.
+template <int kLanes, int kVectors, int kRows>
+ORIGINET_HD void multiply_panel(
+    const Factors* factors,
+    int count,
+    const MatrixSteps& steps,
+    int64_t row,
+    int64_t panel,
+    float* out,
+    bool add) {
+  for (; row + kRows <= steps.rows; row += kRows) {
+    multiply_rows<kLanes, kVectors, kRows>(factors, count, steps, row, panel, out, add);
+  }
+  if constexpr (kRows > 1) {
+    multiply_panel<kLanes, kVectors, kRows / 2>(factors, count, steps, row, panel, out, add);
+  }
+}
+
 // out [rows, columns] (+)= the sum of `count` matrix products.
-ORIGINET_MULTIVERSION inline void multiply(
+template <int kLanes>
+ORIGINET_MULTIVERSION void multiply(
     const Factors* factors, int count, MatrixSteps steps, float* out, bool add) {
-  for (int64_t panel = 0; panel < steps.columns / kPanel; ++panel) {
-    int64_t row = 0;
-    for (; row + 6 <= steps.rows; row += 6) { // 12 sums, 2 columns and a factor fill 16 registers
-      multiply_rows<6>(factors, count, steps, row, panel, out, add);
-    }
-    switch (steps.rows - row) {
-      case 5:
-        multiply_rows<5>(factors, count, steps, row, panel, out, add);
-        break;
-      case 4:
-        multiply_rows<4>(factors, count, steps, row, panel, out, add);
-        break;
-      case 3:
-        multiply_rows<3>(factors, count, steps, row, panel, out, add);
-        break;
-      case 2:
-        multiply_rows<2>(factors, count, steps, row, panel, out, add);
-        break;
-      case 1:
-        multiply_rows<1>(factors, count, steps, row, panel, out, add);
-        break;
-      default:
-        break;
-    }
+  // With 8 lanes, 12 sums, 2 columns and a factor fill the 16 registers. With 16 lanes there are 32
+  // registers, and a depth of 8 divides what there is to do.
+  constexpr int kRows = kLanes == kPanel ? 8 : 6, kWide = 2 * kLanes / kPanel;
+  const int64_t panels = steps.columns / kPanel;
+  int64_t panel = 0;
+  for (; panel + kWide <= panels; panel += kWide) {
+    multiply_panel<kLanes, 2, kRows>(factors, count, steps, 0, panel, out, add);
+  }
+  if (panel < panels) {
+    multiply_panel<kLanes, kPanel / kLanes, kRows>(factors, count, steps, 0, panel, out, add);
   }
 }
 

@@ -1,6 +1,6 @@
 // The loops of csrc/hybrid_conv_loops.h against plain convolutions in double. Prints the largest
 // errors of results, of gradients of the images and of gradients of the weights, in units of the
-// largest value.
+// largest value; with registers of 8 and of 16 channels.
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -58,7 +58,7 @@ void for_products(int64_t taps, const Body& body) {
   }
 }
 
-template <int kTaps>
+template <int kLanes, int kTaps>
 void compare(Error& of_results, Error& of_images, Error& of_weights) {
   const int64_t pixels = kShape.images * kShape.height * kShape.width * kIn;
   const int64_t outputs = kShape.images * kShape.out_height() * kShape.out_width() * kOut;
@@ -91,36 +91,36 @@ void compare(Error& of_results, Error& of_images, Error& of_weights) {
       }
     }
   };
-  pixels_to_points(x.data(), v.data(), patch.data(), kShape, 0, kTiles);
+  pixels_to_points<kLanes>(x.data(), v.data(), patch.data(), kShape, 0, kTiles);
   for (int64_t first = 0; first < kOut; first += kPanel) {
-    taps_to_points<kTaps>(taps_of(w), u.data(), kOut, kIn, false, first);
+    taps_to_points<kLanes, kTaps>(taps_of(w), u.data(), kOut, kIn, false, first);
   }
   for_points([&](int point, int sum) {
     const Factors factors{v.data() + point * kTiles * kIn, u.data() + point * matrix};
     const MatrixSteps steps{kTiles, kIn, kOut, kIn, 1, kIn * kPanel, kPanel};
-    multiply(&factors, 1, steps, sums.data() + sum * kTiles * kOut, true);
+    multiply<kLanes>(&factors, 1, steps, sums.data() + sum * kTiles * kOut, true);
   });
-  sums_to_outputs(sums.data(), got_y.data(), kShape, 0, kTiles);
+  sums_to_outputs<kLanes>(sums.data(), got_y.data(), kShape, 0, kTiles);
 
-  outputs_to_sums(grad.data(), sums.data(), kShape, 0, kTiles);
+  outputs_to_sums<kLanes>(grad.data(), sums.data(), kShape, 0, kTiles);
   std::vector<float> du(kSquare * matrix), dv(v.size());
   for (int64_t first = 0; first < kIn; first += kPanel) {
-    taps_to_points<kTaps>(taps_of(w), u.data(), kIn, kOut, true, first);
+    taps_to_points<kLanes, kTaps>(taps_of(w), u.data(), kIn, kOut, true, first);
   }
   for_points([&](int point, int sum) {
     const float* z = sums.data() + sum * kTiles * kOut;
     const Factors of_weights{v.data() + point * kTiles * kIn, z},
         of_pixels{z, u.data() + point * matrix};
-    multiply(
+    multiply<kLanes>(
         &of_weights, 1, {kIn, kTiles, kOut, 1, kIn, kPanel, kOut}, du.data() + point * matrix,
         false);
-    multiply(
+    multiply<kLanes>(
         &of_pixels, 1, {kTiles, kOut, kIn, kOut, 1, kOut * kPanel, kPanel},
         dv.data() + point * kTiles * kIn, false);
   });
-  points_to_pixels(dv.data(), got_dx.data(), patch.data(), kShape, 0, kTiles);
+  points_to_pixels<kLanes>(dv.data(), got_dx.data(), patch.data(), kShape, 0, kTiles);
   for (int64_t c = 0; c < kIn; ++c) {
-    points_to_taps<kTaps>(du.data(), taps_of(got_dw), kIn, kOut, 1, c);
+    points_to_taps<kLanes, kTaps>(du.data(), taps_of(got_dw), kIn, kOut, 1, c);
   }
   for (int64_t k = 0; k < outputs; ++k) {
     of_results.add(got_y[k], y[k]);
@@ -137,8 +137,10 @@ void compare(Error& of_results, Error& of_images, Error& of_weights) {
 
 int main() {
   Error of_results, of_images, of_weights;
-  compare<3>(of_results, of_images, of_weights);
-  compare<5>(of_results, of_images, of_weights);
+  compare<8, 3>(of_results, of_images, of_weights);
+  compare<8, 5>(of_results, of_images, of_weights);
+  compare<16, 3>(of_results, of_images, of_weights);
+  compare<16, 5>(of_results, of_images, of_weights);
   std::printf(
       "%.3g %.3g %.3g\n", of_results.relative(), of_images.relative(), of_weights.relative());
 }
