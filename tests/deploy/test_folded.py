@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from originet import OrigiNet
 from originet.datasets.prepare import Settings
+from originet.deploy import folded
 from originet.deploy.folded import Copies, Folded, can_fold
 from originet.deploy.model import Model
 from originet.training.predict import probabilities_of, to_input
+from originet_ext import hybrid_conv
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -40,11 +42,39 @@ def images(count: int, side: int = 16) -> Tensor:
 @pytest.mark.parametrize("variant", ["paper", "authors"])
 def test_a_copy_gives_the_same_logits(variant, size, packed):
     original = network(size, variant=variant)
-    folded = Folded(original, packed)
+    copied = Folded(original, packed)
     with torch.inference_mode():
-        for count in (1, 2, 31, 32) if size < 128 else (1,):
+        for count in (1, 2, 31, 32) if size < 128 else (1, 9):
             x = to_input(images(count, size))
-            torch.testing.assert_close(folded(x), original(x), **TOLERANCE)
+            torch.testing.assert_close(copied(x), original(x), **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("variant", "winograd", "packed", "expected"),
+    [
+        ("paper", True, True, [(16, 32), (32, 64), (64, 96)]),
+        ("authors", True, True, [(16, 32), (32, 64)]),  # its last two read different features
+        ("paper", False, True, []),
+        ("paper", True, False, []),  # no exporter knows the op
+    ],
+)
+def test_blocks_of_many_pixels_are_convolved_by_winograd(
+    variant, winograd, packed, expected, monkeypatch
+):
+    used = []
+
+    def watched(x, small, large, **moved):
+        used.append((x.shape[1], small.shape[0]))
+        return hybrid_conv(x, small, large, **moved)
+
+    monkeypatch.setattr(folded, "hybrid_conv", watched)
+    copied = Folded(network(64, variant=variant, winograd=winograd), packed)
+    with torch.inference_mode():
+        copied(to_input(images(32, 64)))
+        assert used == expected
+        used.clear()
+        copied(to_input(images(1, 64)))
+    assert used == expected[:1]  # few pixels would not pay for the transforms of the weights
 
 
 @pytest.mark.parametrize("kernel_sizes", [(1, 3), (5, 7)])

@@ -7,6 +7,7 @@
 - The weights of the convolutions are laid out once as oneDNN wants them, not in every call.
 - Batch normalisation stays in the kernel that joins the branches, where it is free. Folded into the
   next convolution it would be wrong at the border, which is padded with zeros after it.
+- Blocks whose images have enough pixels are convolved by Winograd's method, as in training.
 
 The sums are computed in float64 and rounded once.
 """
@@ -17,8 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from originet.training.model import HybridBlock, OrigiNet, PointConv2d, SameConv2d
-from originet_ext import FusedRReLU, fused_rrelu, fused_rrelu_add
+from originet.training.model import HybridBlock, OrigiNet, PointConv2d, SameConv2d, shift
+from originet_ext import (
+    FusedRReLU,
+    can_hybrid_conv,
+    fused_rrelu,
+    fused_rrelu_add,
+    hybrid_conv,
+)
 
 # Called as ops: their wrappers check arguments for as long as a small kernel runs.
 _join = torch.ops.originet.rrelu_add_norm_forward.default
@@ -141,6 +148,12 @@ class _Stage:
     def __init__(self, block: HybridBlock, side: int, packed: bool, *, grey: bool) -> None:
         self._small = _Conv(block.conv_small, side, packed, grey=grey)
         self._large = _Conv(block.conv_large, side, packed, grey=grey)
+        self._shift = None  # no exporter knows `hybrid_conv`
+        if packed and block.winograd and not grey:
+            self._shift = shift(block.conv_small, block.conv_large, (side, side))
+        convs = block.conv_small, block.conv_large
+        layout = torch.channels_last  # else `hybrid_conv` would copy them into it in every call
+        self._weights = [conv.weight.detach().clone(memory_format=layout) for conv in convs]
         norm = block.norm
         biases, scales = (block.conv_small.bias, block.conv_large.bias), (norm.weight, norm.bias)
         vectors = (*biases, *scales, norm.running_mean, norm.running_var)
@@ -148,18 +161,22 @@ class _Stage:
         self._eps, self._alpha = norm.eps, cast(FusedRReLU, block.act).alpha
 
     def __call__(self, x: Tensor) -> Tensor:
-        joined: Tensor = _join(
-            self._small(x), self._large(x), *self._vectors, self._eps, self._alpha
-        )[0]
+        joined: Tensor = _join(*self._branches(x), *self._vectors, self._eps, self._alpha)[0]
         return joined
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the branches' sum [N, D, S/2, S/2] before and after the normalisation."""
         bias_small, bias_large, weight, bias, mean, var = self._vectors
-        small = self._small(x) + bias_small[:, None, None]
-        large = self._large(x) + bias_large[:, None, None]
+        small, large = self._branches(x)
+        small, large = small + bias_small[:, None, None], large + bias_large[:, None, None]
         joined = fused_rrelu_add(small, large, self._alpha)
         return joined, F.batch_norm(joined, mean, var, weight, bias, eps=self._eps)
+
+    def _branches(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self._shift is not None and can_hybrid_conv(x, *self._weights):
+            down, right = self._shift
+            return hybrid_conv(x, *self._weights, down=down, right=right)
+        return self._small(x), self._large(x)
 
 
 def can_fold(network: nn.Module) -> bool:

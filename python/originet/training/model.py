@@ -7,7 +7,7 @@ References:
    normalisation and padding. It differs from the paper in the fourth stage.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -91,8 +91,14 @@ def _without_copies(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return channels_last(x[:, 0]), channels_last(weight.sum(1))
 
 
-def _shift(small: nn.Conv2d, large: nn.Conv2d, x: Tensor) -> tuple[int, int] | None:
-    """Returns how far `hybrid_conv` has to move both kernels, or None if it is not for them."""
+def shift(small: nn.Conv2d, large: nn.Conv2d, size: Sequence[int]) -> tuple[int, int] | None:
+    """Returns how far `hybrid_conv` has to move both kernels, or None if it is not for them.
+
+    Args:
+        small: The convolution of 3 x 3.
+        large: The convolution of 5 x 5.
+        size: Height and width of the images.
+    """
     if any(
         type(conv) is not type(small)
         or (conv.kernel_size, conv.stride) != ((size, size), (2, 2))
@@ -103,7 +109,7 @@ def _shift(small: nn.Conv2d, large: nn.Conv2d, x: Tensor) -> tuple[int, int] | N
     if type(small) is nn.Conv2d and (small.padding, large.padding) == ((1, 1), (2, 2)):
         return 0, 0
     if type(small) is SameConv2d:
-        return 1 - x.shape[2] % 2, 1 - x.shape[3] % 2
+        return 1 - size[0] % 2, 1 - size[1] % 2
     return None
 
 
@@ -156,13 +162,13 @@ class HybridBlock(nn.Module):
         """Convolves without the biases: [N, C, H, W] to two of [N, D, H/2, W/2]."""
         images, small = _without_copies(x, self.conv_small.weight)
         _, large = _without_copies(x, self.conv_large.weight)
-        shift = _shift(self.conv_small, self.conv_large, x)
+        moved = shift(self.conv_small, self.conv_large, x.shape[2:])
         if (
-            (self.winograd and self.training and shift is not None)
+            (self.winograd and self.training and moved is not None)
             and images.is_contiguous(memory_format=torch.channels_last)  # as the results will be
             and can_hybrid_conv(images, small, large)
         ):
-            return hybrid_conv(images, small, large, down=shift[0], right=shift[1])
+            return hybrid_conv(images, small, large, down=moved[0], right=moved[1])
         return (
             self.conv_small._conv_forward(images, small, None),
             self.conv_large._conv_forward(images, large, None),
