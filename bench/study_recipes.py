@@ -211,9 +211,9 @@ def evaluate_arms(
 
 def mean_scores(rows: Iterable[Row], arms: Iterable[Arm]) -> dict[Arm, float]:
     """The mean UAR of arms over the seeds, on the half that is searched on."""
-    rows = [row for row in rows if row.half == SEARCH]
+    found = {(row.arm, row.seed): row.uar for row in rows if row.half == SEARCH}
     return {
-        arm: float(np.mean([row.uar for row in rows if row.arm == name_of(arm)])) for arm in arms
+        arm: float(np.mean([found[name_of(arm), seed] for seed in range(SEEDS)])) for arm in arms
     }
 
 

@@ -1,10 +1,12 @@
 """Options that several commands have."""
 
+import functools
 import inspect
 from pathlib import Path
 
 import pytest
 import torch
+import typer
 from clips import random_frames, write_folder
 
 from originet.cli import options
@@ -86,10 +88,11 @@ def test_a_command_has_the_options_of_a_run_beside_its_own(tmp_path):
 
     names = list(inspect.signature(command).parameters)
     shared = inspect.signature(options.run_of).parameters
-    assert names == ["out", "more", *shared] and list(command.__annotations__) == names
-    values = {name: each.default for name, each in shared.items()}
+    assert names == ["context", "out", "more", *shared] and list(command.__annotations__) == names
+    app = typer.Typer()
+    app.command()(command)
     out = tmp_path / "out"
-    command(**values | {"epochs": 2, "out": out, "more": 5})
+    app([str(out), "--epochs", "2", "--more", "5"], standalone_mode=False)
     assert seen == [(2, out, 5, True)] and not out.exists()  # since nothing was written
 
 
@@ -112,3 +115,42 @@ def test_a_stream_or_files_not_both(paths, camera, seconds, live):
             options.is_live(paths, camera, seconds)
     else:
         assert options.is_live(paths, camera, seconds) is live
+
+
+@pytest.fixture
+def settings(run, tmp_path, monkeypatch):
+    """The settings that a command line gives."""
+
+    class Seen(Exception):
+        pass
+
+    def settings(*arguments):
+        monkeypatch.setattr(options, "run_of", functools.partial(see, made := []))
+        with pytest.raises(Seen):
+            run("loso", tmp_path, "-o", tmp_path / "out", *arguments)
+        return made[0].config
+
+    run_of = options.run_of
+
+    def see(made, **given):
+        made.append(run_of(**given))
+        raise Seen
+
+    return settings
+
+
+def test_a_recipe_gives_what_no_option_says(settings, monkeypatch):
+    recipe = {"epochs": 7, "sampling": "balanced", "rotations": (0, 5), "method": "rank"}
+    monkeypatch.setitem(options.RECIPES, "strong", recipe)
+    assert settings() == settings("--recipe", "paper") == Config()
+    assert settings("--recipe", "strong") == Config(**recipe)
+    # Also where an option says what is the default elsewhere.
+    given = ("--sampling", "shuffled", "--rotation", "0", "--batch-size", "8")
+    told = {"sampling": "shuffled", "rotations": (0,), "batch_size": 8}
+    assert settings("--recipe", "strong", *given) == Config(**recipe | told)
+
+
+def test_an_unknown_recipe_is_one_line(run, tmp_path):
+    code, _, errors = run("train", tmp_path, "-o", tmp_path / "out", "--recipe", "weak")
+    assert (code, errors) == (2, "error: recipe must be one of paper, strong, got 'weak'\n")
+    assert not (tmp_path / "out").exists()
