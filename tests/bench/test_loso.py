@@ -16,8 +16,8 @@ SMALL = Config(epochs=1, rotations=(0,), equalize=False, image_size=16)
 
 @pytest.fixture
 def small(monkeypatch, one_thread):
-    monkeypatch.setattr(loso, "_CLIPS", 40)
-    monkeypatch.setattr(loso, "_SUBJECTS", 4)
+    monkeypatch.setattr(loso, "CLIPS", 40)
+    monkeypatch.setattr(loso, "SUBJECTS", 4)
 
 
 def small_providers():
@@ -26,15 +26,15 @@ def small_providers():
     return {"fused": functions["serial"], "eager": functions["eager"]}
 
 
-def test_the_run_is_as_large_as_casme_ii():
+def test_the_run_is_as_large_as_the_composite_of_megc_2019():
     tasks = loso.loso_tasks(Config(image_size=16), CPU)
-    assert len(tasks) == 26
+    assert len(tasks) == 68
     job = tasks[0].job
-    assert len(job.labels) == 250 and len(job.classes) == 4
-    assert tasks[0].views.shape == (250, 15, 16, 16)
+    assert len(job.labels) == 442 and len(job.classes) == 3
+    assert tasks[0].views.shape == (442, 15, 16, 16)
     assert all(task.views is tasks[0].views for task in tasks)
     tested = np.sort(np.concatenate([task.job.test for task in tasks]))
-    np.testing.assert_array_equal(tested, np.arange(250))
+    np.testing.assert_array_equal(tested, np.arange(442))
 
 
 @pytest.mark.slow

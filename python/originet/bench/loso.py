@@ -1,6 +1,6 @@
-"""A leave-one-subject-out run of CASME II's size: the package's executors and plain PyTorch.
+"""A leave-one-subject-out run of MEGC 2019's size: the package's executors and plain PyTorch.
 
-26 subjects, 250 clips, 4 classes, 7 rotations. The images are noise, since their content does not
+68 subjects, 442 clips, 3 classes, 7 rotations. The images are noise, since their content does not
 affect the time. All providers train for the same number of epochs on the same batches.
 """
 
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from originet.bench.model import EagerRReLU
 from originet.evaluation.executors import Executor, Processes, Serial, Task
 from originet.evaluation.fold import FoldJob, FoldOutcome
+from originet.evaluation.megc2019 import CLIPS, SUBJECTS
 from originet.evaluation.splits import subject_splits
 from originet.system.clock import Case, Job, check_close
 from originet.system.device import set_seed
@@ -26,7 +27,7 @@ from originet.training.config import Config
 from originet.training.model import OrigiNet
 from originet.training.protocol import fold_parts
 
-_SUBJECTS, _CLIPS, _CLASSES, _SIZE = 26, 250, 4, 128  # CASME II as the paper describes it
+_CLASSES = 3
 _FOLDS = 2  # per call of the short case
 _TOLERANCE = 0.05  # relative error of a loss: training amplifies rounding differences
 _GPU_EPOCHS = 5  # the first one records CUDA graphs
@@ -57,7 +58,7 @@ def loso_providers(device: torch.device) -> dict[str, Callable[[list[Task]], Los
 
 
 def loso_case(
-    folds: int = _SUBJECTS,
+    folds: int = SUBJECTS,
     *,
     device: str | torch.device = "cpu",
     config: Config | None = None,
@@ -70,7 +71,7 @@ def loso_case(
     eager PyTorch's.
 
     Args:
-        folds: How many of the 26 folds to compute.
+        folds: How many of the 68 folds to compute.
         device: Where to train.
         config: Settings; None means 7 rotations and one epoch, or 5 epochs on a GPU.
         providers: Functions of the tasks by name; default `loso_providers(device)`.
@@ -83,7 +84,7 @@ def loso_case(
         config = Config(epochs=1 if where.type == "cpu" else _GPU_EPOCHS, equalize=False)
     tasks = loso_tasks(config, where)[:folds]
     functions = loso_providers(where) if providers is None else providers
-    whole = folds >= _SUBJECTS
+    whole = folds >= SUBJECTS
     if not whole:
         expected = torch.tensor(_eager(tasks))
         for name, function in functions.items():
@@ -116,7 +117,7 @@ def loso_jobs(device: torch.device, *, threads: Sequence[int], quick: bool = Fal
         quick: Only the small images, which have no rotations.
     """
     small = Config(epochs=1, rotations=(0,), equalize=False, image_size=32)
-    cases = [(_FOLDS, small), *(() if quick else ((_FOLDS, None), (_SUBJECTS, None)))]
+    cases = [(_FOLDS, small), *(() if quick else ((_FOLDS, None), (SUBJECTS, None)))]
     return [
         Job(functools.partial(loso_case, folds, device=device, config=config), max(threads), 0.0)
         for folds, config in cases
@@ -134,11 +135,11 @@ def loso_tasks(config: Config, device: torch.device) -> list[Task]:
         One task per subject.
     """
     rng = np.random.default_rng(0)
-    shape = (_CLIPS, config.image_size, config.image_size)
+    shape = (CLIPS, config.image_size, config.image_size)
     images = rng.integers(0, 256, shape, dtype=np.uint8)
     views = augmented_views(images, config.rotations, config.equalize)
-    subjects = np.sort(np.arange(_CLIPS) % _SUBJECTS)
-    labels = rng.integers(0, _CLASSES, _CLIPS)
+    subjects = np.sort(np.arange(CLIPS) % SUBJECTS)
+    labels = rng.integers(0, _CLASSES, CLIPS)
     model = functools.partial(OrigiNet, image_size=config.image_size)
     classes = [f"class{index}" for index in range(_CLASSES)]
     return [
