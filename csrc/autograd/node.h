@@ -31,15 +31,20 @@ using torch::autograd::variable_list;
 // shared_ptr<Node> up to torch 2.12, intrusive_ptr<Node> since.
 using NodePtr = decltype(torch::autograd::Edge::function);
 
+template <typename Node>
+void take_over(std::shared_ptr<torch::autograd::Node>& pointer, Node* node) {
+  pointer = {node, [](Node* last) { deleteNode(last); }};
+}
+template <typename Pointer, typename Node>
+void take_over(Pointer& pointer, Node* node) {
+  pointer = Pointer::unsafe_steal_from_new(node);
+}
+
 template <typename Node, typename... Inputs>
 std::pair<NodePtr, Node*> make_node(const Inputs&... inputs) {
   auto* node = new Node();
   NodePtr pointer;
-  if constexpr (std::is_same_v<NodePtr, std::shared_ptr<torch::autograd::Node>>) {
-    pointer = NodePtr(node, [](Node* last) { deleteNode(last); });
-  } else {
-    pointer = NodePtr::unsafe_steal_from_new(node);
-  }
+  take_over(pointer, node);
   node->set_next_edges(collect_next_edges(inputs...));
   return {std::move(pointer), node};
 }
