@@ -110,11 +110,10 @@ def test_an_epoch_waits_once(cuda_graph):
     for parts in found[1:]:  # in the first one, torch asks for memory
         assert waits(parts["start"]) == {"to_device": 1}  # of the order, from pinned memory
         for part in ("first step", "last step", "validate"):
-            expected = {}
-            if "captures" in parts[part]:  # torch itself waits, and may ask for memory
-                expected["synchronisations"] = 1
+            if "captures" in parts[part]:  # torch itself may wait, up to 2.13, and ask for memory
+                assert parts[part].pop("synchronisations", 1) == 1
                 parts[part].pop("allocations", None)
-            assert waits(parts[part]) == expected
+            assert waits(parts[part]) == {}
         assert waits(parts["end"]) == {"to_host": 1, "pageable": 1, "synchronisations": 1}
 
 
