@@ -46,8 +46,8 @@ SUBJECTS = 8  # of each half
 # Clips of a subject by class: unequal, as in every recorded set.
 CLIPS = {"negative": 3, "others": 2, "positive": 1, "surprise": 2}
 PAPER = Config(epochs=16, batch_size=16, rotations=(-15, 0, 15), equalize=False, image_size=48)
-# Amplitude in pixels. With that of `originet synth`, the paper's settings leave little to gain: see the
-# table over head motion that study_methods.py writes.
+# Amplitude in pixels. With that of `originet synth`, the paper's settings leave little to gain: see
+# the table over head motion that study_methods.py writes.
 HEAD_MOTION = 0.5
 MARGIN = 0.02  # of UAR, by which a part must help to be added
 RESAMPLES = 10_000  # of the bootstrap over subjects
