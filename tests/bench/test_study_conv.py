@@ -20,7 +20,7 @@ def test_winograd_is_faster_in_every_stage_and_takes_a_tenth_off_a_step():
 
 
 def test_a_short_study_has_every_case(monkeypatch):
-    for name, value in {"ROUNDS": 1, "BATCH": 1, "SIZE": 64, "PRODUCT": 8}.items():
+    for name, value in {"ROUNDS": 1, "BATCH": 1, "SIZE": 64, "WIDE_SIZE": 4}.items():
         monkeypatch.setattr(study, name, value)
     rows = [*study.convolutions(), *study.training_step()]
     table = study.tables_of(rows)
