@@ -183,11 +183,11 @@ def tables_of(rows: Sequence[Row]) -> str:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     loads = [row.load for row in rows]
     return (
-        f"{table}\n\nShares are of the {peak:.0f} GFLOP/s of a convolution of {WIDE_CHANNELS} channels "
-        "by torch; GFLOP are those of the plain convolution, so a Winograd one may exceed it. One "
-        f"thread, batch {BATCH}, medians of processor time. {wide.device_name}, torch {wide.torch}, "
-        f"commit {wide.commit}, {wide.date}, on a machine with a load of {min(loads):.0f} to "
-        f"{max(loads):.0f}."
+        f"{table}\n\nShares are of the {peak:.0f} GFLOP/s of a convolution of {WIDE_CHANNELS} "
+        "channels by torch; GFLOP are those of the plain convolution, so a Winograd one may exceed "
+        f"it. One thread, batch {BATCH}, medians of processor time. {wide.device_name}, torch "
+        f"{wide.torch}, commit {wide.commit}, {wide.date}, on a machine with a load of "
+        f"{min(loads):.0f} to {max(loads):.0f}."
     )
 
 
