@@ -25,13 +25,13 @@ def test_eight_bits_cost_at_most_half_a_point():
     assert all(0.5 < run.uar_float32 < 1 for run in runs)  # where a loss would show
 
 
-def test_copies_save_a_quarter_for_one_image_and_cost_nothing_for_many():
+def test_copies_save_a_quarter_for_one_image_and_a_tenth_for_many():
     rows = read_rows(inference.RESULTS, inference.Row)
     times = {(row.variant, row.images, row.provider): row.median_ms for row in rows}
     for variant in inference.VARIANTS:
         for images in inference.ROUNDS:
             network, folded = times[variant, images, "network"], times[variant, images, "folded"]
-            assert folded < (0.75 if images == 1 else 1.05) * network
+            assert folded < (0.75 if images == 1 else 0.9) * network
 
 
 def test_processor_times_count_work_and_not_waiting():

@@ -39,7 +39,7 @@ _MAIN_CASES = {
     ("active_image_absolute", "cold", "uint8", "64x340x280x3"): "active image, `absolute`",
     ("model", "train", "float32", "32x3x128x128"): "OrigiNet, training step",
     ("model", "inference", "float32", "32x3x128x128"): "OrigiNet, inference",
-    ("loso", "train", "float32", "35014x128x128"): "leave-one-subject-out, one epoch",
+    ("loso", "train", "float32", "165886x128x128"): "leave-one-subject-out, one epoch",
 }
 # The subjects with pictures, their names, and the axes.
 _PICTURES = {
