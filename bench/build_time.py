@@ -2,6 +2,8 @@
 
     python bench/build_time.py [--archs LIST ...] [--keep DIR]
         [--out bench/results/studies/build.csv]
+    python bench/build_time.py --draw   # the table in docs, from the CSV
+    python bench/build_time.py --check  # exit code 1 if the table is not what the CSV gives
 
 Builds the extension into temporary folders, once without CUDA kernels and once for each list of
 architectures ("default": setup.py's own). `--keep` copies each library to DIR/LIST. A build by pip
@@ -21,12 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from study_rows import STUDIES, read_rows, write_rows
+from study_rows import STUDIES, put_table, read_rows, write_rows
 
 from originet.system.environment import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = STUDIES / "build.csv"
+DOCS = ROOT / "docs" / "installing.md"
+NAMES = {"none": "without CUDA kernels", "default": "the default ones"}
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,29 @@ def build(archs: str, keep: Path | None) -> Row:
     )
 
 
+def table_of(rows: list[Row]) -> str:
+    """Writes the times as a table, in Markdown."""
+    lines = ["| architectures | by the clock | of a processor |", "| --- | ---: | ---: |"]
+    for row in rows:
+        name = NAMES.get(row.archs, row.archs)
+        lines.append(f"| {name} | {row.wall_s} s | {row.processor_s} s |")
+    first = rows[0]
+    made = f"{first.cores} cores, {first.device_name}, commit {first.commit}, {first.date}"
+    return "\n".join(lines) + f"\n\nWith {made}; pip adds the copying of files and the wheel."
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--archs", nargs="+", default=["none", "9.0", "default"], metavar="LIST")
     parser.add_argument("--keep", type=Path, metavar="DIR")
     parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--draw", action="store_true")
+    parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
+    if args.draw or args.check:
+        table = table_of(read_rows(RESULT, Row))
+        put_table(DOCS, "build", table, check=args.check, command="bench/build_time.py --draw")
+        return
     for archs in args.archs:
         row = build(archs, args.keep)
         print(row)

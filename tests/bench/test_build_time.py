@@ -40,3 +40,12 @@ def test_a_failed_build_has_no_row(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "false")
     with pytest.raises(subprocess.CalledProcessError):
         build_time.build("none", None)
+
+
+def test_the_docs_are_what_the_committed_results_give(monkeypatch):
+    rows = read_rows(build_time.RESULT, build_time.Row)
+    seconds = {row.archs: row.wall_s for row in rows}
+    assert seconds["none"] < seconds["9.0"] < 90 and seconds["default"] < 180
+    assert all(row.cores == 2 for row in rows)
+    monkeypatch.setattr(sys, "argv", ["build_time.py", "--check"])
+    build_time.main()
