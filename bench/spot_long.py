@@ -9,6 +9,7 @@ as the command does it. What is printed was measured; nothing is extrapolated.
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,9 @@ def main(
     """Prints the speed, and the memory at each tenth of the video."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.mp4"
-        length = write_long(video, path, round(60 * minutes * fps), fps)
+        # In a process of its own, whose memory is not that of spotting.
+        with ProcessPoolExecutor(1) as pool:
+            length = pool.submit(write_long, video, path, round(60 * minutes * fps), fps).result()
         began, worked = time.perf_counter(), time.process_time()
 
         def progress(done: int, total: int | None) -> None:
