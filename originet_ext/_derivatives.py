@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch._functorch.autograd_function import enable_single_level_autograd_function
 from torch.autograd import forward_ad
+from torch.autograd.function import _SingleLevelFunction
 
 from originet_ext._checks import FLOATING, MOST_FRAMES, MOTION_METHODS
 from originet_ext._decomposition import second_derivative
@@ -34,6 +35,13 @@ _norm_backward = ops.rrelu_add_norm_backward.default
 _temporal = ops.temporal_pool.default
 _motion = ops.motion_pool.default
 _sliding = ops.sliding_pool.default
+
+
+class _Function(_SingleLevelFunction):
+    """A torch.autograd.Function would call torch.func first. Here, that has already run."""
+
+    # What compiled autograd tells Functions apart by.
+    _compiled_autograd_key = staticmethod(torch.autograd.Function._compiled_autograd_key)
 
 
 def _unpack(x: Tensor | None) -> tuple[Any, Tensor | None]:
@@ -84,9 +92,8 @@ def _run(function: Any, keys: Any, *args: Any) -> Any:
     """Runs an op, and records it for autograd if a derivative may be needed."""
     if not _is_differentiated(*args):
         return _below(function.op, keys, *args)
-    # Like function.apply, which would call torch.func first. Here, that has already run.
     with enable_single_level_autograd_function():
-        return super(torch.autograd.Function, function).apply(keys, *args)
+        return function.apply(keys, *args)
 
 
 def _tangent_rule(rule: Callable[..., Tensor]) -> Any:
@@ -112,7 +119,7 @@ def _keep(ctx: Any, *tensors: Tensor) -> None:
 # psi
 
 
-class _Psi(torch.autograd.Function):
+class _Psi(_Function):
     op = _psi
     forward = _forward(_psi)
 
@@ -131,7 +138,7 @@ class _Psi(torch.autograd.Function):
         return _psi_backward(x_tangent, *saved, ctx.alpha)
 
 
-class _PsiBackward(torch.autograd.Function):
+class _PsiBackward(_Function):
     op = _psi_backward
     forward = _forward(_psi_backward)
 
@@ -163,7 +170,7 @@ class _PsiBackward(torch.autograd.Function):
         )
 
 
-class _Add(torch.autograd.Function):
+class _Add(_Function):
     op = _add
     forward = _forward(_add)
 
@@ -299,7 +306,7 @@ class _Join:
         return (self.z - self.column(mean)) * self.column(rstd)
 
 
-class _Norm(torch.autograd.Function):
+class _Norm(_Function):
     op = _norm
     forward = _forward(_norm)
 
@@ -435,7 +442,7 @@ def _moved(tangents: Any, frames: Any) -> list[Tensor]:
     return [torch.zeros_like(x) if tangent is None else tangent for tangent, x in pairs]
 
 
-class _TemporalPool(torch.autograd.Function):
+class _TemporalPool(_Function):
     forward = _forward(
         _temporal,
         lambda clips, index, weights, total, *frames: (
@@ -485,7 +492,7 @@ class _TemporalPool(torch.autograd.Function):
         return _sum(through_frames, through_weights)
 
 
-class _MotionPool(torch.autograd.Function):
+class _MotionPool(_Function):
     """Of |FT| or max(FT, 0). As with `abs` and `relu`, the derivative at FT = 0 is 0."""
 
     forward = _forward(
