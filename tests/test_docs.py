@@ -1,5 +1,6 @@
 """What the pages of docs/ say is so: code runs; commands, files and names exist."""
 
+import csv
 import dataclasses
 import importlib
 import importlib.util
@@ -224,3 +225,12 @@ def test_the_page_shows_the_report_of_a_tree_of_the_tests(tmp_path, monkeypatch)
     shown = (DOCS / "data.md").read_text()
     shown = shown.split("<!-- check:begin -->")[1].split("<!-- check:end -->")[0]
     assert shown == f"\n\n```text\n{report}\n```\n\n", f"docs/data.md should show:\n{report}"
+
+
+def test_the_table_of_wheels_is_what_was_tried():
+    matrix = runpy.run_path(str(ROOT / ".ci" / "wheel_matrix"))
+    assert matrix["BEGIN"] + matrix["table"]() + matrix["END"] in matrix["PAGE"].read_text()
+    with open(matrix["ROWS"], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["Python"].split(".")[1] for row in rows} == {"10", "11", "12", "13", "14"}
+    assert all(re.fullmatch(r"\d{3,} passed", row["tests"]) for row in rows)
