@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 from made_up import interval
@@ -16,7 +18,7 @@ def test_a_long_video_leaves_as_many_pictures_as_a_page_shows(tmp_path):
     pixels = np.full((48, 640), 100, np.uint8)
     for index in range(3600):
         pictures.see(Frame(index, pixels, float(index)))
-    kept = pictures.frames()
+    kept = pictures.frames([])
     assert len(kept) == MOST and [index for index, _, _ in kept[:3]] == [0, 15, 30]
     assert kept[1][1] == 15.0 and decoded(kept[1][2]).shape == (24, 320)
     assert len(pictures._recent) == 8
@@ -30,7 +32,12 @@ def test_a_movement_leaves_its_frames_and_faces(tmp_path):
     faces[3, 40:60, 40:60] = 200
     found = interval()
     pictures.keep(Spotted(found, faces, 3))
-    assert [index for index, _, _ in pictures.frames()] == [0, 30, 33, 36]
+    later = dataclasses.replace(found, apex_seconds=found.apex_seconds + 0.5)
+    pictures.keep(Spotted(later, faces, 3))  # not shown
+    renumbered = dataclasses.replace(found, onset=101, apex=102, offset=103)  # as files may be
+    for shown in ([found], [renumbered]):
+        assert [index for index, _, _ in pictures.frames(shown)] == [0, 30, 33, 36]
+    assert [index for index, _, _ in pictures.frames([])] == [0]
     strip = decoded(pictures.faces(found))
     assert strip.shape == (128, 512)
     onset, apex, offset, image = np.hsplit(strip.astype(int), 4)

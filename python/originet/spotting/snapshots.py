@@ -1,6 +1,7 @@
 """Small pictures for the page, kept on disk while a video is being spotted."""
 
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ _WIDTH = 320  # pixels
 _SHORTEST = 0.2  # seconds between two frames
 _UNKNOWN = 2.0  # the same if the video's length is not known
 _QUALITY = 70
+_FRAME = "frame"  # how the names of frames begin that belong to no movement
 
 
 class Snapshots:
@@ -49,7 +51,7 @@ class Snapshots:
         place = int(frame.seconds / self._step)
         if place != self._shown:
             self._shown = place
-            self._write(frame.index, frame.seconds, self._recent[-1][2])
+            self._write(frame.index, frame.seconds, self._recent[-1][2], _FRAME)
 
     def keep(self, spotted: Spotted) -> None:
         """Keeps the first, the strongest and the last frame of a movement, and its faces."""
@@ -57,7 +59,7 @@ class Snapshots:
         wanted = {interval.onset - 1, interval.apex - 1, interval.offset - 1}
         for index, seconds, small in self._recent:
             if index in wanted:
-                self._write(index, seconds, small)
+                self._write(index, seconds, small, _name(interval))
         images = ActiveImageAccumulator(normalize="minmax")
         for face in spotted.faces:
             images.update(face)
@@ -65,21 +67,30 @@ class Snapshots:
         strip = np.hstack([*shown, images.result().round().astype(np.uint8)])
         self._jpeg(_name(interval), strip)
 
-    def frames(self) -> list[tuple[int, float, bytes]]:
-        """Returns the frames that were kept: index, seconds and JPEG, in order."""
-        found = []
-        for path in self._folder.glob("frame-*.jpg"):
-            _, index, milliseconds = path.stem.split("-")
-            found.append((int(index), int(milliseconds) / 1000, path))
-        return [(index, seconds, path.read_bytes()) for index, seconds, path in sorted(found)]
+    def frames(self, shown: Iterable[Interval]) -> list[tuple[int, float, bytes]]:
+        """Returns the frames now and then, and those of some movements.
+
+        Args:
+            shown: The movements.
+
+        Returns:
+            Index, seconds and JPEG of each, in order.
+        """
+        names = {_FRAME, *map(_name, shown)}
+        found = {}
+        for path in self._folder.glob("*.jpg"):
+            of, index, milliseconds = path.stem.rsplit("-", 2)
+            if of in names:
+                found[int(index)] = int(milliseconds) / 1000, path
+        return [(index, when, path.read_bytes()) for index, (when, path) in sorted(found.items())]
 
     def faces(self, interval: Interval) -> bytes | None:
         """Returns the JPEG of a movement's faces: onset, apex, offset and active image in a row."""
         path = self._folder / f"{_name(interval)}.jpg"
         return path.read_bytes() if path.exists() else None
 
-    def _write(self, index: int, seconds: float, pixels: Image) -> None:
-        self._jpeg(f"frame-{index}-{round(1000 * seconds)}", pixels)
+    def _write(self, index: int, seconds: float, pixels: Image, of: str) -> None:
+        self._jpeg(f"{of}-{index}-{round(1000 * seconds)}", pixels)
 
     def _jpeg(self, name: str, pixels: Image) -> None:
         _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])

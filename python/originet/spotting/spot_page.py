@@ -133,7 +133,8 @@ def write_page(folder: Path, name: str, state: Progress, fps: float, pictures: S
     for number, interval in enumerate(shown):
         page.markup(_card(number, interval, pictures.faces(interval)))
     frames = [
-        (round(when, 3), base64.b64encode(data).decode()) for _, when, data in pictures.frames()
+        (round(when, 3), base64.b64encode(data).decode())
+        for _, when, data in pictures.frames(shown)
     ]
     data = {
         "seconds": seconds,
