@@ -228,8 +228,8 @@ ORIGINET_MULTIVERSION void pixels_to_points(
       });
     }
     for (int64_t c = 0; c < channels; c += kLanes) {
-      Lanes<kLanes> rows[kPoints]
-                        [kTaken]; // transposed: the second transform runs along the first index
+      // Transposed: the second transform runs along the first index.
+      Lanes<kLanes> rows[kPoints][kTaken];
       for (int r = 0; r < kTaken; ++r) {
         Lanes<kLanes> s[kTaken], point[kPoints];
         for (int q = 0; q < kTaken; ++q) {

@@ -381,7 +381,7 @@ def run_of(
 ) -> Run:
     """Makes the settings, the executor and the device that the options specify.
 
-    Of the recipe only the name is checked: `with_run_options` puts its values in.
+    The recipe is not read here: `with_run_options` has put its values in.
 
     Raises:
         InputError: If a value is out of range, or there is no such executor or device.
