@@ -31,10 +31,12 @@ def test_a_lasting_movement_a_step_and_an_oscillation_are_no_brief_movement():
     courses, seconds, _, _ = profile(30)
     drift = seconds + seconds**2
     speech = np.sin(2 * np.pi * 4 * seconds)
-    step = np.tanh(seconds / 0.05)
-    others = {"smile": np.exp(-((seconds / 0.6) ** 2)), "step": step, "speech": speech}
-    for name, course in others.items():
-        assert courses.fit(course + drift).share < Settings().brief, name
+    for name, course in {"smile": np.exp(-((seconds / 0.6) ** 2)), "speech": speech}.items():
+        found = courses.fit(course + drift)
+        assert found is None or found.share < Settings().brief, name
+    for later in (-0.2, -0.1, 0, 0.1, 0.2):
+        for sign in (-1, 1):
+            assert courses.fit(sign * np.tanh((seconds - later) / 0.05) + drift) is None
 
 
 def test_noise_is_no_brief_movement():
@@ -44,8 +46,18 @@ def test_noise_is_no_brief_movement():
     assert max(shares) < Settings().brief
 
 
+def test_what_trembles_besides_lowers_the_share():
+    courses, _, bump, _ = profile(30)
+    alone, besides = courses.fit(bump), courses.fit(bump, noise=10.0)
+    assert alone.share > 0.99 and besides[:3] == alone[:3] and besides.share < 0.5
+    left = bump @ bump - sum((bump @ each) ** 2 for each in courses._drift.T)
+    assert besides.share == pytest.approx(alone.share * left / (left + 10))
+    assert np.linalg.norm(alone.bump) == pytest.approx(1)
+    assert np.abs(courses._drift.T @ alone.bump).max() < 1e-12
+
+
 def test_nothing_is_found_where_nothing_rises_or_frames_are_too_few():
     courses, seconds, bump, _ = profile(30)
-    assert courses.fit(-bump).share < 0.6
+    assert courses.fit(-bump) is None
     assert Courses(Settings(), 4).fit(np.zeros(5)) is None
     assert courses.fit(np.zeros(len(seconds))) is None

@@ -5,6 +5,7 @@ import pytest
 from planted_faces import FPS, clip, face
 
 from originet.clips.tracking import TrackedFace
+from originet.spotting.actions import Usual
 from originet.spotting.baseline import Baseline
 from originet.spotting.face import FaceSpotter
 from originet.spotting.scene import face_of
@@ -24,7 +25,8 @@ def cut():
 
 def spotter(settings=None):
     settings = settings or Settings()
-    return FaceSpotter(7, settings, FPS, Baseline(settings.baseline, settings.ground))
+    baseline = Baseline(settings.baseline, settings.ground)
+    return FaceSpotter(7, settings, FPS, baseline, Usual(settings.usual, settings.ground))
 
 
 def push_all(each, faces):
@@ -38,7 +40,7 @@ def push_all(each, faces):
 
 
 def test_planted_movements_are_spotted_within_half_a_second_of_their_end(cut):
-    found, energies = push_all(spotter(), cut)
+    found, energies = push_all(spotter(Settings().live()), cut)
     planted = clip()[1]
     assert len(found) == len(planted) == 2
     for (when, spotted), truth in zip(found, planted, strict=True):

@@ -35,7 +35,7 @@ def rows():
     for index in range(len(frames)):
         done += scene.push(NOISE, index, index / 30).rows
     assert done[-1].index == len(frames) - 1 - 2  # the window's three frames
-    return done + scene.finish()
+    return done + scene.finish().rows
 
 
 def test_every_frame_has_a_row_for_each_face_in_order(rows):

@@ -5,7 +5,8 @@ does besides (it speaks, it smiles, it turns) is as large and often as fast, but
 it either drifts or goes on. So the course of a movement around its peak is explained twice: by a
 drift alone, and by a drift with one bump of a micro-movement's length. The share of what the drift
 leaves over that the bump explains says how much of the movement is brief. It needs no threshold in
-pixels, and no other region's movement enters into it.
+pixels, and no other region's movement enters into it. If a step explains more than any bump does,
+the face has not gone back.
 
 The lengths of the rise are from Yan, Wu, Liang, Chen and Fu, "How fast are the leaked facial
 expressions: the duration of micro-expressions", Journal of Nonverbal Behavior 37, 2013; the fall is
@@ -37,6 +38,8 @@ class Course(NamedTuple):
     offset: int
     share: float
     """Of what a drift does not explain, how much the movement does: 0..1."""
+    bump: Float
+    """[T], what a drift leaves of the movement's course, with norm 1."""
 
 
 class Courses:
@@ -71,23 +74,33 @@ class Courses:
                     if np.linalg.norm(left) > _LEFT * np.linalg.norm(bump):
                         spans.append((apex - rise, apex, apex + fall))
                         bumps.append(left / np.linalg.norm(left))
+        # Steps as fast as a movement rises, at any time.
+        middles = np.arange(-reach, reach + 1, step)[:, None, None]
+        rises = np.array(slopes)[None, :, None]
+        shapes = 0.5 - 0.5 * np.cos(np.pi * np.clip((frames - middles) / rises + 0.5, 0, 1))
+        steps = shapes.reshape(-1, len(frames)) @ (
+            np.eye(len(frames)) - self._drift @ self._drift.T
+        )
+        self._steps = steps / np.linalg.norm(steps, axis=1, keepdims=True)
         self._spans = spans
         self._bumps = np.array(bumps).reshape(len(bumps), len(frames))
 
-    def fit(self, profile: Float) -> Course | None:
+    def fit(self, profile: Float, noise: float = 0.0) -> Course | None:
         """Finds the brief movement that explains most of a course.
 
         Args:
             profile: [2 * around + 1], how far a movement has gone, in any unit.
+            noise: Squares, in that unit, that are to be explained besides those of the profile.
 
         Returns:
-            The movement; None if nothing in the course rises and falls.
+            The movement; None if nothing in the course rises and falls, or it rather stays there.
         """
         if not self._spans:
             return None
         left = profile - self._drift @ (self._drift.T @ profile)
         heights = self._bumps @ left
         best = int(np.argmax(heights))
-        if heights[best] <= 0:
+        if heights[best] <= np.abs(self._steps @ left).max():
             return None
-        return Course(*self._spans[best], float(heights[best] ** 2 / (left @ left)))
+        share = float(heights[best] ** 2 / (left @ left + noise))
+        return Course(*self._spans[best], share, self._bumps[best])

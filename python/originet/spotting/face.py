@@ -3,11 +3,13 @@
 For each moment, the active image of the frames before it is compared with that of the frames after
 it. A movement that comes and goes leaves opposite traces in the two; what drifts leaves the same.
 Half their difference is the movement's own image, from which `originet.spotting.movement` reads how
-far each part of the face has moved. Around a peak of that, the course of the movement is looked at
-twice: whether it is a brief one (`originet.spotting.course`), and, if it stands out of the usual,
-where a longer one begins and ends (`originet.spotting.intervals.span`).
+far each part of the face has moved. Two kinds of peaks are looked at more closely. Where an action
+of the face is at its strongest (`originet.spotting.actions`), the course that it takes says whether
+it is a brief movement (`originet.spotting.course`). Where a part of the face stands out of the
+usual, a longer movement may begin and end (`originet.spotting.intervals.span`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from originet.clips.still import Image
+from originet.spotting.actions import ACTIONS, BLINKS, REGIONS_OF, Filters, Usual
 from originet.spotting.baseline import Baseline
 from originet.spotting.course import Courses
 from originet.spotting.intervals import Interval, Kind, Span, note, span, strongest
@@ -27,6 +30,8 @@ from originet_ext import sliding_active_images
 _METHOD = "rank-simple"  # weights frames by their place: late minus early ones
 _FEWEST = 3  # frames of a window
 _NEAR = 2  # frames on either side, with a moment's own, of which its picture is made
+_TREMBLE = 20.0  # of an action's usual energy, which its course holds besides the movement
+_LIKE_BLINK = 1.5  # a blink explains a movement if no action explains so many times more
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,9 @@ class _Moment:
     excess: Float
     moved: Float
     texture: Float
+    filters: Filters
+    actions: Float
+    """[A], how far each action has gone, signed, in spreads above what is usual."""
 
 
 @dataclass
@@ -80,11 +88,17 @@ class _Candidate:
     profile: list[float]
 
 
-class _Brief(NamedTuple):
+@dataclass(frozen=True)
+class _Brief:
     """A brief movement that a better one may still replace."""
 
-    spotted: Spotted
+    moment: _Moment
+    action: int
+    where: Span
     share: float
+    too_large: bool
+    """Whether it is no micro-movement, and only explains better what another might be taken for."""
+    blink: bool
     due: int
     """Index of the frame at which it is told."""
 
@@ -96,13 +110,17 @@ class FaceSpotter:
         face: Its identity.
         settings: What to look for.
         fps: Frames per second.
-        baseline: What is usual for this face; it may outlive this object.
+        baseline: Which energies are usual for this face; it may outlive this object.
+        usual: Which movements are; it may, too.
     """
 
-    def __init__(self, face: int, settings: Settings, fps: float, baseline: Baseline) -> None:
-        self._face, self._settings, self._baseline = face, settings, baseline
+    def __init__(
+        self, face: int, settings: Settings, fps: float, baseline: Baseline, usual: Usual
+    ) -> None:
+        self._face, self._settings, self._baseline, self._usual = face, settings, baseline, usual
         self._window = self.delay(settings, fps) + 1
         self._guard = max(1, round(settings.guard * fps))
+        self._patience = round(settings.patience * fps)
         self._back = self._window + max(self._window, round(settings.micro * fps))
         self._courses = Courses(settings, fps)
         # All of the longest movement, and the time before it is recognised as one.
@@ -110,10 +128,10 @@ class FaceSpotter:
         self._ring = _Ring(longest + 2)
         self._stamps: dict[int, tuple[int, float, Float]] = {}  # place, seconds, head by index
         self._moments: list[_Moment] = []
-        self._peaks: list[tuple[_Peak, tuple[int, ...]]] = []
+        self._peaks: list[tuple[_Peak, list[int]]] = []  # with the actions that peak there
         self._briefs: list[_Brief] = []
         self._candidates: list[_Candidate] = []
-        self._found: list[Spotted] = []
+        self._found: list[tuple[Interval, bool]] = []  # and whether it was too large
 
     @staticmethod
     def delay(settings: Settings, fps: float) -> int:
@@ -147,6 +165,10 @@ class FaceSpotter:
         self._forget()
         return Energies(self._stamps[moment.index][0], moment.energies), found
 
+    def finish(self) -> list[Spotted]:
+        """Returns the brief movements that ended before the last frame, when there is no other."""
+        return self._tell_brief(np.inf)
+
     def _look(self, now: int) -> _Moment | None:
         """Measures the movement at the frame in the middle of the last two windows."""
         window = self._window
@@ -163,22 +185,31 @@ class FaceSpotter:
         index = now - window + 1
         seconds = self._stamps[index][1]
         excess = self._baseline.excess(seconds, values)
-        return _Moment(index, seconds, values, excess, moved, slopes.texture)
+        filters = self._usual.filters(seconds, moved, slopes)
+        strengths = filters.products(moved) / np.sqrt(filters.power)
+        return _Moment(index, seconds, values, excess, moved, slopes.texture, filters, strengths)
 
     def _begin(self, now: int) -> None:
         """Takes a closer look at a moment that stands out of those around it."""
         if len(self._moments) <= 2 * self._guard:
             return
-        moment = self._moments[self._guard]
-        peak: _Peak | None = None
-        for part in PARTS:
-            height = self._height(moment, part)
-            if height > 0 and height >= max(self._height(each, part) for each in self._moments):
-                peak = peak or self._peak(moment)
-                self._peaks.append((peak, part))
-                if height >= self._settings.threshold:
-                    first = max(moment.index - self._back, self._ring.first)
-                    self._candidates.append(self._candidate(peak, part, first, now))
+        moment, settings = self._moments[self._guard], self._settings
+        strengths = np.abs([each.actions for each in self._moments])[:, ACTIONS]
+        here = strengths[self._guard]
+        strong = np.flatnonzero((here >= settings.threshold) & (here == strengths.max(axis=0)))
+        tall = [
+            part
+            for part in PARTS
+            if self._height(moment, part)
+            >= max(settings.threshold, *(self._height(each, part) for each in self._moments))
+        ]
+        if not len(strong) and not tall:
+            return
+        peak = self._peak(moment)
+        if len(strong):
+            self._peaks.append((peak, strong.tolist()))
+        first = max(moment.index - self._back, self._ring.first)
+        self._candidates += [self._candidate(peak, part, first, now) for part in tall]
 
     def _peak(self, moment: _Moment) -> _Peak:
         index, window = moment.index, self._window
@@ -196,44 +227,73 @@ class FaceSpotter:
         """Follows a candidate up to a frame: about 1 at its apex, else 0."""
         peak = candidate.peak
         wanted = range(candidate.first + len(candidate.profile), last + 1)
-        new = [index for index in wanted if index not in peak.moved]
-        if new:
-            faces = np.stack([self._ring[index] for index in new])
-            moved = movement(faces.astype(np.float32) - peak.ground, peak.slopes)
-            peak.moved.update(zip(new, moved, strict=True))
+        self._follow(peak, wanted)
         apex = peak.moment.moved
         cells = SHARES[list(candidate.regions)].sum(axis=0) * peak.moment.texture
         along = cells * apex / (cells * apex**2).sum()
         candidate.profile += [float((along * peak.moved[index]).sum()) for index in wanted]
 
+    def _follow(self, peak: _Peak, wanted: Sequence[int]) -> None:
+        """Measures the movement from a peak's ground to frames, unless it is known."""
+        new = [index for index in wanted if index not in peak.moved]
+        if new:
+            faces = np.stack([self._ring[index] for index in new])
+            moved = movement(faces.astype(np.float32) - peak.ground, peak.slopes)
+            peak.moved.update(zip(new, moved, strict=True))
+
     def _see_brief(self, now: int) -> None:
         """Looks at the course around peaks, once it is known."""
         around = self._courses.around
         while self._peaks and self._peaks[0][0].moment.index + around <= now:
-            peak, part = self._peaks.pop(0)
+            peak, strong = self._peaks.pop(0)
             middle = peak.moment.index
             if middle - around < self._ring.first:
                 continue
-            candidate = self._candidate(peak, part, middle - around, middle + around)
-            course = self._courses.fit(np.array(candidate.profile))
-            if course is None or course.share < self._settings.brief:
-                continue
-            where = Span(*(middle + each for each in (course.onset, course.apex, course.offset)))
-            spotted = self._spotted(candidate, where)
-            if spotted is not None:
-                self._briefs.append(_Brief(spotted, course.share, now + self._guard))
+            wanted = range(middle - around, middle + around + 1)
+            self._follow(peak, wanted)
+            products = peak.moment.filters.products(np.stack([peak.moved[i] for i in wanted]))
+            found = (self._brief(peak, products, action) for action in strong)
+            self._briefs += [brief for brief in found if brief is not None]
 
-    def _tell_brief(self, now: int) -> list[Spotted]:
-        """Returns brief movements that nothing better has replaced."""
-        found = []
-        for brief in [each for each in self._briefs if each.due <= now]:
-            if any(brief is each for each in self._briefs):
-                rivals = [each for each in self._briefs if _overlap(each.spotted, brief.spotted)]
-                best = max(rivals, key=lambda each: each.share)
-                if best is brief:
-                    found += self._known(brief.spotted)
-                lost = {id(each) for each in (rivals if best is brief else [brief])}
-                self._briefs = [each for each in self._briefs if id(each) not in lost]
+    def _brief(self, peak: _Peak, products: Float, action: int) -> _Brief | None:
+        """Returns the brief movement that an action makes around a peak, if it is one."""
+        moment, power = peak.moment, peak.moment.filters.power
+        pixels = abs(moment.actions[action]) / np.sqrt(power[action])
+        if pixels < self._settings.smallest:
+            return None
+        profile = products[:, action] * np.sign(moment.actions[action])
+        course = self._courses.fit(profile, noise=_TREMBLE * power[action])
+        if course is None or course.share < self._settings.brief:
+            return None
+        strengths = np.abs(course.bump @ products) / np.sqrt(power)
+        where = Span(*(moment.index + each for each in (course.onset, course.apex, course.offset)))
+        return _Brief(
+            moment,
+            action,
+            where,
+            course.share,
+            too_large=pixels > self._settings.largest,
+            blink=strengths[BLINKS].max() >= _LIKE_BLINK * strengths[action],
+            due=where.offset + self._patience,
+        )
+
+    def _tell_brief(self, now: float) -> list[Spotted]:
+        """Returns the brief movements that are due; of those at one time, the best."""
+        found: list[Spotted] = []
+        waiting: list[_Brief] = []
+        for brief in sorted(self._briefs, key=lambda each: -each.share):
+            if brief.due > now or any(_overlap(brief.where, each.where) for each in waiting):
+                waiting.append(brief)
+                continue
+            spotted = self._described(
+                brief.moment,
+                brief.where,
+                REGIONS_OF[brief.action],
+                score=abs(brief.moment.actions[brief.action]),
+                what="blink" if brief.blink else "",
+            )
+            found += self._known(spotted, too_large=brief.too_large)
+        self._briefs = waiting
         return found
 
     def _height(self, moment: _Moment, part: tuple[int, ...]) -> float:
@@ -262,14 +322,26 @@ class FaceSpotter:
                 self._candidates.remove(candidate)
             return []
         self._candidates.remove(candidate)
-        spotted = self._spotted(candidate, Span(*(candidate.first + index for index in shape)))
-        if spotted is None or spotted.interval.kind == "micro":
+        where = Span(*(candidate.first + index for index in shape))
+        # What was followed is one part of the face; others may take part.
+        regions = strongest(moment.excess, range(len(REGIONS)), settings.notice)
+        spotted = self._described(moment, where, regions, score=moment.excess[regions[0]])
+        brief = [each for each in self._briefs if not each.too_large]
+        if any(_made_of(where, each.where) for each in brief):
             return []
-        return self._known(spotted)
+        return [] if spotted is None or spotted.interval.kind == "micro" else self._known(spotted)
 
-    def _spotted(self, candidate: _Candidate, where: Span) -> Spotted | None:
+    def _described(
+        self,
+        moment: _Moment,
+        where: Span,
+        regions: Sequence[int],
+        *,
+        score: float,
+        what: str = "",
+    ) -> Spotted | None:
         """Describes a movement; None if it is too brief or too long."""
-        settings, moment = self._settings, candidate.peak.moment
+        settings = self._settings
         onset, apex, offset = where
         (first, start, _), (top, best, _), (last, end, _) = (self._stamps[index] for index in where)
         if not settings.shortest <= end - start <= settings.longest:
@@ -278,8 +350,6 @@ class FaceSpotter:
         # The course of a brief one has no part of the head's drift.
         heads = np.array([self._stamps[index][2] for index in range(onset, offset + 1)])
         head = 0.0 if kind == "micro" else float(np.ptp(heads, axis=0).max())
-        # What was followed is one part of the face; others may take part.
-        everywhere = strongest(moment.excess, range(len(REGIONS)), settings.notice)
         found = Interval(
             face=self._face,
             onset=first + 1,
@@ -289,20 +359,20 @@ class FaceSpotter:
             apex_seconds=best,
             offset_seconds=end,
             kind=kind,
-            regions=tuple(REGIONS[index] for index in everywhere),
-            score=float(moment.excess[everywhere[0]]),
-            energy=float(max(moment.energies[index] for index in everywhere)),
-            note=note(moment.energies, end - start, head),
+            regions=tuple(REGIONS[index] for index in regions),
+            score=float(score),
+            energy=float(max(moment.energies[index] for index in regions)),
+            note=what or note(moment.energies, end - start, head),
         )
         faces = np.stack([self._ring[index] for index in range(onset, offset + 1)])
         return Spotted(found, faces, apex - onset)
 
-    def _known(self, spotted: Spotted) -> list[Spotted]:
-        """Adds a movement to those that were found, unless it is one of them."""
-        if any(_overlap(spotted, known) for known in self._found):
+    def _known(self, spotted: Spotted | None, *, too_large: bool = False) -> list[Spotted]:
+        """Adds a movement to those that are known; returns it if it is to be listed, and new."""
+        if spotted is None or any(_same(spotted.interval, *known) for known in self._found):
             return []
-        self._found = [*self._found[-8:], spotted]
-        return [spotted]
+        self._found = [*self._found[-8:], (spotted.interval, too_large)]
+        return [] if too_large else [spotted]
 
     def _rises(self, candidate: _Candidate) -> bool:
         """Returns whether the movement began before its peak: otherwise it is no movement."""
@@ -347,9 +417,21 @@ class _Ring:
         return self._faces[self._end - self._count + index]
 
 
-def _overlap(one: Spotted, other: Spotted) -> bool:
-    first, second = one.interval, other.interval
-    return first.onset < second.offset and second.onset < first.offset
+def _overlap(one: Span | Interval, other: Span | Interval) -> bool:
+    return one.onset < other.offset and other.onset < one.offset
+
+
+def _made_of(long: Span | Interval, brief: Span | Interval) -> bool:
+    """Whether a long movement is only what is left of a brief one; it may have one within."""
+    places = (long.onset, long.apex, long.offset)
+    return any(brief.onset <= place <= brief.offset for place in places)
+
+
+def _same(one: Interval, known: Interval, too_large: bool) -> bool:
+    """Whether a movement is one that is known."""
+    if one.kind == known.kind:
+        return _overlap(one, known)
+    return one.kind == "macro" and not too_large and _made_of(one, known)
 
 
 def _mean(faces: Image) -> NDArray[np.float32]:

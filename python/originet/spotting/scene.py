@@ -11,6 +11,7 @@ from originet.clips.faces import Box
 from originet.clips.registration import shrunk
 from originet.clips.still import Image
 from originet.clips.tracking import FaceTracker, TrackedFace, aligned
+from originet.spotting.actions import Usual
 from originet.spotting.baseline import Baseline
 from originet.spotting.face import FaceSpotter, Spotted
 from originet.spotting.movement import Float
@@ -46,8 +47,16 @@ class Step(NamedTuple):
 @dataclass
 class _Person:
     baseline: Baseline
+    usual: Usual
     spotter: FaceSpotter | None = None
     rows: dict[int, Row] = field(default_factory=dict)  # by index, those without energies
+
+    def finish(self) -> list[Spotted]:
+        """Ends a stretch in which the face was followed; returns what is left of it."""
+        spotted = self.spotter.finish() if self.spotter else []
+        self.spotter = None
+        self.rows.clear()
+        return spotted
 
 
 class Scene:
@@ -84,22 +93,25 @@ class Scene:
         here = {face.identity for face in faces}
         for identity, person in self._people.items():
             if identity not in here:  # what follows is another stretch
-                person.spotter = None
-                person.rows.clear()
+                spotted += person.finish()
         return Step(faces, self._done(index - self._delay), spotted)
 
-    def finish(self) -> list[Row]:
-        """Returns the rows that are left when the video has ended."""
-        return self._done(None)
+    def finish(self) -> Step:
+        """Returns what is left when the video has ended."""
+        spotted = [each for person in self._people.values() for each in person.finish()]
+        return Step([], self._done(None), spotted)
 
     def _spot(self, pixels: Image, face: TrackedFace, row: Row) -> list[Spotted]:
         settings = self._settings
         if face.identity not in self._people:
             baseline = Baseline(settings.baseline, settings.ground)
-            self._people[face.identity] = _Person(baseline)
+            usual = Usual(settings.usual, settings.ground)
+            self._people[face.identity] = _Person(baseline, usual)
         person = self._people[face.identity]
         if person.spotter is None:
-            person.spotter = FaceSpotter(face.identity, settings, self._fps, person.baseline)
+            person.spotter = FaceSpotter(
+                face.identity, settings, self._fps, person.baseline, person.usual
+            )
         person.rows[row.index] = row
         cut = face_of(pixels, face)
         energies, spotted = person.spotter.push(cut, row.index, row.seconds, _head(face.warp))

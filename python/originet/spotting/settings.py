@@ -1,8 +1,10 @@
 """What the spotter looks for: times in seconds, movements in pixels of a 128-pixel face."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from originet.system.errors import InputError
+
+_LIVE_PATIENCE = 0.4
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,23 @@ class Settings:
     before a moment and after it."""
     baseline: float = 3.0
     """Seconds before a moment from which its usual energy is taken."""
+    usual: float = 10.0
+    """Seconds before a moment from which the usual movement of each part of the face is taken."""
     guard: float = 0.1
     """Seconds by which an energy must be the largest, before and after it."""
     threshold: float = 2.5
-    """How far an energy must stand out from the baseline, in the baseline's own spread."""
+    """How far a movement must stand out of what is usual, in that one's own spread: a part of the
+    face by its energy, or an action by its amplitude."""
     notice: float = 1.5
-    """The same for a micro-movement, whose course is looked at as well."""
-    brief: float = 0.9
+    """The same for a region that takes part in a longer movement."""
+    brief: float = 0.78
     """How much of its course must be a brief movement's, 0..1; see `originet.spotting.course`."""
     least: float = 0.08
     """Pixels: a smaller energy is never a movement."""
+    smallest: float = 0.4
+    """Pixels: an action that goes less far is never a movement."""
+    largest: float = 5.0
+    """Pixels: an action that goes further is no micro-movement."""
     ground: float = 0.03
     """Pixels: the least spread of a baseline, so that a still picture has one."""
     shortest: float = 0.1
@@ -36,9 +45,16 @@ class Settings:
     """Seconds: the longest micro-movement; longer ones are macro."""
     longest: float = 4.0
     """Seconds: a movement that has not gone back by then is a new posture."""
+    patience: float = 0.7
+    """Seconds after its end at which a micro-movement is told: until then, the face may do what
+    explains it better."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 < value < float("inf"):
                 raise InputError(f"{field.name} must be above 0, got {value}")
+
+    def live(self) -> "Settings":
+        """Returns the settings for somebody who waits, as before a camera."""
+        return replace(self, patience=min(self.patience, _LIVE_PATIENCE))

@@ -20,7 +20,7 @@ from originet.spotting.face import Spotted
 from originet.spotting.identities import Identities
 from originet.spotting.intervals import Interval
 from originet.spotting.recognise import recognised
-from originet.spotting.scene import Row, Scene
+from originet.spotting.scene import Row, Scene, Step
 from originet.spotting.settings import Settings
 from originet.spotting.source import Frame, Source
 from originet.spotting.trackers import BACKENDS, open_tracker
@@ -105,10 +105,7 @@ class Spotter:
             if self._holds(stretch, frame.index):
                 self._identities.see(stretch.number, step.faces)
                 stretch.places = dict(self._identities.places)
-            found.rows += self._named_rows(stretch, step.rows)
-            for spotted in step.spotted:
-                if self._holds(stretch, spotted.interval.apex - 1):
-                    found.spotted.append(self._named(stretch, spotted))
+            self._take(found, stretch, step)
             if self._length and frame.index + 1 >= self._end(stretch) + self._later:
                 self._stretches.remove(stretch)
                 found.finished, found.places = stretch.number + 1, stretch.places
@@ -118,8 +115,15 @@ class Spotter:
         """Returns what is left when the video has ended."""
         found = Found([], [])
         for stretch in self._stretches:
-            found.rows += self._named_rows(stretch, stretch.scene.finish())
+            self._take(found, stretch, stretch.scene.finish())
         return found
+
+    def _take(self, found: Found, stretch: _Stretch, step: Step) -> None:
+        """Adds what a step of a stretch has brought."""
+        found.rows += self._named_rows(stretch, step.rows)
+        for spotted in step.spotted:
+            if self._holds(stretch, spotted.interval.apex - 1):
+                found.spotted.append(self._named(stretch, spotted))
 
     def _new_scene(self) -> Scene:
         return Scene(self._open(), self._settings, self._fps)

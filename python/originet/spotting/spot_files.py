@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -122,6 +122,7 @@ def spot_live(
         tell: Called with each movement as soon as it is found.
         progress: Called as progress(done, None) after each frame.
     """
+    plan = replace(plan, settings=plan.settings.live())
     with held(folder):
         run = _Run(_Live(frames, fps, name), folder, plan, Progress({"video": name}))
         with writing(folder):
