@@ -5,9 +5,11 @@ import pytest
 from planted_faces import FPS, clip, face
 
 from originet.clips.tracking import TrackedFace
+from originet.datasets.planted import Planted, still_video
 from originet.spotting.actions import Usual
 from originet.spotting.baseline import Baseline
 from originet.spotting.face import FaceSpotter
+from originet.spotting.regions import SIDE
 from originet.spotting.scene import face_of
 from originet.spotting.settings import Settings
 
@@ -74,3 +76,30 @@ def test_memory_does_not_grow(cut):
     push_all(each, cut[:60])
     assert (len(each._stamps), len(each._moments), len(each._ring._faces)) == size
     assert size[0] < 120
+
+
+@pytest.mark.parametrize("pull", [(0.3, 0.45, 0.06, 1, -1), (0.7, 0.7, 0.08, -1, -1)])
+def test_a_movement_that_is_no_action_is_spotted_in_a_still_face(pull):
+    frame, warp = face()
+    x, y, radius, right, down = pull
+    bumps = np.array([[x, y, radius, right / SIDE, down / SIDE]])
+    course = np.sin(np.pi * np.arange(11) / 10) ** 2
+    truth = Planted(60, course, "none", 1.5, bumps)
+    rng = np.random.default_rng(0)
+    frames = still_video(frame, warp, [truth], 110, FPS, rng, sway=0.0)
+    faces = [face_of(each, TrackedFace(0, 1.0, None, warp)) for each in frames]
+    found, _ = push_all(spotter(), faces)
+    assert [spotted.interval.kind for _, spotted in found] == ["micro"]
+    interval = found[0][1].interval
+    assert abs(interval.onset - 1 - truth.onset) <= 2
+    assert abs(interval.offset - 1 - truth.offset) <= 2
+
+
+def test_what_ended_is_told_when_the_face_is_gone(cut):
+    """Too early for `push`, which waits for what may explain it better."""
+    truth = clip()[1][0]
+    each = spotter()
+    found, _ = push_all(each, cut[: truth.offset + 14])
+    assert found == []
+    (left,) = each.finish()
+    assert abs(left.interval.offset - 1 - truth.offset) <= 2 and each.finish() == []

@@ -59,6 +59,7 @@ _CORNER_UP = _Pull(0.36, 0.735, 0.07, -0.5, -0.85)
 _CORNER_ASIDE = _Pull(0.36, 0.745, 0.07, -1, 0)
 _CORNER_DOWN = _Pull(0.36, 0.76, 0.07, 0, 1)
 _LIPS_PRESSED = [_Pull(0.5, 0.695, 0.075, 0, 1), _Pull(0.5, 0.79, 0.075, 0, -1)]
+_CHIN = _Pull(0.5, 0.88, 0.08, 0, -1)
 _JAW = _Pull(0.5, 0.82, 0.09, 0, 1)
 
 # The signs do not matter: a filter finds the opposite movement as well.
@@ -87,6 +88,7 @@ _ACTIONS: dict[str, list[_Pull]] = {
     "AU15": _both(_CORNER_DOWN),
     "AU15, left": [_CORNER_DOWN],
     "AU15, right": [_CORNER_DOWN.mirrored],
+    "AU17": [_CHIN],
     "AU24": _LIPS_PRESSED,
 }
 _UPPER_LID = _Pull(_EYE, _EYES_DOWN - 0.01, 0.05, 0, 1)
@@ -168,24 +170,28 @@ class Usual:
         self._filters: Filters | None = None
         self._renewed = -np.inf
 
-    def filters(self, seconds: float, moved: Float, slopes: Slopes) -> Filters:
+    def filters(
+        self, seconds: float, moved: Float, face: NDArray[np.float32], slopes: Slopes
+    ) -> Filters:
         """Takes the next movement, and returns filters that know all before it.
 
         Args:
             seconds: Its time, ascending.
             moved: [2, CELLS, CELLS], pixels.
+            face: [SIDE, SIDE] grey levels.
             slopes: Of the face.
         """
         if self._filters is None or seconds - self._renewed >= _RENEWED:
-            self._filters, self._renewed = self._made(seconds, slopes), seconds
+            self._filters, self._renewed = self._made(seconds, face, slopes), seconds
         if not self._rows or seconds - self._rows[-1][0] >= 0.9 / _RATE:
             self._rows.append((seconds, moved.ravel()))
         return self._filters
 
-    def _made(self, seconds: float, slopes: Slopes) -> Filters:
+    def _made(self, seconds: float, face: NDArray[np.float32], slopes: Slopes) -> Filters:
         self._rows = [row for row in self._rows if seconds - row[0] <= self._seconds]
         squared = [row**2 for when, row in self._rows if seconds - when >= _RECENT]
-        changes = -(slopes.across * _FIELDS[:, 0] + slopes.down * _FIELDS[:, 1])
+        down, across = np.gradient(face)
+        changes = -(across * _FIELDS[:, 0] + down * _FIELDS[:, 1])
         shown = (movement(changes, slopes).reshape(-1, 2, CELLS**2) * _SEEN).reshape(len(NAMES), -1)
         usual = np.mean(squared, axis=0) if squared else 0.0
         weights = shown / (usual + self._ground**2)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from originet.clips.still import Image
 from originet.spotting.actions import ACTIONS, BLINKS, REGIONS_OF, Filters, Usual
 from originet.spotting.baseline import Baseline
-from originet.spotting.course import Courses
+from originet.spotting.course import Course, Courses
 from originet.spotting.intervals import Interval, Kind, Span, note, span, strongest
 from originet.spotting.movement import Float, Slopes, energies, movement, slopes_of
 from originet.spotting.regions import PARTS, REGIONS, SHARES, SIDE
@@ -73,6 +73,10 @@ class _Peak:
     """A moment that stands out, and how the face has moved in the frames around it."""
 
     moment: _Moment
+    actions: Sequence[int]
+    """Those that are at their strongest there."""
+    parts: Sequence[tuple[int, ...]]
+    """The parts of the face that are."""
     ground: NDArray[np.float32]
     slopes: Slopes
     moved: dict[int, Float]
@@ -93,14 +97,15 @@ class _Brief:
     """A brief movement that a better one may still replace."""
 
     moment: _Moment
-    action: int
     where: Span
+    regions: Sequence[int]
+    score: float
     share: float
-    too_large: bool
-    """Whether it is no micro-movement, and only explains better what another might be taken for."""
-    blink: bool
     due: int
     """Index of the frame at which it is told."""
+    too_large: bool = False
+    """Whether it is no micro-movement, and only explains better what another might be taken for."""
+    blink: bool = False
 
 
 class FaceSpotter:
@@ -128,7 +133,7 @@ class FaceSpotter:
         self._ring = _Ring(longest + 2)
         self._stamps: dict[int, tuple[int, float, Float]] = {}  # place, seconds, head by index
         self._moments: list[_Moment] = []
-        self._peaks: list[tuple[_Peak, list[int]]] = []  # with the actions that peak there
+        self._peaks: list[_Peak] = []
         self._briefs: list[_Brief] = []
         self._candidates: list[_Candidate] = []
         self._found: list[tuple[Interval, bool]] = []  # and whether it was too large
@@ -179,13 +184,14 @@ class FaceSpotter:
         before, after = pair.numpy() / np.float32(2 * (window * window // 4))
         middle = window - 1
         near = min(_NEAR, middle)
-        slopes = slopes_of(_mean(faces[middle - near : middle + near + 1]))
+        face = _mean(faces[middle - near : middle + near + 1])
+        slopes = slopes_of(face)
         moved = movement(before - after, slopes)
         values = energies(moved, slopes.texture)
         index = now - window + 1
         seconds = self._stamps[index][1]
         excess = self._baseline.excess(seconds, values)
-        filters = self._usual.filters(seconds, moved, slopes)
+        filters = self._usual.filters(seconds, moved, face, slopes)
         strengths = filters.products(moved) / np.sqrt(filters.power)
         return _Moment(index, seconds, values, excess, moved, slopes.texture, filters, strengths)
 
@@ -205,17 +211,18 @@ class FaceSpotter:
         ]
         if not len(strong) and not tall:
             return
-        peak = self._peak(moment)
-        if len(strong):
-            self._peaks.append((peak, strong.tolist()))
+        peak = self._peak(moment, strong.tolist(), tall)
+        self._peaks.append(peak)
         first = max(moment.index - self._back, self._ring.first)
         self._candidates += [self._candidate(peak, part, first, now) for part in tall]
 
-    def _peak(self, moment: _Moment) -> _Peak:
+    def _peak(
+        self, moment: _Moment, strong: Sequence[int], tall: Sequence[tuple[int, ...]]
+    ) -> _Peak:
         index, window = moment.index, self._window
         ends = [index - window + 1, index - window + 2, index + window - 2, index + window - 1]
         ground = _mean(np.stack([self._ring[end] for end in ends]))
-        return _Peak(moment, ground, slopes_of(ground), {})
+        return _Peak(moment, strong, tall, ground, slopes_of(ground), {})
 
     def _candidate(self, peak: _Peak, part: tuple[int, ...], first: int, last: int) -> _Candidate:
         regions = strongest(peak.moment.excess, part, self._settings.notice)
@@ -244,21 +251,25 @@ class FaceSpotter:
     def _see_brief(self, now: int) -> None:
         """Looks at the course around peaks, once it is known."""
         around = self._courses.around
-        while self._peaks and self._peaks[0][0].moment.index + around <= now:
-            peak, strong = self._peaks.pop(0)
+        while self._peaks and self._peaks[0].moment.index + around <= now:
+            peak = self._peaks.pop(0)
             middle = peak.moment.index
             if middle - around < self._ring.first:
                 continue
             wanted = range(middle - around, middle + around + 1)
             self._follow(peak, wanted)
             products = peak.moment.filters.products(np.stack([peak.moved[i] for i in wanted]))
-            found = (self._brief(peak, products, action) for action in strong)
+            found = [
+                *(self._of_action(peak, products, action) for action in peak.actions),
+                *(self._of_part(peak, part) for part in peak.parts),
+            ]
             self._briefs += [brief for brief in found if brief is not None]
 
-    def _brief(self, peak: _Peak, products: Float, action: int) -> _Brief | None:
+    def _of_action(self, peak: _Peak, products: Float, action: int) -> _Brief | None:
         """Returns the brief movement that an action makes around a peak, if it is one."""
         moment, power = peak.moment, peak.moment.filters.power
-        pixels = abs(moment.actions[action]) / np.sqrt(power[action])
+        strength = abs(moment.actions[action])
+        pixels = strength / np.sqrt(power[action])
         if pixels < self._settings.smallest:
             return None
         profile = products[:, action] * np.sign(moment.actions[action])
@@ -266,16 +277,38 @@ class FaceSpotter:
         if course is None or course.share < self._settings.brief:
             return None
         strengths = np.abs(course.bump @ products) / np.sqrt(power)
-        where = Span(*(moment.index + each for each in (course.onset, course.apex, course.offset)))
-        return _Brief(
+        return self._brief(
             moment,
-            action,
-            where,
-            course.share,
+            course,
+            REGIONS_OF[action],
+            strength,
             too_large=pixels > self._settings.largest,
             blink=strengths[BLINKS].max() >= _LIKE_BLINK * strengths[action],
-            due=where.offset + self._patience,
         )
+
+    def _of_part(self, peak: _Peak, part: tuple[int, ...]) -> _Brief | None:
+        """Returns the brief movement that a part of the face makes in whatever way, if it is one.
+
+        Its course is looked at along the movement itself, so there is less to doubt it by.
+        """
+        middle, around = peak.moment.index, self._courses.around
+        candidate = self._candidate(peak, part, middle - around, middle + around)
+        course = self._courses.fit(np.array(candidate.profile))
+        if course is None or course.share < self._settings.alone:
+            return None
+        regions = self._regions(peak.moment)
+        return self._brief(peak.moment, course, regions, peak.moment.excess[regions[0]])
+
+    def _brief(
+        self, moment: _Moment, course: Course, regions: Sequence[int], score: float, **what: bool
+    ) -> _Brief:
+        where = Span(*(moment.index + each for each in (course.onset, course.apex, course.offset)))
+        due = where.offset + self._patience
+        return _Brief(moment, where, regions, score, course.share, due, **what)
+
+    def _regions(self, moment: _Moment) -> tuple[int, ...]:
+        """Returns the regions that take part in a movement, strongest first."""
+        return strongest(moment.excess, range(len(REGIONS)), self._settings.notice)
 
     def _tell_brief(self, now: float) -> list[Spotted]:
         """Returns the brief movements that are due; of those at one time, the best."""
@@ -288,8 +321,8 @@ class FaceSpotter:
             spotted = self._described(
                 brief.moment,
                 brief.where,
-                REGIONS_OF[brief.action],
-                score=abs(brief.moment.actions[brief.action]),
+                brief.regions,
+                score=brief.score,
                 what="blink" if brief.blink else "",
             )
             found += self._known(spotted, too_large=brief.too_large)
@@ -323,8 +356,7 @@ class FaceSpotter:
             return []
         self._candidates.remove(candidate)
         where = Span(*(candidate.first + index for index in shape))
-        # What was followed is one part of the face; others may take part.
-        regions = strongest(moment.excess, range(len(REGIONS)), settings.notice)
+        regions = self._regions(moment)  # what was followed is only one part of the face
         spotted = self._described(moment, where, regions, score=moment.excess[regions[0]])
         brief = [each for each in self._briefs if not each.too_large]
         if any(_made_of(where, each.where) for each in brief):
