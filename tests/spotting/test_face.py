@@ -78,7 +78,7 @@ def test_memory_does_not_grow(cut):
     assert size[0] < 120
 
 
-@pytest.mark.parametrize("pull", [(0.3, 0.45, 0.06, 1, -1), (0.7, 0.7, 0.08, -1, -1)])
+@pytest.mark.parametrize("pull", [(0.3, 0.45, 0.07, 1.3, -1.3), (0.7, 0.7, 0.08, -1, -1)])
 def test_a_movement_that_is_no_action_is_spotted_in_a_still_face(pull):
     frame, warp = face()
     x, y, radius, right, down = pull

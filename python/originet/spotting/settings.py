@@ -29,7 +29,7 @@ class Settings:
     face by its energy, or an action by its amplitude."""
     notice: float = 1.5
     """The same for a region that takes part in a longer movement."""
-    brief: float = 0.8
+    brief: float = 0.78
     """How much of its course must be a brief movement's, 0..1; see `originet.spotting.course`."""
     alone: float = 0.95
     """The same for a movement that is none of `originet.spotting.actions`."""
