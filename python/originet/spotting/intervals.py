@@ -42,7 +42,8 @@ class Interval:
     regions: tuple[str, ...]
     """Where it is, strongest first; of `originet.spotting.regions.REGIONS`."""
     score: float
-    """How far its energy stands out of the usual one, in spreads."""
+    """How far it stands out of what is usual, in that one's spread: a micro-movement by its action
+    (`originet.spotting.actions`), others by the energy of their strongest region."""
     energy: float
     """Root mean square movement of its strongest region, in pixels of a 128-pixel face."""
     note: str = ""

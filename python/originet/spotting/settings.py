@@ -23,7 +23,7 @@ class Settings:
     usual: float = 10.0
     """Seconds before a moment from which the usual movement of each part of the face is taken."""
     guard: float = 0.1
-    """Seconds by which an energy must be the largest, before and after it."""
+    """Seconds by which an energy or an action must be the largest, before and after it."""
     threshold: float = 2.5
     """How far a movement must stand out of what is usual, in that one's own spread: a part of the
     face by its energy, or an action by its amplitude."""
@@ -40,7 +40,8 @@ class Settings:
     largest: float = 5.0
     """Pixels: an action that goes further is no micro-movement."""
     ground: float = 0.03
-    """Pixels: the least spread of a baseline, so that a still picture has one."""
+    """Pixels: the least that is usual for an energy or a part of the face, so that a still picture
+    has something usual."""
     shortest: float = 0.1
     """Seconds: anything briefer is noise."""
     micro: float = 0.5
