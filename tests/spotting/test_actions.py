@@ -100,3 +100,9 @@ def test_memory_does_not_grow(face):
     for index in range(1000):
         usual.filters(index / 200, np.zeros((2, CELLS, CELLS)), face, slopes)
     assert len(usual._rows) < 60
+
+
+def test_a_plain_picture_shows_no_action():
+    plain = np.full((SIDE, SIDE), 90, np.float32)
+    strengths, pixels = strengths_of(plain, 2 * actions._FIELDS[0])
+    assert not strengths.any() and not pixels.any()

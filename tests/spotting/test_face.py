@@ -103,3 +103,20 @@ def test_what_ended_is_told_when_the_face_is_gone(cut):
     assert found == []
     (left,) = each.finish()
     assert abs(left.interval.offset - 1 - truth.offset) <= 2 and each.finish() == []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("fps", [1, 5, 24, 200])
+def test_what_is_no_face_spoils_nothing(cut, fps):
+    """Darkness, flashes and noise, at rates that cameras have."""
+    settings = Settings(brief=0.3, alone=0.3, threshold=0.5, longest=0.5)  # all may be a movement
+    baseline = Baseline(settings.baseline, settings.ground)
+    each = FaceSpotter(7, settings, fps, baseline, Usual(settings.usual, settings.ground))
+    noise = np.random.default_rng(0)
+    black = np.zeros_like(cut[0])
+    for index in range(240):
+        random = noise.integers(0, 256, black.shape, dtype=np.uint8)
+        pixels = (black, cut[0], random, (black, cut[0])[index % 2])[index // 60]
+        known, _ = each.push(pixels, index, index / fps, STILL)
+        assert known is None or np.isfinite(known.values).all()
+    each.finish()

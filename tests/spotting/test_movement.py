@@ -61,4 +61,6 @@ def test_a_plain_picture_does_not_move():
     slopes = slopes_of(plain)
     assert not slopes.texture.any()
     noise = np.random.default_rng(0).normal(0, 2, plain.shape).astype(np.float32)
-    assert np.abs(movement(noise, slopes)).max() < 1e-6
+    moved = movement(noise, slopes)
+    assert np.abs(moved).max() < 1e-6
+    assert not energies(moved, slopes.texture).any()

@@ -106,6 +106,7 @@ BLINKS = slice(len(_ACTIONS), len(NAMES))
 """Which of them are blinks."""
 
 _SEEN = (SHARES.sum(axis=0) > 0.15).ravel()  # elsewhere are hair, neck and background
+_TINY = 1e-9
 _REACH = 0.4  # of its strongest region's movement: what moves less is no part of an action
 _RENEWED = 0.4  # seconds between two computations
 _RECENT = 0.3  # seconds: what is as recent may be part of the movement to be found
@@ -195,4 +196,5 @@ class Usual:
         shown = (movement(changes, slopes).reshape(-1, 2, CELLS**2) * _SEEN).reshape(len(NAMES), -1)
         usual = np.mean(squared, axis=0) if squared else 0.0
         weights = shown / (usual + self._ground**2)
-        return Filters(weights, (weights * shown).sum(axis=1))
+        # A plain picture shows no action.
+        return Filters(weights, (weights * shown).sum(axis=1) + _TINY)

@@ -130,7 +130,7 @@ class FaceSpotter:
         self._courses = Courses(settings, fps)
         # All of the longest movement, and the time before it is recognised as one.
         longest = round(settings.longest * fps) + 2 * (self._back + self._window + self._guard)
-        self._ring = _Ring(longest + 2)
+        self._ring = _Ring(longest + 2 * self._patience + 2)
         self._stamps: dict[int, tuple[int, float, Float]] = {}  # place, seconds, head by index
         self._moments: list[_Moment] = []
         self._peaks: list[_Peak] = []
@@ -315,8 +315,11 @@ class FaceSpotter:
         found: list[Spotted] = []
         waiting: list[_Brief] = []
         for brief in sorted(self._briefs, key=lambda each: -each.share):
-            if brief.due > now or any(_overlap(brief.where, each.where) for each in waiting):
-                waiting.append(brief)
+            rivalled = any(_overlap(brief.where, each.where) for each in waiting)
+            if brief.due > now or rivalled:
+                # A better one may lose to one that is better still, but not for ever.
+                if now <= brief.due + self._patience:
+                    waiting.append(brief)
                 continue
             spotted = self._described(
                 brief.moment,

@@ -23,6 +23,7 @@ _PLAIN = 12.0
 _LOCAL = 10.0  # pixels, standard deviation: changes of light are smoother than this
 _SHARED = 0.8  # cells, standard deviation: how far around a cell pixels count
 _ROUNDS = 3  # of the fit to the head's movement
+_TINY = 1e-9  # of the weights of a plain picture, which does not move
 _OUTLIER = 0.15  # pixels: a rigid cell that is off by so much counts half, one by more less
 
 
@@ -119,9 +120,8 @@ def energies(moved: Float, texture: Float) -> Float:
         [R + 1], pixels; the last is of the rigid parts.
     """
     squared = (moved**2).sum(axis=0) * texture
-    return np.asarray(
-        np.sqrt((_POOL * squared).sum(axis=(1, 2)) / (_POOL * texture).sum(axis=(1, 2)))
-    )
+    weights = (_POOL * texture).sum(axis=(1, 2))
+    return np.asarray(np.sqrt((_POOL * squared).sum(axis=(1, 2)) / np.maximum(weights, _TINY)))
 
 
 _POOL = np.concatenate([SHARES, (RIGID * (SHARES.sum(axis=0) < 0.3))[None]]) + 1e-6
