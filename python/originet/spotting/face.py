@@ -23,7 +23,7 @@ from originet.spotting.baseline import Baseline
 from originet.spotting.course import Course, Courses
 from originet.spotting.intervals import Interval, Kind, Span, note, span, strongest
 from originet.spotting.movement import Float, Slopes, energies, movement, slopes_of
-from originet.spotting.regions import PARTS, REGIONS, SHARES, SIDE
+from originet.spotting.regions import LIDS, PARTS, REGIONS, SHARES, SIDE
 from originet.spotting.settings import Settings
 from originet_ext import sliding_active_images
 
@@ -31,7 +31,7 @@ _METHOD = "rank-simple"  # weights frames by their place: late minus early ones
 _FEWEST = 3  # frames of a window
 _NEAR = 2  # frames on either side, with a moment's own, of which its picture is made
 _TREMBLE = 20.0  # of an action's usual energy, which its course holds besides the movement
-_LIKE_BLINK = 1.5  # a blink explains a movement if no action explains so many times more
+_LIKE_BLINK = 1.5  # times better than an action a blink must explain a movement to be it
 
 
 @dataclass(frozen=True)
@@ -385,6 +385,8 @@ class FaceSpotter:
         # The course of a brief one has no part of the head's drift.
         heads = np.array([self._stamps[index][2] for index in range(onset, offset + 1)])
         head = 0.0 if kind == "micro" else float(np.ptp(heads, axis=0).max())
+        said = what or note(moment.energies, end - start, head)
+        regions = LIDS if said == "blink" else regions
         found = Interval(
             face=self._face,
             onset=first + 1,
@@ -397,7 +399,7 @@ class FaceSpotter:
             regions=tuple(REGIONS[index] for index in regions),
             score=float(score),
             energy=float(max(moment.energies[index] for index in regions)),
-            note=what or note(moment.energies, end - start, head),
+            note=said,
         )
         faces = np.stack([self._ring[index] for index in range(onset, offset + 1)])
         return Spotted(found, faces, apex - onset)
