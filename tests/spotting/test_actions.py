@@ -40,13 +40,10 @@ def strengths_of(face, field, usual=None):
 def test_an_action_is_measured_and_told_from_others(face, name):
     index = NAMES.index(name)
     strengths, pixels = strengths_of(face, actions._FIELDS[index])
-    best = int(np.abs(strengths).argmax())
-    # Some differ by a part only, such as those of one brow and of its outer half.
-    assert best == index or set(REGIONS_OF[best]) & set(REGIONS_OF[index])
-    assert abs(strengths[index]) > 0.9 * abs(strengths[best])
-    assert 0.6 < pixels[index] < 1.3
+    assert np.abs(strengths).argmax() == index
+    assert 0.95 < pixels[index] < 1.25
     opposite, _ = strengths_of(face, -actions._FIELDS[index])
-    assert opposite[index] < -0.7 * strengths[index]
+    assert opposite[index] < -0.85 * strengths[index]
 
 
 def test_a_blink_is_explained_by_a_blink(face):

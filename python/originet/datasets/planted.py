@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from originet.clips.displacement import displacement
 from originet.clips.still import Image
 from originet.clips.tracking import EYES
 from originet.datasets import synth
@@ -111,18 +112,9 @@ def _bumps(emotion: str, peak: float, rng: Rng) -> Float:
         ]
     )
     rows, columns = (np.mgrid[:_SIDE, :_SIDE] + 0.5) / _SIDE
-    strongest = np.linalg.norm(_field(bumps, columns, rows), axis=0).max()
+    strongest = np.linalg.norm(displacement(bumps, columns, rows), axis=0).max()
     bumps[:, 3:] *= peak / _SIDE / strongest
     return bumps
-
-
-def _field(bumps: Float, x: NDArray[np.floating], y: NDArray[np.floating]) -> Float:
-    """Returns displacements [2, ...] at points of the unit square."""
-    field = np.zeros((2, *x.shape))
-    for at_x, at_y, radius, right, down in bumps:
-        bump = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * radius**2))
-        field += bump * np.array([right, down])[:, None, None]
-    return field
 
 
 def plant(
@@ -152,7 +144,9 @@ def plant(
     now = [each for each in planted if each.onset < index < each.offset]
     if now:
         x, y = (each[0] * columns + each[1] * rows + each[2] for each in warp)
-        moved = sum(each.course[index - each.onset] * _field(each.bumps, x, y) for each in now)
+        moved = sum(
+            each.course[index - each.onset] * displacement(each.bumps, x, y) for each in now
+        )
         right, down = np.einsum("ij,j...->i...", np.linalg.inv(warp[:, :2]), moved)
         columns, rows = columns - right, rows - down
     return np.asarray(

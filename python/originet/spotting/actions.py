@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from originet.clips.displacement import displacement
 from originet.clips.tracking import EYES
 from originet.spotting.movement import Float, Slopes, movement
 from originet.spotting.regions import CELLS, REGIONS, SHARES, SIDE
@@ -106,7 +107,7 @@ BLINKS = slice(len(_ACTIONS), len(NAMES))
 """Which of them are blinks."""
 
 _SEEN = (SHARES.sum(axis=0) > 0.15).ravel()  # elsewhere are hair, neck and background
-_TINY = 1e-9
+_TINY = 1e-9  # of the power of a filter on a plain picture, which shows no action
 _REACH = 0.4  # of its strongest region's movement: what moves less is no part of an action
 _RENEWED = 0.4  # seconds between two computations
 _RECENT = 0.3  # seconds: what is as recent may be part of the movement to be found
@@ -115,10 +116,7 @@ _RATE = 30.0  # per second: more samples are not kept, as they would tell no mor
 
 def _field(pulls: list[_Pull]) -> NDArray[np.float32]:
     rows, columns = (np.mgrid[:SIDE, :SIDE] + 0.5) / SIDE
-    field = np.zeros((2, SIDE, SIDE))
-    for x, y, radius, right, down in pulls:
-        bump = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
-        field += bump * np.array([right, down])[:, None, None]
+    field = displacement(pulls, columns, rows)
     return np.asarray(field / np.linalg.norm(field, axis=0).max(), np.float32)
 
 
@@ -196,5 +194,4 @@ class Usual:
         shown = (movement(changes, slopes).reshape(-1, 2, CELLS**2) * _SEEN).reshape(len(NAMES), -1)
         usual = np.mean(squared, axis=0) if squared else 0.0
         weights = shown / (usual + self._ground**2)
-        # A plain picture shows no action.
         return Filters(weights, (weights * shown).sum(axis=1) + _TINY)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 from originet.system.errors import InputError
 
-_LIVE_PATIENCE = 0.4
+_LIVE_PATIENCE = 0.4  # seconds: with a frame's own time, less than half a second
 
 
 @dataclass(frozen=True)
