@@ -97,6 +97,16 @@ def test_many_rows_of_pictures_are_shared_out_among_figures(tmp_path, monkeypatc
     assert (f"Told. Part {len(parts)} of {len(parts)}." in page.text) == (len(parts) > 1)
 
 
+def test_whole_numbers_stay_whole_beside_gaps(tmp_path):
+    rows = [
+        {"row": "VGG", "parameters": 2**53 + 1, "uar": 0.5},
+        {"row": "=LBP", "parameters": None},
+    ]
+    Book("t", tmp_path).csv("sizes", rows)
+    text = (tmp_path / "tables" / "sizes.csv").read_text()
+    assert text == f"row,parameters,uar\nVGG,{2**53 + 1},0.5\n'=LBP,,\n"
+
+
 def test_names_of_a_sheet_keep_their_lines_and_show_what_would_act():
     picture = figures.Picture(np.zeros((4, 4), np.uint8))
     (axes,) = figures.picture_sheet({"class\nclip\x1b": [picture]}, ["\nnet"]).axes

@@ -53,7 +53,9 @@ class Book:
 
     def csv(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Writes unrounded figures to `tables/<name>.csv`, with no text that is a formula."""
-        cells = pd.DataFrame(list(records)).map(guarded).rename(columns=guarded)
+        rows = [{guarded(key): guarded(value) for key, value in row.items()} for row in records]
+        # As objects: in a column with gaps, whole numbers would become 57020228.0.
+        cells = pd.DataFrame(rows, dtype=object)
         text = cells.to_csv(index=False, lineterminator="\n")
         # Names of files may be no valid text; they are written as `printable` does.
         data = text.encode(errors="backslashreplace")
