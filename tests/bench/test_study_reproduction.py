@@ -44,6 +44,10 @@ def test_the_results_are_what_the_page_says_of_them():
         ours = scores.pop("OrigiNet")
         assert {row for row, score in scores.items() if score > ours} == higher
         assert {row for row, score in scores.items() if score < ours} == lower
+    compared = {run.row: run for run in read_rows(study.RUNS, study.Run) if run.study == "compare"}
+    assert [row for row, run in compared.items() if run.low > compared["OrigiNet"].high] == [
+        "AlexNet"
+    ]
 
 
 def test_the_page_shows_every_figure_of_the_report():
