@@ -200,9 +200,9 @@ def test_every_public_name_is_in_the_reference():
 
 def test_pictures_are_what_the_program_draws():
     drawn = runpy.run_path(str(DOCS / "draw_pictures.py"))["pictures"]()
-    assert {f"{name}.png" for name in drawn} == {
-        path.name for path in (DOCS / "pictures").iterdir()
-    }
+    # The folder beside them is of bench/study_reproduction.py, which needs hours.
+    pictures = {path.name for path in (DOCS / "pictures").iterdir()} - {"reproduction"}
+    assert {f"{name}.png" for name in drawn} == pictures
     for name, picture in drawn.items():
         committed = cv2.imread(str(DOCS / "pictures" / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
         assert committed.shape == picture.shape
