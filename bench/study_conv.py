@@ -24,6 +24,7 @@ import typer
 from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 from torch import Tensor
 
+from originet.bench.summary import markdown
 from originet.system.environment import environment
 from originet.system.memory import keep_freed_memory
 from originet.training.model import WIDTHS, OrigiNet
@@ -161,10 +162,8 @@ def tables_of(rows: Sequence[Row]) -> str:
     found = {(row.case, row.what, row.provider): row for row in rows}
     wide = found.pop((WIDE, "forward", "torch"))
     peak = wide.gflop / wide.seconds
-    lines = [
-        ["convolutions", "torch", "winograd", "ratio", "torch", "winograd"],
-        ["---", *["---:"] * 5],
-    ]
+    header = ["convolutions", "torch", "winograd", "ratio", "torch", "winograd"]
+    lines = []
     totals = {"torch": 0.0, "winograd": 0.0}
     for case, what in dict.fromkeys((row.case, row.what) for row in found.values() if row.gflop):
         both = [found[case, what, name] for name in totals]
@@ -180,10 +179,10 @@ def tables_of(rows: Sequence[Row]) -> str:
     both = [found["training", "step", name] for name in totals]
     times = [f"{1000 * one.seconds:.0f} ms" for one in both]
     lines.append(["training step", *times, f"{both[0].seconds / both[1].seconds:.2f}", "", ""])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     loads = [row.load for row in rows]
     return (
-        f"{table}\n\nShares are of the {peak:.0f} GFLOP/s of a convolution of {WIDE_CHANNELS} "
+        f"{markdown(header, lines)}\n\n"
+        f"Shares are of the {peak:.0f} GFLOP/s of a convolution of {WIDE_CHANNELS} "
         "channels by torch; GFLOP are those of the plain convolution, so a Winograd one may exceed "
         f"it. One thread, batch {BATCH}, medians of processor time. {wide.device_name}, torch "
         f"{wide.torch}, commit {wide.commit}, {wide.date}, on a machine with a load of "

@@ -19,6 +19,7 @@ import torch
 import typer
 from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 
+from originet.bench.summary import markdown
 from originet.datasets.prepare import Settings
 from originet.deploy import runtimes
 from originet.deploy.model import Model
@@ -132,8 +133,9 @@ def _calls(
 def table_of(rows: Sequence[Row]) -> str:
     """Writes the medians as a table, in Markdown."""
     first = rows[0]
-    heads = [*PROVIDERS.values(), "copy / network", "copy / OpenVINO"]
-    lines = [["variant", "images", *heads], ["---", *["---:"] * (1 + len(heads))]]
+    ratio_heads = ("copy / network", "copy / OpenVINO")
+    header = ["variant", "images", *PROVIDERS.values(), *ratio_heads]
+    lines = []
     for variant, images in dict.fromkeys((row.variant, row.images) for row in rows):
         found = {
             row.provider: row.median_ms
@@ -144,9 +146,9 @@ def table_of(rows: Sequence[Row]) -> str:
         times = [f"{time:.2f} ms" for time in (network, folded, openvino)]
         ratios = [f"{folded / other:.2f}" for other in (network, openvino)]
         lines.append([f"`{variant}`", str(images), *times, *ratios])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return table + (
-        "\n\nProcessor time of one thread, medians of interleaved rounds on a busy machine. "
+    return (
+        f"{markdown(header, lines)}\n\n"
+        "Processor time of one thread, medians of interleaved rounds on a busy machine. "
         f"{first.device_name}, torch {first.torch}, commit {first.commit}, {first.date}."
     )
 

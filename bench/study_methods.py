@@ -26,6 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 
+from originet.bench.summary import markdown
 from originet.datasets import load_dataset, synth
 from originet.datasets.prepare import Settings, images_by_method
 from originet.drawing import figures
@@ -271,16 +272,15 @@ def tables_of(runs: Sequence[Run]) -> str:
     ]
     for axis in AXES:
         values = [value for value, _ in series(runs, axis, METHODS[0])]
-        lines = [["method", *(f"{value:g}" for value in values)]]
-        lines.append(["---", *["---:"] * len(values)])
+        header = ["method", *(f"{value:g}" for value in values)]
+        lines = []
         for method in METHODS:
             cells = [
                 "{:.2f} ({:.2f}-{:.2f})".format(*interval(found))
                 for _, found in series(runs, axis, method)
             ]
             lines.append([f"`{method}`", *cells])
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts += [f"{NAMES[axis][0].upper()}{NAMES[axis][1:]}:", table]
+        parts += [f"{NAMES[axis][0].upper()}{NAMES[axis][1:]}:", markdown(header, lines)]
     spread = statistics.mean(
         statistics.stdev(run.accuracy for run in found)
         for axis in AXES

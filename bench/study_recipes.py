@@ -24,6 +24,7 @@ import typer
 from numpy.typing import NDArray
 from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 
+from originet.bench.summary import markdown
 from originet.clips.channels import joined
 from originet.datasets import load_dataset, synth
 from originet.datasets.prepare import Settings, images_by_method
@@ -251,7 +252,7 @@ def table_of(rows: Sequence[Row]) -> str:
     made = [sorted({getattr(row, name) for row in rows}) for name in ("torch", "commit", "date")]
     paper = recalls(rows, frozenset())
     strong = recalls(rows, chosen)
-    lines = [("part", "added to `paper`", "taken from `strong`"), ("---", "---:", "---:")]
+    lines = []
     for part in PARTS:
         added = interval(recalls(rows, frozenset({part})) - paper)
         taken = "not in it"
@@ -259,7 +260,7 @@ def table_of(rows: Sequence[Row]) -> str:
             taken = _signed(interval(recalls(rows, chosen - {part}) - strong))
         fields = ", ".join(f"{field}={value!r}" for field, value in PARTS[part].items())
         lines.append((f"{part}: `{fields}`", _signed(added), taken))
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = markdown(("part", "added to `paper`", "taken from `strong`"), lines)
     scores = [
         f"`{name}` {mean:.3f} ({low:.3f} to {high:.3f})"
         for name, (mean, low, high) in (("paper", interval(paper)), ("strong", interval(strong)))

@@ -23,6 +23,7 @@ import torch
 import typer
 from study_rows import ROOT, STUDIES, put_table, read_rows, write_rows
 
+from originet.bench.summary import markdown
 from originet.datasets import synth
 from originet.system.environment import environment
 from originet.system.words import percent, percents
@@ -52,6 +53,7 @@ class Run:
     device: str
     torch: str
     commit: str
+    """With which the report was written; an interrupted run may have begun with another."""
     date: str
 
 
@@ -85,12 +87,13 @@ def reproduced(folder: Path) -> Path:
 
 def keep(out: Path) -> None:
     """Copies the tables and figures of a report, and notes the intervals and times of its rows."""
+    runs = runs_of(out)  # first, so that what cannot be read removes nothing
     for source, kind, target in (("tables", "csv", RESULTS), ("figures", "png", PICTURES)):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for path in sorted((out / source).glob(f"*.{kind}")):
             shutil.copyfile(path, target / path.name)
-    write_rows(RUNS, runs_of(out))
+    write_rows(RUNS, runs)
 
 
 def runs_of(out: Path) -> list[Run]:
@@ -138,16 +141,16 @@ def compared_table(runs: Sequence[Run]) -> str:
                 printed.get(row["row"]),
             )
             for row in table_of("table3_4")
-            if row["kind"] != "quoted"
         ],
         "parameters",
+        texts=1,
     )
 
 
 def ablation_table(runs: Sequence[Run]) -> str:
     """Writes Table VI."""
     rows = [(row, row["change"], row["paper_accuracy"]) for row in table_of("table6")]
-    return scores_table("ablation", runs, rows, "what is changed")
+    return scores_table("ablation", runs, rows, "what is changed", texts=2)
 
 
 def scores_table(
@@ -155,6 +158,8 @@ def scores_table(
     runs: Sequence[Run],
     rows: Sequence[tuple[Mapping[str, str], str, str | None]],
     told: str,
+    *,
+    texts: int,
 ) -> str:
     """Writes the scores of a study's rows.
 
@@ -163,6 +168,7 @@ def scores_table(
         runs: of both studies.
         rows: of the report, what else is said of each, and the paper's accuracy on CASME II.
         told: what is said, the column's title.
+        texts: number of text columns.
     """
     by_row = {run.row: run for run in runs if run.study == study}
     hours = sum(run.seconds for run in by_row.values()) * SUBJECTS / 3600
@@ -186,7 +192,7 @@ def scores_table(
     ]
     return (
         f"{SUBJECTS} folds of each row take {hours:.1f} hours, if all are as fast as the fastest. "
-        f"{device}, torch {version}, {date}.\n\n{markdown(header, lines, texts=2)}"
+        f"{device}, torch {version}, {date}.\n\n{markdown(header, lines, texts)}"
     )
 
 
@@ -205,12 +211,6 @@ def size_table() -> str:
             for row in table_of("table5")
         ],
     )
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """Writes a table whose first columns are texts, and the others numbers."""
-    rule = ["---"] * texts + ["---:"] * (len(header) - texts)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
 
 
 if __name__ == "__main__":

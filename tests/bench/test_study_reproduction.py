@@ -20,7 +20,7 @@ def test_every_row_of_the_paper_was_evaluated_on_all_clips():
     runs = read_rows(study.RUNS, study.Run)
     wanted = {"compare": COMPARED, "ablation": [row.name for row in ABLATED]}
     for name, folder in (("table3_4", "compare"), ("table6", "ablation")):
-        rows = [row for row in study.table_of(name) if row.get("kind") != "quoted"]
+        rows = study.table_of(name)
         intervals = {run.row: (run.low, run.high) for run in runs if run.study == folder}
         assert {row["row"] for row in rows} == set(wanted[folder]) == set(intervals)
         for row in rows:
@@ -99,10 +99,35 @@ def test_scores_stand_beside_the_paper_and_what_they_cost():
         study.Run("ablation", "OrigiNet", 0.1, 0.2, 1.0, "a CPU", "2.13.0", "abc", "2026-01-01"),
     ]
     scores = {"row": "OrigiNet", "pooled_accuracy": "0.625", "uf1": "0.61", "uar": "0.62"}
-    table = study.scores_table("compare", rows, [(scores, "1,234", "0.5909")], "parameters")
+    table = study.scores_table(
+        "compare", rows, [(scores, "1,234", "0.5909")], "parameters", texts=1
+    )
     last = table.splitlines()[-1]
     assert last == "| OrigiNet | 1,234 | 62.5 % | 50.0 to 75.0 % | 0.610 | 0.620 | 59.1 % | 360 |"
     assert f"folds of each row take {360 * study.SUBJECTS / 3600:.1f} hours" in table
+
+
+@pytest.mark.slow
+def test_a_reproduction_is_made_kept_and_drawn(tmp_path, monkeypatch):
+    page, results = tmp_path / "page.md", tmp_path / "results"
+    blocks = ("compared", "ablation", "sizes")
+    page.write_text("".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in blocks))
+    few = ("--quick", "--network", "OrigiNet", *study.SETTINGS)
+    for name, value in (
+        ("SETTINGS", few),
+        ("SUBJECTS", 3),
+        ("CLIPS_PER_CLASS", 1),
+        ("DOCS", page),
+        ("RESULTS", results),
+        ("RUNS", results / "runs.csv"),
+        ("PICTURES", tmp_path / "pictures"),
+    ):
+        monkeypatch.setattr(study, name, value)
+    study.main(folder=tmp_path / "made")
+    text = page.read_text()
+    assert "| OrigiNet | 1,872,548 |" in text and "| WDy | dynamic images |" in text
+    assert {run.study for run in read_rows(study.RUNS, study.Run)} == {"compare", "ablation"}
+    assert len(list(study.PICTURES.glob("figure*.png"))) == 4
 
 
 def test_results_are_not_made_without_a_folder():

@@ -134,7 +134,11 @@ def readme_block(rows: Sequence[Row], folder: str) -> str:
         table = _main_table(chosen)
         if table.lines:
             shown = [row for row in chosen if _case(row) in _MAIN_CASES]
-            parts += [_heading(shown), _markdown(table), *_pictures(chosen, folder)[:1]]
+            parts += [
+                _heading(shown),
+                markdown(table.header, table.lines, table.texts),
+                *_pictures(chosen, folder)[:1],
+            ]
             parts += [MARK_NOTE] if table.note else []
     return "\n\n".join(parts)
 
@@ -151,7 +155,7 @@ def docs_block(rows: Sequence[Row], folder: str) -> str:
         parts += [_heading(chosen), *_pictures(chosen, folder)]
         shown = [*tables(_representative(chosen)), *_series(chosen)]
         for table in shown:
-            parts += [f"{table.title}:", _markdown(table)]
+            parts += [f"{table.title}:", markdown(table.header, table.lines, table.texts)]
         parts += [MARK_NOTE] if any(table.note for table in shown) else []
     return "\n\n".join(parts)
 
@@ -201,6 +205,18 @@ def _main_table(rows: Sequence[Row]) -> Table:
             line += [_ratio(row, timed.get("eager"), ".1f", "x")]
             lines.append([*line, _ratio(row, timed.get("clone"), ".0%")])
     return Table("", ["what", "dtype", "input", "median", "over eager", "of clone"], lines)
+
+
+def markdown(header: Sequence[str], lines: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """Write a table in Markdown.
+
+    Args:
+        header: Names of the columns.
+        lines: Their cells.
+        texts: Number of text columns, from the left; the others are aligned to the right.
+    """
+    rule = ["---"] * texts + ["---:"] * (len(header) - texts)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *lines))
 
 
 def replace_block(text: str, block: str, name: str = "bench") -> str:
@@ -337,8 +353,3 @@ def _input(row: Row) -> str:
     if row.subject == "rrelu" and row.shape.isdecimal():
         return size_text(_nbytes(row))
     return row.shape if row.layout == "contiguous" else f"{row.shape} {row.layout}"
-
-
-def _markdown(table: Table) -> str:
-    rule = ["---"] * table.texts + ["---:"] * (len(table.header) - table.texts)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (table.header, rule, *table.lines))
